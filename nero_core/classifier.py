@@ -1,0 +1,443 @@
+"""A network with a linear head, its preprocessing and its record: images → Activations in one pass."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from nero_core.artefacts import read_arrays, write_arrays
+from nero_core.checkpoints import load_weights, read_weights
+from nero_core.errors import ArtefactError, InputError
+from nero_core.images import Source, preprocess, read_image
+from nero_core.layout import inspect_layout
+from nero_core.records import (
+    Activations,
+    Float32Array,
+    Head,
+    IntArray,
+    Preprocessing,
+    Progress,
+    TrainingRecord,
+)
+
+FORMAT = "nero-classifier-1"
+BATCH_SIZE = 32
+DECODING_THREADS = 2
+"""Decoding releases the interpreter lock; two threads keep a two-core machine's network fed."""
+
+OnUnreadable = Callable[[int, InputError], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some of the images of a stream.
+
+    Attributes
+    ----------
+    rows : (n,) int64
+        Positions of these images in the list that was asked for.
+    activations : Activations
+    places : (n, d) int64 or None
+        Where each channel of the last map peaks, as an index into its h·w cells; None without a map.
+    grid : (int, int) or None
+        h and w of that map.
+    """
+
+    rows: IntArray
+    activations: Activations
+    places: IntArray | None
+    grid: tuple[int, int] | None
+
+
+class _Recording(threading.local):
+    """What the taps of the pass running in this thread have seen; None outside a pass."""
+
+    seen: dict[str, Tensor] | None = None
+
+
+class Classifier:
+    """A trained network, ready to score.
+
+    Threads may extract side by side: what a pass sees is kept per thread. The network itself carries no hook;
+    the taps sit on a twin that shares its parameters.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Any network whose output is that of one linear layer.
+    architecture : str
+        The name it was built by.
+    classes : sequence of str
+        K class names, in the order of the logits.
+    preprocessing : Preprocessing
+    training : TrainingRecord, optional
+        None where it is not known what the network was trained on.
+    device : str
+        "cpu", "cuda" or "mps".
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        architecture: str,
+        classes: Sequence[str],
+        preprocessing: Preprocessing,
+        training: TrainingRecord | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.network = network.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+        self.architecture = architecture
+        self.classes = list(classes)
+        self.preprocessing = preprocessing
+        self.training = training
+        self.device = torch.device(device)
+        self.layout = inspect_layout(self.network, preprocessing.height, preprocessing.width)
+        linear = self.network.get_submodule(self.layout.head)
+        assert isinstance(linear, nn.Linear)
+        if linear.out_features != len(self.classes):
+            raise InputError(
+                f"The head gives {linear.out_features} logits but {len(self.classes)} class names were given; "
+                "give one name per logit."
+            )
+        weight = linear.weight.detach().float().cpu().numpy().copy()
+        bias = np.zeros(len(weight), np.float32) if linear.bias is None else linear.bias.detach().float().cpu().numpy()
+        self.head = Head(weight=weight, bias=bias.copy())
+        self._recording = _Recording()
+        self._tapped = self._with_taps()
+
+    def _with_taps(self) -> nn.Module:
+        tensors = [*self.network.parameters(), *self.network.buffers()]
+        shared: dict[int, Any] = {id(tensor): tensor for tensor in tensors}
+        twin = cast(nn.Module, copy.deepcopy(self.network, memo=shared))
+        recording = self._recording
+        for name in {self.layout.map, *self.layout.stages} - {None}:
+
+            def keep(module: nn.Module, args: object, output: Tensor, name: str | None = name) -> None:
+                if recording.seen is not None and name is not None:
+                    recording.seen[name] = output
+
+            twin.get_submodule(cast(str, name)).register_forward_hook(keep)
+
+        def keep_features(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            if recording.seen is not None:
+                recording.seen[""] = args[0]
+
+        twin.get_submodule(self.layout.head).register_forward_pre_hook(keep_features)
+        return twin
+
+    def private_copy(self) -> nn.Module:
+        """A deep copy of the network that shares nothing with it and may be changed."""
+        return cast(nn.Module, copy.deepcopy(self.network))
+
+    # One pass ------------------------------------------------------------------------------------------------
+
+    def _pass(self, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        self._recording.seen = {}
+        try:
+            with torch.inference_mode():
+                logits = self._tapped(batch.to(self.device, memory_format=torch.channels_last))
+            return logits, self._recording.seen
+        finally:
+            self._recording.seen = None
+
+    def forward(self, batch: Tensor, rows: IntArray | None = None) -> Batch:
+        """Features, logits, peaks and stage statistics of a preprocessed batch (n, 3, H, W), in one pass."""
+        logits, seen = self._pass(batch)
+        peaks = places = grid = None
+        with torch.inference_mode():
+            if self.layout.map is not None:
+                last = seen[self.layout.map]
+                grid = (last.shape[2], last.shape[3])
+                top = _cells(last).max(dim=1)
+                peaks, places = top.values.cpu().numpy(), top.indices.cpu().numpy()
+            stages = {name: _mean_and_deviation(seen[name]).cpu().numpy() for name in self.layout.stages}
+        activations = Activations(
+            features=seen[""].cpu().numpy(), logits=logits.cpu().numpy(), peaks=peaks, stages=stages or None
+        )
+        return Batch(np.arange(len(batch)) if rows is None else rows, activations, places, grid)
+
+    def feature_map(self, image: Source) -> Float32Array | None:
+        """The map before pooling of one image, (d, h, w); None for a network without one."""
+        if self.layout.map is None:
+            return None
+        _, seen = self._pass(torch.from_numpy(self.prepare(image))[None])
+        feature_map: Float32Array = seen[self.layout.map][0].cpu().numpy()
+        return feature_map
+
+    def prepare(self, image: Source) -> Float32Array:
+        """One image as the network's input, (3, H, W) float32."""
+        return preprocess(read_image(image), self.preprocessing)
+
+    # Many images ---------------------------------------------------------------------------------------------
+
+    def stream(
+        self,
+        images: Sequence[Source],
+        batch_size: int = BATCH_SIZE,
+        on_unreadable: OnUnreadable | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Batch]:
+        """Batches of activations, decoded ahead of the network by two threads.
+
+        Parameters
+        ----------
+        on_unreadable : callable, optional
+            Told the position and the error of each image that cannot be read, which is then left out. Without
+            it the first such image raises.
+
+        Raises
+        ------
+        InputError
+            An image cannot be read and `on_unreadable` is None.
+        """
+        starts = range(0, len(images), batch_size)
+        with ThreadPoolExecutor(DECODING_THREADS) as pool:
+            ahead = [
+                [pool.submit(self.prepare, image) for image in images[start : start + batch_size]]
+                for start in starts[:1]
+            ]
+            try:
+                for number, start in enumerate(starts):
+                    if number + 1 < len(starts):
+                        following = images[starts[number + 1] : starts[number + 1] + batch_size]
+                        ahead.append([pool.submit(self.prepare, image) for image in following])
+                    rows, inputs = [], []
+                    for offset, future in enumerate(ahead.pop(0)):
+                        try:
+                            inputs.append(future.result())
+                            rows.append(start + offset)
+                        except InputError as error:
+                            if on_unreadable is None:
+                                raise
+                            on_unreadable(start + offset, error)
+                    if inputs:
+                        yield self.forward(torch.from_numpy(np.stack(inputs)), np.asarray(rows))
+                    if progress is not None:
+                        progress(min(start + batch_size, len(images)), len(images))
+            finally:
+                for batch in ahead:
+                    for future in batch:
+                        future.cancel()
+
+    def extract(
+        self,
+        images: Sequence[Source],
+        labels: IntArray | None = None,
+        batch_size: int = BATCH_SIZE,
+        on_unreadable: OnUnreadable | None = None,
+        progress: Progress | None = None,
+        on_batch: Callable[[Batch], None] | None = None,
+        spool: Path | None = None,
+    ) -> Activations:
+        """Activations of many images (paths, bytes or PIL images) in one pass over them.
+
+        Parameters
+        ----------
+        labels : (n,) int64, optional
+            True classes, kept beside the rows.
+        on_batch : callable, optional
+            Sees each batch as it passes.
+        spool : Path, optional
+            A folder; where given, the rows are kept there in memory-mapped files instead of in memory.
+
+        Raises
+        ------
+        InputError
+            There is no readable image, or one cannot be read and `on_unreadable` is None.
+        """
+        rows = _Rows(len(images), spool)
+        for batch in self.stream(images, batch_size, on_unreadable, progress):
+            rows.add(batch)
+            if on_batch is not None:
+                on_batch(batch)
+        return rows.activations(labels)
+
+    # On disk -------------------------------------------------------------------------------------------------
+
+    def save(self, path: Path, half: bool = False) -> None:
+        """Write weights and record to one ``.safetensors`` file, replaced in one step."""
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
+        if half:
+            arrays = {n: a.astype(np.float16) if a.dtype == np.float32 else a for n, a in arrays.items()}
+        metadata = {"format": FORMAT, "classifier": json.dumps(self.description())}
+        write_arrays(Path(path), arrays, metadata)
+
+    def description(self) -> dict[str, object]:
+        """Architecture, classes, preprocessing and training record as plain JSON values."""
+        record = None
+        if self.training is not None:
+            record = {
+                "train": sorted(self.training.train),
+                "calibration": sorted(self.training.calibration),
+                "test": sorted(self.training.test),
+                "recipe": dict(self.training.recipe),
+                "history": [dict(epoch) for epoch in self.training.history],
+            }
+        return {
+            "architecture": self.architecture,
+            "classes": self.classes,
+            "preprocessing": asdict(self.preprocessing),
+            "training": record,
+        }
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> Classifier:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ArtefactError
+            The file is missing, damaged, foreign or newer, or its weights do not fit its architecture.
+        """
+        path = Path(path)
+        arrays, metadata = read_arrays(path)
+        if metadata.get("format") != FORMAT:
+            raise ArtefactError(
+                f"{path.name} says format {metadata.get('format')!r}; wanted {FORMAT!r}. Give a file written by "
+                "`train`, or turn foreign weights into one with `train --init`."
+            )
+        try:
+            described = json.loads(metadata["classifier"])
+            sizes = described["preprocessing"]
+            preprocessing = Preprocessing(**{**sizes, "mean": tuple(sizes["mean"]), "std": tuple(sizes["std"])})
+            record = described["training"]
+            training = record and TrainingRecord(
+                train=frozenset(record["train"]),
+                calibration=frozenset(record["calibration"]),
+                test=frozenset(record["test"]),
+                recipe=record["recipe"],
+                history=tuple(record["history"]),
+            )
+            architecture, classes = described["architecture"], described["classes"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtefactError(f"{path.name}: the description of the classifier is damaged ({error!r}).") from error
+        network = build_network(architecture, len(classes))
+        weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        load_weights(network, weights, path.name)
+        return cls(network, architecture, classes, preprocessing, training, device)
+
+
+class _Rows:
+    """Rows of activations gathered batch by batch into arrays allocated once, in memory or in mapped files."""
+
+    def __init__(self, count: int, spool: Path | None) -> None:
+        self._count, self._spool, self._filled = count, spool, 0
+        self._arrays: dict[str, Float32Array] = {}
+        self._kept: list[IntArray] = []
+
+    def _array(self, name: str, width: int) -> Float32Array:
+        if name not in self._arrays:
+            shape = (self._count, width)
+            if self._spool is None:
+                self._arrays[name] = np.empty(shape, np.float32)
+            else:
+                with tempfile.NamedTemporaryFile(dir=self._spool, suffix=".rows", delete=False) as file:
+                    self._arrays[name] = np.memmap(file, np.float32, "w+", shape=shape)
+        return self._arrays[name]
+
+    def add(self, batch: Batch) -> None:
+        given = batch.activations
+        parts = {"features": given.features, "logits": given.logits}
+        if given.peaks is not None:
+            parts["peaks"] = given.peaks
+        parts |= {f"stage:{name}": values for name, values in (given.stages or {}).items()}
+        for name, values in parts.items():
+            self._array(name, values.shape[1])[self._filled : self._filled + len(given)] = values
+        self._filled += len(given)
+        self._kept.append(batch.rows)
+
+    def activations(self, labels: IntArray | None) -> Activations:
+        if not self._filled:
+            raise InputError(f"None of the {self._count} images could be read; give at least one readable image.")
+        filled = {name: array[: self._filled] for name, array in self._arrays.items()}
+        stages = {name.removeprefix("stage:"): array for name, array in filled.items() if name.startswith("stage:")}
+        return Activations(
+            features=filled["features"],
+            logits=filled["logits"],
+            labels=None if labels is None else np.asarray(labels)[np.concatenate(self._kept)],
+            peaks=filled.get("peaks"),
+            stages=stages or None,
+        )
+
+
+def _cells(feature_map: Tensor) -> Tensor:
+    """(n, c, h, w) → (n, h·w, c), without a copy where the memory is channels-last."""
+    return feature_map.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _mean_and_deviation(feature_map: Tensor) -> Tensor:
+    """Per channel the mean and the (population) standard deviation over space, (n, 2c)."""
+    variance, mean = torch.var_mean(_cells(feature_map), dim=1, correction=0)
+    return torch.cat([mean, variance.sqrt()], dim=1)
+
+
+def architectures() -> list[str]:
+    """Names that `build_classifier` knows."""
+    return sorted(torchvision.models.list_models(module=torchvision.models))
+
+
+def build_network(architecture: str, classes: int) -> nn.Module:
+    """An untrained network by name.
+
+    Raises
+    ------
+    InputError
+        The name is not known; the nearest names are offered.
+    """
+    if architecture not in architectures():
+        near = difflib.get_close_matches(architecture, architectures(), n=3) or ["resnet18", "resnet34", "resnet50"]
+        raise InputError(f"No architecture is named {architecture!r}; did you mean {', '.join(near)}?")
+    return cast(nn.Module, torchvision.models.get_model(architecture, weights=None, num_classes=classes))
+
+
+def build_classifier(
+    architecture: str,
+    classes: Sequence[str],
+    seed: int = 0,
+    init: Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    device: str = "cpu",
+) -> Classifier:
+    """A classifier with seeded initial weights, or with those of a checkpoint.
+
+    Parameters
+    ----------
+    init : Path, optional
+        ``.safetensors``, or ``.pt``/``.pth`` holding tensors only. A head of another size is left at its
+        initial values.
+
+    Raises
+    ------
+    InputError
+        The architecture is not known, or it has no single linear head.
+    ArtefactError
+        The checkpoint cannot be read or does not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_network(architecture, len(classes))
+    preprocessing = preprocessing or Preprocessing()
+    if init is not None:
+        head = inspect_layout(network, preprocessing.height, preprocessing.width).head
+        load_weights(network, read_weights(Path(init)), Path(init).name, head)
+    return Classifier(network, architecture, classes, preprocessing, device=device)
+
+
+def best_device() -> str:
+    """The fastest device this machine has: "cuda", "mps" or "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

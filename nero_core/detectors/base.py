@@ -1,0 +1,208 @@
+"""The one contract of every detector, and the registry that menus, command line, README and tests read.
+
+Scores have one direction: larger = more out-of-distribution.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from nero_core.errors import ArtefactError, InputError, NotFittedError, UnknownDetectorError
+from nero_core.records import Activations, Float64Array, Head
+
+Need = Literal["peaks", "stages", "source", "calibration"]
+FittedArrays = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class DetectorInfo:
+    """What a detector is.
+
+    Attributes
+    ----------
+    name : str
+        Registry name.
+    title : str
+        As it is written in the field.
+    paper : str
+        Where it comes from.
+    year : int
+    needs : set of {"peaks", "stages", "source", "calibration"}
+        What it reads beside features, logits, labels and head.
+    fits : bool
+        Whether it learns from training images.
+    claims_far_point : bool
+        Whether a feature vector far from all training images must score higher than they do.
+    """
+
+    name: str
+    title: str
+    paper: str
+    year: int
+    needs: frozenset[Need] = frozenset()
+    fits: bool = True
+    claims_far_point: bool = True
+
+
+class Detector(ABC):
+    """A score for how far out of distribution an image is.
+
+    Parameters given to ``__init__`` are stored unchanged under their names; `fit` sets only attributes whose
+    names end in an underscore.
+    """
+
+    info: ClassVar[DetectorInfo]
+    head_: Head
+
+    def fit(self, train: Activations, head: Head, calibration: Activations | None = None) -> Self:
+        """Learn from in-distribution training images.
+
+        Parameters
+        ----------
+        train : Activations
+            With labels.
+        head : Head
+        calibration : Activations, optional
+            Held-out in-distribution images, for detectors that need them.
+
+        Raises
+        ------
+        InputError
+            Something that `info.needs` names is missing, shapes disagree, or a class has no image.
+        """
+        if len(train) == 0:
+            raise InputError(f"{self.info.title} was given no training images; wanted at least one per class.")
+        if train.features.shape[1] != head.width or train.logits.shape[1] != head.classes:
+            raise InputError(
+                f"{self.info.title} was given features {train.features.shape} and logits {train.logits.shape} for a "
+                f"head of {head.classes} classes on {head.width} features; give both of one network."
+            )
+        self._check_needs(train)
+        if "calibration" in self.info.needs and calibration is None:
+            raise InputError(f"{self.info.title} needs held-out calibration images; pass `calibration=`.")
+        if self.info.fits:
+            if train.labels is None:
+                raise InputError(f"{self.info.title} learns from labelled images; give Activations with `labels`.")
+            counts = np.bincount(train.labels[train.labels >= 0], minlength=head.classes)
+            if len(counts) > head.classes or (train.labels < 0).any():
+                raise InputError(
+                    f"Labels run from {train.labels.min()} to {train.labels.max()}; wanted 0 to {head.classes - 1}."
+                )
+            if (counts == 0).any():
+                empty = ", ".join(map(str, np.flatnonzero(counts == 0)))
+                raise InputError(f"No training image of class {empty}; wanted at least one of each of {head.classes}.")
+        self.head_ = head
+        self._fit(train, head, calibration)
+        return self
+
+    def score(self, batch: Activations) -> Float64Array:
+        """Scores (n,), float64, finite; larger = more out-of-distribution.
+
+        Raises
+        ------
+        NotFittedError
+            `fit` has not been called.
+        InputError
+            The activations are of another network, or something that `info.needs` names is missing.
+        """
+        self._check_batch(batch)
+        scores = np.asarray(self._score(batch), np.float64)
+        if scores.shape != (len(batch),) or not np.isfinite(scores).all():
+            bad = int((~np.isfinite(scores)).sum())
+            raise InputError(
+                f"{self.info.title} gave {bad} scores of {len(batch)} that are not finite on these activations."
+            )
+        return scores
+
+    @abstractmethod
+    def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None: ...
+
+    @abstractmethod
+    def _score(self, batch: Activations) -> Float64Array: ...
+
+    def _check_batch(self, batch: Activations) -> None:
+        if not hasattr(self, "head_"):
+            raise NotFittedError(f"{self.info.title} has not been fitted; call fit(train, head) first.")
+        if batch.features.shape[1] != self.head_.width or batch.logits.shape[1] != self.head_.classes:
+            raise InputError(
+                f"`features` has shape {batch.features.shape} and `logits` {batch.logits.shape}; {self.info.title} was "
+                f"fitted on {self.head_.width} features and {self.head_.classes} classes: choose the reference made "
+                "for this network."
+            )
+        self._check_needs(batch)
+
+    def _check_needs(self, batch: Activations) -> None:
+        for need in sorted(self.info.needs & {"peaks", "stages"}):
+            if getattr(batch, need) is None:
+                raise InputError(f"{self.info.title} reads `{need}`, which this network does not give.")
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters it was made with, by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def fitted_arrays(self) -> FittedArrays:
+        """What `fit` has set, as arrays by name (the head left out: it is the network's)."""
+        return {name: np.asarray(value) for name, value in vars(self).items() if name.endswith("_") and name != "head_"}
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[np.generic]], head: Head) -> Self:
+        """The fitted detector again, from its arrays and its network's head.
+
+        Raises
+        ------
+        ArtefactError
+            An array is missing or surplus.
+        """
+        self.head_ = head
+        wanted = set(self._fitted_names())
+        if wanted != set(arrays):
+            missing, surplus = sorted(wanted - set(arrays)), sorted(set(arrays) - wanted)
+            raise ArtefactError(f"{self.info.title}: fitted arrays missing {missing}, surplus {surplus}; fit again.")
+        for name, array in arrays.items():
+            setattr(self, name, array)
+        return self
+
+    @classmethod
+    def _fitted_names(cls) -> list[str]:
+        """Names of the attributes `fit` sets, from the class's annotations."""
+        return [name for name in inspect.get_annotations(cls) if name.endswith("_")]
+
+
+DETECTORS: dict[str, type[Detector]] = {}
+"""Every detector by registry name."""
+
+AnyDetector = TypeVar("AnyDetector", bound=type[Detector])
+
+
+def register(detector: AnyDetector) -> AnyDetector:
+    """Class decorator: enter a detector into the registry under ``info.name``."""
+    DETECTORS[detector.info.name] = detector
+    return detector
+
+
+def make_detector(name: str, **parameters: Any) -> Detector:
+    """An unfitted detector by registry name.
+
+    Raises
+    ------
+    UnknownDetectorError
+        No detector has that name; the nearest names are offered.
+    InputError
+        A parameter is not one of the detector's.
+    """
+    if name not in DETECTORS:
+        near = difflib.get_close_matches(name, DETECTORS, n=3) or sorted(DETECTORS)
+        raise UnknownDetectorError(f"No detector is named {name!r}; did you mean {', '.join(near)}?")
+    known = list(inspect.signature(DETECTORS[name]).parameters)
+    if unknown := sorted(set(parameters) - set(known)):
+        raise InputError(
+            f"Detector {name!r} has no parameter {', '.join(unknown)}; it has {', '.join(known) or 'none'}."
+        )
+    return cast(Callable[..., Detector], DETECTORS[name])(**parameters)

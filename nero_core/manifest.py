@@ -1,0 +1,146 @@
+"""A reference's table of contents and model card: one JSON file, checked field by field; cheap to read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nero_core.artefacts import digest, write_bytes
+from nero_core.errors import ArtefactError
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+FILE_NAME = re.compile(r"(concepts/)?[a-z0-9_]+-[0-9a-f]{16}\.(safetensors|webp)")
+"""The only names a manifest may list: no path leaves the reference's folder."""
+
+FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    "schema": int,
+    "title": str,
+    "synthetic": bool,
+    "architecture": str,
+    "classes": list,
+    "preprocessing": dict,
+    "detectors": dict,
+    "calibration": dict,
+    "training": dict,
+    "ood": dict,
+    "crops": int,
+    "intended_use": str,
+    "image_source": str,
+    "licence": str,
+    "known_failures": str,
+    "metrics": dict,
+    "versions": dict,
+    "files": dict,
+}
+"""What every manifest holds, and of which type."""
+
+FILE_FIELDS: Mapping[str, type] = {"name": str, "sha256": str, "bytes": int}
+
+
+@dataclass(frozen=True)
+class ReferenceEntry:
+    """One reference found on disk; `error` says why it cannot be used, None where it can."""
+
+    path: Path
+    title: str
+    synthetic: bool
+    error: str | None = None
+
+
+def _own_digest(content: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    return digest(json.dumps(rest, sort_keys=True, ensure_ascii=True).encode())
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
+    """Seal the manifest with its own digest and replace the old one in one step."""
+    sealed = {**content, "sha256": _own_digest(content)}
+    write_bytes(folder / MANIFEST_NAME, json.dumps(sealed, indent=1, sort_keys=True, ensure_ascii=False).encode())
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read and check a manifest; no other file of the reference is opened.
+
+    Raises
+    ------
+    ArtefactError
+        There is none, it is damaged, it was edited, or a newer version wrote it: file and field are named.
+    """
+    path = Path(folder) / MANIFEST_NAME
+    if not path.is_file():
+        raise ArtefactError(f"No {MANIFEST_NAME} in {folder}; give the folder that `fit --out` wrote.")
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{MANIFEST_NAME} cannot be read ({error}); restore it or run `fit` again.") from error
+    if not isinstance(content, dict):
+        raise ArtefactError(f"{MANIFEST_NAME} holds {type(content).__name__}; wanted an object. Run `fit` again.")
+    schema = content.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA_VERSION:
+        raise ArtefactError(
+            f"{MANIFEST_NAME}, field `schema`: {schema} is newer than {SCHEMA_VERSION}, which this version reads; "
+            "update NERO Dashboard."
+        )
+    for field, wanted in FIELDS.items():
+        if field not in content:
+            raise ArtefactError(f"{MANIFEST_NAME} has no field `{field}`; restore it or run `fit` again.")
+        value = content[field]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            raise ArtefactError(
+                f"{MANIFEST_NAME}, field `{field}`: seen {type(value).__name__}, wanted {wanted}; run `fit` again."
+            )
+    for role, entry in content["files"].items():
+        for field, kind in FILE_FIELDS.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get(field), kind):
+                raise ArtefactError(f"{MANIFEST_NAME}, field `files.{role}.{field}` is missing or of a wrong type.")
+        if not FILE_NAME.fullmatch(entry["name"]):
+            raise ArtefactError(f"{MANIFEST_NAME}, field `files.{role}.name`: {entry['name']!r} is not a name of ours.")
+    if content.get("sha256") != _own_digest(content):
+        raise ArtefactError(
+            f"{MANIFEST_NAME}, field `sha256`: the content was changed after it was written; "
+            "restore it or run `fit` again."
+        )
+    return content
+
+
+def verify_file(folder: Path, role: str, entry: Mapping[str, Any]) -> Path:
+    """The path of one listed file, once its size and its hash agree.
+
+    Raises
+    ------
+    ArtefactError
+        The file is missing, truncated or another one.
+    """
+    path = Path(folder) / entry["name"]
+    if not path.is_file():
+        raise ArtefactError(f"{entry['name']} ({role}) is missing from {folder}; restore it or run `fit` again.")
+    size = path.stat().st_size
+    if size != entry["bytes"]:
+        raise ArtefactError(
+            f"{entry['name']} ({role}) has {size} bytes, {entry['bytes']} were written: it is truncated or was "
+            "replaced; restore it or run `fit` again."
+        )
+    if digest(path) != entry["sha256"]:
+        raise ArtefactError(
+            f"{entry['name']} ({role}) is not the file that was written: its SHA-256 differs; "
+            "restore it or run `fit` again."
+        )
+    return path
+
+
+def list_references(folders: Sequence[Path]) -> list[ReferenceEntry]:
+    """References directly inside these folders, by title; reads manifests only."""
+    entries = []
+    for folder in folders:
+        for path in sorted(Path(folder).glob(f"*/{MANIFEST_NAME}")):
+            try:
+                content = read_manifest(path.parent)
+                entries.append(ReferenceEntry(path.parent, content["title"], content["synthetic"]))
+            except ArtefactError as error:
+                entries.append(ReferenceEntry(path.parent, path.parent.name, False, str(error)))
+    return sorted(entries, key=lambda entry: (entry.error is not None, entry.title))
