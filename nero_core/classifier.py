@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -267,11 +268,12 @@ class Classifier:
 
     # On disk -------------------------------------------------------------------------------------------------
 
-    def save(self, path: Path, half: bool = False) -> None:
-        """Write weights and record to one ``.safetensors`` file, replaced in one step."""
-        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
-        if half:
-            arrays = {n: a.astype(np.float16) if a.dtype == np.float32 else a for n, a in arrays.items()}
+    def save(self, path: Path) -> None:
+        """Write weights and record to one ``.safetensors`` file, replaced in one step.
+
+        A tensor is stored in half precision where that loses nothing.
+        """
+        arrays = {name: _shortest(tensor.detach().cpu().numpy()) for name, tensor in self.network.state_dict().items()}
         metadata = {"format": FORMAT, "classifier": json.dumps(self.description())}
         write_arrays(Path(path), arrays, metadata)
 
@@ -328,6 +330,15 @@ class Classifier:
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
         load_weights(network, weights, path.name)
         return cls(network, architecture, classes, preprocessing, training, device)
+
+
+def _shortest(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """The array in half precision where every value survives that, else unchanged."""
+    if array.dtype != np.float32:
+        return array
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32), array) else array
 
 
 class _Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,37 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "restore it or run `fit` again."
         )
     return content
+
+
+def write_hashed(folder: Path, role: str, suffix: str, write: Callable[[Path], None]) -> dict[str, Any]:
+    """Write one file, name it by its content, and return its entry for the manifest's ``files``.
+
+    Parameters
+    ----------
+    role : str
+        What the file is; a slash puts it into a sub-folder.
+    write : callable
+        Writes the file to the path it is given.
+    """
+    path = Path(folder) / f"{role}.part"
+    path.parent.mkdir(exist_ok=True)
+    try:
+        write(path)
+        sha256, size = digest(path), path.stat().st_size
+        name = f"{role}-{sha256[:16]}.{suffix}"
+        path.replace(Path(folder) / name)
+    finally:
+        path.unlink(missing_ok=True)
+    return {"name": name, "sha256": sha256, "bytes": size}
+
+
+def remove_unlisted(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    """Remove files of ours that the manifest does not name: those of an earlier version, or of a crash."""
+    listed = {entry["name"] for entry in files.values()}
+    for path in [*folder.glob("*"), *folder.glob("concepts/*"), *folder.glob("concepts/.*")]:
+        name = path.relative_to(folder).as_posix()
+        if path.suffix == ".part" or (FILE_NAME.fullmatch(name) and name not in listed):
+            path.unlink(missing_ok=True)
 
 
 def verify_file(folder: Path, role: str, entry: Mapping[str, Any]) -> Path:

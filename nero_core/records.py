@@ -220,3 +220,22 @@ class TrainingRecord:
     test: frozenset[str]
     recipe: Mapping[str, str | int | float] = field(default_factory=dict)
     history: tuple[Mapping[str, float], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class RelevanceProfile:
+    """Mean neuron relevance of held-out in-distribution images, and of known out-of-distribution ones.
+
+    Attributes
+    ----------
+    mean, std : (d,) float64
+        Over `count` in-distribution images.
+    ood_mean : (d,) float64 or None
+        Over `ood_count` out-of-distribution images; None where the reference knows none.
+    """
+
+    mean: Float64Array
+    std: Float64Array
+    count: int
+    ood_mean: Float64Array | None = None
+    ood_count: int = 0

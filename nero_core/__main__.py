@@ -1,0 +1,327 @@
+"""The command line: ``python -m nero_core <command>``, installed as ``nero``. The only place that prints."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+import nero_core
+from nero_core.errors import InputError, NeroError
+
+if TYPE_CHECKING:
+    from nero_core.records import Progress
+    from nero_core.reference import Reference
+
+DONE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a user's mistake gives one line and an exit code, never a traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except NeroError as error:
+        print(f"nero: {error}", file=sys.stderr)
+        return NOTHING_DONE
+    except KeyboardInterrupt:
+        print("\nnero: stopped; nothing was left half-written.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return SOME_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nero",
+        description="Out-of-distribution scores for endoscopy networks, explained neuron by neuron. "
+        "Research use; not a medical device.",
+        epilog="Exit codes: 0 all done; 1 done, but some files failed; 2 nothing could be done; 130 stopped by Ctrl-C.",
+    )
+    parser.add_argument("--version", action="version", version=f"NERO Dashboard {nero_core.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        sub.add_argument(
+            "--device", choices=["cpu", "cuda", "mps"], help="where to compute (default: the best there is)"
+        )
+        sub.add_argument("--json", action="store_true", help="print the result as JSON")
+        return sub
+
+    train = command("train", _train, "Train a classifier on class folders.")
+    train.add_argument("data", type=Path, metavar="DATA", help="a folder with one sub-folder of images per class")
+    train.add_argument("--arch", default="resnet18", help="architecture (default: %(default)s)")
+    train.add_argument("--out", type=Path, required=True, metavar="CKPT", help="where to write it (.safetensors)")
+    train.add_argument("--epochs", type=int, default=12, help="passes over the images (default: %(default)s)")
+    train.add_argument("--seed", type=int, default=0, help="seed of weights, split and order (default: %(default)s)")
+    train.add_argument("--init", type=Path, metavar="FILE", help="start from these weights (.safetensors, .pt, .pth)")
+
+    fit = command("fit", _fit, "Fit detectors to a classifier, calibrate them, and write a reference.")
+    fit.add_argument("data", type=Path, metavar="DATA", help="the class folders that the classifier was trained on")
+    fit.add_argument("--classifier", type=Path, required=True, metavar="CKPT", help="what `train` wrote")
+    fit.add_argument("--out", type=Path, required=True, metavar="REF", help="folder of the reference")
+    fit.add_argument("--detectors", nargs="+", default=["nero"], metavar="NAME", help="detectors (default: nero)")
+    held_out = fit.add_mutually_exclusive_group()
+    held_out.add_argument("--calibration", type=Path, metavar="DATA2", help="class folders never trained on")
+    held_out.add_argument(
+        "--calibration-seen", action="store_true", help="calibrate on the images of the fit: gives up the guarantee"
+    )
+    fit.add_argument("--no-crops", action="store_true", help="keep no pictures of training images in the reference")
+    fit.add_argument(
+        "--ood", action="append", default=[], metavar="NAME=DIR", help="known unusual images for the plots (repeatable)"
+    )
+    fit.add_argument("--title", help="as shown to people (default: the name of the folder)")
+    fit.add_argument("--image-source", default="not stated", metavar="TEXT", help="where the images come from")
+    fit.add_argument("--licence", default="not stated", metavar="TEXT", help="licence of the images")
+
+    score = command("score", _score, "Score images against a reference.")
+    score.add_argument("reference", type=Path, metavar="REF")
+    score.add_argument("images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
+    score.add_argument("--detector", default="nero", help="default: %(default)s")
+    score.add_argument(
+        "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"
+    )
+    score.add_argument("--csv", action="store_true", help="print the result as CSV")
+
+    explain = command("explain", _explain, "Explain one image's score: heatmaps, figures and numbers.")
+    explain.add_argument("reference", type=Path, metavar="REF")
+    explain.add_argument("image", type=Path, metavar="IMAGE")
+    explain.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
+    explain.add_argument("--neurons", type=int, default=6, help="how many neurons (default: %(default)s)")
+    explain.add_argument(
+        "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"
+    )
+    return parser
+
+
+def _begin(what: str) -> Progress:
+    """A progress bar with the time left, on the error stream so that results can be piped."""
+    bar = tqdm(desc=what, unit="image", file=sys.stderr, leave=True, mininterval=0.5, dynamic_ncols=True)
+
+    def progress(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return progress
+
+
+def _say(text: str) -> None:
+    tqdm.write(text, file=sys.stderr)
+
+
+def _device(options: argparse.Namespace) -> str:
+    from nero_core.classifier import best_device
+
+    return options.device or best_device()
+
+
+def _load(options: argparse.Namespace) -> Reference:
+    from nero_core.reference import Reference
+
+    return Reference.load(options.reference, _device(options))
+
+
+# train -----------------------------------------------------------------------------------------------------------
+
+
+def _train(options: argparse.Namespace) -> int:
+    from nero_core.training import train
+
+    result = train(
+        options.data,
+        options.arch,
+        options.out,
+        epochs=options.epochs,
+        seed=options.seed,
+        init=options.init,
+        device=_device(options),
+        begin=_begin,
+        say=_say,
+    )
+    record = result.classifier.training
+    assert record is not None
+    if options.json:
+        counts = {"train": len(record.train), "calibration": len(record.calibration), "test": len(record.test)}
+        print(json.dumps({"classifier": str(options.out), "images": counts, "history": list(record.history)}, indent=1))
+    else:
+        print(f"Wrote {options.out}. Next: nero fit {options.data} --classifier {options.out} --out REF")
+    return SOME_FAILED if result.unreadable else DONE
+
+
+# fit -------------------------------------------------------------------------------------------------------------
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from nero_core.classifier import Classifier
+    from nero_core.datasets import list_images, read_class_folders
+    from nero_core.fitting import Card, Unreadable, divide, fit_reference
+
+    classifier = Classifier.load(options.classifier, _device(options))
+    images = read_class_folders(options.data, classifier.classes)
+    calibration = options.calibration and read_class_folders(options.calibration, classifier.classes)
+    ood = {name: list_images(folder) for name, folder in map(_named_folder, options.ood)}
+    parts = divide(classifier, images, calibration, options.calibration_seen)
+    if not parts.guaranteed:
+        _say(
+            "No guarantee: the calibration images are not known to be unseen by the classifier, so the share of "
+            "false alarms on new images is not bounded. Every verdict will say so."
+        )
+    unreadable = Unreadable()
+    reference = fit_reference(
+        classifier,
+        parts,
+        Card(options.title or options.out.resolve().name, options.image_source, options.licence),
+        detectors={name: {} for name in options.detectors},
+        ood=ood,
+        crops=not options.no_crops,
+        begin=_begin,
+        unreadable=unreadable,
+    )
+    reference.save(options.out)
+    for path, reason in unreadable.reasons.items():
+        _say(f"left out: {path}: {reason}")
+    if options.json:
+        print(json.dumps(reference.manifest, indent=1))
+    else:
+        print(_summary(reference, options.out))
+    return SOME_FAILED if unreadable.reasons else DONE
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder) or "/" in name:
+        raise InputError(f"--ood {text!r} was not understood; wanted NAME=DIR, such as polyp=images/polyp.")
+    return name, Path(folder)
+
+
+def _summary(reference: Reference, folder: Path) -> str:
+    card = reference.manifest
+    calibration, metrics = card["calibration"], card["metrics"]
+    lines = [
+        f"Wrote {folder}: {card['title']}, {card['architecture']}, classes {', '.join(card['classes'])}",
+        f"  fitted on {card['training']['images']} images, calibrated on {calibration['images']} "
+        f"({calibration['origin']}; α of at least {calibration['smallest_alpha']:.3g})",
+        f"  false-alarm guarantee: {'yes' if calibration['guaranteed'] else 'no'}; "
+        f"pictures of training images inside: {'yes' if card['crops'] else 'no'}",
+    ]
+    if "accuracy" in metrics:
+        lines.append(f"  accuracy {metrics['accuracy']:.3f} on {metrics['test_images']} images set aside")
+    for detector, sets in metrics["auroc"].items():
+        lines += [
+            f"  {detector}: AUROC {value:.3f} on {name} (n = {card['ood'][name]})" for name, value in sets.items()
+        ]
+    lines.append(f"Open it: NERO_REFERENCES={folder.resolve().parent} make app")
+    return "\n".join(lines)
+
+
+# score -----------------------------------------------------------------------------------------------------------
+
+
+def _score(options: argparse.Namespace) -> int:
+    from nero_core.datasets import list_images
+
+    reference = _load(options)
+    reference.calibrations[_known_detector(reference, options.detector)].check_alpha(options.alpha)
+    paths: list[Path] = []
+    for given in options.images:
+        paths += list_images(given) if given.is_dir() else [given]
+    rows = _scored_rows(reference, paths, options.detector, options.alpha)
+    failed = sum("error" in row for row in rows)
+    if options.json:
+        print(json.dumps(rows, indent=1))
+    elif options.csv:
+        fields = list(dict.fromkeys(key for row in sorted(rows, key=lambda row: "error" in row) for key in row))
+        writer = csv.DictWriter(sys.stdout, fields)
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        _print_scores(rows)
+    if failed == len(rows):
+        print(f"nero: none of {failed} files could be scored: {rows[0]['error']}", file=sys.stderr)
+        return NOTHING_DONE
+    return SOME_FAILED if failed else DONE
+
+
+def _known_detector(reference: Reference, name: str) -> str:
+    reference.detector(name)
+    return name
+
+
+def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alpha: float) -> list[dict[str, Any]]:
+    """One row per path, in the order given: numbers where it could be read, else the reason."""
+    errors: dict[int, str] = {}
+    rows: list[dict[str, Any]] = [{"path": str(path)} for path in paths]
+    stream = reference.classifier.stream(
+        paths,
+        on_unreadable=lambda position, error: errors.__setitem__(position, str(error)),
+        progress=_begin("Scoring") if len(paths) > 1 else None,
+    )
+    for batch in stream:
+        activations = batch.activations
+        decisions = reference.decide(reference.score(activations, detector), detector, alpha)
+        probabilities = activations.probabilities
+        nearest = [e.nearest_class for e in reference.explain(activations)] if "nero" in reference.detectors else None
+        for place, (row, decision) in enumerate(zip(batch.rows, decisions, strict=True)):
+            predicted = int(probabilities[place].argmax())
+            rows[row] |= {"detector": detector, **asdict(decision)}
+            rows[row] |= {
+                "predicted_class": reference.classes[predicted],
+                "probability": float(probabilities[place, predicted]),
+                "nearest_class": nearest[place] if nearest else None,
+            }
+    for position, error in errors.items():
+        rows[position]["error"] = error
+    return rows
+
+
+def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
+    from nero_core.images import display_name
+
+    print(f"{'score':>9}  {'above':>6}  {'p':>6}  {'state':<19}  {'predicted':<24}  file")
+    for number, row in enumerate(rows):
+        name = display_name(Path(row["path"]), number)
+        if "error" in row:
+            print(f"{'–':>9}  {'–':>6}  {'–':>6}  {'not scored':<19}  {'':<24}  {name}: {row['error']}")
+            continue
+        predicted = f"{row['predicted_class']} ({row['probability']:.0%})"
+        print(
+            f"{row['score']:9.4g}  {row['percentile']:6.1%}  {row['p_value']:6.3f}  {row['state']:<19}  "
+            f"{predicted:<24}  {name}"
+        )
+    if any(row.get("guaranteed") is False for row in rows):
+        print("No guarantee: the calibration images are not known to be unseen by the classifier.")
+    print('"Unusual" does not mean diseased, and "usual" does not mean healthy.')
+
+
+# explain ---------------------------------------------------------------------------------------------------------
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from nero_core.case import explain_case, write_case
+
+    if options.neurons < 1:
+        raise InputError(f"--neurons is {options.neurons}; wanted at least 1.")
+    case = explain_case(_load(options), options.image, options.neurons, options.alpha)
+    written = write_case(case, options.out)
+    if options.json:
+        print(json.dumps(case.numbers(), indent=1))
+    else:
+        print("\n".join(f"Wrote {path}" for path in written))
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,295 @@
+"""From a classifier and class folders to a reference: one pass over each set of images."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+import nero_core
+from nero_core.artefacts import digest
+from nero_core.calibration import DEFAULT_ALPHA, Calibration
+from nero_core.classifier import Classifier
+from nero_core.concepts import RankingCollector, cut_concepts
+from nero_core.datasets import LabelledImages
+from nero_core.detectors import Detector, make_detector
+from nero_core.errors import InputError
+from nero_core.images import Source
+from nero_core.manifest import SCHEMA_VERSION
+from nero_core.records import Activations, Float64Array, Progress, RelevanceProfile
+from nero_core.reference import DEFAULT_DETECTOR, Reference
+from nero_core.relevance import relevance_of
+
+INTENDED_USE = (
+    "Research and teaching: telling how unusual an endoscopy image is for this network, and why. "
+    "Not a medical device; a score says nothing about disease."
+)
+KNOWN_FAILURES = (
+    "Burnt-in text, inset position pictures and borders can raise a score. Images from another device or hospital "
+    "are unusual to this reference whatever they show."
+)
+RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pillow", "safetensors")
+
+Begin = Callable[[str], Progress]
+"""``begin(what)`` announces the next stretch of work and returns its progress callback."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the owner of the images says of them, for the model card."""
+
+    title: str
+    image_source: str = "not stated"
+    licence: str = "not stated"
+    synthetic: bool = False
+    intended_use: str = INTENDED_USE
+    known_failures: str = KNOWN_FAILURES
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The images of a fit, each in one part.
+
+    Attributes
+    ----------
+    fit : LabelledImages
+        Detectors learn from these.
+    calibration : LabelledImages
+    test : LabelledImages or None
+        Set aside by `train`; only reported on.
+    guaranteed : bool
+        Whether the calibration images are known to be unseen by the classifier and by the fit.
+    origin : str
+        Where the calibration images come from, in words.
+    """
+
+    fit: LabelledImages
+    calibration: LabelledImages
+    test: LabelledImages | None
+    guaranteed: bool
+    origin: str
+
+
+@dataclass(eq=False)
+class Unreadable:
+    """Files that were left out, with the reason."""
+
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def among(self, images: Sequence[Source]) -> Callable[[int, InputError], None]:
+        """A callback for `extract` that notes the file at a position of these images."""
+
+        def note(position: int, error: InputError) -> None:
+            self.reasons[str(images[position])] = str(error)
+
+        return note
+
+
+def divide(
+    classifier: Classifier,
+    images: LabelledImages,
+    calibration: LabelledImages | None = None,
+    calibration_seen: bool = False,
+) -> Parts:
+    """Decide which images fit, which calibrate and which are only reported on.
+
+    Without `calibration`, the images that `train` set aside calibrate. `calibration_seen` calibrates on the
+    images of the fit, and gives up the guarantee.
+
+    Raises
+    ------
+    InputError
+        There is nothing to calibrate on, or calibration images were trained on.
+    """
+    record = classifier.training
+    if calibration is not None and calibration_seen:
+        raise InputError("Give either separate calibration images or --calibration-seen, not both.")
+    aside = frozenset() if record is None else record.calibration | record.test
+    fit = images.select([digest not in aside for digest in images.digests])
+    test = None if record is None else images.select([digest in record.test for digest in images.digests])
+    if calibration_seen:
+        return Parts(fit, fit, test, False, "the images of the fit (seen)")
+    if calibration is not None:
+        seen = set(fit.digests) | (set() if record is None else record.train)
+        overlap = sum(digest in seen for digest in calibration.digests)
+        if overlap:
+            raise InputError(
+                f"{overlap} of {len(calibration.paths)} calibration images were trained or fitted on; remove them, "
+                "or accept that there is no guarantee with --calibration-seen."
+            )
+        return Parts(fit, calibration, test, record is not None, "a separate folder")
+    if record is None:
+        raise InputError(
+            "It is not known what this classifier was trained on. Give images that it has never seen with "
+            "--calibration, or accept that there is no guarantee with --calibration-seen."
+        )
+    held_out = images.select([digest in record.calibration for digest in images.digests])
+    if not len(held_out.paths):
+        raise InputError(
+            f"None of the {len(record.calibration)} images that `train` set aside for calibration is in this folder; "
+            "give the folder that was trained on, or --calibration."
+        )
+    return Parts(fit, held_out, test, True, "set aside before training")
+
+
+def fit_reference(
+    classifier: Classifier,
+    parts: Parts,
+    card: Card,
+    detectors: Mapping[str, Mapping[str, Any]] | None = None,
+    ood: Mapping[str, Sequence[Source]] | None = None,
+    crops: bool = True,
+    begin: Begin | None = None,
+    unreadable: Unreadable | None = None,
+) -> Reference:
+    """Fit and calibrate detectors, rank concepts and describe the result; nothing is written.
+
+    Parameters
+    ----------
+    detectors : {name: parameters}, optional
+        NERO with its defaults where not given.
+    ood : {name: images}, optional
+        Known out-of-distribution images: their scores and mean relevance are kept for the plots. Nothing is
+        chosen by them.
+    crops : bool
+        Whether to keep small pictures of training images per neuron.
+    begin : callable, optional
+        Told each stretch of work.
+    unreadable : Unreadable, optional
+        Collects files that are left out; without it the first one raises.
+
+    Raises
+    ------
+    InputError
+        An image cannot be read, or a class has no readable image.
+    """
+    start: Begin = begin or (lambda what: lambda done, total: None)
+    with tempfile.TemporaryDirectory(prefix="nero-fit-", ignore_cleanup_errors=True) as spool:
+
+        def extract(what: str, images: Sequence[Source], **options: Any) -> Activations:
+            left_out = None if unreadable is None else unreadable.among(images)
+            return classifier.extract(
+                images, on_unreadable=left_out, progress=start(what), spool=Path(spool), **options
+            )
+
+        ranking = RankingCollector(classifier.head)
+        train = extract(
+            "Reading training images",
+            parts.fit.paths,
+            labels=parts.fit.labels,
+            on_batch=ranking.add if crops else None,
+        )
+        seen = parts.calibration is parts.fit
+        held_out = train if seen else extract("Reading calibration images", parts.calibration.paths)
+        fitted: dict[str, Detector] = {
+            name: make_detector(name, **parameters).fit(train, classifier.head, held_out)
+            for name, parameters in (detectors or {DEFAULT_DETECTOR: {}}).items()
+        }
+        calibrations = {name: Calibration(d.score(held_out), parts.guaranteed) for name, d in fitted.items()}
+        known = {name: extract(f"Reading {name}", images) for name, images in (ood or {}).items()}
+        ood_scores = {
+            name: {key: detector.score(activations) for key, activations in known.items()}
+            for name, detector in fitted.items()
+        }
+        tested = None
+        if parts.test is not None and len(parts.test.paths):
+            tested = extract("Reading test images", parts.test.paths, labels=parts.test.labels)
+        concepts = None
+        if crops:
+            progress = start("Cutting reference crops")
+            concepts = cut_concepts(
+                ranking.ranking(), parts.fit.paths, parts.fit.labels, classifier.preprocessing, progress=progress
+            )
+        manifest = {
+            **asdict(card),
+            "schema": SCHEMA_VERSION,
+            "architecture": classifier.architecture,
+            "classes": classifier.classes,
+            "preprocessing": asdict(classifier.preprocessing),
+            "calibration": {
+                "images": len(held_out),
+                "guaranteed": parts.guaranteed,
+                "origin": parts.origin,
+                "smallest_alpha": 1 / (len(held_out) + 1),
+            },
+            "training": _training(classifier, parts, train),
+            "ood": {name: len(activations) for name, activations in known.items()},
+            "crops": 0 if concepts is None else len(concepts.sheets()),
+            "metrics": _metrics(classifier, fitted, calibrations, ood_scores, tested),
+            "versions": {"nero-dashboard": nero_core.__version__, "python": platform.python_version()}
+            | {package: version(package) for package in RECORDED_PACKAGES},
+        }
+        profile = _profile(classifier, held_out, list(known.values()))
+    return Reference(classifier, fitted, calibrations, manifest, ood_scores, profile, concepts)
+
+
+def _training(classifier: Classifier, parts: Parts, train: Activations) -> dict[str, Any]:
+    assert train.labels is not None
+    counts = Counter(classifier.classes[label] for label in train.labels)
+    record = classifier.training
+    return {
+        "images": len(train),
+        "per_class": dict(counts),
+        "digest": digest("".join(sorted(parts.fit.digests)).encode()),
+        "known": record is not None,
+        "recipe": {} if record is None else dict(record.recipe),
+    }
+
+
+def _profile(classifier: Classifier, held_out: Activations, known: Sequence[Activations]) -> RelevanceProfile:
+    r = relevance_of(held_out, classifier.head).neurons
+    ood = [relevance_of(activations, classifier.head).neurons for activations in known]
+    pooled = np.concatenate(ood) if ood else None
+    return RelevanceProfile(
+        mean=r.mean(axis=0),
+        std=r.std(axis=0),
+        count=len(r),
+        ood_mean=None if pooled is None else pooled.mean(axis=0),
+        ood_count=0 if pooled is None else len(pooled),
+    )
+
+
+def _metrics(
+    classifier: Classifier,
+    detectors: Mapping[str, Detector],
+    calibrations: Mapping[str, Calibration],
+    ood_scores: Mapping[str, Mapping[str, Float64Array]],
+    tested: Activations | None,
+) -> dict[str, Any]:
+    """Accuracy and false alarms on the images set aside for testing, and AUROC per known OOD set."""
+    metrics: dict[str, Any] = {}
+    if tested is not None:
+        right = tested.logits.argmax(axis=1) == tested.labels
+        metrics["test_images"] = len(tested)
+        metrics["accuracy"] = float(right.mean())
+        metrics["accuracy_per_class"] = {
+            name: float(right[tested.labels == label].mean())
+            for label, name in enumerate(classifier.classes)
+            if (tested.labels == label).any()
+        }
+        metrics["alpha"] = DEFAULT_ALPHA
+        metrics["false_alarms"] = {
+            name: float((calibrations[name].p_values(detector.score(tested)) <= DEFAULT_ALPHA).mean())
+            for name, detector in detectors.items()
+        }
+    metrics["auroc"] = {
+        name: {
+            key: float(
+                roc_auc_score(
+                    np.r_[np.zeros(len(calibrations[name])), np.ones(len(scores))],
+                    np.r_[calibrations[name].scores, scores],
+                )
+            )
+            for key, scores in sets.items()
+        }
+        for name, sets in ood_scores.items()
+    }
+    return metrics

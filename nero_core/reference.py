@@ -1,0 +1,275 @@
+"""What the user picks and what is shipped: classifier, fitted detectors, calibration and concepts in one folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nero_core.artefacts import read_arrays, write_arrays, write_bytes
+from nero_core.calibration import DEFAULT_ALPHA, Calibration
+from nero_core.classifier import Classifier
+from nero_core.concepts import Concepts
+from nero_core.detectors import Detector, Nero, make_detector
+from nero_core.errors import ArtefactError, InputError, UnknownDetectorError
+from nero_core.explanation import Explanation, explain
+from nero_core.images import Source
+from nero_core.manifest import (
+    MANIFEST_NAME,
+    SCHEMA_VERSION,
+    list_references,
+    read_manifest,
+    remove_unlisted,
+    verify_file,
+    write_hashed,
+    write_manifest,
+)
+from nero_core.records import Activations, Decision, Float32Array, Float64Array, RelevanceProfile
+
+if TYPE_CHECKING:
+    from nero_core.attribution import Attribution, AttributionPass
+
+__all__ = ["DEFAULT_DETECTOR", "Reference", "list_references"]
+
+DEFAULT_DETECTOR = "nero"
+
+
+class Reference:
+    """Everything that an image is held against.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    detectors : {name: fitted detector}
+    calibrations : {name: Calibration}
+        One per detector.
+    manifest : dict
+        The model card: title, counts, sources, limits, versions.
+    ood_scores : {detector: {set: (n,) scores}}
+        Scores of known out-of-distribution images; may be empty.
+    profile : RelevanceProfile or None
+    concepts : Concepts or None
+        None where the reference carries no pictures of training images.
+    path : Path, optional
+        Where it was read from.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        detectors: Mapping[str, Detector],
+        calibrations: Mapping[str, Calibration],
+        manifest: Mapping[str, Any],
+        ood_scores: Mapping[str, Mapping[str, Float64Array]] | None = None,
+        profile: RelevanceProfile | None = None,
+        concepts: Concepts | None = None,
+        path: Path | None = None,
+    ) -> None:
+        self.classifier = classifier
+        self.detectors = dict(detectors)
+        self.calibrations = dict(calibrations)
+        self.manifest = dict(manifest)
+        self.ood_scores = {name: dict(sets) for name, sets in (ood_scores or {}).items()}
+        self.profile = profile
+        self.concepts = concepts
+        self.path = path
+        self._attribution: Attribution | None = None
+        self._attribution_lock = threading.Lock()
+
+    @property
+    def title(self) -> str:
+        """As shown to people."""
+        return str(self.manifest["title"])
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether it was made from rendered scenes instead of real images; every screen says so."""
+        return bool(self.manifest["synthetic"])
+
+    @property
+    def classes(self) -> list[str]:
+        """K class names, in the order of the logits."""
+        return list(self.classifier.classes)
+
+    # Scores --------------------------------------------------------------------------------------------------
+
+    def detector(self, name: str = DEFAULT_DETECTOR) -> Detector:
+        """A fitted detector by name.
+
+        Raises
+        ------
+        UnknownDetectorError
+            This reference was fitted without it.
+        """
+        if name not in self.detectors:
+            raise UnknownDetectorError(
+                f"This reference has no detector {name!r}; it has {', '.join(self.detectors)}. "
+                f"Fit it again with --detectors {name}."
+            )
+        return self.detectors[name]
+
+    def score(self, activations: Activations, detector: str = DEFAULT_DETECTOR) -> Float64Array:
+        """Scores (n,) float64; larger = more out-of-distribution."""
+        return self.detector(detector).score(activations)
+
+    def decide(
+        self, scores: npt.ArrayLike, detector: str = DEFAULT_DETECTOR, alpha: float = DEFAULT_ALPHA
+    ) -> list[Decision]:
+        """Read scores against this reference's calibration images.
+
+        Raises
+        ------
+        InputError
+            α is not in (0, 1) or too small for the number of calibration images.
+        """
+        self.detector(detector)
+        return self.calibrations[detector].decide(scores, alpha)
+
+    def explain(self, activations: Activations, detector: str = DEFAULT_DETECTOR) -> list[Explanation]:
+        """Exact accounts of the scores.
+
+        Raises
+        ------
+        InputError
+            The detector's score is not a sum over neurons.
+        """
+        fitted = self.detector(detector)
+        if not isinstance(fitted, Nero):
+            raise InputError(f"{fitted.info.title} has no exact account by neuron; choose nero.")
+        return explain(fitted, activations, self.classes)
+
+    # Heatmaps ------------------------------------------------------------------------------------------------
+
+    def _private_attribution(self) -> Attribution:
+        from nero_core.attribution import Attribution
+
+        with self._attribution_lock:
+            if self._attribution is None:
+                self._attribution = Attribution(self.classifier)
+            return self._attribution
+
+    def open_heatmaps(self, image: Source) -> AttributionPass:
+        """One forward pass over an image, from which maps are taken one by one; a context manager."""
+        return self._private_attribution().open(self.classifier.prepare(image))
+
+    def heatmaps(self, image: Source, neurons: Sequence[int], stage: str | None = None) -> Float32Array:
+        """CRP pixel maps of the chosen neurons, (k, H, W) float32 at the network's input size.
+
+        Parameters
+        ----------
+        neurons : sequence of int
+            Channels of the last feature map, or of `stage` where given.
+        """
+        with self.open_heatmaps(image) as maps:
+            return maps.neurons(list(neurons), stage=stage)
+
+    # On disk -------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path) -> None:
+        """Write to a folder: a crash leaves the old reference or the new one, never half.
+
+        Raises
+        ------
+        ArtefactError
+            The folder holds something else, or cannot be written.
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            foreign = [p.name for p in folder.iterdir() if p.name != "concepts" and p.suffix != ".part"]
+        except OSError as error:
+            raise ArtefactError(f"{folder} cannot be made or read ({error.strerror}); choose another --out.") from error
+        ours = any(name.startswith(("classifier-", "fitted-")) for name in foreign)
+        if foreign and not (folder / MANIFEST_NAME).is_file() and not ours:
+            raise ArtefactError(f"{folder} holds other files ({foreign[0]}); choose a new or an empty folder.")
+        files = {
+            "classifier": write_hashed(folder, "classifier", "safetensors", self.classifier.save),
+            "fitted": write_hashed(
+                folder, "fitted", "safetensors", lambda path: write_arrays(path, self._fitted_arrays())
+            ),
+        }
+        for neuron, sheet in (self.concepts.sheets() if self.concepts else {}).items():
+            role = f"concepts/neuron_{neuron:05d}"
+            files[role] = write_hashed(folder, role, "webp", lambda path, sheet=sheet: write_bytes(path, sheet))
+        described = {
+            **self.manifest,
+            "schema": SCHEMA_VERSION,
+            "detectors": {name: {"parameters": d.parameters()} for name, d in self.detectors.items()},
+            "files": files,
+        }
+        write_manifest(folder, described)
+        remove_unlisted(folder, files)
+
+    def _fitted_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        arrays: dict[str, npt.NDArray[np.generic]] = {}
+        for name, detector in self.detectors.items():
+            arrays |= {f"detector/{name}/{key}": array for key, array in detector.fitted_arrays().items()}
+            arrays[f"calibration/{name}"] = self.calibrations[name].scores
+        for name, sets in self.ood_scores.items():
+            arrays |= {f"ood/{name}/{key}": scores for key, scores in sets.items()}
+        if self.profile is not None:
+            arrays |= {"profile/mean": self.profile.mean, "profile/std": self.profile.std}
+            arrays["profile/counts"] = np.array([self.profile.count, self.profile.ood_count])
+            if self.profile.ood_mean is not None:
+                arrays["profile/ood_mean"] = self.profile.ood_mean
+        if self.concepts is not None:
+            arrays |= {f"concepts/{key}": array for key, array in self.concepts.arrays().items()}
+        return arrays
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "cpu") -> Reference:
+        """Read and verify a reference.
+
+        Raises
+        ------
+        ArtefactError
+            A file is missing, truncated, swapped, edited or newer: file and field are named.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        paths = {role: verify_file(folder, role, entry) for role, entry in manifest["files"].items()}
+        for role in ("classifier", "fitted"):
+            if role not in paths:
+                raise ArtefactError(f"{MANIFEST_NAME}, field `files`: no {role!r} is listed; run `fit` again.")
+        classifier = Classifier.load(paths["classifier"], device)
+        if classifier.classes != manifest["classes"] or classifier.architecture != manifest["architecture"]:
+            raise ArtefactError(f"{MANIFEST_NAME}, fields `classes` and `architecture`, and the classifier disagree.")
+        arrays, _ = read_arrays(paths["fitted"])
+
+        def under(prefix: str) -> dict[str, npt.NDArray[Any]]:
+            return {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
+
+        try:
+            guaranteed = bool(manifest["calibration"]["guaranteed"])
+            detectors = {
+                name: make_detector(name, **entry["parameters"]).restore(under(f"detector/{name}/"), classifier.head)
+                for name, entry in manifest["detectors"].items()
+            }
+            calibrations = {name: Calibration(arrays[f"calibration/{name}"], guaranteed) for name in detectors}
+            profile = _profile(under("profile/"))
+            concepts = _concepts(under("concepts/"), paths)
+        except (KeyError, TypeError, InputError, UnknownDetectorError) as error:
+            raise ArtefactError(f"{paths['fitted'].name} and {MANIFEST_NAME} disagree ({error}); fit again.") from error
+        ood_scores = {name: under(f"ood/{name}/") for name in detectors}
+        return cls(classifier, detectors, calibrations, manifest, ood_scores, profile, concepts, folder)
+
+
+def _profile(arrays: Mapping[str, npt.NDArray[Any]]) -> RelevanceProfile | None:
+    if not arrays:
+        return None
+    count, ood_count = (int(value) for value in arrays["counts"])
+    return RelevanceProfile(arrays["mean"], arrays["std"], count, arrays.get("ood_mean"), ood_count)
+
+
+def _concepts(arrays: Mapping[str, npt.NDArray[Any]], paths: Mapping[str, Path]) -> Concepts | None:
+    if not arrays:
+        return None
+    return Concepts(
+        arrays["relevances"],
+        arrays["labels"],
+        lambda neuron: paths[f"concepts/neuron_{neuron:05d}"].read_bytes(),
+    )
