@@ -1,0 +1,325 @@
+"""Bytes → RGB, whatever the bytes: limits, odd modes, the turn a camera notes, and a network's input geometry.
+
+What comes in is untrusted: file contents, file names and headers. Every picture leaves as 8-bit RGB, or an
+:class:`~nero_core.errors.InputError` says in plain words why it cannot.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from nero_core.errors import InputError
+from nero_core.records import Float32Array, Preprocessing
+
+Source = str | Path | bytes | Image.Image
+"""A file's path, a file's bytes, or a Pillow image."""
+
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
+MAX_FILE_BYTES = 64 * 2**20
+MAX_PIXELS = 40_000_000
+"""Read from the header, before decoding. Endoscopes give up to 8 million (4K); decoding this many takes < 1 GB."""
+MIN_SIDE = 8
+MAX_ASPECT = 100
+"""Longest side over shortest: a centre crop first resizes the shorter side, and the longer one must stay bounded."""
+MAX_JPEG_SCANS = 100
+"""A progressive JPEG has about ten; a small file with thousands of empty ones takes minutes to decode."""
+MAX_JPEG_SEGMENTS = 2_000
+"""Segments hold up to 64 KiB each; a file of millions of empty ones takes minutes to walk through."""
+MAX_NAME = 80
+"""Characters of a displayed file name."""
+SIXTEEN_TO_EIGHT_BITS = 257
+"""65535 / 255."""
+
+PNG_END = b"IEND\xaeB`\x82"
+GIF_END = b";"
+JPEG_START = b"\xff\xd8\xff"
+JPEG_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
+"""Fill bytes and a marker's code; neither a stuffed 0xff of the pixels nor a restart (ITU-T T.81, table B.1)."""
+JPEG_END_CODE, JPEG_SCAN_CODE = b"\xd9", b"\xda"
+
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation → what turns the picture upright (EXIF 2.32, tag 0x0112)."""
+
+
+def read_image(source: Source) -> Image.Image:
+    """One picture as upright 8-bit RGB, decoded and independent of its source.
+
+    The first frame of animations and multi-page files is taken. Transparency is laid on black, as endoscopic
+    borders are. Sixteen-bit greys are divided by 257; floating-point greys are read as shares when all lie in
+    [0, 1] and as 8-bit values when all lie in [0, 255]. Colour profiles are not applied.
+
+    Parameters
+    ----------
+    source : str, Path, bytes or PIL image
+        A path, a file's bytes, or an image, which stays as it is. The contents decide the format, not the name.
+
+    Returns
+    -------
+    PIL image
+        Mode RGB.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, truncated, too large, no picture of a known format, or smaller than 8 pixels.
+    """
+    name = _name(source)
+    with _pillow_silenced():
+        if isinstance(source, Image.Image):
+            _check_size(name, source)
+            try:
+                return _rgb(name, _turned(source.copy(), _orientation(source)))
+            except InputError:
+                raise
+            except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
+                raise InputError(_damaged(name, error)) from error
+        return _decoded(name, source if isinstance(source, bytes) else _file_bytes(name, source))
+
+
+def display_name(source: Source, index: int) -> str:
+    """A short name that is safe to print: no path, no control, direction or zero-width characters.
+
+    Parameters
+    ----------
+    source : str, Path, bytes or PIL image
+    index : int
+        Position among the sources, from 0; names what has no file name, "image 1" and so on.
+
+    Returns
+    -------
+    str
+        At most 80 characters; a longer name keeps its suffix. It is text, not HTML: escape it where that matters.
+    """
+    if not isinstance(source, str | Path):
+        return f"image {index + 1}"
+    base = re.split(r"[\\/]", str(source))[-1]
+    # Categories C*: control, format (bidirectional and zero-width marks), surrogates, unassigned; Zl, Zp: line breaks.
+    name = "".join("_" if unicodedata.category(c)[0] == "C" or c in "\u2028\u2029" else c for c in base).strip()
+    if name in ("", ".", ".."):
+        return f"image {index + 1}"
+    if len(name) > MAX_NAME:
+        suffix = Path(name).suffix
+        suffix = suffix if len(suffix) <= MAX_NAME // 4 else ""
+        name = name[: MAX_NAME - 1 - len(suffix)] + "…" + suffix
+    return name
+
+
+def displayed(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    """The picture as the network sees it: resized, and cropped where the preprocessing says so.
+
+    Parameters
+    ----------
+    image : PIL image
+        Mode RGB, from :func:`read_image`.
+    preprocessing : Preprocessing
+
+    Returns
+    -------
+    PIL image
+        Mode RGB, `preprocessing.width` × `preprocessing.height` pixels.
+    """
+    if image.mode != "RGB":
+        raise InputError(f"The image has mode {image.mode}; wanted RGB, as `read_image` returns it.")
+    width, height = preprocessing.width, preprocessing.height
+    resampling = FILTERS[preprocessing.interpolation]
+    if preprocessing.crop_share is None:
+        return image.resize((width, height), resampling)
+    wide, high = int(width / preprocessing.crop_share), int(height / preprocessing.crop_share)
+    if image.width * high > image.height * wide:
+        wide = int(high * image.width / image.height)
+    else:
+        high = int(wide * image.height / image.width)
+    left, top = round((wide - width) / 2), round((high - height) / 2)
+    return image.resize((wide, high), resampling).crop((left, top, left + width, top + height))
+
+
+def preprocess(image: Image.Image, preprocessing: Preprocessing) -> Float32Array:
+    """The network's input: the displayed picture in [0, 1], less the mean, over the standard deviation.
+
+    Parameters
+    ----------
+    image : PIL image
+        Mode RGB, from :func:`read_image`.
+    preprocessing : Preprocessing
+
+    Returns
+    -------
+    (3, height, width) float32
+    """
+    pixels = np.asarray(displayed(image, preprocessing), dtype=np.float32) / np.float32(255)
+    pixels -= np.asarray(preprocessing.mean, dtype=np.float32)
+    pixels /= np.asarray(preprocessing.std, dtype=np.float32)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _name(source: object) -> str:
+    if isinstance(source, str | Path):
+        return display_name(source, 0)
+    if isinstance(source, bytes | Image.Image):
+        return "The image"
+    raise InputError(f"An image was given as {type(source).__name__}; wanted a path, bytes or a Pillow image.")
+
+
+def _damaged(name: str, error: Exception) -> str:
+    return f"{name} is damaged or incomplete ({str(error) or type(error).__name__}); export or copy it again."
+
+
+def _file_bytes(name: str, path: str | Path) -> bytes:
+    try:
+        if not Path(path).is_file():
+            seen = "is not a file" if Path(path).exists() else "does not exist"
+            raise InputError(f"{name} {seen}; wanted an image file.")
+        with Path(path).open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise error if isinstance(error, InputError) else InputError(f"{name} cannot be read: {error}.") from error
+
+
+def _decoded(name: str, data: bytes) -> Image.Image:
+    if not data:
+        raise InputError(f"{name} is empty; wanted an image.")
+    if len(data) > MAX_FILE_BYTES:
+        raise InputError(f"{name} is larger than {MAX_FILE_BYTES // 2**20} MiB; export a smaller copy.")
+    if data.startswith(JPEG_START):
+        _check_jpeg(name, data)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(name, image)
+            image.load()
+            _check_end(name, image, data)
+            return _rgb(name, _turned(image, _orientation(image)))
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        wanted = ", ".join(FORMATS[:-1])
+        raise InputError(
+            f"{name} is not an image, or its start is damaged; wanted {wanted} or {FORMATS[-1]}."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name} is too large; at most {MAX_PIXELS // 10**6} million pixels are read.") from error
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
+        raise InputError(_damaged(name, error)) from error
+
+
+def _check_size(name: str, image: Image.Image) -> None:
+    width, height = image.size
+    if min(width, height) < MIN_SIDE:
+        raise InputError(f"{name} is too small: {width} × {height} pixels; wanted at least {MIN_SIDE} × {MIN_SIDE}.")
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{name} is too large: {width} × {height} pixels; at most {MAX_PIXELS // 10**6} million are read."
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise InputError(f"{name} is a strip of {width} × {height} pixels; wanted sides within 1 to {MAX_ASPECT}.")
+
+
+def _check_jpeg(name: str, data: bytes) -> None:
+    """Walk a JPEG's segments up to its end, and refuse one made to keep a decoder busy."""
+    scans = segments = 0
+    position = len(JPEG_START) - 1
+    while (marker := JPEG_MARKER.search(data, position)) and marker[1] != JPEG_END_CODE:
+        scans += marker[1] == JPEG_SCAN_CODE
+        segments += len(marker[0]) - 1
+        if scans > MAX_JPEG_SCANS or segments > MAX_JPEG_SEGMENTS:
+            raise InputError(
+                f"{name} has more than {MAX_JPEG_SCANS} progressive scans or {MAX_JPEG_SEGMENTS} segments; "
+                "no camera writes that. Export it again."
+            )
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+
+
+def _check_end(name: str, image: Image.Image, data: bytes) -> None:
+    """Refuse files that break off after their pixels; the other formats' decoders notice by themselves."""
+    whole = {
+        "PNG": lambda: PNG_END in data,
+        "GIF": lambda: data.rstrip(b"\0").endswith(GIF_END),
+        "BMP": lambda: len(data) >= int.from_bytes(data[2:6], "little"),
+    }
+    if image.format in whole and not whole[image.format]():
+        raise InputError(f"{name} is incomplete: its end is missing; export or copy it again.")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The turn the camera noted, 1 to 8; 1 (upright) where the note is absent or cannot be read."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001  a damaged note says nothing, and the pixels are whole
+        return 1
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
+def _rgb(name: str, image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_eight_bits(name, image)).convert("RGB")
+    if image.has_transparency_data:
+        colour = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+        black = Image.new("RGB", colour.size)
+        black.paste(colour, mask=colour.getchannel("A"))
+        return black
+    return image.convert("RGB")
+
+
+def _eight_bits(name: str, image: Image.Image) -> np.typing.NDArray[np.uint8]:
+    """Greys of 16 bits or of floating point, as 8 bits."""
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    if image.mode == "F":
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise InputError(f"{name} holds NaN or infinity; wanted numbers.")
+        limit, factor = 255.0, 255.0 if high <= 1 else 1.0
+    else:
+        limit, factor = 65535.0, 1 / SIXTEEN_TO_EIGHT_BITS
+    if low < 0 or high > limit:
+        raise InputError(f"{name} holds greys from {low:g} to {high:g}; wanted 0 to {limit:g}.")
+    return np.rint(values * np.float32(factor)).astype(np.uint8)
+
+
+_silence = threading.Lock()
+_silenced: list[warnings.catch_warnings[None]] = []
+_readers = 0
+
+
+@contextmanager
+def _pillow_silenced() -> Iterator[None]:
+    """Hide what Pillow warns about while any thread reads an image.
+
+    Warning filters belong to the process: the first reader in adds the filter and the last one out removes it,
+    so that threads decode side by side and the filters end up as they were.
+    """
+    global _readers
+    with _silence:
+        if _readers == 0:
+            _silenced.append(warnings.catch_warnings())
+            _silenced[0].__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL(\..*)?$")
+        _readers += 1
+    try:
+        yield
+    finally:
+        with _silence:
+            _readers -= 1
+            if _readers == 0:
+                _silenced.pop().__exit__(None, None, None)
