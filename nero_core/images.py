@@ -286,15 +286,15 @@ def _eight_bits(name: str, image: Image.Image) -> np.typing.NDArray[np.uint8]:
     """Greys of 16 bits or of floating point, as 8 bits."""
     values = np.asarray(image)
     low, high = values.min(), values.max()
-    if image.mode == "F":
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise InputError(f"{name} holds NaN or infinity; wanted numbers.")
-        limit, factor = 255.0, 255.0 if high <= 1 else 1.0
-    else:
-        limit, factor = 65535.0, 1 / SIXTEEN_TO_EIGHT_BITS
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError(f"{name} holds NaN or infinity; wanted numbers.")
+    limit = 255 if image.mode == "F" else 65535
     if low < 0 or high > limit:
-        raise InputError(f"{name} holds greys from {low:g} to {high:g}; wanted 0 to {limit:g}.")
-    return np.rint(values * np.float32(factor)).astype(np.uint8)
+        raise InputError(f"{name} holds greys from {low:g} to {high:g}; wanted 0 to {limit}.")
+    if image.mode == "F":
+        return np.rint(values * np.float32(255 if high <= 1 else 1)).astype(np.uint8)
+    half = SIXTEEN_TO_EIGHT_BITS // 2
+    return ((values.astype(np.int32) + half) // SIXTEEN_TO_EIGHT_BITS).astype(np.uint8)
 
 
 _silence = threading.Lock()
