@@ -72,7 +72,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         The file cannot be written (no space, no permission, no such folder).
     """
     with _replacing(path) as part:
-        _write_synced(part, data)
+        write_synced(part, data)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, npt.ArrayLike], metadata: Mapping[str, str] | None = None) -> None:
@@ -101,7 +101,7 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.ArrayLike], metadata: Mapp
         types = ", ".join(f"{name}: {array.dtype}" for name, array in stored.items())
         raise ArtefactError(f"{path} was not written: {error}. Seen {types}; store numbers only.") from error
     with _replacing(path) as part:
-        _write_synced(part, data)
+        write_synced(part, data)
         read, read_notes = read_arrays(part)
         changed = sorted(name for name, array in stored.items() if not _identical(array, read.get(name)))
         if changed or read.keys() != stored.keys() or read_notes != notes:
@@ -178,7 +178,7 @@ def _replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         part.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise ArtefactError(
             f"{path} cannot be written: {_reason(error)}; check the folder, its permissions and the free space."
@@ -187,14 +187,15 @@ def _replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _write_synced(part: Path, data: bytes) -> None:
+def write_synced(part: Path, data: bytes) -> None:
+    """Write a new file and wait until the disk has it; it is the caller who moves it into place."""
     with part.open("xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename last through a power cut; Windows opens no folders and needs none of it."""
     if os.name == "nt":
         return

@@ -266,14 +266,15 @@ def _metrics(
 ) -> dict[str, Any]:
     """Accuracy and false alarms on the images set aside for testing, and AUROC per known OOD set."""
     metrics: dict[str, Any] = {}
-    if tested is not None:
-        right = tested.logits.argmax(axis=1) == tested.labels
+    if tested is not None and tested.labels is not None:
+        labels = tested.labels
+        right = tested.logits.argmax(axis=1) == labels
         metrics["test_images"] = len(tested)
         metrics["accuracy"] = float(right.mean())
         metrics["accuracy_per_class"] = {
-            name: float(right[tested.labels == label].mean())
+            name: float(right[labels == label].mean())
             for label, name in enumerate(classifier.classes)
-            if (tested.labels == label).any()
+            if (labels == label).any()
         }
         metrics["alpha"] = DEFAULT_ALPHA
         metrics["false_alarms"] = {

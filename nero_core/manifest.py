@@ -116,7 +116,8 @@ def write_hashed(folder: Path, role: str, suffix: str, write: Callable[[Path], N
     role : str
         What the file is; a slash puts it into a sub-folder.
     write : callable
-        Writes the file to the path it is given.
+        Writes the file to the path it is given, and waits until the disk has it. The folder itself is the
+        caller's to synchronise, once.
     """
     path = Path(folder) / f"{role}.part"
     path.parent.mkdir(exist_ok=True)
@@ -147,7 +148,7 @@ def verify_file(folder: Path, role: str, entry: Mapping[str, Any]) -> Path:
     ArtefactError
         The file is missing, truncated or another one.
     """
-    path = Path(folder) / entry["name"]
+    path = Path(folder) / str(entry["name"])
     if not path.is_file():
         raise ArtefactError(f"{entry['name']} ({role}) is missing from {folder}; restore it or run `fit` again.")
     size = path.stat().st_size

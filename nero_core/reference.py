@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.artefacts import read_arrays, write_arrays, write_bytes
+from nero_core.artefacts import read_arrays, sync_folder, write_arrays, write_synced
 from nero_core.calibration import DEFAULT_ALPHA, Calibration
 from nero_core.classifier import Classifier
 from nero_core.concepts import Concepts
@@ -153,7 +154,7 @@ class Reference:
             return self._attribution
 
     def open_heatmaps(self, image: Source) -> AttributionPass:
-        """One forward pass over an image, from which maps are taken one by one; a context manager."""
+        """One forward pass over an image, from which maps are taken one by one; dropping it abandons the rest."""
         return self._private_attribution().open(self.classifier.prepare(image))
 
     def heatmaps(self, image: Source, neurons: Sequence[int], stage: str | None = None) -> Float32Array:
@@ -164,8 +165,7 @@ class Reference:
         neurons : sequence of int
             Channels of the last feature map, or of `stage` where given.
         """
-        with self.open_heatmaps(image) as maps:
-            return maps.neurons(list(neurons), stage=stage)
+        return self.open_heatmaps(image).neurons(list(neurons), stage=stage)
 
     # On disk -------------------------------------------------------------------------------------------------
 
@@ -194,13 +194,15 @@ class Reference:
         }
         for neuron, sheet in (self.concepts.sheets() if self.concepts else {}).items():
             role = f"concepts/neuron_{neuron:05d}"
-            files[role] = write_hashed(folder, role, "webp", lambda path, sheet=sheet: write_bytes(path, sheet))
+            files[role] = write_hashed(folder, role, "webp", partial(write_synced, data=sheet))
         described = {
             **self.manifest,
             "schema": SCHEMA_VERSION,
             "detectors": {name: {"parameters": d.parameters()} for name, d in self.detectors.items()},
             "files": files,
         }
+        for written in {(folder / entry["name"]).parent for entry in files.values()}:
+            sync_folder(written)
         write_manifest(folder, described)
         remove_unlisted(folder, files)
 

@@ -1,0 +1,212 @@
+"""A reference on disk: whole, verified, and saying what is wrong where something is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from nero_core import Reference
+from nero_core.errors import ArtefactError, InputError, UnknownDetectorError
+from nero_core.images import read_image
+from nero_core.manifest import list_references, read_manifest, write_manifest
+
+
+@pytest.fixture
+def folder(tiny_reference, tmp_path):
+    return shutil.copytree(tiny_reference, tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def ref(tiny_reference):
+    return Reference.load(tiny_reference)
+
+
+@pytest.fixture(scope="module")
+def frames(class_folders):
+    return sorted(class_folders.glob("*/*.png"))[::9]
+
+
+def test_the_promised_names(ref, frames):
+    acts = ref.classifier.extract([str(frames[0]), frames[1].read_bytes(), read_image(frames[2])])
+    assert acts.features.dtype == acts.logits.dtype == np.float32
+    assert ref.classifier.head.weight.shape == (3, 512)
+    assert ref.classifier.head.bias.shape == (3,)
+    assert ref.classes == ["amber", "moss", "slate"]
+    s = ref.score(acts, detector="nero")
+    assert (s.dtype, s.shape) == (np.float64, (3,))
+    decision = ref.decide(s, detector="nero", alpha=0.05)[0]
+    assert decision.score == s[0]
+    assert decision.guaranteed
+    e = ref.explain(acts)[0]
+    assert e.nearest_class in ref.classes
+    assert (e.distance + e.bias_term) * e.low_relevance_share == pytest.approx(s[0], rel=1e-9)
+    assert e.contributions.sum() == pytest.approx(e.distance, rel=1e-9)
+    assert len(e.top(5)) == 5
+    assert np.isfinite(e.what_if([neuron for neuron, _ in e.top(2)]))
+    maps = ref.heatmaps(frames[0], neurons=[3, 17])
+    assert (maps.dtype, maps.shape) == (np.float32, (2, 64, 64))
+
+
+def test_saved_and_loaded_it_says_the_same(ref, frames, tmp_path):
+    ref.save(tmp_path / "again")
+    again = Reference.load(tmp_path / "again")
+    acts = ref.classifier.extract(frames)
+    np.testing.assert_array_equal(again.score(again.classifier.extract(frames)), ref.score(acts))
+    np.testing.assert_array_equal(again.calibrations["nero"].scores, ref.calibrations["nero"].scores)
+    np.testing.assert_array_equal(again.ood_scores["nero"]["strange"], ref.ood_scores["nero"]["strange"])
+    np.testing.assert_array_equal(again.profile.ood_mean, ref.profile.ood_mean)
+    assert again.concepts.sheets() == ref.concepts.sheets()
+    assert {e["sha256"] for e in again.manifest["files"].values()} == {
+        e["sha256"] for e in ref.manifest["files"].values()
+    }
+
+
+def test_calibration_scores_are_those_of_the_images_set_aside(ref, class_folders):
+    from nero_core.datasets import read_class_folders
+
+    images = read_class_folders(class_folders)
+    aside = images.select([digest in ref.classifier.training.calibration for digest in images.digests])
+    scores = ref.score(ref.classifier.extract(aside.paths))
+    np.testing.assert_allclose(np.sort(scores), ref.calibrations["nero"].scores, rtol=1e-4)
+
+
+def test_concepts_are_the_most_relevant_training_images(ref, class_folders):
+    from nero_core.datasets import read_class_folders
+    from nero_core.relevance import relevance_of
+
+    images = read_class_folders(class_folders)
+    fitted = images.select([digest in ref.classifier.training.train for digest in images.digests])
+    r = relevance_of(ref.classifier.extract(fitted.paths), ref.classifier.head).neurons
+    neuron = int(r.max(axis=0).argmax())
+    order = np.argsort(-r[:, neuron])[:8]
+    np.testing.assert_allclose(ref.concepts.relevances(neuron), r[order, neuron], rtol=1e-3)
+    np.testing.assert_array_equal(ref.concepts.labels(neuron), fitted.labels[order])
+    crops = ref.concepts.crops(neuron)
+    assert [crop.size for crop in crops] == [(128, 128)] * 8
+    from tests.conftest import COLOURS
+
+    expected = np.array([COLOURS[images.classes[label]] for label in fitted.labels[order]])
+    seen = np.array([np.asarray(crop).reshape(-1, 3).mean(axis=0) for crop in crops])
+    assert (np.abs(seen - expected).max(axis=1) < 70).all()
+
+
+@pytest.mark.parametrize("role", ["classifier", "fitted", "concepts/neuron_"])
+@pytest.mark.parametrize("harm", ["missing", "truncated", "swapped"])
+def test_a_harmed_file_is_named(folder, role, harm):
+    files = read_manifest(folder)["files"]
+    entry = next(entry for name, entry in files.items() if name.startswith(role))
+    path = folder / entry["name"]
+    data = path.read_bytes()
+    if harm == "missing":
+        path.unlink()
+    elif harm == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    else:
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(ArtefactError, match=path.name):
+        Reference.load(folder)
+
+
+def rewrite(folder, **changes):
+    content = read_manifest(folder)
+    content.pop("sha256")
+    write_manifest(folder, content | changes)
+
+
+def test_a_newer_reference_asks_for_an_update(folder):
+    rewrite(folder, schema=99)
+    with pytest.raises(ArtefactError, match=r"`schema`: 99 is newer.*update"):
+        Reference.load(folder)
+
+
+def test_an_edited_manifest_is_noticed(folder):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace("Coloured noise", "Hospital frames"))
+    with pytest.raises(ArtefactError, match="`sha256`: the content was changed"):
+        Reference.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": "amber"}, "`classes`"),
+        ({"classes": ["x", "y", "z"]}, "`classes`"),
+        ({"synthetic": 1}, "`synthetic`"),
+        ({"calibration": {}}, "disagree"),
+        ({"detectors": {"nero": {"parameters": {"epsilon": 0.01, "colour": 3}}}}, "disagree"),
+        ({"detectors": {"oracle": {"parameters": {}}}}, "disagree"),
+        ({"files": {}}, "classifier"),
+        ({"files": {"classifier": {"name": "../../etc/passwd", "sha256": "", "bytes": 1}}}, "not a name of ours"),
+        ({"files": {"classifier": 3}}, r"files\.classifier"),
+    ],
+)
+def test_a_resealed_manifest_is_still_checked(folder, changes, message):
+    rewrite(folder, **changes)
+    with pytest.raises(ArtefactError, match=message):
+        Reference.load(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+def test_a_damaged_manifest_is_named(folder, content):
+    (folder / "manifest.json").write_bytes(content)
+    with pytest.raises(ArtefactError, match=r"manifest\.json"):
+        Reference.load(folder)
+
+
+def test_a_folder_without_a_manifest_is_named(tmp_path):
+    with pytest.raises(ArtefactError, match=r"No manifest\.json"):
+        Reference.load(tmp_path)
+
+
+def test_saving_does_not_touch_a_folder_of_others(ref, tmp_path):
+    (tmp_path / "thesis.txt").write_text("keep me")
+    with pytest.raises(ArtefactError, match=r"holds other files \(thesis\.txt\)"):
+        ref.save(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "keep me"
+
+
+def test_saving_again_removes_what_is_no_longer_listed(ref, folder):
+    stale = folder / "fitted-0123456789abcdef.safetensors"
+    stale.write_bytes(b"old")
+    (folder / "fitted.part").write_bytes(b"half")
+    (folder / "notes.txt").write_text("mine")
+    ref.save(folder)
+    assert not stale.exists()
+    assert not (folder / "fitted.part").exists()
+    assert (folder / "notes.txt").read_text() == "mine"
+    Reference.load(folder)
+
+
+def test_a_failure_while_saving_leaves_the_old_one(ref, folder, monkeypatch):
+    before = json.loads((folder / "manifest.json").read_text())
+    monkeypatch.setattr(
+        "nero_core.manifest.write_bytes", lambda *args: (_ for _ in ()).throw(ArtefactError("disk full"))
+    )
+    with pytest.raises(ArtefactError, match="disk full"):
+        ref.save(folder)
+    monkeypatch.undo()
+    assert read_manifest(folder) == before
+    Reference.load(folder)
+
+
+def test_questions_it_cannot_answer(ref, frames):
+    acts = ref.classifier.extract(frames[:1])
+    with pytest.raises(UnknownDetectorError, match="it has nero"):
+        ref.score(acts, detector="vim")
+    for alpha in (0, 1, -1, float("nan")):
+        with pytest.raises(InputError, match="alpha"):
+            ref.decide([1.0], alpha=alpha)
+    with pytest.raises(InputError, match="needs at least 99 calibration images; this reference has 36"):
+        ref.decide([1.0], alpha=0.01)
+
+
+def test_references_are_listed_with_what_is_wrong_with_them(folder):
+    (folder.parent / "broken").mkdir()
+    (folder.parent / "broken" / "manifest.json").write_text("{}")
+    good, broken = list_references([folder.parent, folder.parent / "nowhere"])
+    assert (good.title, good.synthetic, good.error) == ("Coloured noise", True, None)
+    assert broken.path.name == "broken"
+    assert "schema" in broken.error
