@@ -1,0 +1,480 @@
+"""Arrays to figures: one palette, and beside every figure the same content as a table and as a sentence.
+
+Colours come from Okabe and Ito, "Color Universal Design" (2008), darkened or lightened so that each reaches a
+contrast of 3:1 on a white and on a near-black page. Meaning never rests on colour alone: a state has a symbol
+and a word, a bar its sign, a line its label.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+from PIL import Image, ImageChops, ImageFilter
+
+from nero_core.errors import InputError
+from nero_core.records import Float64Array, FloatArray, State
+
+Cell = str | int | float | None
+Effect = Literal["raises", "lowers", "bias", "score"]
+
+
+@dataclass(frozen=True)
+class StateMark:
+    """How one state looks: a word, a symbol and a colour, always together."""
+
+    word: str
+    symbol: str
+    colour: str
+
+
+STATES: Mapping[State, StateMark] = {
+    "in-distribution": StateMark("Usual", "●", "#2E7EBB"),
+    "borderline": StateMark("Borderline", "◐", "#C28000"),
+    "out-of-distribution": StateMark("Unusual", "▲", "#D55E00"),
+}
+
+ACCENT = "#3F84A6"
+RAISES = "#D9741F"
+LOWERS = "#3B7FB8"
+NEUTRAL = "#7C8896"
+UNUSUAL = "#B8860B"
+DIVERGING = ("#2166AC", "#92C5DE", "#FFFFFF", "#FDB863", "#E66101")
+"""Blue, white, orange: from the lowest to the highest value of a signed map, white at zero."""
+
+PEAK_QUANTILE = 0.995
+"""A map's symmetric limits: this quantile of |value|, so that one pixel does not fade all the others."""
+
+OUTLINE_LEVEL = 0.5
+"""The outline goes round what exceeds this share of the smoothed map's peak."""
+
+OUTLINE_BLUR = 0.02
+"""Smoothing before outlining: standard deviation as a share of the picture's longer side."""
+
+REACH = 4.0
+"""A histogram's axis ends at most this many reference ranges above the lowest reference score."""
+
+HEADROOM = 1.25
+"""Height of a histogram's axis over its tallest bar: room for the lines' labels."""
+
+FEWEST_BINS, MOST_BINS = 12, 40
+ROW_HEIGHT = 34  # pixels per horizontal bar, enough for its label at the body's font size
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """One figure and its twins.
+
+    Attributes
+    ----------
+    figure : plotly.graph_objects.Figure
+        Transparent, so that it stands on a light and on a dark page.
+    rows : list of dict
+        The same content as a table, one dict per row.
+    alt : str
+        The same content in one or two plain sentences.
+    """
+
+    figure: go.Figure
+    rows: Sequence[Mapping[str, Cell]]
+    alt: str
+
+
+@dataclass(frozen=True)
+class AccountRow:
+    """One step of the account of a score: from `start` to `end`, `value` = end − start, in units of the score."""
+
+    label: str
+    effect: Effect
+    neurons: tuple[int, ...]
+    value: float
+    start: float
+    end: float
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number with so many significant digits, without exponent: 0.0123, 45.7, 1230."""
+    text = np.format_float_positional(float(value), precision=digits, unique=False, fractional=False, trim="-")
+    return text.replace("-", "−")
+
+
+def rounded(value: float, digits: int = 3) -> float:
+    """A number rounded to so many significant digits, for tables that sort."""
+    return float(f"{value:.{digits}g}")
+
+
+def score_histogram(
+    reference: npt.ArrayLike,
+    score: float,
+    *,
+    threshold: float | None = None,
+    known: Mapping[str, npt.ArrayLike] | None = None,
+    state: State | None = None,
+    dark: bool = False,
+) -> Chart:
+    """Histogram of the reference's in-distribution scores, with this image's score among them.
+
+    Parameters
+    ----------
+    reference : (n,)
+        Scores of the calibration images; larger = more out-of-distribution.
+    score : float
+        This image's score.
+    threshold : float, optional
+        Images above it are flagged.
+    known : {name: (m,)}, optional
+        Scores of images known to be out-of-distribution, drawn together beside the reference's.
+    state : optional
+        Colours and marks this image's line.
+    dark : bool
+        Text and grid for a dark page.
+
+    Raises
+    ------
+    InputError
+        There is no reference score, or a score is not finite.
+    """
+    ordinary = _finite("reference", reference)
+    others = {name: _finite(name, values) for name, values in (known or {}).items()}
+    pooled = np.concatenate(list(others.values())) if others else np.zeros(0)
+    marks = _finite("score and threshold", [score] if threshold is None else [score, threshold])
+    edges = _bin_edges(ordinary, np.concatenate([pooled, marks]))
+    shares = {"usual": _shares(ordinary, edges)} | {name: _shares(values, edges) for name, values in others.items()}
+
+    figure = _figure(dark, height=320)
+    bars: dict[str, Any] = {"x": (edges[:-1] + edges[1:]) / 2, "width": np.diff(edges) * 0.94, "offset": None}
+    figure.add_bar(
+        **bars,
+        y=shares["usual"],
+        name=f"Usual images ({len(ordinary)})",
+        marker={"color": ACCENT, "opacity": 0.75, "line": {"width": 0}},
+        hovertemplate="score about %{x:.3g}: %{y:.2g} % of usual images<extra></extra>",
+    )
+    if others:
+        figure.add_bar(
+            **bars,
+            y=[share or None for share in _shares(pooled, edges)],  # no outline round an empty bin
+            name=f"Known unusual images ({len(pooled)})",
+            marker={
+                "color": "rgba(0,0,0,0)",
+                "line": {"width": 1.5, "color": UNUSUAL},
+                "pattern": {"shape": "/", "fgcolor": UNUSUAL, "size": 6},
+            },
+            hovertemplate="score about %{x:.3g}: %{y:.2g} % of known unusual images<extra></extra>",
+        )
+    low, high = edges[0], edges[-1]
+    tallest = [float(shares["usual"].max()), float(_shares(pooled, edges).max()) if others else 0.0]
+    to_the_right = threshold is None or score >= threshold
+    if threshold is not None and threshold <= high:
+        _line(figure, threshold, "flagged beyond", NEUTRAL, "dash", 0.8, anchor="right" if to_the_right else "left")
+    mark = STATES[state] if state else StateMark("", "", ACCENT)
+    label = f"<b>{mark.symbol} this image</b>".replace("<b> ", "<b>")
+    if score > high:
+        label += f" ({significant(score)}, off the scale →)"
+    _line(figure, min(score, high), label, mark.colour, "solid", 1.0, anchor=_side(min(score, high), low, high))
+    figure.update_layout(
+        barmode="overlay",
+        xaxis={"title": "Score (higher = more unusual)", "range": [low, high + 0.02 * (high - low)]},
+        yaxis={"title": "Share of images (%)", "range": [0, HEADROOM * max(tallest)]},
+    )
+    rows: list[Mapping[str, Cell]] = [
+        {"score from": rounded(a), "to": rounded(b)}
+        | {f"{name} (% of images)": rounded(float(share[i]), 2) for name, share in shares.items()}
+        for i, (a, b) in enumerate(itertools.pairwise(edges))
+    ]
+    below = int((ordinary < score).sum())
+    alt = f"Histogram of the scores of {len(ordinary)} usual images; this image's score, {significant(score)}, "
+    alt += f"lies above {below} of them"
+    alt += f"; images beyond {significant(threshold)} are flagged." if threshold is not None else "."
+    return Chart(figure, rows, alt)
+
+
+def account_rows(
+    contributions: FloatArray, bias_term: float, low_relevance_share: float, leading: Sequence[int]
+) -> tuple[AccountRow, ...]:
+    """The account of a score, S = f·Σ_j contribution_j + f·B, as steps that end at the score.
+
+    Parameters
+    ----------
+    contributions : (d,)
+        Each neuron's exact share of the distance D; both signs occur.
+    bias_term : float
+        B.
+    low_relevance_share : float
+        f, in [0, 1].
+    leading : indices
+        Neurons with a row of their own; all others share two rows, one raising and one lowering.
+
+    Returns
+    -------
+    rows
+        Raising neurons (largest first) and the rest of them, lowering neurons and the rest of them, the bias
+        term, and last the score, which is the sum of all before it.
+    """
+    parts = low_relevance_share * np.asarray(contributions, np.float64)
+    named = list(dict.fromkeys(int(j) for j in leading))
+    if outside := [j for j in named if not 0 <= j < len(parts)]:
+        raise InputError(f"Neuron {outside[0]} does not exist; there are {len(parts)} contributions.")
+    others = np.setdiff1d(np.arange(len(parts)), named)
+
+    steps: list[tuple[str, Effect, tuple[int, ...], float]] = []
+    groups: tuple[tuple[Effect, Any], ...] = (("raises", parts >= 0), ("lowers", parts < 0))
+    for effect, belongs in groups:
+        own = sorted((j for j in named if belongs[j]), key=lambda j: -abs(parts[j]))
+        steps += [(f"Neuron {j}", effect, (j,), float(parts[j])) for j in own]
+        rest = tuple(int(j) for j in others[belongs[others]])
+        if rest:
+            verb = "raising" if effect == "raises" else "lowering"
+            steps.append(
+                (f"{len(rest)} other{'s' * (len(rest) > 1)}, {verb}", effect, rest, math.fsum(parts[list(rest)]))
+            )
+    steps.append(("Bias term", "bias", (), low_relevance_share * bias_term))
+
+    rows, end = [], 0.0
+    for i, (label, effect, neurons, value) in enumerate(steps):
+        start, end = end, math.fsum(step[3] for step in steps[: i + 1])
+        rows.append(AccountRow(label, effect, neurons, value, start, end))
+    return (*rows, AccountRow("Score", "score", (), end, 0.0, end))
+
+
+def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
+    """The account of a score as bars that each start where the one above ends."""
+    colours = {"raises": RAISES, "lowers": LOWERS, "bias": NEUTRAL, "score": ACCENT}
+    labels = [row.label for row in rows]
+    ends = [row.end for row in rows] + [row.start for row in rows]
+    low, high = min(ends), max(ends)
+    pad = 0.14 * (high - low or 1.0)  # room for the numbers beside the bars
+    figure = _figure(dark, height=ROW_HEIGHT * len(rows) + 70)
+    figure.add_bar(
+        orientation="h",
+        y=labels,
+        x=[row.end - row.start for row in rows],
+        base=[row.start for row in rows],
+        marker={"color": [colours[row.effect] for row in rows], "line": {"width": 0}},
+        text=[significant(row.value) if row.effect == "score" else _signed(row.value) for row in rows],
+        textposition="outside",
+        cliponaxis=False,
+        showlegend=False,
+        hovertemplate="%{y}: %{text}<extra></extra>",
+    )
+    figure.update_layout(
+        bargap=0.35,
+        xaxis={"title": "Score (higher = more unusual)", "range": [low - (pad if low < 0 else 0), high + pad]},
+        yaxis={"autorange": "reversed", "showgrid": False, "automargin": True},
+    )
+    table: list[Mapping[str, Cell]] = [
+        {
+            "part": row.label,
+            "effect": row.effect,
+            "adds to the score": rounded(row.value),
+            "sum so far": rounded(row.end),
+        }
+        for row in rows
+    ]
+    raising = math.fsum(row.value for row in rows if row.effect == "raises")
+    lowering = math.fsum(row.value for row in rows if row.effect == "lowers")
+    bias = math.fsum(row.value for row in rows if row.effect == "bias")
+    alt = (
+        f"Account of the score {significant(rows[-1].value)}: neurons raising it add {significant(raising)}, neurons "
+        f"lowering it {significant(lowering)}, the bias term {significant(bias)}."
+    )
+    return Chart(figure, table, alt)
+
+
+def relevance_profile(
+    relevance: FloatArray,
+    mean: FloatArray,
+    std: FloatArray,
+    *,
+    known_mean: FloatArray | None = None,
+    top: int | None = 24,
+    dark: bool = False,
+) -> Chart:
+    """Per-channel mean relevance: usual images with their spread, known unusual ones, and this image.
+
+    Parameters
+    ----------
+    relevance, mean, std : (d,)
+        This image's relevance; mean and standard deviation over in-distribution images.
+    known_mean : (d,), optional
+        Mean over images known to be out-of-distribution.
+    top : int or None
+        Only the channels that deviate most from the mean, largest first; None: all, in their own order.
+    """
+    r, m, s = (np.asarray(a, np.float64) for a in (relevance, mean, std))
+    u = None if known_mean is None else np.asarray(known_mean, np.float64)
+    if len({a.shape for a in (r, m, s) + (() if u is None else (u,))}) > 1:
+        raise InputError(f"Relevance has {len(r)} channels, the reference {len(m)}; use the reference of this network.")
+    order = np.argsort(-np.abs(r - m), kind="stable")[:top] if top is not None else np.arange(len(r))
+    few = top is not None
+    x = [str(j) for j in order] if few else order
+    figure = _figure(dark, height=340)
+    if few:
+        figure.add_scatter(
+            x=x, y=m[order], mode="markers", name="Usual images: mean ± one standard deviation",
+            marker={"color": ACCENT, "symbol": "line-ew-open", "size": 12, "line": {"width": 3}},
+            error_y={"type": "data", "array": s[order], "color": ACCENT, "thickness": 5, "width": 0},
+        )  # fmt: skip
+    else:
+        figure.add_scatter(
+            x=np.concatenate([order, order[::-1]]), y=np.concatenate([(m + s)[order], (m - s)[order][::-1]]),
+            fill="toself", fillcolor="rgba(63,132,166,0.3)", line={"width": 0}, hoverinfo="skip",
+            name="Usual images: ± one standard deviation",
+        )  # fmt: skip
+        figure.add_scatter(
+            x=x, y=m[order], mode="lines", line={"color": ACCENT, "width": 1.2}, name="Usual images: mean"
+        )
+    if u is not None:
+        known_marks = {"color": UNUSUAL, "symbol": "diamond-open", "size": 9 if few else 4, "line": {"width": 2}}
+        figure.add_scatter(x=x, y=u[order], mode="markers", name="Known unusual images: mean", marker=known_marks)
+    own_marks = {"color": RAISES, "symbol": "circle", "size": 9 if few else 5}
+    figure.add_scatter(x=x, y=r[order], mode="markers", name="This image", marker=own_marks)
+    title = "Neuron, most different first" if few else "Neuron"
+    figure.update_layout(
+        xaxis={"title": title, "type": "category" if few else "linear", "showgrid": False},
+        yaxis={"title": "Relevance to the answer", "zeroline": True},
+    )
+    rows: list[Mapping[str, Cell]] = [
+        {"neuron": int(j), "this image": rounded(r[j]), "usual images": rounded(m[j]), "spread": rounded(s[j])}
+        | ({} if u is None else {"known unusual images": rounded(u[j])})
+        | {"difference": rounded(r[j] - m[j])}
+        for j in order
+    ]
+    most = int(np.argmax(np.abs(r - m)))
+    alt = (
+        f"Relevance of {len(order)} of {len(r)} neurons for this image beside their mean over usual images; neuron "
+        f"{most} differs most, {significant(r[most])} against {significant(m[most])}."
+    )
+    return Chart(figure, rows, alt)
+
+
+def symmetric_limit(heatmap: FloatArray) -> float:
+    """The value drawn in full colour, and its negative in the opposite one; 0 for an empty map."""
+    return float(np.quantile(np.abs(heatmap), PEAK_QUANTILE)) or float(np.abs(heatmap).max())
+
+
+def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, outline: bool = False) -> Image.Image:
+    """A signed map over a picture: orange where positive, blue where negative, clear where zero.
+
+    Parameters
+    ----------
+    image : RGB picture
+        What the network saw, at any size.
+    heatmap : (h, w)
+        Resized to the picture; symmetric limits, see `symmetric_limit`.
+    opacity : float
+        In [0, 1]; how much of the picture the strongest values cover.
+    outline : bool
+        Also draw a line round the strongest region.
+    """
+    values = np.asarray(heatmap, np.float32)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise InputError(f"The heatmap has shape {values.shape}; wanted two dimensions of finite values.")
+    picture = image.convert("RGB")
+    limit = symmetric_limit(values) or 1.0
+    large = np.asarray(Image.fromarray(values).resize(picture.size, Image.Resampling.BILINEAR))
+    strength = np.clip(large / limit, -1, 1)
+    positions = np.linspace(-1, 1, len(DIVERGING))
+    stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in DIVERGING], np.float64)
+    colours = np.stack([np.interp(strength, positions, stops[:, channel]) for channel in range(3)], axis=-1)
+    cover = (float(np.clip(opacity, 0, 1)) * np.abs(strength))[..., None]
+    blended = Image.fromarray((np.asarray(picture) * (1 - cover) + colours * cover).round().astype(np.uint8))
+    return _outlined(blended, np.abs(strength)) if outline and np.abs(strength).max() > 0 else blended
+
+
+def colour_bar(*, dark: bool = False) -> Chart:
+    """The labelled colour bar of `overlay`: from lowering (blue) over nothing (white) to raising (orange)."""
+    figure = _figure(dark, height=74)
+    scale = [[i / (len(DIVERGING) - 1), colour] for i, colour in enumerate(DIVERGING)]
+    steps = np.linspace(-1, 1, 101)
+    figure.add_heatmap(x=steps, z=[steps], colorscale=scale, zmin=-1, zmax=1, showscale=False, hoverinfo="skip")
+    figure.update_layout(
+        margin={"l": 70, "r": 70, "t": 4, "b": 36},
+        xaxis={"tickvals": [-1, 0, 1], "ticktext": ["speaks against", "nothing", "speaks for"], "showgrid": False},
+        yaxis={"visible": False},
+    )
+    alt = "Colour bar: blue speaks against the neuron's relevance, white is nothing, orange speaks for it."
+    return Chart(
+        figure, [{"colour": "blue", "meaning": "speaks against"}, {"colour": "orange", "meaning": "speaks for"}], alt
+    )
+
+
+def _finite(what: str, values: npt.ArrayLike) -> Float64Array:
+    array = np.asarray(values, np.float64).ravel()
+    if not len(array) or not np.isfinite(array).all():
+        raise InputError(f"`{what}` holds {len(array)} scores; wanted at least one, all finite.")
+    return array
+
+
+def _bin_edges(ordinary: Float64Array, others: Float64Array) -> Float64Array:
+    """Equal bins fitted to the ordinary scores, continued to the others as far as `REACH` allows."""
+    low, high = float(ordinary.min()), float(ordinary.max())
+    span = high - low or max(abs(high), 1.0) * 0.1
+    fitted = len(np.histogram_bin_edges(ordinary, "fd")) - 1
+    width = span / min(max(fitted, FEWEST_BINS), MOST_BINS)
+    start = min([low, *(x for x in others if x >= low - span)]) - width
+    stop = min(max(high, float(others.max(initial=high))), low + REACH * span) + 2 * width
+    edges: Float64Array = start + width * np.arange(math.ceil((stop - start) / width) + 1)
+    return edges
+
+
+def _shares(values: Float64Array, edges: Float64Array) -> Float64Array:
+    """Percent of values per bin; what lies outside counts in the outermost bins."""
+    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
+    shares: Float64Array = 100 * counts / len(values)
+    return shares
+
+
+def _side(x: float, low: float, high: float) -> str:
+    """On which side of a line its label has room."""
+    return "left" if x < low + 0.6 * (high - low) else "right"
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + significant(value)
+
+
+def _line(figure: go.Figure, x: float, label: str, colour: str, dash: str, height: float, *, anchor: str) -> None:
+    """A labelled vertical line; the label stands beside its upper end."""
+    figure.add_shape(
+        type="line", x0=x, x1=x, y0=0, y1=height, yref="paper", line={"color": colour, "width": 2.5, "dash": dash}
+    )
+    figure.add_annotation(
+        x=x, y=height, yref="paper", text=label, showarrow=False, xanchor=anchor, yanchor="top",
+        xshift=6 if anchor == "left" else -6, font={"color": colour, "size": 14},
+    )  # fmt: skip
+
+
+def _figure(dark: bool, height: int) -> go.Figure:
+    clear = "rgba(0,0,0,0)"
+    return go.Figure(
+        layout={
+            "template": "plotly_dark" if dark else "plotly_white",
+            "paper_bgcolor": clear,
+            "plot_bgcolor": clear,
+            "height": height,
+            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+            "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+            "dragmode": False,
+        }
+    )
+
+
+def _outlined(picture: Image.Image, strength: FloatArray) -> Image.Image:
+    """A white line with a dark rim round the strongest region, visible on any picture."""
+    blurred = Image.fromarray((255 * strength).astype(np.uint8)).filter(
+        ImageFilter.GaussianBlur(OUTLINE_BLUR * max(picture.size))
+    )
+    peak = max(int(np.asarray(blurred).max()), 1)
+    region = blurred.point(lambda value: 255 if value >= OUTLINE_LEVEL * peak else 0)
+    line, rim = region.filter(ImageFilter.MaxFilter(5)), region.filter(ImageFilter.MaxFilter(7))
+    result = picture.copy()
+    result.paste("#101418", mask=ImageChops.subtract(rim, region))
+    result.paste("#FFFFFF", mask=ImageChops.subtract(line, region))
+    return result
