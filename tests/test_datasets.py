@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageDraw, ImageFilter
 
+from nero_core import datasets
 from nero_core.artefacts import digest
 from nero_core.datasets import (
     LabelledImages,
@@ -25,6 +26,7 @@ from nero_core.datasets import (
     split_groups,
 )
 from nero_core.errors import Cancelled, InputError
+from nero_core.images import Source, read_image
 
 
 def scene(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
@@ -201,17 +203,25 @@ def test_unreadable_files_are_named_and_the_others_hashed(tmp_path: Path) -> Non
     assert calls == [1, 2, 3]
 
 
-def test_hashing_stops_when_asked(tmp_path: Path) -> None:
+def test_hashing_stops_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "a.png", 1)
     seen: list[int] = []
+    read: list[Source] = []
+
+    def counted(source: Source) -> Image.Image:
+        read.append(source)
+        return read_image(source)
+
+    monkeypatch.setattr(datasets, "read_image", counted)
 
     def stop(done: int, total: int) -> None:
         seen.append(done)
         raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        difference_hashes([path] * 500, stop)
+        difference_hashes([path] * 5000, stop)
     assert seen == [1]
+    assert len(read) < 2500
 
 
 # Groups -----------------------------------------------------------------------------------------------------------
@@ -329,6 +339,13 @@ def test_another_seed_gives_another_split() -> None:
     images = labelled([0, 1] * 40)
     tests = {split_groups(images, np.arange(80), SHARES, seed)["test"].digests for seed in range(5)}
     assert len(tests) == 5
+
+
+def test_the_largest_groups_are_trained_on() -> None:
+    groups = np.array([*[0] * 12, *range(1, 9), *range(9, 29)])
+    for seed in range(10):
+        parts = split_groups(labelled([0] * 20 + [1] * 20), groups, SHARES, seed)
+        assert {f"d{i}" for i in range(12)} <= set(parts["train"].digests)
 
 
 def test_a_class_of_one_image_is_trained_on() -> None:
