@@ -1,0 +1,201 @@
+"""The command line as a user types it: what it prints, what it returns, and what it leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nero_core import Reference
+from nero_core.__main__ import main
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command; its exit code, output and error output."""
+
+    def run(*arguments):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # argparse's own way out
+            code = stop.code
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_score_as_json_equals_the_python_api(run, tiny_reference, class_folders):
+    code, out, _ = run("score", tiny_reference, class_folders, "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert len(rows) == 72
+    wanted = "path detector score percentile p_value state predicted_class probability nearest_class"
+    assert set(wanted.split()) <= set(rows[0])
+    ref = Reference.load(tiny_reference)
+    acts = ref.classifier.extract([row["path"] for row in rows])
+    np.testing.assert_allclose([row["score"] for row in rows], ref.score(acts), rtol=1e-9)
+    for row, decision, e in zip(rows, ref.decide(ref.score(acts)), ref.explain(acts), strict=True):
+        assert (row["state"], row["p_value"], row["percentile"]) == (
+            decision.state,
+            decision.p_value,
+            decision.percentile,
+        )
+        assert row["nearest_class"] == e.nearest_class
+        assert row["detector"] == "nero"
+
+
+def test_an_unreadable_file_gets_an_error_and_the_others_a_score(run, tiny_reference, class_folders, tmp_path):
+    good = next(class_folders.glob("*/*.png"))
+    bad = tmp_path / "notes\n<script>.jpg"
+    bad.write_text("not a picture")
+    code, out, _ = run("score", tiny_reference, bad, good, tmp_path / "none.png", "--json")
+    rows = json.loads(out)
+    assert code == 1
+    assert [row["path"] for row in rows] == [str(bad), str(good), str(tmp_path / "none.png")]
+    assert ["error" in row for row in rows] == [True, False, True]
+    code, out, _ = run("score", tiny_reference, bad, good)
+    assert code == 1
+    assert "\n<script>" not in out, "a file name must not break the table"
+
+
+def test_csv_holds_the_same_rows(run, tiny_reference, class_folders, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"")
+    code, out, _ = run("score", tiny_reference, tmp_path / "bad.png", next(class_folders.glob("*/*.png")), "--csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 1
+    assert rows[0]["error"]
+    assert float(rows[1]["score"]) > 0
+
+
+def test_nothing_scored_is_exit_code_2_with_one_line(run, tiny_reference, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"")
+    code, out, err = run("score", tiny_reference, tmp_path / "bad.png", "--json")
+    assert code == 2
+    assert "error" in json.loads(out)[0]
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("alpha", ["0", "1", "-1", "nan", "0.001"])
+def test_a_bad_alpha_is_one_line(run, tiny_reference, class_folders, alpha):
+    code, out, err = run("score", tiny_reference, class_folders, f"--alpha={alpha}")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "alpha" in err or "α" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["score", "REF", "nowhere.png"], "none of 1 files"),
+        (["score", "nowhere", "x.png"], r"No manifest.json in nowhere"),
+        (["score", "REF", "x.png", "--detector", "nerro"], "no detector 'nerro'; it has nero"),
+        (["explain", "REF", "nowhere.png", "--out", "o"], "nowhere.png"),
+        (["fit", "nowhere", "--classifier", "none.safetensors", "--out", "o"], "none.safetensors"),
+        (["train", "nowhere", "--out", "c.safetensors"], "nowhere"),
+        (["explain", "REF", "x.png", "--out", "o", "--neurons", "0"], "at least 1"),
+    ],
+)
+def test_mistakes_are_one_line(run, tiny_reference, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*[tiny_reference if argument == "REF" else argument for argument in arguments])
+    assert code == 2
+    assert message in err
+    assert err.strip().count("\n") == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_explain_writes_numbers_figures_and_heatmaps(run, tiny_reference, class_folders, tmp_path):
+    frame = next(class_folders.glob("*/*.png"))
+    code, _, _ = run("explain", tiny_reference, frame, "--out", tmp_path / "case", "--neurons", "2")
+    assert code == 0
+    case = json.loads((tmp_path / "case" / "case.json").read_text())
+    ref = Reference.load(tiny_reference)
+    acts = ref.classifier.extract([frame])
+    assert case["score"] == pytest.approx(ref.score(acts)[0], rel=1e-9)
+    assert sum(case["contributions"]) == pytest.approx(case["distance"], rel=1e-9)
+    assert len(case["top_neurons"]) == 2
+    for name in [f"neuron-{entry['neuron']}.png" for entry in case["top_neurons"]] + ["overall.png", "image.png"]:
+        with Image.open(tmp_path / "case" / name) as image:
+            assert image.size == (64, 64)
+    for name in ("histogram", "account", "relevance"):
+        assert "https://cdn" not in (tmp_path / "case" / f"{name}.html").read_text(encoding="utf-8")[:5000]
+
+
+def test_every_command_has_help(run):
+    for command in ("train", "fit", "score", "explain"):
+        code, out, _ = run(command, "--help")
+        assert code == 0
+        assert "usage: nero" in out
+
+
+def test_help_does_not_wait_for_torch():
+    check = (
+        "import sys, nero_core.__main__ as commands\n"
+        "try: commands.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True, capture_output=True)
+
+
+def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
+    checkpoint, reference = tmp_path / "c.safetensors", tmp_path / "ref"
+    code, out, err = run("train", class_folders, "--out", checkpoint, "--epochs", 1, "--json")
+    assert code == 0, err
+    counts = json.loads(out)["images"]
+    assert counts["calibration"] >= 3
+    assert sum(counts.values()) == 72
+    code, out, err = run(
+        "fit",
+        class_folders,
+        "--classifier",
+        checkpoint,
+        "--out",
+        reference,
+        "--no-crops",
+        "--ood",
+        f"odd={strange_folder}",
+    )
+    assert code == 0, err
+    assert "false-alarm guarantee: yes; pictures of training images inside: no" in out
+    ref = Reference.load(reference)
+    assert ref.concepts is None
+    assert not (reference / "concepts").exists()
+    assert len(ref.calibrations["nero"]) == counts["calibration"]
+    assert len(ref.ood_scores["nero"]["odd"]) == 5
+    assert ref.manifest["training"]["images"] == counts["train"]
+    code, out, _ = run("score", reference, strange_folder, "--json", "--alpha", "0.3")
+    assert code == 0
+    assert all(row["guaranteed"] for row in json.loads(out))
+
+
+def test_calibrating_on_seen_images_is_said_aloud(run, class_folders, tmp_path, tiny_reference):
+    ref = Reference.load(tiny_reference)
+    ref.classifier.training = None
+    ref.classifier.save(tmp_path / "foreign.safetensors")
+    options = [
+        "fit",
+        class_folders,
+        "--classifier",
+        tmp_path / "foreign.safetensors",
+        "--out",
+        tmp_path / "ref",
+        "--no-crops",
+    ]
+    code, _, err = run(*options)
+    assert code == 2
+    assert "--calibration-seen" in err
+    code, out, err = run(*options, "--calibration-seen")
+    assert code == 0
+    assert "No guarantee" in err
+    assert "false-alarm guarantee: no" in out
+    code, out, _ = run("score", tmp_path / "ref", class_folders / "moss")
+    assert code == 0
+    assert "No guarantee" in out
