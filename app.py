@@ -1,0 +1,32 @@
+"""NERO Dashboard: the door. Page settings, navigation, the header, the page."""
+
+import streamlit as st
+
+from pages.shared import resources, session, widgets, words
+
+st.set_page_config(
+    page_title="NERO", page_icon=str(resources.ASSETS / "mark.svg"), layout="wide", menu_items={"About": words.ABOUT}
+)
+st.logo(str(resources.ASSETS / "logo.svg"), size="large")
+
+# A page's URL must differ from its file name: Streamlit takes pages/*.py for an application of its older kind until the
+# first run of st.navigation, and would open such a file on its own, without this door.
+page = st.navigation(
+    [
+        st.Page(
+            "pages/case_review.py",
+            title="Case review",
+            icon=":material/imagesmode:",
+            url_path="review",
+            default=True,
+            help="Drop endoscopy images and see how unusual each is for the reference, and why.",
+        ),
+    ],
+    position="top",
+)
+entries = resources.entries()
+chosen = widgets.header(page.title, entries)
+st.session_state[session.ENTRIES], st.session_state[session.ENTRY] = entries, chosen
+page.run()
+if chosen is not None:
+    resources.begin_loading(chosen.path)  # after the first paint: loading takes seconds, and nothing here waits for it

@@ -1,0 +1,83 @@
+"""Case review: drop images, read how unusual each of them is, and see why."""
+
+import streamlit as st
+
+from nero_core.errors import NeroError
+from pages.shared import neurons, reading, resources, session, verdict, widgets
+from pages.shared.words import WHAT_YOU_GET, plain
+
+FORMATS = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "webp"]
+
+
+def uploader() -> None:
+    """The one question of this page."""
+    st.file_uploader(
+        "Drop one image or many",
+        type=FORMATS,
+        accept_multiple_files=True,
+        key=session.UPLOAD,
+        on_change=session.take_upload,
+        help="JPEG, PNG, TIFF, BMP or WebP. The images stay on this computer.",
+    )
+    if not session.case() and (examples := resources.examples()):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Or try an example:", width="content")
+            for path in examples:
+                st.button(path.stem.replace("-", " "), on_click=session.take_example, args=(path,), key=path.name)
+
+
+def review(frame: session.Frame) -> None:
+    """One image: verdict first, then why."""
+    read = frame.reading
+    left, right = st.columns([7, 5], gap="large")
+    with left:
+        alpha, decision = verdict.card(read)
+    with right:
+        picture = frame.decoded()
+        st.image(picture, width="stretch", alt="The image under review", output_format="JPEG")
+        st.text(f"{frame.name} · {picture.width} × {picture.height}")
+        overall = st.empty()
+    with left:
+        verdict.histogram(read, alpha, decision)
+
+    st.subheader("Why this score", anchor=False)
+    left, right = st.columns([8, 4], gap="large")
+    with right:
+        ranking = neurons.ranking_control()
+        neurons.what_if(read, ranking)
+    with left:
+        neurons.account(read, ranking)
+
+    st.subheader("Where the leading neurons looked", anchor=False)
+    gallery_place = st.container()
+    st.subheader("All neurons: this image beside usual ones", anchor=False)
+    neurons.profile(read)
+    with gallery_place:
+        neurons.gallery(frame, read, ranking, overall)
+
+
+entry = session.entry()
+if entry is None:
+    widgets.how_to_get_a_reference(session.entries())
+    st.stop()
+uploader()
+frames = session.case()
+if not frames:
+    widgets.describe(entry)
+    with st.grid(3, min_column_width=240, border=True) as grid:
+        for heading, text in WHAT_YOU_GET:
+            with grid.cell():
+                st.markdown(heading)
+                st.caption(text)
+    st.stop()
+try:
+    readable = reading.read_case(frames, resources.reference(entry.path))
+    for frame in frames:
+        if frame.error is not None:
+            st.error(f"**{plain(frame.name)}** could not be read. {plain(frame.error)}")
+    if len(readable) > 1:
+        review(verdict.table(readable, verdict.current_alpha()))
+    elif readable:
+        review(readable[0])
+except NeroError as error:
+    st.error(plain(str(error)))

@@ -1,0 +1,208 @@
+"""Why this score: the account, the what-if, where the leading neurons looked, and all neurons together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from nero_core import figures
+from nero_core.errors import NeroError
+from nero_core.figures import rounded, significant
+from nero_core.images import displayed
+from pages.shared import widgets, words
+from pages.shared.session import DETECTOR, Frame, Reading
+from pages.shared.words import plain
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from streamlit.delta_generator import DeltaGenerator
+
+    from nero_core.explanation import Ranking
+
+LEADING = 8  # neurons with a bar of their own
+SHOWN = 6  # neurons with a heatmap
+PICTURE_PIXELS = 448  # longer side of an overlay
+ALL = None  # in place of a neuron: all of them together
+RANKINGS = {"contribution": "difference from usual", "relevance": "weight in the answer"}
+
+
+def ranking_control() -> Ranking:
+    """By what the leading neurons are chosen."""
+    chosen: Ranking = st.segmented_control(
+        "Choose neurons by",
+        list(RANKINGS),
+        format_func=RANKINGS.__getitem__,
+        default="contribution",
+        required=True,
+        key="ranking",
+        persist_state="session",
+        help="Difference from usual: each neuron’s contribution to the score. Weight in the answer: its relevance.",
+    )
+    return chosen
+
+
+def account(reading: Reading, ranking: Ranking) -> None:
+    """The score, added up neuron by neuron."""
+    e = reading.explanation
+    st.markdown(words.lead(e.distance, e.bias_term, e.low_relevance_share, e.nearest_class))
+    leading = [neuron for neuron, _ in e.top(LEADING, by=ranking)]
+    rows = figures.account_rows(e.contributions, e.bias_term, e.low_relevance_share, leading)
+    widgets.chart(figures.account_chart(rows, dark=widgets.dark()), table="Account of the score")
+
+
+@st.fragment
+def what_if(reading: Reading, ranking: Ranking) -> None:
+    """The score recomputed with chosen neurons set back to usual."""
+    e = reading.explanation
+    offered = [neuron for neuron, _ in e.top(4 * LEADING, by=ranking)]
+    neurons = st.multiselect(
+        f"What if these neurons had behaved as in usual {plain(e.nearest_class)} images?",
+        offered,
+        format_func=lambda neuron: f"Neuron {neuron}",
+        placeholder="Choose neurons",
+        key=f"what-if-{ranking}",
+    )
+    if neurons:
+        calibration = reading.reference.calibrations[DETECTOR]
+        score, n = e.what_if(neurons), len(calibration.scores)
+        before, after = (words.standing(float(calibration.percentiles([s])[0]), n) for s in (e.score, score))
+        st.markdown(f"The score would be **{significant(score)}** instead of {significant(e.score)}.")
+        st.caption(f"{after}; before: {before[0].lower()}{before[1:]}.")
+    st.caption(words.WHAT_IF)
+
+
+def seen_picture(picture: Image.Image, reading: Reading) -> Image.Image:
+    """What the network saw, large enough to look at, and not stretched where the network saw it stretched."""
+    size = reading.reference.classifier.preprocessing
+    wide, high = (size.width, size.height) if size.crop_share else picture.size
+    scale = PICTURE_PIXELS / max(wide, high)
+    return displayed(picture, replace(size, width=max(1, round(wide * scale)), height=max(1, round(high * scale))))
+
+
+def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGenerator) -> None:
+    """Heatmaps of the leading neurons beside reference images; they arrive one by one and can be abandoned.
+
+    `overall` is the place for the map of all neurons together.
+    """
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        opacity = (
+            st.slider("Heatmap opacity (%)", 0, 100, 75, 5, key="opacity", persist_state="session", width=220) / 100
+        )
+        outline = st.toggle("Outline", key="outline", persist_state="session")
+        bar = figures.colour_bar(dark=widgets.dark())
+        st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
+    status, picture = st.empty(), seen_picture(frame.decoded(), reading)
+    neurons = [neuron for neuron, _ in reading.explanation.top(SHOWN, by=ranking)]
+    with st.grid(2, min_column_width=420, border=True) as grid:
+        slots: dict[int | None, DeltaGenerator] = {neuron: neuron_card(grid, reading, neuron) for neuron in neurons}
+    slots[ALL] = overall
+
+    def draw(neuron: int | None) -> None:
+        laid_over = figures.overlay(picture, reading.maps[neuron], opacity=opacity, outline=outline)
+        if neuron is ALL:
+            caption, alt = "Where the network looked, all neurons together", "Heatmap of all neurons together"
+        else:
+            caption, alt = None, f"Where neuron {neuron} looked on this image"
+        slots[neuron].image(laid_over, width="stretch", caption=caption, alt=alt)
+
+    for neuron in slots:
+        if neuron in reading.maps:
+            draw(neuron)
+    missing = [neuron for neuron in slots if neuron not in reading.maps]
+    if missing and reading.stopped:
+        with status.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"Stopped: {len(slots) - len(missing)} of {len(slots)} heatmaps are shown.", width="content")
+            st.button("Continue", key="continue-heatmaps", on_click=set_stopped, args=(reading, False))
+    elif missing:
+        compute(frame, reading, missing, status, draw)
+    widgets.table_twin(gallery_rows(reading, neurons), "Leading neurons")
+
+
+def set_stopped(reading: Reading, stopped: bool) -> None:
+    """Abandon this image's heatmaps, or go on with them."""
+    reading.stopped = stopped
+
+
+def neuron_card(grid: DeltaGenerator, reading: Reading, neuron: int) -> DeltaGenerator:
+    """One neuron: a place for its heatmap, what it does to the score, the reference images it cares for most."""
+    e, concepts = reading.explanation, reading.reference.concepts
+    with grid.cell():
+        part = e.low_relevance_share * float(e.contributions[neuron])
+        st.markdown(
+            f"**Neuron {neuron}** {'raises' if part >= 0 else 'lowers'} the score by {significant(abs(part))}; "
+            f"relevance {significant(float(e.relevance[neuron]))}, "
+            f"usually {significant(float(e.class_relevance[neuron]))}"
+        )
+        left, right = st.columns(2, gap="small")
+        slot = left.empty()
+        with right:
+            crops = concepts.crops(neuron) if concepts is not None else []
+            if crops:
+                with st.grid(4, min_column_width=48, gap="xxsmall"):
+                    for i, crop in enumerate(crops, start=1):
+                        alt = f"Reference image {i} for neuron {neuron}, cropped to where it looked"
+                        st.image(crop, width="stretch", alt=alt)
+                st.caption("Training images it mattered for most")
+            elif concepts is None:
+                st.caption("This reference carries no example images.")
+            else:
+                st.caption("No training image gave this neuron any weight.")
+    return slot
+
+
+def compute(
+    frame: Frame,
+    reading: Reading,
+    missing: Sequence[int | None],
+    status: DeltaGenerator,
+    draw: Callable[[int | None], None],
+) -> None:
+    """The missing heatmaps, one by one; a click anywhere ends it after the map at work."""
+    with status.container(horizontal=True, vertical_alignment="center"):
+        bar = st.progress(0.0, text=f"Heatmap 1 of {len(missing)}…")
+        st.button("Stop", key="stop-heatmaps", on_click=set_stopped, args=(reading, True))
+    try:
+        maps = reading.reference.open_heatmaps(frame.decoded())
+        for done, neuron in enumerate(missing):
+            bar.progress(done / len(missing), text=f"Heatmap {done + 1} of {len(missing)}…")
+            reading.maps[neuron] = maps.overall() if neuron is ALL else maps.neuron(neuron)
+            draw(neuron)
+    except NeroError as error:
+        status.warning(f"No heatmaps: {plain(str(error))}")
+    else:
+        status.empty()
+
+
+def gallery_rows(reading: Reading, neurons: Sequence[int]) -> list[dict[str, figures.Cell]]:
+    """The leading neurons in numbers."""
+    e = reading.explanation
+    return [
+        {
+            "neuron": neuron,
+            "adds to the score": rounded(e.low_relevance_share * float(e.contributions[neuron])),
+            "relevance here": rounded(float(e.relevance[neuron])),
+            f"usual for {e.nearest_class}": rounded(float(e.class_relevance[neuron])),
+        }
+        for neuron in neurons
+    ]
+
+
+def profile(reading: Reading) -> None:
+    """Every neuron's weight in the answer beside what is usual."""
+    usual = reading.reference.profile
+    if usual is None:
+        st.caption("This reference does not store what is usual for each neuron.")
+        return
+    everything = st.toggle("Show all neurons", key="all-neurons", persist_state="session")
+    chart = figures.relevance_profile(
+        reading.explanation.relevance,
+        usual.mean,
+        usual.std,
+        known_mean=usual.ood_mean,
+        **({"top": None} if everything else {}),
+        dark=widgets.dark(),
+    )
+    widgets.chart(chart, table="Relevance of the neurons")

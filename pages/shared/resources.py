@@ -1,0 +1,78 @@
+"""References on this machine, loaded once in the background and shared by all sessions; they hold no patient data."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from nero_core.manifest import MANIFEST_NAME, ReferenceEntry, list_references
+
+if TYPE_CHECKING:
+    from nero_core import Reference
+
+ROOT = Path(__file__).resolve().parents[2]
+ASSETS = ROOT / "assets"
+BUNDLED_REFERENCES = ASSETS / "references"
+BUNDLED_EXAMPLES = ASSETS / "examples"
+FOLDERS_VARIABLE = "NERO_REFERENCES"
+KEPT = 3  # references in memory at a time, about 100 MB each
+
+_loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reference-loader")
+
+
+def entries() -> list[ReferenceEntry]:
+    """References in assets/references and in the folders that $NERO_REFERENCES names; reads manifests only."""
+    named = [Path(folder) for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
+    return list_references([BUNDLED_REFERENCES, *named])
+
+
+def examples() -> list[Path]:
+    """Bundled example images; none of them shows a patient."""
+    return sorted(path for path in BUNDLED_EXAMPLES.glob("*") if path.suffix in {".jpg", ".png", ".webp"})
+
+
+def begin_loading(path: Path) -> Future[Reference]:
+    """Start loading a reference unless it is there or on its way; never waits."""
+    return _loading(str(path), (path / MANIFEST_NAME).stat().st_mtime_ns)
+
+
+def reference(path: Path) -> Reference:
+    """The loaded reference; waits for it.
+
+    Raises
+    ------
+    ArtefactError
+        A file of it is missing, damaged or newer.
+    """
+    loading = begin_loading(path)
+    if not loading.done():
+        with st.spinner("Loading the reference…"):
+            return loading.result()
+    return loading.result()
+
+
+def _worked(loading: Future[Reference]) -> bool:
+    return not (loading.done() and loading.exception())
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False, validate=_worked)
+def _loading(path: str, changed: int) -> Future[Reference]:
+    """`changed` (the manifest's time stamp) makes a reference that was written anew a new entry."""
+    return _loader.submit(_load, path)
+
+
+def _load(path: str) -> Reference:
+    import pandas  # noqa: F401  # tables need it; here it does not hold up a screen
+    import plotly.graph_objects  # noqa: F401
+    from PIL import Image
+
+    from nero_core import Reference
+
+    loaded = Reference.load(path)
+    size = loaded.classifier.preprocessing
+    loaded.classifier.extract([Image.new("RGB", (size.width, size.height))])  # the first pass is the slow one
+    return loaded

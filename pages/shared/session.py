@@ -1,0 +1,103 @@
+"""What one session holds: its images and what was read from them. Never in a shared cache, never on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from nero_core.images import display_name, read_image
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from nero_core import Reference
+    from nero_core.explanation import Explanation
+    from nero_core.manifest import ReferenceEntry
+    from nero_core.records import Activations, Float32Array
+
+DETECTOR = "nero"
+CASE = "case"
+UPLOAD = "upload"
+CHOSEN = "chosen"
+ALPHA = "alpha_percent"
+REFERENCE = "reference"
+ENTRY = "entry"
+ENTRIES = "entries"
+
+
+@dataclass
+class Reading:
+    """What one reference sees in one image."""
+
+    reference: Reference
+    activations: Activations
+    explanation: Explanation
+    maps: dict[int | None, Float32Array] = field(default_factory=dict)
+    stopped: bool = False
+
+    @property
+    def score(self) -> float:
+        return self.explanation.score
+
+
+@dataclass
+class Frame:
+    """One image of the case: its file as it came, decoded once, and what was read from it."""
+
+    name: str
+    data: bytes
+    picture: Image.Image | None = None
+    error: str | None = None
+    reading: Reading | None = None
+
+    def decoded(self) -> Image.Image:
+        """The upright RGB picture.
+
+        Raises
+        ------
+        InputError
+            The file is not a readable image.
+        """
+        if self.picture is None:
+            self.picture = read_image(self.data)
+        return self.picture
+
+
+def entry() -> ReferenceEntry | None:
+    """The reference in use; None where there is none."""
+    chosen: ReferenceEntry | None = st.session_state[ENTRY]
+    return chosen
+
+
+def entries() -> list[ReferenceEntry]:
+    """Every reference found, also those that cannot be used."""
+    found: list[ReferenceEntry] = st.session_state[ENTRIES]
+    return found
+
+
+def case() -> list[Frame]:
+    """The images of this session; empty before the first upload."""
+    frames: list[Frame] = st.session_state.get(CASE, [])
+    return frames
+
+
+def open_case(files: Sequence[tuple[str, bytes]]) -> None:
+    """Put these images on the table; what was already read of the same files is kept."""
+    known = {(frame.name, frame.data): frame for frame in case()}
+    named = [(display_name(name, i), data) for i, (name, data) in enumerate(files)]
+    st.session_state[CASE] = [known.get((name, data)) or Frame(name, data) for name, data in named]
+    st.session_state[CHOSEN] = 0
+
+
+def take_upload() -> None:
+    """Copy what was uploaded: the uploader itself forgets its files on a page switch."""
+    open_case([(file.name, file.getvalue()) for file in st.session_state[UPLOAD] or []])
+
+
+def take_example(path: Path) -> None:
+    """Put one bundled example on the table."""
+    open_case([(path.name, path.read_bytes())])

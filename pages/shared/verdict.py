@@ -1,0 +1,151 @@
+"""The verdict on one image, and the table of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from nero_core import figures
+from nero_core.errors import InputError
+from nero_core.figures import STATES, rounded, significant
+from pages.shared import session, widgets, words
+from pages.shared.session import DETECTOR, Frame, Reading
+from pages.shared.words import plain
+
+if TYPE_CHECKING:
+    from nero_core import Reference
+    from nero_core.records import Decision
+
+PAINT = {"in-distribution": "blue", "borderline": "orange", "out-of-distribution": "red"}  # names of theme colours
+DEFAULT_ALPHA_PERCENT = 5.0
+
+
+def current_alpha() -> float:
+    """How many ordinary images may be flagged, as a fraction."""
+    return float(st.session_state.get(session.ALPHA, DEFAULT_ALPHA_PERCENT)) / 100
+
+
+def alpha_control() -> None:
+    """Where that share is changed: beside the sentence that it changes."""
+    with st.popover("Change this setting", icon=":material/tune:", type="tertiary"):
+        st.number_input(
+            "Ordinary images flagged, at most … in 100",
+            min_value=0.1,
+            max_value=50.0,
+            value=DEFAULT_ALPHA_PERCENT,
+            step=1.0,
+            format="%.3g",
+            key=session.ALPHA,
+            persist_state="session",
+            help="Lower: fewer false alarms, more unusual images missed. In statistics this share is called α.",
+        )
+
+
+def decide(reading: Reading, alpha: float) -> Decision | None:
+    """The decision at this setting; None where the reference has too few images for it."""
+    try:
+        return reading.reference.decide([reading.score], DETECTOR, alpha)[0]
+    except InputError:
+        return None
+
+
+def answer(reading: Reading) -> tuple[str, float]:
+    """The network's own answer and its probability."""
+    p = reading.activations.probabilities[0]
+    return reading.reference.classes[int(p.argmax())], float(p.max())
+
+
+def no_guarantee_because(reference: Reference) -> str:
+    """Why a reference cannot promise a bound on false alarms."""
+    if reference.classifier.training is None:
+        return "it is not known which images the network was trained on, so the scale may be too strict."
+    return "the reference images were already seen in training, so the scale is too strict."
+
+
+def card(reading: Reading) -> tuple[float, Decision | None]:
+    """State, standing, guarantee, and only then what the network itself says."""
+    reference = reading.reference
+    calibration = reference.calibrations[DETECTOR]
+    alpha = current_alpha()
+    decision = decide(reading, alpha)
+    with st.container(border=True):
+        if decision is not None:
+            mark, paint = STATES[decision.state], PAINT[decision.state]
+            st.header(f":{paint}[{mark.symbol} {mark.word}]", anchor=False)
+        else:
+            st.header("No verdict", anchor=False)
+        percentile = float(calibration.percentiles([reading.score])[0])
+        st.markdown(f"#### {words.standing(percentile, len(calibration.scores))}", text_alignment="left")
+        if decision is not None:
+            st.markdown(words.guarantee(alpha, decision.guaranteed, no_guarantee_because(reference)))
+        else:
+            st.warning(words.refusal(alpha, calibration.smallest_alpha, len(calibration.scores)))
+        name, probability = answer(reading)
+        said = f"The network’s own answer: **{plain(name)}**, {100 * probability:.0f} % sure."
+        if decision is not None and decision.state == "out-of-distribution":
+            said = f":gray[{said} Do not lean on it: this image is unlike those it learned from.]"
+        st.markdown(said)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"Score {significant(reading.score)} (higher = more unusual)", width="content")
+            alpha_control()
+    return alpha, decision
+
+
+def histogram(reading: Reading, alpha: float, decision: Decision | None) -> None:
+    """Where this image's score lies among the reference's."""
+    calibration = reading.reference.calibrations[DETECTOR]
+    threshold = calibration.threshold(alpha) if decision is not None else None
+    chart = figures.score_histogram(
+        calibration.scores,
+        reading.score,
+        threshold=threshold,
+        known=reading.reference.ood_scores.get(DETECTOR),
+        state=decision.state if decision is not None else None,
+        dark=widgets.dark(),
+    )
+    flagged = f"Images to the right of the dashed line are flagged: at most {words.count(alpha)} ordinary ones."
+    widgets.chart(chart, table="Histogram", note=flagged if threshold is not None else "")
+
+
+def table(frames: Sequence[Frame], alpha: float) -> Frame:
+    """All images of the case, sortable; returns the one under review."""
+    readings = [(frame, frame.reading) for frame in frames if frame.reading is not None]
+    rows = []
+    for frame, reading in readings:
+        decision, (name, probability) = decide(reading, alpha), answer(reading)
+        percentile = float(reading.reference.calibrations[DETECTOR].percentiles([reading.score])[0])
+        mark = STATES[decision.state] if decision is not None else None
+        rows.append(
+            {
+                "image": frame.name,
+                "verdict": f"{mark.symbol} {mark.word}" if mark else "no verdict",
+                "more unusual than … of 100": words.of_100(percentile),
+                "score": rounded(reading.score),
+                "closest to": reading.explanation.nearest_class,
+                "network’s answer": name,
+                "sure (%)": round(100 * probability),
+            }
+        )
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="frames",
+        on_select=_choose_row,
+        selection_mode="single-row",
+        alt="All images of the case with their verdicts; select a row to review that image",
+    )
+    index = st.selectbox(
+        "Image under review",
+        range(len(rows)),
+        format_func=lambda i: f"{i + 1} · {rows[i]['image']}",
+        key=session.CHOSEN,
+        persist_state="session",
+    )
+    return readings[index][0]
+
+
+def _choose_row() -> None:
+    if rows := st.session_state["frames"].selection.rows:
+        st.session_state[session.CHOSEN] = rows[0]

@@ -1,0 +1,95 @@
+"""What several pages show: the header, a chart with its twins, how to get a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from nero_core.figures import Cell, Chart
+from nero_core.manifest import ReferenceEntry, read_manifest
+from pages.shared import session
+from pages.shared.words import STANDING_LINE, plain, reference_line
+
+STILL = {"displayModeBar": False, "scrollZoom": False}
+
+
+def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | None:
+    """The slim line above every page: its title, the reference in use (and another to choose), the current case."""
+    usable = {str(entry.path): entry for entry in entries if entry.error is None}
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.header(title, anchor=False, width="content")
+        chosen = None
+        if usable:
+            name = usable.get(st.session_state.get(session.REFERENCE, ""), next(iter(usable.values()))).title
+            with st.popover(plain(name), icon=":material/library_books:", type="tertiary", help="Change the reference"):
+                path = st.selectbox(
+                    "Reference: the images that this case is held against",
+                    list(usable),
+                    format_func=lambda path: usable[path].title,
+                    key=session.REFERENCE,
+                    persist_state="session",
+                )
+                chosen = usable[path]
+                describe(chosen)
+                for entry in entries:
+                    if entry.error is not None:
+                        st.caption(f"{plain(entry.title)} cannot be used: {plain(entry.error)}")
+            if chosen.synthetic:
+                st.badge("Synthetic images: for trying out only", icon=":material/science:", color="orange")
+        st.space("stretch")
+        st.text(_case_line())
+    st.caption(STANDING_LINE)
+    return chosen
+
+
+def describe(entry: ReferenceEntry) -> None:
+    """What is usual for a reference, in one line."""
+    st.caption(reference_line(read_manifest(entry.path)))
+
+
+def _case_line() -> str:
+    frames = session.case()
+    if not frames:
+        return "No case open"
+    return f"Case: {frames[0].name}" if len(frames) == 1 else f"Case: {len(frames)} images"
+
+
+def chart(content: Chart, *, table: str, note: str = "") -> None:
+    """A figure, named for those who cannot see it, a note under it, and its table twin."""
+    st.plotly_chart(content.figure, alt=content.alt, config=STILL)
+    if note:
+        st.caption(note)
+    table_twin(content.rows, table)
+
+
+def table_twin(rows: Sequence[Mapping[str, Cell]], name: str) -> None:
+    """The same content as a table, one click away."""
+    with st.expander(f"{name} as a table", type="compact", icon=":material/table_rows:"):
+        st.dataframe([dict(row) for row in rows], hide_index=True, placeholder="–", alt=name)
+
+
+def dark() -> bool:
+    """Whether this browser shows the dark theme."""
+    return st.context.theme.type == "dark"
+
+
+def how_to_get_a_reference(entries: Sequence[ReferenceEntry]) -> None:
+    """The empty state of every page that needs a reference."""
+    st.subheader("First, a reference")
+    st.markdown(
+        "A reference holds a trained network and what is usual for it. None was found on this computer. Two commands "
+        "make one from folders of images, one folder per class:"
+    )
+    st.code(
+        "python -m nero_core train IMAGES --arch resnet18 --out classifier.safetensors\n"
+        "python -m nero_core fit IMAGES --classifier classifier.safetensors --out assets/references/mine",
+        language="bash",
+        wrap_lines=True,
+    )
+    st.markdown(
+        "Then reload this page. References elsewhere are found through the environment variable `NERO_REFERENCES`: "
+        "the folders that hold them."
+    )
+    for entry in entries:
+        st.warning(f"{plain(entry.title)} cannot be used: {plain(entry.error or '')}")

@@ -1,0 +1,99 @@
+"""What the screens say: plain sentences for people who do not speak machine learning."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nero_core.figures import significant
+
+STANDING_LINE = (
+    "Research use. Not a medical device. “Unusual” does not mean diseased, and “usual” does not mean healthy."
+)
+ABOUT = f"NERO Dashboard: how unusual an endoscopy image is for a network, and why. {STANDING_LINE}"
+WHAT_YOU_GET = (
+    (
+        ":material/straighten: **How unusual?**",
+        "Where the image stands among the reference’s own images, and whether it is flagged.",
+    ),
+    (":material/account_tree: **Why?**", "The parts of the network that make it so, added up to the score."),
+    (":material/center_focus_strong: **Where?**", "What they looked at in the image, beside images they know."),
+)
+WHAT_IF = (
+    "A what-if is a computation of its own and **need not fall**: the whole score is worked out again, and setting "
+    "some neurons back can raise it."
+)
+MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&^=:])")
+WOULD_BE_LINKED = re.compile(r"(?<=:)|(?<=@)|(?i:(?<=www))")
+
+
+def plain(text: str) -> str:
+    """Untrusted text as Markdown that shows exactly that text: no link, picture, colour, formula or symbol."""
+    unlinked = WOULD_BE_LINKED.sub("\u2060", " ".join(text.split()))  # word joiner: no width, breaks ":icon:" and URLs
+    return MARKUP.sub(r"\\\1", unlinked)
+
+
+def reference_line(manifest: Mapping[str, Any]) -> str:
+    """What a reference holds as usual."""
+    names = [f"*{plain(name)}*" for name in manifest["classes"]]
+    listed = " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+    images = manifest["calibration"].get("images")
+    return f"Usual here: images of {listed}" + (f"; {images} of them make the scale." if images else ".")
+
+
+def count(share: float) -> str:
+    """A share as a count people can picture: 0.05 → "5 in 100", 0.002 → "2 in 1000"."""
+    of = 100 if share >= 0.01 else 1000 if share >= 0.001 else 10_000
+    return f"{significant(share * of)} in {of}"
+
+
+def of_100(percentile: float) -> int:
+    """Of 100 reference images, how many a score surely lies above."""
+    return math.floor(100 * percentile + 1e-9)
+
+
+def standing(percentile: float, references: int) -> str:
+    """Where a score stands among the reference's own images."""
+    if percentile >= 1:
+        return f"More unusual than every one of {references} reference images"
+    if percentile <= 0:
+        return f"No more unusual than any of {references} reference images"
+    if not of_100(percentile):
+        return "More unusual than fewer than 1 of 100 reference images"
+    return f"More unusual than {of_100(percentile)} of 100 reference images"
+
+
+def guarantee(alpha: float, guaranteed: bool, reason: str) -> str:
+    """What the flag promises at this setting, or why it promises nothing."""
+    if guaranteed:
+        return f"At this setting, at most {count(alpha)} ordinary images from the same source are flagged."
+    return f"No guarantee: {reason}"
+
+
+def refusal(alpha: float, smallest: float, references: int) -> str:
+    """Why no verdict can be given at this setting."""
+    return (
+        f"No verdict at this setting: {references} reference images are too few to promise {count(alpha)}. "
+        f"Choose {significant(math.ceil(1000 * smallest) / 10)} in 100 or more, or a reference with more images."
+    )
+
+
+def lead(distance: float, bias_term: float, share: float, nearest: str) -> str:
+    """The account of a score in words; it starts with whichever term leads."""
+    apart = f"its neurons worked differently from those of usual *{plain(nearest)}* images"
+    d, b = (f"**{significant(x)}**" for x in (distance, bias_term))
+    if distance >= bias_term:
+        text = f"**The distance leads:** {apart} ({d}). The bias term adds {b}."
+    else:
+        text = (
+            f"**The bias term leads** ({b}): much of the answer rests on the network's built-in preference rather than "
+            f"on what it saw. The distance adds {d}: {apart}."
+        )
+    total = significant((distance + bias_term) * share)
+    return (
+        f"{text} Both count times **f = {significant(share)}**, the share of this image's activity in neurons that "
+        f"hardly mattered for the answer: ({significant(distance)} + {significant(bias_term)}) × {significant(share)} "
+        f"= **{total}**."
+    )

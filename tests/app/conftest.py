@@ -1,0 +1,69 @@
+"""The app, started from its door as a browser would, on the tiny reference alone."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))  # as `streamlit run` does for the folder of app.py
+
+PATIENCE = 120  # seconds a run may take on a busy machine; nothing is asserted about time
+
+
+def picture_bytes(seed=0, colour=(200, 140, 60), size=(60, 48), suffix="PNG"):
+    """One small picture as a file."""
+    noise = np.random.default_rng(seed).normal(0, 25, (*size[::-1], 3))
+    buffer = io.BytesIO()
+    Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)).save(buffer, suffix)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def no_bundle(monkeypatch, tmp_path):
+    """Hide bundled references and examples, so that tests do not depend on what is shipped."""
+    from pages.shared import resources
+
+    monkeypatch.setattr(resources, "BUNDLED_REFERENCES", tmp_path / "none")
+    monkeypatch.setattr(resources, "BUNDLED_EXAMPLES", tmp_path / "none")
+    monkeypatch.delenv(resources.FOLDERS_VARIABLE, raising=False)
+
+
+@pytest.fixture
+def open_app(no_bundle, monkeypatch, tiny_reference):
+    """Call it for one browser session, first page painted."""
+    monkeypatch.setenv("NERO_REFERENCES", str(tiny_reference.parent))
+    return lambda: AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
+
+
+@pytest.fixture
+def app(open_app):
+    """One session."""
+    return open_app()
+
+
+@pytest.fixture(scope="session")
+def reference(tiny_reference):
+    """The same reference, through the Python API."""
+    from nero_core import Reference
+
+    return Reference.load(tiny_reference)
+
+
+def upload(session, *files):
+    """Upload (name, bytes) pairs and run."""
+    for name, data in files:
+        session.file_uploader[0].upload(name, data)
+    return session.run()
+
+
+def words_of(session):
+    """Everything a reader could read, in one string."""
+    kinds = ("header", "subheader", "markdown", "caption", "text", "warning", "error", "info", "code")
+    return "\n".join(element.value for kind in kinds for element in getattr(session, kind))

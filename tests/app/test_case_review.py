@@ -1,0 +1,360 @@
+"""Case review, driven through the whole app: empty, good, bad and many images, two people at once."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from nero_core.figures import STATES, significant
+from tests.app.conftest import PATIENCE, ROOT, picture_bytes, upload, words_of
+
+STATE_WORDS = {mark.word for mark in STATES.values()}
+
+
+def frames(session):
+    return session.session_state["case"]
+
+
+def headline(session):
+    """The state word of the verdict card."""
+    return next((word for word in STATE_WORDS for h in session.header if h.value.endswith(f"{word}]")), None)
+
+
+# Opening ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_screen_asks_for_an_image_and_says_what_this_is_not(app):
+    assert not app.exception
+    assert app.file_uploader[0].label == "Drop one image or many"
+    text = words_of(app)
+    assert "Not a medical device" in text
+    assert "“usual” does not mean healthy" in text
+    assert "No case open" in text
+    assert "amber" in text, "what is usual for this reference"
+
+
+def test_the_first_screen_speaks_no_machine_learning(app):
+    text = words_of(app).lower()
+    for word in ("neuron", "logit", "softmax", "out-of-distribution", "ood", "relevance", "α", "feature"):
+        assert word not in text
+
+
+def test_a_synthetic_reference_says_so(app):
+    assert any("Synthetic images" in element.value for element in app.markdown)
+
+
+def test_first_paint_does_not_import_torch(tiny_reference):
+    """Torch may be imported, but only by the thread that loads the reference in the background."""
+    code = f"""
+import sys, threading
+importers = set()
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            importers.add(threading.current_thread().name)
+            raise ImportError("torch is not for this test")
+sys.meta_path.insert(0, Watch())
+sys.path.insert(0, {str(ROOT)!r})
+from streamlit.testing.v1 import AppTest
+from pages.shared import resources
+app = AppTest.from_file({str(ROOT / "app.py")!r}, default_timeout={PATIENCE}).run()
+assert not app.exception and app.file_uploader
+assert resources.begin_loading(resources.entries()[0].path).exception()
+assert importers and all(name.startswith("reference-loader") for name in importers), importers
+"""
+    environment = {"NERO_REFERENCES": str(tiny_reference.parent), "PATH": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_without_a_reference_the_page_says_how_to_get_one(no_bundle):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
+    assert not app.exception
+    assert not app.file_uploader
+    commands = app.code[0].value
+    assert "nero_core train" in commands
+    assert "nero_core fit" in commands
+
+
+def test_a_damaged_reference_is_named_with_the_reason(no_bundle, monkeypatch, tmp_path, tiny_reference):
+    shutil.copytree(tiny_reference, tmp_path / "damaged")
+    (tmp_path / "damaged" / "manifest.json").write_text("{")
+    monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
+    assert not app.exception
+    assert "damaged cannot be used" in app.warning[0].value
+
+
+def test_a_reference_with_a_truncated_file_gives_a_sentence(no_bundle, monkeypatch, tmp_path, tiny_reference):
+    shutil.copytree(tiny_reference, tmp_path / "truncated")
+    weights = next((tmp_path / "truncated").glob("classifier-*"))
+    weights.write_bytes(weights.read_bytes()[:-100])
+    monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
+    upload(app, ("a.png", picture_bytes()))
+    assert not app.exception
+    assert "truncated" in app.error[0].value
+
+
+# One image -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reviewed(app):
+    return upload(app, ("a.png", picture_bytes()))
+
+
+def test_a_verdict_names_state_standing_guarantee_and_the_networks_answer(reviewed, reference):
+    assert not reviewed.exception
+    score = reference.score(reference.classifier.extract([picture_bytes()]))
+    decision = reference.decide(score)[0]
+    assert headline(reviewed) == STATES[decision.state].word
+    text = words_of(reviewed)
+    assert "reference images" in text
+    assert "at most 5 in 100 ordinary images" in text
+    assert "The network’s own answer" in text
+    assert "Case: a.png" in text
+    assert f"Score {significant(score[0])}" in text
+
+
+def test_the_app_says_the_same_as_the_python_api(reviewed, reference):
+    activations = reference.classifier.extract([picture_bytes()])
+    explanation = reference.explain(activations)[0]
+    reading = frames(reviewed)[0].reading
+    assert reading.score == reference.score(activations)[0] == explanation.score
+    assert list(reading.explanation.contributions) == list(explanation.contributions)
+    neurons = [neuron for neuron, _ in explanation.top(6)]
+    maps = reference.heatmaps(picture_bytes(), neurons)
+    for neuron, heatmap in zip(neurons, maps, strict=True):
+        assert abs(reading.maps[neuron] - heatmap).max() <= 1e-4 * abs(heatmap).max()
+
+
+def test_every_picture_and_chart_is_named_and_every_chart_has_its_table(reviewed):
+    charts = reviewed.get("plotly_chart")
+    assert len(charts) == 4
+    assert all(chart.proto.alt for chart in charts)
+    pictures = [picture for image in reviewed.get("image") for picture in image.proto.imgs]
+    assert len(pictures) >= 1 + 1 + 6
+    assert all(image.alt for image in pictures)
+    labels = [expander.label for expander in reviewed.expander]
+    for name in ("Histogram", "Account of the score", "Leading neurons", "Relevance of the neurons"):
+        assert f"{name} as a table" in labels
+    assert len(reviewed.dataframe) == 4
+
+
+def test_the_account_in_the_table_ends_at_the_score(reviewed):
+    account = next(d.value for d in reviewed.dataframe if "adds to the score" in d.value and "part" in d.value)
+    score = frames(reviewed)[0].reading.score
+    assert account["part"].iloc[-1] == "Score"
+    assert account["adds to the score"].iloc[-1] == pytest.approx(score, rel=5e-3)
+
+
+def test_the_text_starts_with_the_term_that_leads(reviewed):
+    e = frames(reviewed)[0].reading.explanation
+    leader = "The distance leads" if e.distance >= e.bias_term else "The bias term leads"
+    assert any(m.value.startswith(f"**{leader}") for m in reviewed.markdown)
+
+
+def test_what_if_shows_the_recomputed_score_and_that_it_need_not_fall(reviewed):
+    explanation = frames(reviewed)[0].reading.explanation
+    neurons = [neuron for neuron, _ in explanation.top(2)]
+    reviewed.multiselect[0].set_value(neurons).run()
+    assert f"**{significant(explanation.what_if(neurons))}**" in words_of(reviewed)
+    assert "need not fall" in words_of(reviewed)
+
+
+def test_neurons_are_chosen_by_relevance_too(reviewed):
+    reviewed.segmented_control[0].set_value("relevance").run()
+    assert not reviewed.exception
+    reading = frames(reviewed)[0].reading
+    wanted = [neuron for neuron, _ in reading.explanation.top(6, by="relevance")]
+    assert set(wanted) <= set(reading.maps)
+    assert all(any(f"**Neuron {neuron}**" in m.value for m in reviewed.markdown) for neuron in wanted)
+
+
+def test_all_neurons_on_demand(reviewed, reference):
+    reviewed.toggle(key="all-neurons").set_value(True).run()
+    assert max(len(d.value) for d in reviewed.dataframe) == reference.classifier.head.width
+
+
+def test_heatmaps_can_be_abandoned_and_taken_up_again(reviewed):
+    reading = frames(reviewed)[0].reading
+    kept = reading.maps.popitem()[0]
+    reading.stopped = True
+    reviewed.run()
+    assert kept not in reading.maps
+    assert "Stopped: 6 of 7" in words_of(reviewed)
+    reviewed.button(key="continue-heatmaps").click().run()
+    assert kept in reading.maps
+    assert "Stopped" not in words_of(reviewed)
+
+
+def test_a_network_without_heatmaps_still_gets_a_verdict(app, monkeypatch):
+    from nero_core import Reference
+    from nero_core.errors import InputError
+
+    def refuse(self, image):
+        raise InputError("There is no exact rule for this network.")
+
+    monkeypatch.setattr(Reference, "open_heatmaps", refuse)
+    upload(app, ("a.png", picture_bytes()))
+    assert not app.exception
+    assert headline(app) in STATE_WORDS
+    assert "no exact rule" in app.warning[0].value
+
+
+def test_an_alpha_that_the_reference_cannot_support_is_refused_in_words(reviewed):
+    reviewed.number_input[0].set_value(1.0).run()
+    assert not reviewed.exception
+    assert headline(reviewed) is None
+    assert "36 reference images are too few to promise 1 in 100" in reviewed.warning[0].value
+    assert "2.8 in 100" in reviewed.warning[0].value
+    assert any("reference images" in m.value for m in reviewed.markdown)
+    reviewed.number_input[0].set_value(2.8).run()
+    assert headline(reviewed) in STATE_WORDS
+
+
+def test_alpha_changes_the_verdict_as_the_api_says(reviewed, reference):
+    score = frames(reviewed)[0].reading.score
+    for percent in (3.0, 20.0, 50.0):
+        reviewed.number_input[0].set_value(percent).run()
+        state = reference.decide([score], alpha=percent / 100)[0].state
+        assert headline(reviewed) == STATES[state].word
+
+
+def test_without_a_training_record_there_is_no_guarantee(no_bundle, monkeypatch, tmp_path, reference):
+    from nero_core import Reference
+
+    copy = Reference.load(reference.path)
+    copy.manifest["calibration"] = {**copy.manifest["calibration"], "guaranteed": False}
+    copy.save(tmp_path / "unsure")
+    monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
+    upload(app, ("a.png", picture_bytes()))
+    text = words_of(app)
+    assert "No guarantee" in text
+    assert "at most 5 in 100 ordinary images from" not in text
+
+
+def test_the_networks_answer_is_greyed_when_the_image_is_unusual(app, reference):
+    scores = {i: reference.score(reference.classifier.extract([picture_bytes(i)])) for i in range(8)}
+    highest = max(scores, key=scores.__getitem__)
+    upload(app, ("a.png", picture_bytes(highest)))
+    app.number_input[0].set_value(50.0).run()
+    assert headline(app) == "Unusual"
+    answer = next(m.value for m in app.markdown if "The network’s own answer" in m.value)
+    assert answer.startswith(":gray[")
+    assert "Do not lean on it" in answer
+
+
+# Bad and many ----------------------------------------------------------------------------------------------------
+
+
+def test_a_bad_file_gets_a_sentence_and_the_others_are_scored(app):
+    whole = picture_bytes(1)
+    upload(
+        app,
+        ("good.png", picture_bytes()),
+        ("text.png", b"hello"),
+        ("cut.png", whole[: len(whole) // 2]),
+        ("empty.jpg", b""),
+    )
+    assert not app.exception
+    assert len(app.error) == 3
+    assert "text\\.png" in app.error[0].value
+    assert headline(app) in STATE_WORDS
+
+
+def test_only_bad_files_leave_a_page_that_still_works(app):
+    upload(app, ("text.png", b"hello"))
+    assert not app.exception
+    assert len(app.error) == 1
+    assert headline(app) is None
+    upload(app, ("good.png", picture_bytes()))
+    assert headline(app) in STATE_WORDS
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>.png", "![x](http://a.b/c.png).png", "a\nb :red[c] $x$.png"]
+)
+def test_file_names_are_text_never_markup(app, name):
+    upload(app, (name, b"not an image"), ("good.png", picture_bytes()))
+    said = app.error[0].value
+    for markup in ("<script>", "](", ":red[", "$x$", "\nb"):
+        assert markup not in said
+
+
+def test_several_images_make_a_table_and_one_is_picked(app, reference):
+    files = [(f"{i}.png", picture_bytes(i)) for i in range(3)]
+    upload(app, *files)
+    table = next(d.value for d in app.dataframe if "verdict" in d.value)
+    assert list(table["image"]) == ["0.png", "1.png", "2.png"]
+    assert all(verdict.split()[1] in STATE_WORDS for verdict in table["verdict"])
+    scores = [float(reference.score(reference.classifier.extract([data]))[0]) for _, data in files]
+    assert list(table["score"]) == pytest.approx(scores, rel=5e-3)
+    app.selectbox(key="chosen").set_value(2).run()
+    assert any(t.value.startswith("2.png") for t in app.text)
+    assert f"Score {significant(scores[2])}" in words_of(app)
+
+
+def test_an_image_gets_the_same_score_alone_and_among_others(open_app):
+    alone = upload(open_app(), ("a.png", picture_bytes()))
+    among = upload(open_app(), ("b.png", picture_bytes(5)), ("a.png", picture_bytes()))
+    assert frames(alone)[0].reading.score == frames(among)[1].reading.score
+
+
+# Sessions --------------------------------------------------------------------------------------------------------
+
+
+def test_two_sessions_share_the_reference_and_nothing_else(open_app):
+    first, second = open_app(), open_app()
+    upload(first, ("first.png", picture_bytes(1)))
+    second.run()
+    assert "No case open" in words_of(second)
+    upload(second, ("second.png", picture_bytes(2)))
+    first.run()
+    assert [frame.name for frame in frames(first)] == ["first.png"]
+    assert [frame.name for frame in frames(second)] == ["second.png"]
+    assert frames(first)[0].reading.reference is frames(second)[0].reading.reference
+
+
+def test_the_case_outlives_an_uploader_that_forgot_its_files(open_app):
+    """What a page switch does: the session's case is there, the uploader is empty."""
+    session, other = upload(open_app(), ("a.png", picture_bytes())), open_app()
+    other.session_state["case"] = frames(session)
+    other.run()
+    assert not other.file_uploader[0].value
+    assert headline(other) == headline(session)
+    assert "Case: a.png" in words_of(other)
+
+
+def test_another_reference_reads_the_case_anew(no_bundle, monkeypatch, tmp_path, tiny_reference, reference):
+    from nero_core import Reference
+
+    shutil.copytree(tiny_reference, tmp_path / "one")
+    other = Reference.load(tiny_reference)
+    other.manifest["title"] = "Zweite"
+    other.save(tmp_path / "two")
+    monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
+    upload(app, ("a.png", picture_bytes()))
+    assert frames(app)[0].reading.reference.title == reference.title
+    app.selectbox(key="reference").set_value(str(tmp_path / "two")).run()
+    assert not app.exception
+    assert frames(app)[0].reading.reference.title == "Zweite"
+
+
+def test_bundled_examples_are_offered_and_open_as_a_case(open_app, monkeypatch, tmp_path):
+    from pages.shared import resources
+
+    monkeypatch.setattr(resources, "BUNDLED_EXAMPLES", tmp_path)
+    (tmp_path / "a-red-one.png").write_bytes(picture_bytes())
+    app = open_app()
+    app.button(key="a-red-one.png").click().run()
+    assert not app.exception
+    assert "Case: a-red-one.png" in words_of(app)
+    assert headline(app) in STATE_WORDS

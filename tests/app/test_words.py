@@ -1,0 +1,75 @@
+"""The sentences on the screens."""
+
+from __future__ import annotations
+
+import pytest
+
+from pages.shared import words
+
+
+@pytest.mark.parametrize(
+    ("percentile", "sentence"),
+    [
+        (0.97, "More unusual than 97 of 100 reference images"),
+        (0.999, "More unusual than 99 of 100 reference images"),
+        (1.0, "More unusual than every one of 150 reference images"),
+        (0.0, "No more unusual than any of 150 reference images"),
+        (0.004, "More unusual than fewer than 1 of 100 reference images"),
+        (0.29, "More unusual than 29 of 100 reference images"),
+    ],
+)
+def test_standing_is_a_count_that_never_overstates(percentile, sentence):
+    assert words.standing(percentile, 150) == sentence
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.05, "5 in 100"), (0.025, "2.5 in 100"), (0.005, "5 in 1000")])
+def test_shares_are_counts(share, text):
+    assert words.count(share) == text
+
+
+def test_the_guarantee_is_a_sentence_and_so_is_its_absence():
+    assert words.guarantee(0.05, True, "") == (
+        "At this setting, at most 5 in 100 ordinary images from the same source are flagged."
+    )
+    assert words.guarantee(0.05, False, "because.") == "No guarantee: because."
+
+
+def test_a_refusal_says_what_would_be_allowed():
+    assert "2.8 in 100 or more" in words.refusal(0.01, 1 / 37, 36)
+
+
+@pytest.mark.parametrize(("distance", "bias", "leader"), [(3.0, 1.0, "The distance"), (1.0, 3.0, "The bias term")])
+def test_the_account_starts_with_whichever_leads_and_prints_f_as_a_factor(distance, bias, leader):
+    text = words.lead(distance, bias, 0.5, "polyp")
+    assert text.startswith(f"**{leader} leads")
+    assert "f = 0.5" in text
+    assert "× 0.5 = **2**" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<b>x</b>", "[x](http://y.z)", "![x](y)", ":red[x]", ":material/home:", "$x^2$", "`x`", "*x*", "a_b_c", "# x",
+     "1. x", "www.x.org", "a@b.org", "https://x.org", "x\n\ny", "| a | b |", "~~x~~"],
+)  # fmt: skip
+def test_untrusted_text_stays_text(text):
+    escaped = words.plain(text)
+    assert "\n" not in escaped
+    for mark in "<[*`$#|~":
+        assert escaped.count(mark) == escaped.count(f"\\{mark}")
+    for link in ("://", "www\\.", "@b"):
+        assert link not in escaped
+    shown = escaped.replace("\u2060", "").replace("\\", "")
+    assert shown == " ".join(text.split()), "and nothing of it is lost"
+
+
+def test_what_is_usual_is_named():
+    line = words.reference_line({"classes": ["a", "b", "c"], "calibration": {"images": 12}})
+    assert line == "Usual here: images of *a*, *b* and *c*; 12 of them make the scale."
+
+
+def test_no_sentence_calls_an_image_healthy_or_diseased():
+    said = " ".join(str(value) for name, value in vars(words).items() if name.isupper() and isinstance(value, str))
+    assert "diseased" in said.replace("does not mean diseased", "", 0)
+    for sentence in (said.replace(words.STANDING_LINE, ""), words.lead(1, 2, 0.5, "x"), words.standing(0.5, 10)):
+        assert "health" not in sentence.lower()
+        assert "disease" not in sentence.lower()
