@@ -1,0 +1,151 @@
+"""One real browser: upload → verdict → heatmaps, as a person sees it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.app.conftest import picture_bytes
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+PATIENCE = 120_000  # milliseconds until a test gives up; nothing is asserted about time
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless browser; skips where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -r requirements-dev.txt")
+    if not CHROMIUM.is_file():
+        pytest.skip(f"no Chromium at {CHROMIUM}: install it, or set CHROMIUM to where it is")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, tiny_reference):
+    """Address of the app on the tiny reference."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+    ]
+    environment = {**os.environ, "NERO_REFERENCES": str(tiny_reference.parent)}
+    with log.open("w") as sink:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=sink, stderr=subprocess.STDOUT)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", server, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for(address, server, log):
+    """Until the server answers."""
+    end = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            pytest.fail(f"the server stopped: {log.read_text()[-2000:]}")
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    pytest.fail("the server never answered")
+
+
+@pytest.fixture
+def page(chromium, served):
+    """An open page that notes what goes wrong and every request that leaves this machine."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    page.problems, page.abroad = [], []
+    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("request", lambda request: page.abroad.append(request.url) if is_abroad(request.url, served) else None)
+    page.goto(served)
+    yield page
+    page.close()
+
+
+def is_abroad(url, served):
+    return not url.startswith((served, served.replace("http", "ws"), "data:", "blob:"))
+
+
+def upload(page, *files):
+    page.locator('input[type="file"]').set_input_files(
+        [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in files]
+    )
+
+
+def heatmaps(page):
+    return page.locator('img[alt^="Where neuron"]')
+
+
+def overflows(page):
+    return page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth + 1")
+
+
+def test_upload_verdict_heatmaps(page):
+    page.get_by_text("Not a medical device").wait_for()
+    upload(page, ("a.png", picture_bytes(size=(320, 240))))
+    page.get_by_text("The network’s own answer").wait_for()
+    heatmaps(page).nth(5).wait_for()
+    page.locator('img[alt="Heatmap of all neurons together"]').wait_for()
+    assert heatmaps(page).count() == 6
+    assert page.locator(".js-plotly-plot").count() == 4
+    assert page.locator("img:not([alt])").count() == 0
+    assert page.locator('[data-testid="stException"]').count() == 0
+    assert not overflows(page)
+    assert page.problems == []
+    assert page.abroad == [], "nothing leaves the machine"
+
+
+def test_a_name_with_markup_is_shown_and_never_run(page):
+    upload(page, ("<img src=x onerror=alert(1)>.png", b"not an image"), ("b.png", picture_bytes()))
+    page.get_by_text("could not be read").wait_for()
+    page.get_by_text("The network’s own answer").wait_for()
+    shown = page.locator('[data-testid="stAlert"]').inner_text()
+    assert "<img src=x onerror=alert(1)>.png" in shown.replace("\u2060", "")
+    assert page.locator('img[src="x"]').count() == 0
+    assert page.problems == []
+
+
+def test_usable_on_a_phone(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    upload(page, ("a.png", picture_bytes(size=(320, 240))))
+    heatmaps(page).nth(5).wait_for()
+    assert not overflows(page)
+
+
+def test_opening_the_pages_own_address_first_works(chromium, served):
+    page = chromium.new_page()
+    page.goto(f"{served}/review")
+    page.locator('input[type="file"]').wait_for(state="attached", timeout=PATIENCE)
+    assert page.locator('[data-testid="stException"]').count() == 0
+    page.close()
