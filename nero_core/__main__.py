@@ -323,5 +323,25 @@ def _explain(options: argparse.Namespace) -> int:
     return DONE
 
 
+# demo ------------------------------------------------------------------------------------------------------------
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from nero_core import demo
+
+    counts = demo.SceneCounts()
+    if options.retrain:
+        checkpoint = options.out.with_suffix(".safetensors")
+        classifier = demo.train_demo(checkpoint, counts, _begin, _say, _device(options))
+    else:
+        classifier = demo.bundled_classifier()
+    reference = demo.fit_demo(classifier, counts, _begin)
+    reference.save(options.out)
+    if options.examples:
+        demo.write_examples(reference, options.examples)
+    print(json.dumps(reference.manifest, indent=1) if options.json else _summary(reference, options.out))
+    return DONE
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -18,13 +18,13 @@ import nero_core
 from nero_core.artefacts import digest
 from nero_core.calibration import DEFAULT_ALPHA, Calibration
 from nero_core.classifier import Classifier
-from nero_core.concepts import RankingCollector, cut_concepts
+from nero_core.concepts import CROP_PIXELS, RankingCollector, cut_concepts
 from nero_core.datasets import LabelledImages
 from nero_core.detectors import Detector, make_detector
 from nero_core.errors import InputError
 from nero_core.images import Source
 from nero_core.manifest import SCHEMA_VERSION
-from nero_core.records import Activations, Float64Array, Progress, RelevanceProfile
+from nero_core.records import Activations, Begin, Float64Array, RelevanceProfile
 from nero_core.reference import DEFAULT_DETECTOR, Reference
 from nero_core.relevance import relevance_of
 
@@ -37,9 +37,6 @@ KNOWN_FAILURES = (
     "are unusual to this reference whatever they show."
 )
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pillow", "safetensors")
-
-Begin = Callable[[str], Progress]
-"""``begin(what)`` announces the next stretch of work and returns its progress callback."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +144,7 @@ def fit_reference(
     detectors: Mapping[str, Mapping[str, Any]] | None = None,
     ood: Mapping[str, Sequence[Source]] | None = None,
     crops: bool = True,
+    crop_pixels: int = CROP_PIXELS,
     begin: Begin | None = None,
     unreadable: Unreadable | None = None,
 ) -> Reference:
@@ -161,6 +159,8 @@ def fit_reference(
         chosen by them.
     crops : bool
         Whether to keep small pictures of training images per neuron.
+    crop_pixels : int
+        Side of such a picture.
     begin : callable, optional
         Told each stretch of work.
     unreadable : Unreadable, optional
@@ -206,7 +206,12 @@ def fit_reference(
         if crops:
             progress = start("Cutting reference crops")
             concepts = cut_concepts(
-                ranking.ranking(), parts.fit.paths, parts.fit.labels, classifier.preprocessing, progress=progress
+                ranking.ranking(),
+                parts.fit.paths,
+                parts.fit.labels,
+                classifier.preprocessing,
+                crop_pixels,
+                progress,
             )
         manifest = {
             **asdict(card),

@@ -121,6 +121,7 @@ def write_hashed(folder: Path, role: str, suffix: str, write: Callable[[Path], N
     """
     path = Path(folder) / f"{role}.part"
     path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)  # what a killed save may have left
     try:
         write(path)
         sha256, size = digest(path), path.stat().st_size

@@ -23,6 +23,12 @@ IntArray = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 """``progress(done, total)``; raising :class:`~nero_core.errors.Cancelled` from it stops the work."""
 
+Begin = Callable[[str], Progress]
+"""``begin(what)`` announces the next stretch of work and returns its progress callback."""
+
+Say = Callable[[str], None]
+"""Takes one line of text for a person."""
+
 State = Literal["in-distribution", "borderline", "out-of-distribution"]
 
 

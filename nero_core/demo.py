@@ -1,0 +1,189 @@
+"""The bundled reference: rendered scenes, a network trained on them, and everything that is fitted to both.
+
+Its scenes come from `synthetic` and its title says so. Seeds are the split: no two parts share one.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nero_core import synthetic
+from nero_core.artefacts import write_bytes
+from nero_core.classifier import Classifier
+from nero_core.datasets import list_images, read_class_folders
+from nero_core.errors import ArtefactError
+from nero_core.fitting import Card, Parts, fit_reference
+from nero_core.images import read_image
+from nero_core.manifest import read_manifest, verify_file
+from nero_core.records import Begin, Say
+from nero_core.reference import Reference
+from nero_core.training import train
+
+BUNDLED = Path(__file__).parents[1] / "assets" / "references" / "demo"
+"""Where the committed reference lies in a checkout."""
+
+ARCHITECTURE = "resnet18"
+EPOCHS = 12
+FRAME_PIXELS = 320
+CROP_PIXELS = 64
+"""Smaller than a user's own: the pictures are committed."""
+
+CARD = Card(
+    title="Rendered endoscopy (synthetic demo)",
+    image_source="Rendered by nero_core.synthetic; no photograph of a patient is in it.",
+    licence="Apache-2.0",
+    synthetic=True,
+    intended_use="Teaching, and trying the dashboard without data of one's own. It knows nothing of real endoscopy: "
+    "real frames are unusual to it whatever they show.",
+    known_failures="Accuracies and AUROCs on rendered scenes say nothing about real images.",
+)
+
+
+@dataclass(frozen=True)
+class SceneCounts:
+    """How many scenes of each class, and of each out-of-distribution kind, are rendered."""
+
+    train: int = 800
+    calibration: int = 200
+    test: int = 100
+    ood: int = 40
+
+
+FIRST_SEEDS = {"train": 0, "calibration": 1_000_000, "test": 2_000_000, "ood": 3_000_000, "examples": 4_000_000}
+"""Each part of the scenes draws from a million seeds of its own."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One bundled picture to try.
+
+    Attributes
+    ----------
+    file : str
+        Name in the folder of examples.
+    kind : str
+        What was rendered.
+    known : bool
+        Whether the demo reference's network was trained on that kind.
+    score : float
+        NERO's score under the bundled reference.
+    """
+
+    file: str
+    kind: str
+    known: bool
+    score: float
+
+
+EXAMPLE_KINDS = (
+    *synthetic.CLASSES,
+    "polyp",
+    "ulcer",
+    "blood",
+    "dyed-lifted",
+    "instrument",
+    "overlay-text",
+    "inset-picture",
+    "colour-cast",
+    "not-endoscopy",
+)
+EXAMPLES_INDEX = "examples.json"
+
+
+def _render_to(job: tuple[str, int, str]) -> None:
+    kind, seed, path = job
+    synthetic.render(kind, seed, FRAME_PIXELS).save(path, compress_level=1)
+
+
+def write_scenes(folder: Path, kinds: Sequence[str], part: str, count: int, begin: Begin) -> Path:
+    """Render `count` scenes of each kind into class folders, on all cores; returns the folder."""
+    jobs = []
+    for kind in kinds:
+        (folder / kind).mkdir(parents=True)
+        seeds = range(FIRST_SEEDS[part], FIRST_SEEDS[part] + count)
+        jobs += [(kind, seed, str(folder / kind / f"{seed}.png")) for seed in seeds]
+    progress = begin(f"Rendering {part} scenes")
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        for done, _ in enumerate(pool.map(_render_to, jobs, chunksize=8), start=1):
+            progress(done, len(jobs))
+    return folder
+
+
+def bundled_classifier(folder: Path = BUNDLED) -> Classifier:
+    """The committed network.
+
+    Raises
+    ------
+    ArtefactError
+        This installation carries none, or it is damaged.
+    """
+    if not folder.is_dir():
+        raise ArtefactError(
+            f"The bundled network is not at {folder}: it comes with a checkout, not with the library. "
+            "Use --retrain to train it anew."
+        )
+    return Classifier.load(verify_file(folder, "classifier", read_manifest(folder)["files"]["classifier"]))
+
+
+def train_demo(out: Path, counts: SceneCounts, begin: Begin, say: Say, device: str = "cpu") -> Classifier:
+    """Train the network on rendered scenes, and round its weights to half precision before anything is fitted."""
+    with tempfile.TemporaryDirectory(prefix="nero-scenes-") as scenes:
+        data = write_scenes(Path(scenes) / "train", synthetic.CLASSES, "train", counts.train, begin)
+        trained = train(data, ARCHITECTURE, out, epochs=EPOCHS, begin=begin, say=say, device=device).classifier
+    network = trained.private_copy().half().float()
+    return Classifier(network, ARCHITECTURE, trained.classes, trained.preprocessing, trained.training, device)
+
+
+def fit_demo(classifier: Classifier, counts: SceneCounts, begin: Begin) -> Reference:
+    """Render the scenes and fit, calibrate and describe the reference."""
+    with tempfile.TemporaryDirectory(prefix="nero-scenes-") as scenes:
+        folders = {
+            part: write_scenes(Path(scenes) / part, synthetic.CLASSES, part, count, begin)
+            for part, count in asdict(counts).items()
+            if part != "ood"
+        }
+        strange = write_scenes(Path(scenes) / "ood", synthetic.OOD_KINDS, "ood", counts.ood, begin)
+        images = {part: read_class_folders(folder, classifier.classes) for part, folder in folders.items()}
+        parts = Parts(
+            fit=images["train"],
+            calibration=images["calibration"],
+            test=images["test"],
+            guaranteed=True,
+            origin="rendered from seeds of their own",
+        )
+        return fit_reference(
+            classifier,
+            parts,
+            CARD,
+            ood={kind: list_images(strange / kind) for kind in synthetic.OOD_KINDS},
+            crop_pixels=CROP_PIXELS,
+            begin=begin,
+        )
+
+
+def write_examples(reference: Reference, folder: Path) -> list[Example]:
+    """Render the example pictures, with their scores under the reference, and an index of both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    examples = []
+    for kind in EXAMPLE_KINDS:
+        path = folder / f"{kind}.png"
+        synthetic.render(kind, FIRST_SEEDS["examples"], FRAME_PIXELS).save(path, optimize=True)
+        score = float(reference.score(reference.classifier.extract([read_image(path)]))[0])
+        examples.append(Example(path.name, kind, kind in reference.classes, score))
+    origin = CARD.image_source
+    index: Mapping[str, object] = {"origin": origin, "licence": CARD.licence, "examples": [asdict(e) for e in examples]}
+    write_bytes(folder / EXAMPLES_INDEX, json.dumps(index, indent=1).encode())
+    return examples
+
+
+def read_examples(folder: Path) -> Iterator[Example]:
+    """The examples that a folder's index names."""
+    index = json.loads((folder / EXAMPLES_INDEX).read_bytes())
+    return (Example(**entry) for entry in index["examples"])
