@@ -57,8 +57,10 @@ OUTLINE_LEVEL = 0.5
 OUTLINE_BLUR = 0.02
 """Smoothing before outlining: standard deviation as a share of the picture's longer side."""
 
-REACH = 4.0
-"""A histogram's axis ends at most this many reference ranges above the lowest reference score."""
+BULK = 0.95
+REACH = 2.5
+"""A histogram's axis ends at most this many times the range of the reference's lower `BULK` above its lowest score;
+what lies beyond is counted in the last bar. NERO's scores have a long upper tail."""
 
 HEADROOM = 1.25
 """Height of a histogram's axis over its tallest bar: room for the lines' labels."""
@@ -145,16 +147,16 @@ def score_histogram(
     pooled = np.concatenate(list(others.values())) if others else np.zeros(0)
     marks = _finite("score and threshold", [score] if threshold is None else [score, threshold])
     edges = _bin_edges(ordinary, np.concatenate([pooled, marks]))
-    shares = {"usual": _shares(ordinary, edges)} | {name: _shares(values, edges) for name, values in others.items()}
+    shares = {"reference": _shares(ordinary, edges)} | {name: _shares(values, edges) for name, values in others.items()}
 
     figure = _figure(dark, height=320)
     bars: dict[str, Any] = {"x": (edges[:-1] + edges[1:]) / 2, "width": np.diff(edges) * 0.94, "offset": None}
     figure.add_bar(
         **bars,
-        y=shares["usual"],
-        name=f"Usual images ({len(ordinary)})",
+        y=shares["reference"],
+        name=f"Reference images ({len(ordinary)})",
         marker={"color": ACCENT, "opacity": 0.75, "line": {"width": 0}},
-        hovertemplate="score about %{x:.3g}: %{y:.2g} % of usual images<extra></extra>",
+        hovertemplate="score about %{x:.3g}: %{y:.2g} % of reference images<extra></extra>",
     )
     if others:
         figure.add_bar(
@@ -169,7 +171,7 @@ def score_histogram(
             hovertemplate="score about %{x:.3g}: %{y:.2g} % of known unusual images<extra></extra>",
         )
     low, high = edges[0], edges[-1]
-    tallest = [float(shares["usual"].max()), float(_shares(pooled, edges).max()) if others else 0.0]
+    tallest = [float(shares["reference"].max()), float(_shares(pooled, edges).max()) if others else 0.0]
     to_the_right = threshold is None or score >= threshold
     if threshold is not None and threshold <= high:
         _line(figure, threshold, "flagged beyond", NEUTRAL, "dash", 0.8, anchor="right" if to_the_right else "left")
@@ -184,12 +186,12 @@ def score_histogram(
         yaxis={"title": "Share of images (%)", "range": [0, HEADROOM * max(tallest)]},
     )
     rows: list[Mapping[str, Cell]] = [
-        {"score from": rounded(a), "to": rounded(b)}
+        {"score from": rounded(a), "to": rounded(b) if b < high else None}
         | {f"{name} (% of images)": rounded(float(share[i]), 2) for name, share in shares.items()}
         for i, (a, b) in enumerate(itertools.pairwise(edges))
     ]
     below = int((ordinary < score).sum())
-    alt = f"Histogram of the scores of {len(ordinary)} usual images; this image's score, {significant(score)}, "
+    alt = f"Histogram of the scores of {len(ordinary)} reference images; this image's score, {significant(score)}, "
     alt += f"lies above {below} of them"
     alt += f"; images beyond {significant(threshold)} are flagged." if threshold is not None else "."
     return Chart(figure, rows, alt)
@@ -296,7 +298,7 @@ def relevance_profile(
     top: int | None = 24,
     dark: bool = False,
 ) -> Chart:
-    """Per-channel mean relevance: usual images with their spread, known unusual ones, and this image.
+    """Per-channel mean relevance: reference images with their spread, known unusual ones, and this image.
 
     Parameters
     ----------
@@ -317,7 +319,7 @@ def relevance_profile(
     figure = _figure(dark, height=340)
     if few:
         figure.add_scatter(
-            x=x, y=m[order], mode="markers", name="Usual images: mean ± one standard deviation",
+            x=x, y=m[order], mode="markers", name="Reference images: mean ± one standard deviation",
             marker={"color": ACCENT, "symbol": "line-ew-open", "size": 12, "line": {"width": 3}},
             error_y={"type": "data", "array": s[order], "color": ACCENT, "thickness": 5, "width": 0},
         )  # fmt: skip
@@ -325,10 +327,10 @@ def relevance_profile(
         figure.add_scatter(
             x=np.concatenate([order, order[::-1]]), y=np.concatenate([(m + s)[order], (m - s)[order][::-1]]),
             fill="toself", fillcolor="rgba(63,132,166,0.3)", line={"width": 0}, hoverinfo="skip",
-            name="Usual images: ± one standard deviation",
+            name="Reference images: ± one standard deviation",
         )  # fmt: skip
         figure.add_scatter(
-            x=x, y=m[order], mode="lines", line={"color": ACCENT, "width": 1.2}, name="Usual images: mean"
+            x=x, y=m[order], mode="lines", line={"color": ACCENT, "width": 1.2}, name="Reference images: mean"
         )
     if u is not None:
         known_marks = {"color": UNUSUAL, "symbol": "diamond-open", "size": 9 if few else 4, "line": {"width": 2}}
@@ -341,14 +343,14 @@ def relevance_profile(
         yaxis={"title": "Relevance to the answer", "zeroline": True},
     )
     rows: list[Mapping[str, Cell]] = [
-        {"neuron": int(j), "this image": rounded(r[j]), "usual images": rounded(m[j]), "spread": rounded(s[j])}
+        {"neuron": int(j), "this image": rounded(r[j]), "reference images": rounded(m[j]), "spread": rounded(s[j])}
         | ({} if u is None else {"known unusual images": rounded(u[j])})
         | {"difference": rounded(r[j] - m[j])}
         for j in order
     ]
     most = int(np.argmax(np.abs(r - m)))
     alt = (
-        f"Relevance of {len(order)} of {len(r)} neurons for this image beside their mean over usual images; neuron "
+        f"Relevance of {len(order)} of {len(r)} neurons for this image beside their mean over reference images; neuron "
         f"{most} differs most, {significant(r[most])} against {significant(m[most])}."
     )
     return Chart(figure, rows, alt)
@@ -361,6 +363,8 @@ def symmetric_limit(heatmap: FloatArray) -> float:
 
 def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, outline: bool = False) -> Image.Image:
     """A signed map over a picture: orange where positive, blue where negative, clear where zero.
+
+    The picture itself turns grey with the opacity, since orange hardly shows on mucosa.
 
     Parameters
     ----------
@@ -383,8 +387,10 @@ def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, ou
     positions = np.linspace(-1, 1, len(DIVERGING))
     stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in DIVERGING], np.float64)
     colours = np.stack([np.interp(strength, positions, stops[:, channel]) for channel in range(3)], axis=-1)
-    cover = (float(np.clip(opacity, 0, 1)) * np.abs(strength))[..., None]
-    blended = Image.fromarray((np.asarray(picture) * (1 - cover) + colours * cover).round().astype(np.uint8))
+    opacity = float(np.clip(opacity, 0, 1))
+    cover = (opacity * np.abs(strength))[..., None]
+    ground = np.asarray(Image.blend(picture, picture.convert("L").convert("RGB"), opacity))
+    blended = Image.fromarray((ground * (1 - cover) + colours * cover).round().astype(np.uint8))
     return _outlined(blended, np.abs(strength)) if outline and np.abs(strength).max() > 0 else blended
 
 
@@ -413,13 +419,14 @@ def _finite(what: str, values: npt.ArrayLike) -> Float64Array:
 
 
 def _bin_edges(ordinary: Float64Array, others: Float64Array) -> Float64Array:
-    """Equal bins fitted to the ordinary scores, continued to the others as far as `REACH` allows."""
-    low, high = float(ordinary.min()), float(ordinary.max())
-    span = high - low or max(abs(high), 1.0) * 0.1
-    fitted = len(np.histogram_bin_edges(ordinary, "fd")) - 1
-    width = span / min(max(fitted, FEWEST_BINS), MOST_BINS)
-    start = min([low, *(x for x in others if x >= low - span)]) - width
-    stop = min(max(high, float(others.max(initial=high))), low + REACH * span) + 2 * width
+    """Equal bins fitted to the bulk of the ordinary scores, continued to the others as far as `REACH` allows."""
+    low, most = float(ordinary.min()), float(np.quantile(ordinary, BULK))
+    bulk = ordinary[ordinary <= most]
+    span = most - low or max(abs(most), 1.0) * 0.1
+    width = span / min(max(len(np.histogram_bin_edges(bulk, "fd")) - 1, FEWEST_BINS), MOST_BINS)
+    reached = np.concatenate([ordinary, others])
+    reached = reached[(reached >= low - span) & (reached <= low + REACH * span)]
+    start, stop = reached.min() - width / 2, reached.max() + width
     edges: Float64Array = start + width * np.arange(math.ceil((stop - start) / width) + 1)
     return edges
 

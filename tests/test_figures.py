@@ -87,7 +87,7 @@ def test_histogram_shows_all_images_the_threshold_and_this_image(scores):
 def test_histogram_table_has_one_row_per_bin_and_every_set(scores):
     chart = figures.score_histogram(scores, 20.0, known={"a": [30.0], "b": [1.0]})
     assert len(chart.rows) == len(bars(chart)[0].y)
-    assert sum(row["usual (% of images)"] for row in chart.rows) == pytest.approx(100, abs=1)
+    assert sum(row["reference (% of images)"] for row in chart.rows) == pytest.approx(100, abs=1)
     assert sum(row["b (% of images)"] for row in chart.rows) == 100
 
 
@@ -239,6 +239,12 @@ def test_outline_goes_round_the_strongest_region_in_two_tones():
 def test_a_map_of_another_shape_or_with_nan_is_refused(bad):
     with pytest.raises(InputError, match="heatmap"):
         figures.overlay(GREY, bad)
+
+
+def test_the_picture_turns_grey_under_a_map():
+    red = Image.new("RGB", (8, 8), (200, 40, 40))
+    pixels = np.asarray(figures.overlay(red, np.zeros((8, 8)), opacity=1.0))
+    assert len(set(pixels[0, 0].tolist())) == 1
 
 
 def test_no_forbidden_colour_map_is_used():

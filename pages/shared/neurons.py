@@ -50,7 +50,7 @@ def account(reading: Reading, ranking: Ranking) -> None:
     st.markdown(words.lead(e.distance, e.bias_term, e.low_relevance_share, e.nearest_class))
     leading = [neuron for neuron, _ in e.top(LEADING, by=ranking)]
     rows = figures.account_rows(e.contributions, e.bias_term, e.low_relevance_share, leading)
-    widgets.chart(figures.account_chart(rows, dark=widgets.dark()), table="Account of the score")
+    widgets.chart(figures.account_chart(rows), table="Account of the score")
 
 
 @st.fragment
@@ -92,7 +92,7 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
             st.slider("Heatmap opacity (%)", 0, 100, 75, 5, key="opacity", persist_state="session", width=220) / 100
         )
         outline = st.toggle("Outline", key="outline", persist_state="session")
-        bar = figures.colour_bar(dark=widgets.dark())
+        bar = figures.colour_bar()
         st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
     status, picture = st.empty(), seen_picture(frame.decoded(), reading)
     neurons = [neuron for neuron, _ in reading.explanation.top(SHOWN, by=ranking)]
@@ -203,6 +203,5 @@ def profile(reading: Reading) -> None:
         usual.std,
         known_mean=usual.ood_mean,
         **({"top": None} if everything else {}),
-        dark=widgets.dark(),
     )
     widgets.chart(chart, table="Relevance of the neurons")

@@ -21,6 +21,10 @@ BUNDLED_EXAMPLES = ASSETS / "examples"
 FOLDERS_VARIABLE = "NERO_REFERENCES"
 KEPT = 3  # references in memory at a time, about 100 MB each
 
+# Before torch is imported: threads that wait for each other sleep instead of spinning. With more sessions than cores a
+# pass of 40 ms took 1.4 s otherwise (two threads on two busy cores).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 _loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reference-loader")
 
 

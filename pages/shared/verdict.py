@@ -77,7 +77,7 @@ def card(reading: Reading) -> tuple[float, Decision | None]:
         else:
             st.header("No verdict", anchor=False)
         percentile = float(calibration.percentiles([reading.score])[0])
-        st.markdown(f"#### {words.standing(percentile, len(calibration.scores))}", text_alignment="left")
+        st.subheader(words.standing(percentile, len(calibration.scores)), anchor=False)
         if decision is not None:
             st.markdown(words.guarantee(alpha, decision.guaranteed, no_guarantee_because(reference)))
         else:
@@ -103,7 +103,6 @@ def histogram(reading: Reading, alpha: float, decision: Decision | None) -> None
         threshold=threshold,
         known=reading.reference.ood_scores.get(DETECTOR),
         state=decision.state if decision is not None else None,
-        dark=widgets.dark(),
     )
     flagged = f"Images to the right of the dashed line are flagged: at most {words.count(alpha)} ordinary ones."
     widgets.chart(chart, table="Histogram", note=flagged if threshold is not None else "")

@@ -18,7 +18,7 @@ def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | No
     """The slim line above every page: its title, the reference in use (and another to choose), the current case."""
     usable = {str(entry.path): entry for entry in entries if entry.error is None}
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.header(title, anchor=False, width="content")
+        st.title(title, anchor=False, width="content")
         chosen = None
         if usable:
             name = usable.get(st.session_state.get(session.REFERENCE, ""), next(iter(usable.values()))).title
@@ -67,11 +67,6 @@ def table_twin(rows: Sequence[Mapping[str, Cell]], name: str) -> None:
     """The same content as a table, one click away."""
     with st.expander(f"{name} as a table", type="compact", icon=":material/table_rows:"):
         st.dataframe([dict(row) for row in rows], hide_index=True, placeholder="–", alt=name)
-
-
-def dark() -> bool:
-    """Whether this browser shows the dark theme."""
-    return st.context.theme.type == "dark"
 
 
 def how_to_get_a_reference(entries: Sequence[ReferenceEntry]) -> None:

@@ -65,5 +65,5 @@ def upload(session, *files):
 
 def words_of(session):
     """Everything a reader could read, in one string."""
-    kinds = ("header", "subheader", "markdown", "caption", "text", "warning", "error", "info", "code")
+    kinds = ("title", "header", "subheader", "markdown", "caption", "text", "warning", "error", "info", "code")
     return "\n".join(element.value for kind in kinds for element in getattr(session, kind))

@@ -213,7 +213,7 @@ def test_an_alpha_that_the_reference_cannot_support_is_refused_in_words(reviewed
     assert headline(reviewed) is None
     assert "36 reference images are too few to promise 1 in 100" in reviewed.warning[0].value
     assert "2.8 in 100" in reviewed.warning[0].value
-    assert any("reference images" in m.value for m in reviewed.markdown)
+    assert any("of 100 reference images" in s.value for s in reviewed.subheader)
     reviewed.number_input[0].set_value(2.8).run()
     assert headline(reviewed) in STATE_WORDS
 
@@ -346,6 +346,18 @@ def test_another_reference_reads_the_case_anew(no_bundle, monkeypatch, tmp_path,
     app.selectbox(key="reference").set_value(str(tmp_path / "two")).run()
     assert not app.exception
     assert frames(app)[0].reading.reference.title == "Zweite"
+
+
+def test_a_reference_that_disappears_is_replaced_by_one_that_is_there(no_bundle, monkeypatch, tmp_path, tiny_reference):
+    shutil.copytree(tiny_reference, tmp_path / "one")
+    shutil.copytree(tiny_reference, tmp_path / "two")
+    monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
+    app.selectbox(key="reference").set_value(str(tmp_path / "two")).run()
+    shutil.rmtree(tmp_path / "two")
+    app.run()
+    assert not app.exception
+    assert app.session_state["entry"].path == tmp_path / "one"
 
 
 def test_bundled_examples_are_offered_and_open_as_a_case(open_app, monkeypatch, tmp_path):
