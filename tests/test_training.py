@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -152,6 +152,31 @@ def test_it_learns(data: Path, tmp_path: Path) -> None:
     assert history[-1]["train_accuracy"] >= 0.9
 
 
+def test_every_step_has_its_rate_and_every_epoch_its_order(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[int, int]] = []
+    orders: list[list[int]] = []
+    real_rate, real_batches = learning_rate, pictures.Pictures.batches
+
+    def rate(step: int, of: int, peak: float) -> float:
+        steps.append((step, of))
+        return real_rate(step, of, peak)
+
+    def batches(self: pictures.Pictures, order: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        orders.append(np.concatenate(order).tolist())
+        return real_batches(self, order)
+
+    monkeypatch.setattr(training, "learning_rate", rate)
+    monkeypatch.setattr(pictures.Pictures, "batches", batches)
+    run(data, tmp_path / "a.safetensors", epochs=3)
+    assert steps == [(step, 6) for step in range(6)]
+    epochs, tests = orders[::2], orders[1::2]
+    assert all(sorted(order) == list(range(36)) for order in epochs)
+    assert len({tuple(order) for order in epochs}) == 3
+    assert tests == [[0, 1, 2, 3]] * 3
+
+
 def test_another_seed_is_another_run(trained: Trained, data: Path, tmp_path: Path) -> None:
     other = run(data, tmp_path / "a.safetensors", epochs=1, seed=1).classifier
     assert other.training is not None
@@ -266,9 +291,12 @@ def test_a_damaged_state_is_refused(data: Path, tmp_path: Path, interrupted: Pat
 def test_images_that_the_initial_weights_saw_are_not_set_aside(trained: Trained, data: Path, tmp_path: Path) -> None:
     trained.classifier.save(tmp_path / "init.safetensors")
     before = trained.classifier.training
-    result = run(data, tmp_path / "a.safetensors", epochs=1, seed=5, init=tmp_path / "init.safetensors")
-    record = result.classifier.training
     assert before is not None
+    fewer = shutil.copytree(data, tmp_path / "fewer")
+    one_seen = next(path for path, key in zip(*digests(fewer), strict=True) if key in before.train)
+    one_seen.unlink()  # what it saw stays seen, at hand or not
+    result = run(fewer, tmp_path / "a.safetensors", epochs=1, seed=5, init=tmp_path / "init.safetensors")
+    record = result.classifier.training
     assert record is not None
     assert record.train >= before.train
     assert record.calibration | record.test <= before.calibration | before.test
