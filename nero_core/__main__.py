@@ -102,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument(
         "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"
     )
+
+    demo = command("demo", _demo, "Rebuild the bundled synthetic reference from its seeds.")
+    demo.add_argument("--out", type=Path, required=True, metavar="REF", help="folder of the reference")
+    demo.add_argument("--retrain", action="store_true", help="train the network anew instead of using the bundled one")
+    demo.add_argument("--examples", type=Path, metavar="DIR", help="also write the example pictures, with their scores")
     return parser
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 # Workers run side by side; more threads than cores would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest
