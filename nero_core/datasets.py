@@ -17,7 +17,7 @@ from PIL import Image
 
 from nero_core.artefacts import digest
 from nero_core.errors import ArtefactError, InputError
-from nero_core.images import Source, read_image
+from nero_core.images import Source, display_name, read_image
 from nero_core.records import IntArray, Progress
 
 T = TypeVar("T")
@@ -167,10 +167,15 @@ def _refuse_contradictions(images: LabelledImages) -> None:
         if images.labels[earlier := first.setdefault(key, row)] != images.labels[row] and key != EMPTY_FILE
     ]
     if clashes:
-        one, other = (images.paths[row] for row in clashes[0])
+        one, other = (_shown(images.paths[row]) for row in clashes[0])
         raise InputError(
             f"{len(clashes)} images lie in two classes, the first {one} and {other}; keep each in the class it shows."
         )
+
+
+def _shown(path: Path) -> str:
+    """A file and its folder, safe to print: names are untrusted."""
+    return f"{display_name(path.parent, 0)}/{display_name(path, 0)}"
 
 
 def decode_each(
@@ -296,12 +301,11 @@ def large_groups(images: LabelledImages, groups: IntArray) -> list[str]:
         of_class = groups[images.labels == label]
         members, sizes = np.unique(of_class, return_counts=True)
         if len(sizes) and sizes.max() > max(1, LARGE_GROUP_SHARE * len(of_class)):
-            example = images.paths[
-                int(np.flatnonzero((groups == members[sizes.argmax()]) & (images.labels == label))[0])
-            ]
+            alike = np.flatnonzero((groups == members[sizes.argmax()]) & (images.labels == label))
             warnings.append(
-                f"{sizes.max()} of {len(of_class)} images of {name!r} look the same (such as {example}); they stay on "
-                "one side of the split, and the figures for this class rest on few different images."
+                f"{len(alike)} of {len(of_class)} images of {name!r} look the same (such as "
+                f"{_shown(images.paths[alike[0]])}); they stay on one side of the split, and the figures for this "
+                "class rest on few different images."
             )
     return warnings
 

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from nero_core.classifier import Classifier, build_classifier
 from nero_core.datasets import LabelledImages, large_groups, near_duplicate_groups, read_class_folders, split_groups
 from nero_core.errors import ArtefactError, InputError
 from nero_core.pictures import Pictures, decode_pictures
-from nero_core.records import IntArray, Preprocessing, Progress, TrainingRecord
+from nero_core.records import Begin, IntArray, Preprocessing, Progress, Say, TrainingRecord
 
 SUFFIX = ".safetensors"
 SCRATCH_LEARNING_RATE, INIT_LEARNING_RATE = 1e-3, 1e-4
@@ -71,8 +71,8 @@ def train(
     test_share: float = 0.1,
     preprocessing: Preprocessing | None = None,
     device: str = "cpu",
-    begin: Callable[[str], Progress] | None = None,
-    say: Callable[[str], None] | None = None,
+    begin: Begin | None = None,
+    say: Say | None = None,
 ) -> Trained:
     """Train a classifier on class folders, and write it to `out`.
 
@@ -124,8 +124,8 @@ def train(
         precision="bfloat16" if _has_bfloat16(device) else "float32",
     )
     pictures, hashes, unreadable = decode_pictures(images, preprocessing, begin("Decoding images"))
-    for path, reason in unreadable.items():
-        say(f"left out: {path}: {reason}")
+    for reason in unreadable.values():
+        say(f"left out: {reason}")
     groups = near_duplicate_groups(hashes)
     for warning in large_groups(pictures.images, groups):
         say(f"note: {warning}")
