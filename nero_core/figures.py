@@ -19,7 +19,7 @@ import plotly.graph_objects as go
 from PIL import Image, ImageChops, ImageFilter
 
 from nero_core.errors import InputError
-from nero_core.records import Float64Array, FloatArray, State
+from nero_core.records import Float32Array, Float64Array, FloatArray, State
 
 Cell = str | int | float | None
 Effect = Literal["raises", "lowers", "bias", "score"]
@@ -48,8 +48,12 @@ UNUSUAL = "#B8860B"
 DIVERGING = ("#2166AC", "#92C5DE", "#FFFFFF", "#FDB863", "#E66101")
 """Blue, white, orange: from the lowest to the highest value of a signed map, white at zero."""
 
-PEAK_QUANTILE = 0.995
-"""A map's symmetric limits: this quantile of |value|, so that one pixel does not fade all the others."""
+PEAK_QUANTILE = 0.98
+"""A map's symmetric limits: this quantile of |value|, so that a narrow border does not fade all the rest."""
+
+CELLS = 56
+"""A map is drawn as averages over so many cells along its longer side: finer structure is the grid that a network's
+strides leave in a CRP map, eight times finer than what a neuron of a 7 × 7 feature map can tell apart."""
 
 OUTLINE_LEVEL = 0.5
 """The outline goes round what exceeds this share of the smoothed map's peak."""
@@ -371,7 +375,7 @@ def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, ou
     image : RGB picture
         What the network saw, at any size.
     heatmap : (h, w)
-        Resized to the picture; symmetric limits, see `symmetric_limit`.
+        Averaged over `CELLS` and resized to the picture; symmetric limits, see `symmetric_limit`.
     opacity : float
         In [0, 1]; how much of the picture the strongest values cover.
     outline : bool
@@ -381,9 +385,9 @@ def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, ou
     if values.ndim != 2 or not np.isfinite(values).all():
         raise InputError(f"The heatmap has shape {values.shape}; wanted two dimensions of finite values.")
     picture = image.convert("RGB")
-    limit = symmetric_limit(values) or 1.0
-    large = np.asarray(Image.fromarray(values).resize(picture.size, Image.Resampling.BILINEAR))
-    strength = np.clip(large / limit, -1, 1)
+    coarse = _averaged(values)
+    limit = symmetric_limit(np.asarray(coarse)) or 1.0
+    strength = np.clip(np.asarray(coarse.resize(picture.size, Image.Resampling.BICUBIC)) / limit, -1, 1)
     positions = np.linspace(-1, 1, len(DIVERGING))
     stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in DIVERGING], np.float64)
     colours = np.stack([np.interp(strength, positions, stops[:, channel]) for channel in range(3)], axis=-1)
@@ -470,6 +474,15 @@ def _figure(dark: bool, height: int) -> go.Figure:
             "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
             "dragmode": False,
         }
+    )
+
+
+def _averaged(values: Float32Array) -> Image.Image:
+    """The map's mean over the cells it is drawn with."""
+    height, width = values.shape
+    shrink = max(1.0, max(height, width) / CELLS)
+    return Image.fromarray(values).resize(
+        (max(1, round(width / shrink)), max(1, round(height / shrink))), Image.Resampling.BOX
     )
 
 

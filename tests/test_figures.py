@@ -105,6 +105,14 @@ def test_a_score_far_away_does_not_squeeze_the_reference_into_one_bar(scores):
     assert any("off the scale" in note.text and "1000000" in note.text for note in chart.figure.layout.annotations)
 
 
+def test_a_long_tail_is_counted_in_the_last_bar_which_is_open_ended(scores):
+    chart = figures.score_histogram(np.append(scores, [1e4, 1e5, 1e6]), 10.0)
+    assert sum(bars(chart)[0].y) == pytest.approx(100)
+    assert chart.rows[-1]["reference (% of images)"] == pytest.approx(100 * 3 / 153, rel=0.05)
+    assert chart.rows[-1]["to"] is None
+    assert all(row["to"] is not None for row in chart.rows[:-1])
+
+
 def test_equal_reference_scores_still_give_a_histogram():
     assert sum(bars(figures.score_histogram([3.0] * 20, 3.0))[0].y) == pytest.approx(100)
 
@@ -161,6 +169,7 @@ def test_account_chart_draws_the_rows_and_its_table_repeats_them():
     (trace,) = bars(chart)
     assert list(trace.y) == [row.label for row in rows] == [row["part"] for row in chart.rows]
     assert [base + x for base, x in zip(trace.base, trace.x, strict=True)] == [row.end for row in rows]
+    assert chart.figure.layout.yaxis.autorange == "reversed", "the first row on top, the score at the foot"
     assert trace.text[0] == "+2"
     assert trace.text[2].startswith("−")
     assert "bias term 3" in chart.alt
@@ -217,10 +226,29 @@ def test_limits_are_symmetric():
     assert tuple(pixels[10, 37]) != (0x21, 0x66, 0xAC), "half as strong must not be drawn in full colour"
 
 
+def test_a_map_that_is_negative_everywhere_is_blue():
+    pixels = np.asarray(figures.overlay(GREY, np.full((20, 40), -0.5), opacity=1.0))
+    assert tuple(pixels[10, 20].tolist()) == (0x21, 0x66, 0xAC)
+
+
 def test_opacity_zero_and_an_empty_map_leave_the_picture_as_it_is():
     noise = np.random.default_rng(0).normal(size=(7, 7)).astype(np.float32)
     assert figures.overlay(GREY, noise, opacity=0).tobytes() == GREY.tobytes()
     assert figures.overlay(GREY, np.zeros((7, 7)), outline=True).tobytes() == GREY.tobytes()
+
+
+def test_the_grid_that_strides_leave_in_a_map_is_averaged_out():
+    checks = np.indices((224, 224)).sum(axis=0) % 2
+    drawn = np.asarray(figures.overlay(Image.new("RGB", (224, 224), (100, 100, 100)), checks, opacity=1.0)).astype(int)
+    assert np.ptp(drawn, axis=(0, 1)).max() <= 1
+
+
+def test_a_wide_map_keeps_its_proportions():
+    heatmap = np.zeros((112, 448))
+    heatmap[:, 336:] = 1.0
+    drawn = np.asarray(figures.overlay(Image.new("RGB", (448, 112)), heatmap, opacity=1.0)).astype(int)
+    assert tuple(drawn[56, 400]) == (0xE6, 0x61, 0x01)
+    assert tuple(drawn[56, 300]) == (0, 0, 0)
 
 
 def test_outline_goes_round_the_strongest_region_in_two_tones():

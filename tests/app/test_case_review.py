@@ -301,6 +301,14 @@ def test_several_images_make_a_table_and_one_is_picked(app, reference):
     assert f"Score {significant(scores[2])}" in words_of(app)
 
 
+def test_adding_an_image_keeps_what_was_read_of_the_others(app):
+    upload(app, ("a.png", picture_bytes()))
+    reading = frames(app)[0].reading
+    upload(app, ("a.png", picture_bytes()), ("b.png", picture_bytes(5)))
+    assert [frame.name for frame in frames(app)] == ["a.png", "b.png"]
+    assert frames(app)[0].reading is reading
+
+
 def test_an_image_gets_the_same_score_alone_and_among_others(open_app):
     alone = upload(open_app(), ("a.png", picture_bytes()))
     among = upload(open_app(), ("b.png", picture_bytes(5)), ("a.png", picture_bytes()))
