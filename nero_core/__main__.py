@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -19,6 +20,10 @@ from nero_core.errors import InputError, NeroError
 if TYPE_CHECKING:
     from nero_core.records import Progress
     from nero_core.reference import Reference
+
+# Before torch is imported: threads that wait for each other sleep instead of spinning, so that a command and whatever
+# else the machine does hold each other up less.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 DONE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
