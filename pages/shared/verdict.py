@@ -60,8 +60,8 @@ def answer(reading: Reading) -> tuple[str, float]:
 def no_guarantee_because(reference: Reference) -> str:
     """Why a reference cannot promise a bound on false alarms."""
     if reference.classifier.training is None:
-        return "it is not known which images the network was trained on, so the scale may be too strict."
-    return "the reference images were already seen in training, so the scale is too strict."
+        return "it is not known which images the network was trained on; more ordinary images may be flagged than set."
+    return "the reference images were already used in training; more ordinary images may be flagged than set."
 
 
 def card(reading: Reading) -> tuple[float, Decision | None]:

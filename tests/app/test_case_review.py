@@ -89,15 +89,22 @@ def test_a_damaged_reference_is_named_with_the_reason(no_bundle, monkeypatch, tm
     assert "damaged cannot be used" in app.warning[0].value
 
 
-def test_a_reference_with_a_truncated_file_gives_a_sentence(no_bundle, monkeypatch, tmp_path, tiny_reference):
+def test_a_reference_with_a_truncated_file_gives_a_sentence_until_it_is_repaired(
+    no_bundle, monkeypatch, tmp_path, tiny_reference
+):
     shutil.copytree(tiny_reference, tmp_path / "truncated")
     weights = next((tmp_path / "truncated").glob("classifier-*"))
-    weights.write_bytes(weights.read_bytes()[:-100])
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-100])
     monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     upload(app, ("a.png", picture_bytes()))
     assert not app.exception
     assert "truncated" in app.error[0].value
+    weights.write_bytes(whole)
+    app.run()
+    assert not app.error, "a repaired reference loads without a restart"
+    assert headline(app) in STATE_WORDS
 
 
 # One image -------------------------------------------------------------------------------------------------------
