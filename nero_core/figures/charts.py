@@ -1,9 +1,4 @@
-"""Arrays to figures: one palette, and beside every figure the same content as a table and as a sentence.
-
-Colours come from Okabe and Ito, "Color Universal Design" (2008), darkened or lightened so that each reaches a
-contrast of 3:1 on a white and on a near-black page. Meaning never rests on colour alone: a state has a symbol
-and a word, a bar its sign, a line its label.
-"""
+"""Where a score lies, what it adds up from, and how relevant each neuron was: arrays to charts."""
 
 from __future__ import annotations
 
@@ -16,52 +11,28 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
-from PIL import Image, ImageChops, ImageFilter
 
 from nero_core.errors import InputError
-from nero_core.records import Float32Array, Float64Array, FloatArray, State
+from nero_core.figures.palette import (
+    ACCENT,
+    LOWERS,
+    NEUTRAL,
+    RAISES,
+    STATES,
+    UNUSUAL,
+    Cell,
+    Chart,
+    StateMark,
+    blank_figure,
+    rounded,
+    significant,
+)
+from nero_core.records import Float64Array, FloatArray, State
 
-Cell = str | int | float | None
 Effect = Literal["raises", "lowers", "bias", "score"]
 
-
-@dataclass(frozen=True)
-class StateMark:
-    """How one state looks: a word, a symbol and a colour, always together."""
-
-    word: str
-    symbol: str
-    colour: str
-
-
-STATES: Mapping[State, StateMark] = {
-    "in-distribution": StateMark("Usual", "●", "#2E7EBB"),
-    "borderline": StateMark("Borderline", "◐", "#C28000"),
-    "out-of-distribution": StateMark("Unusual", "▲", "#D55E00"),
-}
-
-ACCENT = "#3F84A6"
-RAISES = "#D9741F"
-LOWERS = "#3B7FB8"
-NEUTRAL = "#7C8896"
-UNUSUAL = "#B8860B"
-DIVERGING = ("#2166AC", "#92C5DE", "#FFFFFF", "#FDB863", "#E66101")
-"""Blue, white, orange: from the lowest to the highest value of a signed map, white at zero."""
-
-PEAK_QUANTILE = 0.98
-"""A map's symmetric limits: this quantile of |value|, so that a narrow border does not fade all the rest."""
-
-CELLS = 56
-"""A map is drawn as averages over so many cells along its longer side: finer structure is the grid that a network's
-strides leave in a CRP map, eight times finer than what a neuron of a 7 × 7 feature map can tell apart."""
-
-OUTLINE_LEVEL = 0.5
-"""The outline goes round what exceeds this share of the smoothed map's peak."""
-
-OUTLINE_BLUR = 0.02
-"""Smoothing before outlining: standard deviation as a share of the picture's longer side."""
-
 BULK = 0.95
+
 REACH = 2.5
 """A histogram's axis ends at most this many times the range of the reference's lower `BULK` above its lowest score;
 what lies beyond is counted in the last bar. NERO's scores have a long upper tail."""
@@ -70,26 +41,8 @@ HEADROOM = 1.25
 """Height of a histogram's axis over its tallest bar: room for the lines' labels."""
 
 FEWEST_BINS, MOST_BINS = 12, 40
+
 ROW_HEIGHT = 34  # pixels per horizontal bar, enough for its label at the body's font size
-
-
-@dataclass(frozen=True, eq=False)
-class Chart:
-    """One figure and its twins.
-
-    Attributes
-    ----------
-    figure : plotly.graph_objects.Figure
-        Transparent, so that it stands on a light and on a dark page.
-    rows : list of dict
-        The same content as a table, one dict per row.
-    alt : str
-        The same content in one or two plain sentences.
-    """
-
-    figure: go.Figure
-    rows: Sequence[Mapping[str, Cell]]
-    alt: str
 
 
 @dataclass(frozen=True)
@@ -102,17 +55,6 @@ class AccountRow:
     value: float
     start: float
     end: float
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """A number with so many significant digits, without exponent: 0.0123, 45.7, 1230."""
-    text = np.format_float_positional(float(value), precision=digits, unique=False, fractional=False, trim="-")
-    return text.replace("-", "−")
-
-
-def rounded(value: float, digits: int = 3) -> float:
-    """A number rounded to so many significant digits, for tables that sort."""
-    return float(f"{value:.{digits}g}")
 
 
 def score_histogram(
@@ -153,7 +95,7 @@ def score_histogram(
     edges = _bin_edges(ordinary, np.concatenate([pooled, marks]))
     shares = {"reference": _shares(ordinary, edges)} | {name: _shares(values, edges) for name, values in others.items()}
 
-    figure = _figure(dark, height=320)
+    figure = blank_figure(dark, height=320)
     bars: dict[str, Any] = {"x": (edges[:-1] + edges[1:]) / 2, "width": np.diff(edges) * 0.94, "offset": None}
     figure.add_bar(
         **bars,
@@ -256,7 +198,7 @@ def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
     ends = [row.end for row in rows] + [row.start for row in rows]
     low, high = min(ends), max(ends)
     pad = 0.14 * (high - low or 1.0)  # room for the numbers beside the bars
-    figure = _figure(dark, height=ROW_HEIGHT * len(rows) + 70)
+    figure = blank_figure(dark, height=ROW_HEIGHT * len(rows) + 70)
     figure.add_bar(
         orientation="h",
         y=labels,
@@ -320,7 +262,7 @@ def relevance_profile(
     order = np.argsort(-np.abs(r - m), kind="stable")[:top] if top is not None else np.arange(len(r))
     few = top is not None
     x = [str(j) for j in order] if few else order
-    figure = _figure(dark, height=340)
+    figure = blank_figure(dark, height=340)
     if few:
         figure.add_scatter(
             x=x, y=m[order], mode="markers", name="Reference images: mean ± one standard deviation",
@@ -358,61 +300,6 @@ def relevance_profile(
         f"{most} differs most, {significant(r[most])} against {significant(m[most])}."
     )
     return Chart(figure, rows, alt)
-
-
-def symmetric_limit(heatmap: FloatArray) -> float:
-    """The value drawn in full colour, and its negative in the opposite one; 0 for an empty map."""
-    return float(np.quantile(np.abs(heatmap), PEAK_QUANTILE)) or float(np.abs(heatmap).max())
-
-
-def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, outline: bool = False) -> Image.Image:
-    """A signed map over a picture: orange where positive, blue where negative, clear where zero.
-
-    The picture itself turns grey with the opacity, since orange hardly shows on mucosa.
-
-    Parameters
-    ----------
-    image : RGB picture
-        What the network saw, at any size.
-    heatmap : (h, w)
-        Averaged over `CELLS` and resized to the picture; symmetric limits, see `symmetric_limit`.
-    opacity : float
-        In [0, 1]; how much of the picture the strongest values cover.
-    outline : bool
-        Also draw a line round the strongest region.
-    """
-    values = np.asarray(heatmap, np.float32)
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise InputError(f"The heatmap has shape {values.shape}; wanted two dimensions of finite values.")
-    picture = image.convert("RGB")
-    coarse = _averaged(values)
-    limit = symmetric_limit(np.asarray(coarse)) or 1.0
-    strength = np.clip(np.asarray(coarse.resize(picture.size, Image.Resampling.BICUBIC)) / limit, -1, 1)
-    positions = np.linspace(-1, 1, len(DIVERGING))
-    stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in DIVERGING], np.float64)
-    colours = np.stack([np.interp(strength, positions, stops[:, channel]) for channel in range(3)], axis=-1)
-    opacity = float(np.clip(opacity, 0, 1))
-    cover = (opacity * np.abs(strength))[..., None]
-    ground = np.asarray(Image.blend(picture, picture.convert("L").convert("RGB"), opacity))
-    blended = Image.fromarray((ground * (1 - cover) + colours * cover).round().astype(np.uint8))
-    return _outlined(blended, np.abs(strength)) if outline and np.abs(strength).max() > 0 else blended
-
-
-def colour_bar(*, dark: bool = False) -> Chart:
-    """The labelled colour bar of `overlay`: from lowering (blue) over nothing (white) to raising (orange)."""
-    figure = _figure(dark, height=74)
-    scale = [[i / (len(DIVERGING) - 1), colour] for i, colour in enumerate(DIVERGING)]
-    steps = np.linspace(-1, 1, 101)
-    figure.add_heatmap(x=steps, z=[steps], colorscale=scale, zmin=-1, zmax=1, showscale=False, hoverinfo="skip")
-    figure.update_layout(
-        margin={"l": 70, "r": 70, "t": 4, "b": 36},
-        xaxis={"tickvals": [-1, 0, 1], "ticktext": ["speaks against", "nothing", "speaks for"], "showgrid": False},
-        yaxis={"visible": False},
-    )
-    alt = "Colour bar: blue speaks against the neuron's relevance, white is nothing, orange speaks for it."
-    return Chart(
-        figure, [{"colour": "blue", "meaning": "speaks against"}, {"colour": "orange", "meaning": "speaks for"}], alt
-    )
 
 
 def _finite(what: str, values: npt.ArrayLike) -> Float64Array:
@@ -460,41 +347,3 @@ def _line(figure: go.Figure, x: float, label: str, colour: str, dash: str, heigh
         x=x, y=height, yref="paper", text=label, showarrow=False, xanchor=anchor, yanchor="top",
         xshift=6 if anchor == "left" else -6, font={"color": colour, "size": 14},
     )  # fmt: skip
-
-
-def _figure(dark: bool, height: int) -> go.Figure:
-    clear = "rgba(0,0,0,0)"
-    return go.Figure(
-        layout={
-            "template": "plotly_dark" if dark else "plotly_white",
-            "paper_bgcolor": clear,
-            "plot_bgcolor": clear,
-            "height": height,
-            "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-            "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
-            "dragmode": False,
-        }
-    )
-
-
-def _averaged(values: Float32Array) -> Image.Image:
-    """The map's mean over the cells it is drawn with."""
-    height, width = values.shape
-    shrink = max(1.0, max(height, width) / CELLS)
-    return Image.fromarray(values).resize(
-        (max(1, round(width / shrink)), max(1, round(height / shrink))), Image.Resampling.BOX
-    )
-
-
-def _outlined(picture: Image.Image, strength: FloatArray) -> Image.Image:
-    """A white line with a dark rim round the strongest region, visible on any picture."""
-    blurred = Image.fromarray((255 * strength).astype(np.uint8)).filter(
-        ImageFilter.GaussianBlur(OUTLINE_BLUR * max(picture.size))
-    )
-    peak = max(int(np.asarray(blurred).max()), 1)
-    region = blurred.point(lambda value: 255 if value >= OUTLINE_LEVEL * peak else 0)
-    line, rim = region.filter(ImageFilter.MaxFilter(5)), region.filter(ImageFilter.MaxFilter(7))
-    result = picture.copy()
-    result.paste("#101418", mask=ImageChops.subtract(rim, region))
-    result.paste("#FFFFFF", mask=ImageChops.subtract(line, region))
-    return result

@@ -1,0 +1,49 @@
+"""Arrays to figures: beside every figure the same content as a table and as a sentence; no torch, no screen."""
+
+from nero_core.figures.charts import (
+    AccountRow,
+    Effect,
+    account_chart,
+    account_rows,
+    relevance_profile,
+    score_histogram,
+)
+from nero_core.figures.overlays import colour_bar, overlay, symmetric_limit
+from nero_core.figures.palette import (
+    ACCENT,
+    DIVERGING,
+    LOWERS,
+    NEUTRAL,
+    RAISES,
+    STATES,
+    UNUSUAL,
+    Cell,
+    Chart,
+    StateMark,
+    rounded,
+    significant,
+)
+
+__all__ = [
+    "ACCENT",
+    "DIVERGING",
+    "LOWERS",
+    "NEUTRAL",
+    "RAISES",
+    "STATES",
+    "UNUSUAL",
+    "AccountRow",
+    "Cell",
+    "Chart",
+    "Effect",
+    "StateMark",
+    "account_chart",
+    "account_rows",
+    "colour_bar",
+    "overlay",
+    "relevance_profile",
+    "rounded",
+    "score_histogram",
+    "significant",
+    "symmetric_limit",
+]

@@ -1,0 +1,101 @@
+"""Heatmaps over pictures, and their colour bar."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageChops, ImageFilter
+
+from nero_core.errors import InputError
+from nero_core.figures.palette import DIVERGING, Chart, blank_figure
+from nero_core.records import Float32Array, FloatArray
+
+PEAK_QUANTILE = 0.98
+"""A map's symmetric limits: this quantile of |value|, so that a narrow border does not fade all the rest."""
+
+CELLS = 56
+"""A map is drawn as averages over so many cells along its longer side: finer structure is the grid that a network's
+strides leave in a CRP map, eight times finer than what a neuron of a 7 × 7 feature map can tell apart."""
+
+OUTLINE_LEVEL = 0.5
+"""The outline goes round what exceeds this share of the smoothed map's peak."""
+
+OUTLINE_BLUR = 0.02
+"""Smoothing before outlining: standard deviation as a share of the picture's longer side."""
+
+
+def symmetric_limit(heatmap: FloatArray) -> float:
+    """The value drawn in full colour, and its negative in the opposite one; 0 for an empty map."""
+    return float(np.quantile(np.abs(heatmap), PEAK_QUANTILE)) or float(np.abs(heatmap).max())
+
+
+def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, outline: bool = False) -> Image.Image:
+    """A signed map over a picture: orange where positive, blue where negative, clear where zero.
+
+    The picture itself turns grey with the opacity, since orange hardly shows on mucosa.
+
+    Parameters
+    ----------
+    image : RGB picture
+        What the network saw, at any size.
+    heatmap : (h, w)
+        Averaged over `CELLS` and resized to the picture; symmetric limits, see `symmetric_limit`.
+    opacity : float
+        In [0, 1]; how much of the picture the strongest values cover.
+    outline : bool
+        Also draw a line round the strongest region.
+    """
+    values = np.asarray(heatmap, np.float32)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise InputError(f"The heatmap has shape {values.shape}; wanted two dimensions of finite values.")
+    picture = image.convert("RGB")
+    coarse = _averaged(values)
+    limit = symmetric_limit(np.asarray(coarse)) or 1.0
+    strength = np.clip(np.asarray(coarse.resize(picture.size, Image.Resampling.BICUBIC)) / limit, -1, 1)
+    positions = np.linspace(-1, 1, len(DIVERGING))
+    stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in DIVERGING], np.float64)
+    colours = np.stack([np.interp(strength, positions, stops[:, channel]) for channel in range(3)], axis=-1)
+    opacity = float(np.clip(opacity, 0, 1))
+    cover = (opacity * np.abs(strength))[..., None]
+    ground = np.asarray(Image.blend(picture, picture.convert("L").convert("RGB"), opacity))
+    blended = Image.fromarray((ground * (1 - cover) + colours * cover).round().astype(np.uint8))
+    return _outlined(blended, np.abs(strength)) if outline and np.abs(strength).max() > 0 else blended
+
+
+def colour_bar(*, dark: bool = False) -> Chart:
+    """The labelled colour bar of `overlay`: from lowering (blue) over nothing (white) to raising (orange)."""
+    figure = blank_figure(dark, height=74)
+    scale = [[i / (len(DIVERGING) - 1), colour] for i, colour in enumerate(DIVERGING)]
+    steps = np.linspace(-1, 1, 101)
+    figure.add_heatmap(x=steps, z=[steps], colorscale=scale, zmin=-1, zmax=1, showscale=False, hoverinfo="skip")
+    figure.update_layout(
+        margin={"l": 70, "r": 70, "t": 4, "b": 36},
+        xaxis={"tickvals": [-1, 0, 1], "ticktext": ["speaks against", "nothing", "speaks for"], "showgrid": False},
+        yaxis={"visible": False},
+    )
+    alt = "Colour bar: blue speaks against the neuron's relevance, white is nothing, orange speaks for it."
+    return Chart(
+        figure, [{"colour": "blue", "meaning": "speaks against"}, {"colour": "orange", "meaning": "speaks for"}], alt
+    )
+
+
+def _averaged(values: Float32Array) -> Image.Image:
+    """The map's mean over the cells it is drawn with."""
+    height, width = values.shape
+    shrink = max(1.0, max(height, width) / CELLS)
+    return Image.fromarray(values).resize(
+        (max(1, round(width / shrink)), max(1, round(height / shrink))), Image.Resampling.BOX
+    )
+
+
+def _outlined(picture: Image.Image, strength: FloatArray) -> Image.Image:
+    """A white line with a dark rim round the strongest region, visible on any picture."""
+    blurred = Image.fromarray((255 * strength).astype(np.uint8)).filter(
+        ImageFilter.GaussianBlur(OUTLINE_BLUR * max(picture.size))
+    )
+    peak = max(int(np.asarray(blurred).max()), 1)
+    region = blurred.point(lambda value: 255 if value >= OUTLINE_LEVEL * peak else 0)
+    line, rim = region.filter(ImageFilter.MaxFilter(5)), region.filter(ImageFilter.MaxFilter(7))
+    result = picture.copy()
+    result.paste("#101418", mask=ImageChops.subtract(rim, region))
+    result.paste("#FFFFFF", mask=ImageChops.subtract(line, region))
+    return result
