@@ -44,7 +44,7 @@ def test_every_linked_file_exists(name):
 def test_every_make_target_exists():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for name in DOCUMENTS:
-        for target in re.findall(r"`?make ([a-z]+)", (ROOT / name).read_text(encoding="utf-8")):
+        for target in re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE):
             assert target in targets, f"{name}: make {target}"
 
 

@@ -1,0 +1,92 @@
+"""The bundled reference: it loads, says that it is synthetic, and scores its own examples to the stored values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nero_core import Reference, demo, synthetic
+from nero_core.errors import ArtefactError
+from nero_core.images import read_image
+from nero_core.manifest import list_references
+
+EXAMPLES = demo.BUNDLED.parents[1] / "examples"
+FEW = demo.SceneCounts(train=8, calibration=20, test=2, ood=2)
+
+
+def quiet(what):
+    return lambda done, total: None
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return Reference.load(demo.BUNDLED)
+
+
+def test_it_is_whole_and_says_what_it_is(bundled):
+    assert bundled.synthetic
+    assert "synthetic" in bundled.title.lower()
+    assert bundled.classes == sorted(synthetic.CLASSES)
+    card = bundled.manifest
+    assert card["calibration"]["images"] >= 400
+    assert card["calibration"]["guaranteed"]
+    assert card["metrics"]["accuracy"] >= 0.95
+    assert set(card["metrics"]["auroc"]["nero"]) == set(synthetic.OOD_KINDS)
+    assert set(bundled.ood_scores["nero"]) == set(synthetic.OOD_KINDS)
+    assert bundled.profile.ood_mean is not None
+    assert bundled.concepts.crops(int(np.argmax(bundled.profile.mean)))
+    [entry] = [entry for entry in list_references([demo.BUNDLED.parent]) if entry.path == demo.BUNDLED]
+    assert entry.synthetic
+    assert entry.error is None
+
+
+def test_its_weights_are_whole_in_half_precision(bundled):
+    for tensor in bundled.classifier.network.state_dict().values():
+        if tensor.is_floating_point():
+            assert (tensor.half().float() == tensor).all()
+
+
+def test_examples_score_to_the_stored_values(bundled):
+    examples = list(demo.read_examples(EXAMPLES))
+    assert len(examples) == 12
+    assert {example.known for example in examples} == {True, False}
+    images = [read_image(EXAMPLES / example.file) for example in examples]
+    scores = bundled.score(bundled.classifier.extract(images))
+    np.testing.assert_allclose(scores, [example.score for example in examples], rtol=1e-3)
+
+
+def test_examples_are_what_their_seeds_render():
+    for example in demo.read_examples(EXAMPLES):
+        rendered = demo.example_scene(example.kind)
+        stored = np.asarray(read_image(EXAMPLES / example.file), np.float64)
+        assert np.abs(np.asarray(rendered, np.float64) - stored).mean() < 0.5, example.kind
+
+
+def test_parts_share_no_seed():
+    starts = sorted(demo.FIRST_SEEDS.values())
+    assert max(vars(demo.SceneCounts()).values()) < min(np.diff(starts))
+
+
+def test_a_small_rebuild_runs_from_the_committed_weights(bundled, tmp_path):
+    rebuilt = demo.fit_demo(demo.bundled_classifier(), FEW, quiet)
+    rebuilt.save(tmp_path / "demo")
+    again = Reference.load(tmp_path / "demo")
+    assert again.manifest["calibration"]["images"] == 60
+    frame = read_image(EXAMPLES / "polyp.png")
+    one, two = (ref.classifier.extract([frame]) for ref in (bundled, again))
+    np.testing.assert_allclose(one.logits, two.logits, rtol=1e-5)
+
+
+@pytest.mark.soak
+def test_a_full_rebuild_gives_the_committed_scores(bundled):
+    rebuilt = demo.fit_demo(demo.bundled_classifier(), demo.SceneCounts(), quiet)
+    np.testing.assert_allclose(
+        rebuilt.calibrations["nero"].scores, bundled.calibrations["nero"].scores, rtol=1e-3, atol=1e-6
+    )
+    for kind, scores in bundled.ood_scores["nero"].items():
+        np.testing.assert_allclose(rebuilt.ood_scores["nero"][kind], scores, rtol=1e-3)
+
+
+def test_an_installation_without_the_bundle_says_so(tmp_path):
+    with pytest.raises(ArtefactError, match="--retrain"):
+        demo.bundled_classifier(tmp_path / "none")
