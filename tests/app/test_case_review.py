@@ -188,6 +188,29 @@ def test_all_neurons_on_demand(reviewed, reference):
     assert max(len(d.value) for d in reviewed.dataframe) == reference.classifier.head.width
 
 
+def test_everything_else_is_on_the_screen_before_the_first_heatmap_is_computed(app, monkeypatch):
+    from nero_core import Reference
+    from pages.shared import neurons, verdict
+
+    order = []
+
+    def noting(owner, name):
+        original = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *args, **named: order.append(name) or original(*args, **named))
+
+    for owner, name in [
+        (verdict, "card"),
+        (verdict, "histogram"),
+        (neurons, "account"),
+        (neurons, "profile"),
+        (Reference, "open_heatmaps"),
+    ]:
+        noting(owner, name)
+    upload(app, ("a.png", picture_bytes()))
+    assert not app.exception
+    assert order == ["card", "histogram", "account", "profile", "open_heatmaps"]
+
+
 def test_heatmaps_can_be_abandoned_and_taken_up_again(reviewed):
     reading = frames(reviewed)[0].reading
     kept = reading.maps.popitem()[0]
