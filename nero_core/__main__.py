@@ -133,7 +133,7 @@ def _say(text: str) -> None:
 
 
 def _device(options: argparse.Namespace) -> str:
-    from nero_core.classifier import best_device
+    from nero_core.networks import best_device
 
     return options.device or best_device()
 
@@ -201,8 +201,8 @@ def _fit(options: argparse.Namespace) -> int:
         unreadable=unreadable,
     )
     reference.save(options.out)
-    for path, reason in unreadable.reasons.items():
-        _say(f"left out: {path}: {reason}")
+    for reason in unreadable.reasons.values():
+        _say(f"left out: {reason}")
     if options.json:
         print(json.dumps(reference.manifest, indent=1))
     else:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import json
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from nero_core.artefacts import read_arrays, write_arrays
 from nero_core.checkpoints import load_weights, read_weights
 from nero_core.errors import ArtefactError, InputError
-from nero_core.images import Source, preprocess, read_image
+from nero_core.extraction import Batch, Rows, cells, mean_and_deviation
+from nero_core.images import DECODING_THREADS, Source, preprocess, read_image
 from nero_core.layout import inspect_layout
+from nero_core.networks import build_network
 from nero_core.records import (
     Activations,
     Float32Array,
@@ -36,31 +35,8 @@ from nero_core.records import (
 
 FORMAT = "nero-classifier-1"
 BATCH_SIZE = 32
-DECODING_THREADS = 2
-"""Decoding releases the interpreter lock; two threads keep a two-core machine's network fed."""
 
 OnUnreadable = Callable[[int, InputError], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Some of the images of a stream.
-
-    Attributes
-    ----------
-    rows : (n,) int64
-        Positions of these images in the list that was asked for.
-    activations : Activations
-    places : (n, d) int64 or None
-        Where each channel of the last map peaks, as an index into its h·w cells; None without a map.
-    grid : (int, int) or None
-        h and w of that map.
-    """
-
-    rows: IntArray
-    activations: Activations
-    places: IntArray | None
-    grid: tuple[int, int] | None
 
 
 class _Recording(threading.local):
@@ -162,9 +138,9 @@ class Classifier:
             if self.layout.map is not None:
                 last = seen[self.layout.map]
                 grid = (last.shape[2], last.shape[3])
-                top = _cells(last).max(dim=1)
+                top = cells(last).max(dim=1)
                 peaks, places = top.values.cpu().numpy(), top.indices.cpu().numpy()
-            stages = {name: _mean_and_deviation(seen[name]).cpu().numpy() for name in self.layout.stages}
+            stages = {name: mean_and_deviation(seen[name]).cpu().numpy() for name in self.layout.stages}
         activations = Activations(
             features=seen[""].cpu().numpy(), logits=logits.cpu().numpy(), peaks=peaks, stages=stages or None
         )
@@ -259,7 +235,7 @@ class Classifier:
         InputError
             There is no readable image, or one cannot be read and `on_unreadable` is None.
         """
-        rows = _Rows(len(images), spool)
+        rows = Rows(len(images), spool)
         for batch in self.stream(images, batch_size, on_unreadable, progress):
             rows.add(batch)
             if on_batch is not None:
@@ -341,82 +317,6 @@ def _shortest(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     return half if np.array_equal(half.astype(np.float32), array) else array
 
 
-class _Rows:
-    """Rows of activations gathered batch by batch into arrays allocated once, in memory or in mapped files."""
-
-    def __init__(self, count: int, spool: Path | None) -> None:
-        self._count, self._spool, self._filled = count, spool, 0
-        self._arrays: dict[str, Float32Array] = {}
-        self._kept: list[IntArray] = []
-
-    def _array(self, name: str, width: int) -> Float32Array:
-        if name not in self._arrays:
-            shape = (self._count, width)
-            if self._spool is None:
-                self._arrays[name] = np.empty(shape, np.float32)
-            else:
-                with tempfile.NamedTemporaryFile(dir=self._spool, suffix=".rows", delete=False) as file:
-                    self._arrays[name] = np.memmap(file, np.float32, "w+", shape=shape)
-        return self._arrays[name]
-
-    def add(self, batch: Batch) -> None:
-        given = batch.activations
-        parts = {"features": given.features, "logits": given.logits}
-        if given.peaks is not None:
-            parts["peaks"] = given.peaks
-        parts |= {f"stage:{name}": values for name, values in (given.stages or {}).items()}
-        for name, values in parts.items():
-            self._array(name, values.shape[1])[self._filled : self._filled + len(given)] = values
-        self._filled += len(given)
-        self._kept.append(batch.rows)
-
-    def activations(self, labels: IntArray | None) -> Activations:
-        if not self._filled:
-            raise InputError(f"None of the {self._count} images could be read; give at least one readable image.")
-        filled = {name: array[: self._filled] for name, array in self._arrays.items()}
-        stages = {name.removeprefix("stage:"): array for name, array in filled.items() if name.startswith("stage:")}
-        return Activations(
-            features=filled["features"],
-            logits=filled["logits"],
-            labels=None if labels is None else np.asarray(labels)[np.concatenate(self._kept)],
-            peaks=filled.get("peaks"),
-            stages=stages or None,
-        )
-
-
-def _cells(feature_map: Tensor) -> Tensor:
-    """(n, c, h, w) → (n, h·w, c), without a copy where the memory is channels-last."""
-    return feature_map.permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def _mean_and_deviation(feature_map: Tensor) -> Tensor:
-    """Per channel the mean and the (population) standard deviation over space, (n, 2c)."""
-    # Two plain means are ten times faster on a CPU than torch.var_mean, which walks the channels one by one.
-    cells = _cells(feature_map)
-    mean = cells.mean(dim=1, keepdim=True)
-    deviation = (cells - mean).square_().mean(dim=1).sqrt_()
-    return torch.cat([mean[:, 0], deviation], dim=1)
-
-
-def architectures() -> list[str]:
-    """Names that `build_classifier` knows."""
-    return sorted(torchvision.models.list_models(module=torchvision.models))
-
-
-def build_network(architecture: str, classes: int) -> nn.Module:
-    """An untrained network by name.
-
-    Raises
-    ------
-    InputError
-        The name is not known; the nearest names are offered.
-    """
-    if architecture not in architectures():
-        near = difflib.get_close_matches(architecture, architectures(), n=3) or ["resnet18", "resnet34", "resnet50"]
-        raise InputError(f"No architecture is named {architecture!r}; did you mean {', '.join(near)}?")
-    return cast(nn.Module, torchvision.models.get_model(architecture, weights=None, num_classes=classes))
-
-
 def build_classifier(
     architecture: str,
     classes: Sequence[str],
@@ -448,10 +348,3 @@ def build_classifier(
         head = inspect_layout(network, preprocessing.height, preprocessing.width).head
         load_weights(network, read_weights(Path(init)), Path(init).name, head)
     return Classifier(network, architecture, classes, preprocessing, device=device)
-
-
-def best_device() -> str:
-    """The fastest device this machine has: "cuda", "mps" or "cpu"."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nero_core.classifier import DECODING_THREADS, Batch
-from nero_core.images import Source, displayed, read_image
+from nero_core.extraction import Batch
+from nero_core.images import DECODING_THREADS, Source, displayed, read_image
 from nero_core.records import Float64Array, Head, IntArray, Preprocessing, Progress
 from nero_core.relevance import DEFAULT_EPSILON, relevance_of
 

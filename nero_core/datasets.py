@@ -17,14 +17,13 @@ from PIL import Image
 
 from nero_core.artefacts import digest
 from nero_core.errors import ArtefactError, InputError
-from nero_core.images import Source, display_name, read_image
+from nero_core.images import DECODING_THREADS, Source, display_name, read_image
 from nero_core.records import IntArray, Progress
 
 T = TypeVar("T")
 HashArray = npt.NDArray[np.uint64]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif"})
-DECODING_THREADS = 2
 HASH_SIDE = 8
 """The difference hash has 8 × 8 bits."""
 BORDER_GREY = 16

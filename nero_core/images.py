@@ -24,6 +24,9 @@ from nero_core.records import Float32Array, Preprocessing
 Source = str | Path | bytes | Image.Image
 """A file's path, a file's bytes, or a Pillow image."""
 
+DECODING_THREADS = 2
+"""Decoding releases the interpreter lock; two threads keep a two-core machine's network fed."""
+
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 40_000_000

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nero_core.datasets import DECODING_THREADS, HashArray, LabelledImages, decode_each, difference_hash
-from nero_core.images import displayed, read_image
+from nero_core.datasets import HashArray, LabelledImages, decode_each, difference_hash
+from nero_core.images import DECODING_THREADS, displayed, read_image
 from nero_core.records import IntArray, Preprocessing, Progress
 
 Pixels = npt.NDArray[np.uint8]

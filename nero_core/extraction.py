@@ -1,0 +1,100 @@
+"""What one pass through a network gives, batch by batch, and how batches become one record."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nero_core.errors import InputError
+from nero_core.records import Activations, Float32Array, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some of the images of a stream.
+
+    Attributes
+    ----------
+    rows : (n,) int64
+        Positions of these images in the list that was asked for.
+    activations : Activations
+    places : (n, d) int64 or None
+        Where each channel of the last map peaks, as an index into its h·w cells; None without a map.
+    grid : (int, int) or None
+        h and w of that map.
+    """
+
+    rows: IntArray
+    activations: Activations
+    places: IntArray | None
+    grid: tuple[int, int] | None
+
+
+class Rows:
+    """Rows of activations gathered batch by batch into arrays allocated once, in memory or in mapped files."""
+
+    def __init__(self, count: int, spool: Path | None) -> None:
+        self._count, self._spool, self._filled = count, spool, 0
+        self._arrays: dict[str, Float32Array] = {}
+        self._kept: list[IntArray] = []
+
+    def _array(self, name: str, width: int) -> Float32Array:
+        if name not in self._arrays:
+            shape = (self._count, width)
+            if self._spool is None:
+                self._arrays[name] = np.empty(shape, np.float32)
+            else:
+                with tempfile.NamedTemporaryFile(dir=self._spool, suffix=".rows", delete=False) as file:
+                    self._arrays[name] = np.memmap(file, np.float32, "w+", shape=shape)
+        return self._arrays[name]
+
+    def add(self, batch: Batch) -> None:
+        """Append the rows of one batch."""
+        given = batch.activations
+        parts = {"features": given.features, "logits": given.logits}
+        if given.peaks is not None:
+            parts["peaks"] = given.peaks
+        parts |= {f"stage:{name}": values for name, values in (given.stages or {}).items()}
+        for name, values in parts.items():
+            self._array(name, values.shape[1])[self._filled : self._filled + len(given)] = values
+        self._filled += len(given)
+        self._kept.append(batch.rows)
+
+    def activations(self, labels: IntArray | None) -> Activations:
+        """Everything added so far as one record.
+
+        Raises
+        ------
+        InputError
+            Nothing was added.
+        """
+        if not self._filled:
+            raise InputError(f"None of the {self._count} images could be read; give at least one readable image.")
+        filled = {name: array[: self._filled] for name, array in self._arrays.items()}
+        stages = {name.removeprefix("stage:"): array for name, array in filled.items() if name.startswith("stage:")}
+        return Activations(
+            features=filled["features"],
+            logits=filled["logits"],
+            labels=None if labels is None else np.asarray(labels)[np.concatenate(self._kept)],
+            peaks=filled.get("peaks"),
+            stages=stages or None,
+        )
+
+
+def cells(feature_map: Tensor) -> Tensor:
+    """(n, c, h, w) → (n, h·w, c), without a copy where the memory is channels-last."""
+    return feature_map.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def mean_and_deviation(feature_map: Tensor) -> Tensor:
+    """Per channel the mean and the (population) standard deviation over space, (n, 2c)."""
+    # Two plain means are ten times faster on a CPU than torch.var_mean, which walks the channels one by one.
+    values = cells(feature_map)
+    mean = values.mean(dim=1, keepdim=True)
+    deviation = (values - mean).square_().mean(dim=1).sqrt_()
+    return torch.cat([mean[:, 0], deviation], dim=1)
