@@ -19,11 +19,20 @@ def uploader() -> None:
         on_change=session.take_upload,
         help="JPEG, PNG, TIFF, BMP or WebP. The images stay on this computer.",
     )
-    if not session.case() and (examples := resources.examples()):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Or try an example:", width="content")
-            for path in examples:
-                st.button(path.stem.replace("-", " "), on_click=session.take_example, args=(path,), key=path.name)
+
+
+def offer_examples() -> None:
+    """Bundled pictures to try it on; they are rendered, as are those of the reference that they belong to."""
+    paths = resources.examples()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Or try an example", anchor=False, width="content")
+        st.button("Open all", on_click=session.take_examples, args=(paths,), key="all-examples", type="tertiary")
+    with st.grid(6, min_column_width=100) as grid:
+        for path in paths:
+            name = path.stem.replace("-", " ")
+            with grid.cell():
+                st.image(str(path), width="stretch", alt=f"Example: {name}")
+                st.button(name, on_click=session.take_examples, args=([path],), key=path.name, width="stretch")
 
 
 def review(frame: session.Frame) -> None:
@@ -69,6 +78,8 @@ if not frames:
             with grid.cell():
                 st.markdown(heading)
                 st.caption(text)
+    if entry.synthetic and resources.examples():
+        offer_examples()
     st.stop()
 try:
     readable = reading.read_case(frames, resources.reference(entry.path))

@@ -29,9 +29,12 @@ _loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reference-loader
 
 
 def entries() -> list[ReferenceEntry]:
-    """References in assets/references and in the folders that $NERO_REFERENCES names; reads manifests only."""
+    """References in assets/references and in the folders that $NERO_REFERENCES names; reads manifests only.
+
+    Usable ones first, and among these the ones made from real images.
+    """
     named = [Path(folder) for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
-    return list_references([BUNDLED_REFERENCES, *named])
+    return sorted(list_references([BUNDLED_REFERENCES, *named]), key=lambda e: (e.error is not None, e.synthetic))
 
 
 def examples() -> list[Path]:

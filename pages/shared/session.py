@@ -98,6 +98,6 @@ def take_upload() -> None:
     open_case([(file.name, file.getvalue()) for file in st.session_state[UPLOAD] or []])
 
 
-def take_example(path: Path) -> None:
-    """Put one bundled example on the table."""
-    open_case([(path.name, path.read_bytes())])
+def take_examples(paths: Sequence[Path]) -> None:
+    """Put bundled examples on the table."""
+    open_case([(path.name, path.read_bytes()) for path in paths])

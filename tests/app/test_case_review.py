@@ -398,13 +398,41 @@ def test_a_reference_that_disappears_is_replaced_by_one_that_is_there(no_bundle,
     assert app.session_state["entry"].path == tmp_path / "one"
 
 
-def test_bundled_examples_are_offered_and_open_as_a_case(open_app, monkeypatch, tmp_path):
+@pytest.fixture
+def examples(monkeypatch, tmp_path):
     from pages.shared import resources
 
     monkeypatch.setattr(resources, "BUNDLED_EXAMPLES", tmp_path)
-    (tmp_path / "a-red-one.png").write_bytes(picture_bytes())
+    for i, name in enumerate(["a-red-one.png", "another.png"]):
+        (tmp_path / name).write_bytes(picture_bytes(i))
+
+
+def test_bundled_examples_are_offered_and_open_as_a_case(no_bundle, examples, open_app):
     app = open_app()
     app.button(key="a-red-one.png").click().run()
     assert not app.exception
     assert "Case: a-red-one.png" in words_of(app)
     assert headline(app) in STATE_WORDS
+
+
+def test_all_examples_open_at_once(no_bundle, examples, open_app):
+    app = open_app()
+    app.button(key="all-examples").click().run()
+    assert not app.exception
+    assert "Case: 2 images" in words_of(app)
+
+
+def test_a_reference_of_real_images_comes_first_and_offers_no_rendered_examples(
+    no_bundle, examples, monkeypatch, tmp_path, tiny_reference
+):
+    from nero_core import Reference
+
+    shutil.copytree(tiny_reference, tmp_path / "references" / "a")
+    real = Reference.load(tiny_reference)
+    real.manifest |= {"title": "Zweite", "synthetic": False}
+    real.save(tmp_path / "references" / "b")
+    monkeypatch.setenv("NERO_REFERENCES", str(tmp_path / "references"))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
+    assert app.session_state["entry"].title == "Zweite"
+    assert not any(button.key == "all-examples" for button in app.button)
+    assert not any("Synthetic" in element.value for element in app.markdown)
