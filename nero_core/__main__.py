@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
@@ -35,10 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except NeroError as error:
+        _close_bars()
         print(f"nero: {error}", file=sys.stderr)
         return NOTHING_DONE
     except KeyboardInterrupt:
-        print("\nnero: stopped; nothing was left half-written.", file=sys.stderr)
+        _close_bars()
+        print("nero: stopped; nothing was left half-written.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -115,17 +117,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_bars: list[tqdm[NoReturn]] = []
+"""Progress bars begun and not yet full: an error closes them, so that its sentence starts a line."""
+
+
 def _begin(what: str) -> Progress:
     """A progress bar with the time left, on the error stream so that results can be piped."""
-    bar = tqdm(desc=what, unit="image", file=sys.stderr, leave=True, mininterval=0.5, dynamic_ncols=True)
 
     def progress(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
+        if not _bars:
+            _bars.append(tqdm(desc=what, total=total, unit="image", file=sys.stderr, mininterval=0.5))
+        _bars[0].update(done - _bars[0].n)
         if done >= total:
-            bar.close()
+            _close_bars()
 
     return progress
+
+
+def _close_bars() -> None:
+    while _bars:
+        _bars.pop().close()
 
 
 def _say(text: str) -> None:

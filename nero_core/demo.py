@@ -6,14 +6,12 @@ Its scenes come from `synthetic` and its title says so. Seeds are the split: no 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from joblib import Parallel, delayed
 from PIL import Image
 
 from nero_core import synthetic
@@ -104,8 +102,7 @@ EXAMPLE_SEEDS: Mapping[str, int] = {
 EXAMPLES_INDEX = "examples.json"
 
 
-def _render_to(job: tuple[str, int, str]) -> None:
-    kind, seed, path = job
+def _render_to(kind: str, seed: int, path: str) -> None:
     synthetic.render(kind, seed, FRAME_PIXELS).save(path, compress_level=1)
 
 
@@ -117,9 +114,9 @@ def write_scenes(folder: Path, kinds: Sequence[str], part: str, count: int, begi
         seeds = range(FIRST_SEEDS[part], FIRST_SEEDS[part] + count)
         jobs += [(kind, seed, str(folder / kind / f"{seed}.png")) for seed in seeds]
     progress = begin(f"Rendering {part} scenes")
-    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        for done, _ in enumerate(pool.map(_render_to, jobs, chunksize=8), start=1):
-            progress(done, len(jobs))
+    rendered = Parallel(n_jobs=-1, return_as="generator")(delayed(_render_to)(*job) for job in jobs)
+    for done, _ in enumerate(rendered, start=1):
+        progress(done, len(jobs))
     return folder
 
 
