@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from nero_core.artefacts import write_bytes
 from nero_core.classifier import Classifier
 from nero_core.datasets import list_images, read_class_folders
 from nero_core.errors import ArtefactError
+from nero_core.examples import EXAMPLES_INDEX, Example
 from nero_core.fitting import Card, Parts, fit_reference
 from nero_core.images import read_image
 from nero_core.manifest import read_manifest, verify_file
@@ -62,28 +63,6 @@ FIRST_SEEDS = {"train": 0, "calibration": 1_000_000, "test": 2_000_000, "ood": 3
 """Each part of the scenes draws from a million seeds of its own."""
 
 
-@dataclass(frozen=True)
-class Example:
-    """One bundled picture to try.
-
-    Attributes
-    ----------
-    file : str
-        Name in the folder of examples.
-    kind : str
-        What was rendered.
-    known : bool
-        Whether the demo reference's network was trained on that kind.
-    score : float
-        NERO's score under the bundled reference.
-    """
-
-    file: str
-    kind: str
-    known: bool
-    score: float
-
-
 EXAMPLE_SEEDS: Mapping[str, int] = {
     "pylorus": 1,
     "z-line": 1,
@@ -99,7 +78,6 @@ EXAMPLE_SEEDS: Mapping[str, int] = {
     "not-endoscopy": 1,
 }
 """Chosen to show flagged and missed ones: how often each happens is for the model card's AUROC per kind to say."""
-EXAMPLES_INDEX = "examples.json"
 
 
 def _render_to(kind: str, seed: int, path: str) -> None:
@@ -200,9 +178,3 @@ def write_examples(reference: Reference, folder: Path) -> list[Example]:
     index: Mapping[str, object] = {"origin": origin, "licence": CARD.licence, "examples": [asdict(e) for e in examples]}
     write_bytes(folder / EXAMPLES_INDEX, json.dumps(index, indent=1).encode())
     return examples
-
-
-def read_examples(folder: Path) -> Iterator[Example]:
-    """The examples that a folder's index names."""
-    index = json.loads((folder / EXAMPLES_INDEX).read_bytes())
-    return (Example(**entry) for entry in index["examples"])

@@ -1,5 +1,7 @@
 """Case review: drop images, read how unusual each of them is, and see why."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from nero_core.errors import NeroError
@@ -21,18 +23,20 @@ def uploader() -> None:
     )
 
 
-def offer_examples() -> None:
+def offer_examples(groups: dict[str, list[Path]]) -> None:
     """Bundled pictures to try it on; they are rendered, as are those of the reference that they belong to."""
-    paths = resources.examples()
+    everything = [path for paths in groups.values() for path in paths]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Or try an example", anchor=False, width="content")
-        st.button("Open all", on_click=session.take_examples, args=(paths,), key="all-examples", type="tertiary")
-    with st.grid(6, min_column_width=100) as grid:
-        for path in paths:
-            name = path.stem.replace("-", " ")
-            with grid.cell():
-                st.image(str(path), width="stretch", alt=f"Example: {name}")
-                st.button(name, on_click=session.take_examples, args=([path],), key=path.name, width="stretch")
+        st.button("Open all", on_click=session.take_examples, args=(everything,), key="all-examples", type="tertiary")
+    for heading, paths in groups.items():
+        st.caption(f"{heading} (rendered, not real)")
+        with st.grid(6, min_column_width=100) as grid:
+            for path in paths:
+                name = path.stem.replace("-", " ")
+                with grid.cell():
+                    st.image(str(path), width="stretch", alt=f"Example: {name}")
+                    st.button(name, on_click=session.take_examples, args=([path],), key=path.name, width="stretch")
 
 
 def review(frame: session.Frame) -> None:
@@ -78,8 +82,8 @@ if not frames:
             with grid.cell():
                 st.markdown(heading)
                 st.caption(text)
-    if entry.synthetic and resources.examples():
-        offer_examples()
+    if entry.synthetic and any((examples := resources.examples()).values()):
+        offer_examples(examples)
     st.stop()
 try:
     readable = reading.read_case(frames, resources.reference(entry.path))

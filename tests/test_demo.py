@@ -7,6 +7,7 @@ import pytest
 
 from nero_core import Reference, demo, synthetic
 from nero_core.errors import ArtefactError
+from nero_core.examples import read_examples
 from nero_core.images import read_image
 from nero_core.manifest import list_references
 
@@ -47,7 +48,7 @@ def test_its_weights_are_whole_in_half_precision(bundled):
 
 
 def test_examples_score_to_the_stored_values(bundled):
-    examples = list(demo.read_examples(EXAMPLES))
+    examples = read_examples(EXAMPLES)
     assert len(examples) == 12
     assert {example.known for example in examples} == {True, False}
     images = [read_image(EXAMPLES / example.file) for example in examples]
@@ -56,7 +57,7 @@ def test_examples_score_to_the_stored_values(bundled):
 
 
 def test_examples_are_what_their_seeds_render():
-    for example in demo.read_examples(EXAMPLES):
+    for example in read_examples(EXAMPLES):
         rendered = demo.example_scene(example.kind)
         stored = np.asarray(read_image(EXAMPLES / example.file), np.float64)
         assert np.abs(np.asarray(rendered, np.float64) - stored).mean() < 0.5, example.kind

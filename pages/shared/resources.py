@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nero_core.examples import read_examples
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry, list_references
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ def entries() -> list[ReferenceEntry]:
     return sorted(list_references([BUNDLED_REFERENCES, *named]), key=lambda e: (e.error is not None, e.synthetic))
 
 
-def examples() -> list[Path]:
-    """Bundled example images; none of them shows a patient."""
-    return sorted(path for path in BUNDLED_EXAMPLES.glob("*") if path.suffix in {".jpg", ".png", ".webp"})
+def examples() -> dict[str, list[Path]]:
+    """Bundled example images under a heading each: like and unlike what the demo's network learned from."""
+    named = {"Like what it learned from": True, "Unlike what it learned from": False}
+    found = read_examples(BUNDLED_EXAMPLES)
+    return {heading: [BUNDLED_EXAMPLES / e.file for e in found if e.known == known] for heading, known in named.items()}
 
 
 def begin_loading(path: Path) -> Future[Reference]:

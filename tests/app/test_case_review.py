@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -403,12 +404,20 @@ def examples(monkeypatch, tmp_path):
     from pages.shared import resources
 
     monkeypatch.setattr(resources, "BUNDLED_EXAMPLES", tmp_path)
+    index = []
     for i, name in enumerate(["a-red-one.png", "another.png"]):
         (tmp_path / name).write_bytes(picture_bytes(i))
+        index.append({"file": name, "kind": name, "known": i == 0, "score": 1.0})
+    (tmp_path / "examples.json").write_text(json.dumps({"examples": index}))
 
 
 def test_bundled_examples_are_offered_and_open_as_a_case(no_bundle, examples, open_app):
     app = open_app()
+    captions = [element.value for element in app.caption]
+    assert [text for text in captions if "learned from" in text] == [
+        "Like what it learned from (rendered, not real)",
+        "Unlike what it learned from (rendered, not real)",
+    ]
     app.button(key="a-red-one.png").click().run()
     assert not app.exception
     assert "Case: a-red-one.png" in words_of(app)
