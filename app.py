@@ -27,6 +27,8 @@ page = st.navigation(
 entries = resources.entries()
 chosen = widgets.header(page.title, entries)
 st.session_state[session.ENTRIES], st.session_state[session.ENTRY] = entries, chosen
-page.run()
-if chosen is not None:
-    resources.begin_loading(chosen.path)  # after the first paint: loading takes seconds, and nothing here waits for it
+try:
+    page.run()
+finally:  # a page without a case ends by st.stop(), which ends the whole run
+    if chosen is not None:
+        resources.begin_loading(chosen.path)  # after the paint: loading takes seconds, and nothing here waits for it

@@ -1,0 +1,15 @@
+"""What the first screen sets off once it is painted. That it waits for nothing heavy is tested in test_case_review."""
+
+from __future__ import annotations
+
+from pages.shared import resources, widgets
+
+
+def test_the_first_screen_is_painted_and_then_its_reference_begins_to_load(open_app, monkeypatch, tiny_reference):
+    order = []
+    monkeypatch.setattr(resources, "begin_loading", lambda path: order.append(path))
+    describe = widgets.describe
+    monkeypatch.setattr(widgets, "describe", lambda entry: order.append("painted") or describe(entry))
+    app = open_app()
+    assert not app.exception
+    assert order[-2:] == ["painted", tiny_reference], "the page ends early where no case is open"
