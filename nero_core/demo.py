@@ -80,19 +80,15 @@ EXAMPLE_SEEDS: Mapping[str, int] = {
 """Chosen to show flagged and missed ones: how often each happens is for the model card's AUROC per kind to say."""
 
 
-def _render_to(kind: str, seed: int, path: str) -> None:
-    synthetic.render(kind, seed, FRAME_PIXELS).save(path, compress_level=1)
-
-
 def write_scenes(folder: Path, kinds: Sequence[str], part: str, count: int, begin: Begin) -> Path:
     """Render `count` scenes of each kind into class folders, on all cores; returns the folder."""
-    jobs = []
+    jobs: list[tuple[Path, str, int, int]] = []
     for kind in kinds:
         (folder / kind).mkdir(parents=True)
         seeds = range(FIRST_SEEDS[part], FIRST_SEEDS[part] + count)
-        jobs += [(kind, seed, str(folder / kind / f"{seed}.png")) for seed in seeds]
+        jobs += [(folder / kind / f"{seed}.png", kind, seed, FRAME_PIXELS) for seed in seeds]
     progress = begin(f"Rendering {part} scenes")
-    rendered = Parallel(n_jobs=-1, return_as="generator")(delayed(_render_to)(*job) for job in jobs)
+    rendered = Parallel(n_jobs=-1, return_as="generator")(delayed(synthetic.render_to)(*job) for job in jobs)
     for done, _ in enumerate(rendered, start=1):
         progress(done, len(jobs))
     return folder

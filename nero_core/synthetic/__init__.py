@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -21,7 +22,7 @@ from nero_core.synthetic import anatomy, foreign, frame, instrument, lesions, mu
 from nero_core.synthetic.field import Field, stream
 from nero_core.synthetic.frame import Nuisances
 
-__all__ = ["CLASSES", "OOD_KINDS", "Nuisances", "contact_sheet", "nuisances", "render"]
+__all__ = ["CLASSES", "OOD_KINDS", "Nuisances", "contact_sheet", "nuisances", "render", "render_to"]
 
 _LANDMARKS: dict[str, Callable[[np.random.Generator], anatomy.Landmark]] = {
     "pylorus": anatomy.pylorus,
@@ -98,6 +99,11 @@ def render(kind: str, seed: int, size: int = 320) -> Image.Image:
         for at in ((10, 14), (230, 14), (120, 250)):
             image = frame.write(image, frame.caption(shift, int(shift.integers(6, 9))), at, 255, zoom=2)
     return image
+
+
+def render_to(path: Path, kind: str, seed: int, size: int = 320) -> None:
+    """Write ``render(kind, seed, size)`` as PNG; for worker processes, which then import nothing but this package."""
+    render(kind, seed, size).save(path, "PNG", compress_level=1)
 
 
 def nuisances(kind: str, seed: int) -> Nuisances:
