@@ -309,6 +309,19 @@ def large_groups(images: LabelledImages, groups: IntArray) -> list[str]:
     return warnings
 
 
+def mixed_groups(images: LabelledImages, groups: IntArray) -> list[str]:
+    """A warning where pictures of different classes look the same, as a copy saved in another format does."""
+    _, starts = np.unique(groups, return_index=True)
+    twin = starts[groups]
+    mixed = np.flatnonzero(images.labels != images.labels[twin])
+    if not len(mixed):
+        return []
+    return [
+        f"{len(mixed)} images look the same as one of another class, the first {images.paths[mixed[0]]} and "
+        f"{images.paths[twin[mixed[0]]]}; keep each in the class it shows, or the network learns to contradict itself."
+    ]
+
+
 def split_groups(
     images: LabelledImages, groups: IntArray, shares: Mapping[str, float], seed: int
 ) -> dict[str, LabelledImages]:

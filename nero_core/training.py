@@ -23,7 +23,14 @@ from torch import Tensor, nn
 from nero_core.artefacts import digest, read_arrays, write_arrays
 from nero_core.augmentation import augmented
 from nero_core.classifier import Classifier, build_classifier
-from nero_core.datasets import LabelledImages, large_groups, near_duplicate_groups, read_class_folders, split_groups
+from nero_core.datasets import (
+    LabelledImages,
+    large_groups,
+    mixed_groups,
+    near_duplicate_groups,
+    read_class_folders,
+    split_groups,
+)
 from nero_core.errors import ArtefactError, InputError
 from nero_core.pictures import Pictures, decode_pictures
 from nero_core.records import Begin, IntArray, Preprocessing, Progress, Say, TrainingRecord
@@ -127,7 +134,7 @@ def train(
     for reason in unreadable.values():
         say(f"left out: {reason}")
     groups = near_duplicate_groups(hashes)
-    for warning in large_groups(pictures.images, groups):
+    for warning in [*large_groups(pictures.images, groups), *mixed_groups(pictures.images, groups)]:
         say(f"note: {warning}")
     seen = _trained_on(init)
     parts = _set_aside(pictures.images, groups, recipe, seen)

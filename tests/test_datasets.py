@@ -21,6 +21,7 @@ from nero_core.datasets import (
     difference_hashes,
     large_groups,
     list_images,
+    mixed_groups,
     near_duplicate_groups,
     read_class_folders,
     split_groups,
@@ -308,6 +309,18 @@ def test_a_large_group_is_warned_of() -> None:
     (warning,) = large_groups(images, groups)
     assert warning.startswith("3 of 40 images of 'b' look the same (such as image 1/40)")
     assert large_groups(labelled([0, 1]), np.arange(2)) == []  # one image is no group
+
+
+def test_classes_with_the_same_images_are_warned_of(tmp_path: Path) -> None:
+    folders(tmp_path, a=3, b=2)
+    assert mixed_groups(labelled([0, 0, 1]), np.array([0, 0, 1])) == []
+    for number in (1, 2):  # another file, so other bytes: refusing copies does not see them
+        scene(number).save(tmp_path / "b" / f"copy {number}.bmp")
+    images = read_class_folders(tmp_path)
+    hashes, _ = difference_hashes(images.paths)
+    (warning,) = mixed_groups(images, near_duplicate_groups(hashes))
+    assert warning.startswith("2 images look the same as one of another class, the first ")
+    assert f"{tmp_path / 'b' / 'copy 1.bmp'} and {tmp_path / 'a' / '001.png'};" in warning
 
 
 # Splits -----------------------------------------------------------------------------------------------------------
