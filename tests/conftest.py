@@ -11,7 +11,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
+
+# The same examples on every run, and no deadline: a busy machine is not a defect.
+settings.register_profile(
+    "steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("steady")
 
 COLOURS = {"amber": (200, 140, 60), "moss": (90, 150, 70), "slate": (90, 110, 160)}
 """Classes of the tiny reference and the mean colour of their pictures."""
