@@ -1,0 +1,229 @@
+"""Several people at once: every number as if each were alone, nobody sees another's case, and memory comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import time
+from dataclasses import dataclass
+
+import psutil
+import pytest
+
+from nero_core import Reference
+from nero_core.figures import STATES, significant
+from pages.shared import words
+from tests.app.conftest import picture_bytes
+from tests.e2e import test_browser
+from tests.e2e.test_browser import CHROMIUM, PATIENCE
+
+served = test_browser.served  # a server of this module's own
+pytestmark = [pytest.mark.browser, pytest.mark.soak]  # minutes of a real browser on every core: not for each run
+
+SIZE = (1280, 1024)  # pixels, as endoscopes give
+COLOURS = [(200, 140, 60), (90, 150, 70), (90, 110, 160), (240, 20, 230), (30, 30, 30), (230, 230, 220)]
+MAPS = 7  # six neurons and all of them together
+CHARTS = 4
+MEMORY_SHARE = 0.2  # of the server's resident memory after a warm-up
+SETTLING = 150  # seconds until the server may have forgotten sessions that are gone
+
+SCREEN = """() => ({
+    words: [...document.querySelectorAll(
+        ['stMarkdownContainer', 'stCaptionContainer', 'stText'].map(name => `[data-testid="${name}"]`).join(),
+    )].map(element => element.innerText),
+    pictures: [...document.querySelectorAll('img[alt]')].map(image => [image.alt, new URL(image.src).pathname]),
+    charts: [...document.querySelectorAll('.js-plotly-plot')].map(plot => JSON.stringify(plot._fullData.map(trace =>
+        ['x', 'y', 'z', 'text', 'base', 'customdata'].map(key => Array.from(trace[key] ?? []))))),
+})"""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a session shows: words, pictures (their addresses are hashes of their pixels), the charts' numbers."""
+
+    words: tuple[str, ...]
+    pictures: tuple[tuple[str, str], ...]
+    charts: tuple[str, ...]
+
+    def complete(self):
+        maps = [alt for alt, _ in self.pictures if alt.startswith("Where neuron") or "all neurons" in alt]
+        return len(maps) == MAPS and len(self.charts) == CHARTS
+
+    def unlike(self, other):
+        """What only one of two screens shows."""
+        mine, others = ({*screen.words, *screen.pictures, *screen.charts} for screen in (self, other))
+        return mine ^ others
+
+
+def frame_of(owner, number):
+    """One picture and its name; no two sessions have one in common."""
+    name = f"owner-{owner}-frame-{number}.jpg"
+    return name, picture_bytes(100 * owner + number, COLOURS[(owner + number) % len(COLOURS)], SIZE, "JPEG")
+
+
+def said_by_the_core(reference, data):
+    """The sentences with numbers that the screen must show, worked out without any screen."""
+    activations = reference.classifier.extract([data])
+    e = reference.explain(activations)[0]
+    decision = reference.decide([e.score])[0]
+    p = activations.probabilities[0]
+    yield STATES[decision.state].word
+    yield words.standing(decision.percentile, len(reference.calibrations["nero"]))
+    yield f"The network’s own answer: {reference.classes[int(p.argmax())]}, {100 * p.max():.0f} % sure."
+    yield f"Score {significant(e.score)} (higher = more unusual)"
+    yield re.sub(r"\*+", "", words.lead(e.distance, e.bias_term, e.low_relevance_share, e.nearest_class))
+    for neuron, _ in e.top(6):
+        part = e.low_relevance_share * e.contributions[neuron]
+        yield (
+            f"Neuron {neuron} {'raises' if part >= 0 else 'lowers'} the score by {significant(abs(part))}; relevance "
+            f"{significant(e.relevance[neuron])}, usually {significant(e.class_relevance[neuron])}"
+        )
+
+
+class Person:
+    """One browser session, and what went wrong in it."""
+
+    def __init__(self, page, owner):
+        self.page, self.owner, self.problems = page, owner, []
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+
+    async def screen(self):
+        shown = await self.page.evaluate(SCREEN)
+        return Screen(
+            tuple(" ".join(part.replace("\u2060", "").split()) for part in shown["words"]),
+            tuple(sorted(map(tuple, shown["pictures"]))),
+            tuple(shown["charts"]),
+        )
+
+    async def put(self, name, data):
+        """Lay one frame on the table."""
+        await self.page.locator('input[type="file"]').set_input_files(
+            [{"name": name, "mimeType": "image/jpeg", "buffer": data}]
+        )
+        await self.page.get_by_text(f"Case: {name}").wait_for()
+
+    async def look(self):
+        """All there is to see once everything is drawn; nobody else's name may appear meanwhile."""
+        before, seen = None, await self.screen()
+        async with asyncio.timeout(PATIENCE / 1000):
+            while await self.working() or not seen.complete() or seen != before:
+                if await self.page.locator('[data-testid="stException"], [data-testid="stAlert"]').count():
+                    self.problems.append(f"error on the page: {seen.words}")
+                    break
+                self.look_for_strangers(seen)
+                await asyncio.sleep(0.2)
+                before, seen = seen, await self.screen()
+        return seen
+
+    async def look_again(self):
+        """The same, after the page was computed anew."""
+        await self.look()
+        await self.page.keyboard.press("r")  # Streamlit's key for a rerun
+        await self.page.locator('[data-test-script-state="running"]').wait_for()
+        return await self.look()
+
+    async def take_off(self):
+        await self.page.locator('[data-testid="stFileChipDeleteBtn"] button').click()
+        await self.page.get_by_text("No case open").wait_for()
+
+    async def working(self):
+        return await self.page.locator('[data-test-script-state="notRunning"]').count() == 0
+
+    def look_for_strangers(self, screen):
+        if strangers := set(re.findall(r"owner-(\d+)-", " ".join(screen.words))) - {str(self.owner)}:
+            self.problems.append(f"session {self.owner} sees the case of {strangers}")
+
+
+async def work(address, people, frames, seconds, before_crowd):
+    """Every frame alone, then all people at once with frames of their own. Returns both, and the people."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+
+        async def arrive(owner):
+            context = await browser.new_context(viewport={"width": 1280, "height": 900})
+            person = Person(await context.new_page(), owner)
+            await person.page.goto(address)
+            return person
+
+        async def review(person, number, look=Person.look):
+            await person.put(*frame_of(person.owner, number))
+            seen = await look(person)
+            await person.take_off()
+            return (person.owner, number), seen
+
+        alone = {}
+        for owner in range(people):
+            person = await arrive(owner)
+            alone |= dict([await review(person, number) for number in range(frames)])
+            assert person.problems == []
+            await person.page.context.close()
+        before_crowd()
+        end = time.monotonic() + seconds
+        crowd = [await arrive(owner) for owner in range(people)]
+        everybody = asyncio.Barrier(people)
+
+        async def look_while_all_cases_are_open(person):
+            await everybody.wait()
+            seen = await person.look_again()
+            await everybody.wait()
+            return seen
+
+        async def stay(person):
+            seen = [await review(person, 0, look_while_all_cases_are_open)]
+            while len(seen) < frames or time.monotonic() < end:
+                seen.append(await review(person, len(seen) % frames))
+            return seen
+
+        together = await asyncio.gather(*map(stay, crowd))
+        await browser.close()
+    return alone, [pair for seen in together for pair in seen], crowd
+
+
+@pytest.mark.parametrize(
+    ("people", "frames", "seconds"),
+    [pytest.param(2, 1, 0, id="two"), pytest.param(6, 3, 120, id="six for two minutes", marks=pytest.mark.soak)],
+)
+def test_people_at_once_get_the_numbers_they_would_get_alone(
+    served, tiny_reference, tmp_path_factory, people, frames, seconds
+):
+    pytest.importorskip("playwright.async_api", reason="no playwright: pip install -r requirements-dev.txt")
+    if not CHROMIUM.is_file():
+        pytest.skip(f"no Chromium at {CHROMIUM}: install it, or set CHROMIUM to where it is")
+    port = served.rpartition(":")[2]
+    server = next(child for child in psutil.Process().children() if port in child.cmdline())
+    memory = []
+    alone, together, crowd = asyncio.run(
+        work(served, people, frames, seconds, lambda: memory.append(server.memory_info().rss))
+    )
+
+    assert [person.problems for person in crowd] == [[]] * people
+    reference = Reference.load(tiny_reference)
+    for (owner, number), seen in alone.items():
+        for sentence in said_by_the_core(reference, frame_of(owner, number)[1]):
+            assert sentence in " ".join(seen.words)
+    different = [(which, alone[which].unlike(seen)) for which, seen in together if seen != alone[which]]
+    assert not different[:1], "owner and number of a frame, and what it showed only alone or only in company"
+    assert len(together) >= people * frames
+    assert all(
+        len(seen.pictures) > MAPS and re.search(r"\d\.\d", chart) for seen in alone.values() for chart in seen.charts
+    )
+    logs = "".join(log.read_text() for log in tmp_path_factory.getbasetemp().glob("server*/log.txt"))
+    assert "Traceback" not in logs
+
+    memory.append(server.memory_info().rss)
+    give_up = time.monotonic() + SETTLING
+    while memory[-1] > (1 + MEMORY_SHARE) * memory[0] and time.monotonic() < give_up:
+        time.sleep(1)
+        memory[-1] = server.memory_info().rss
+    sys.stdout.write(
+        f"{people} sessions, {len(together)} frames explained, {len(different)} different; "
+        f"server {memory[0] / 2**20:.0f} MiB after the warm-up, {memory[-1] / 2**20:.0f} MiB afterwards\n"
+    )
+    assert memory[-1] <= (1 + MEMORY_SHARE) * memory[0]
