@@ -26,8 +26,11 @@ KNOWN_SYMBOLS = (
     "bowtie-open",
     "pentagon-open",
 )
+LABEL_PLACES = ("top center", "bottom center", "middle right", "middle left")
 SPREAD_SHOWN = 64
 """Up to so many neurons, bars carry their spread and their number."""
+LABEL_ROOM = 0.25
+"""Room for a number beside a bar, as a share of the axis."""
 GROUP_HEIGHT = 34  # pixels per horizontal box
 
 
@@ -42,20 +45,17 @@ def _cell(value: float) -> Cell:
 
 
 def neuron_rows(
-    comparison: Comparison, order: IntArray, weight: FloatArray, classes: Sequence[str]
+    comparison: Comparison,
+    order: IntArray,
+    weight: FloatArray,
+    classes: Sequence[str],
+    names: tuple[str, str] = ("first", "second"),
 ) -> list[dict[str, Cell]]:
     """The table of neurons: means with their spread, effects, and the weight into each class, (K, d)."""
-    first, second = comparison.first, comparison.second
-    names = [first.name, second.name if second.name != first.name else f"{second.name} (second)"]
-    columns: dict[str, FloatArray] = {
-        f"mean · {names[0]}": first.moments.mean,
-        f"deviation · {names[0]}": first.moments.std,
-        f"mean · {names[1]}": second.moments.mean,
-        f"deviation · {names[1]}": second.moments.std,
-        "difference": comparison.difference,
-        "Cohen’s d": comparison.effect,
-        "AUROC alone": comparison.auroc,
-    }
+    columns: dict[str, FloatArray] = {}
+    for name, group in zip(names, (comparison.first, comparison.second), strict=True):
+        columns |= {f"mean, {name}": group.moments.mean, f"deviation, {name}": group.moments.std}
+    columns |= {"difference": comparison.difference, "Cohen’s d": comparison.effect, "AUROC alone": comparison.auroc}
     columns |= {f"weight into {name}": row for name, row in zip(classes, weight, strict=True)}
     return [{"neuron": int(j)} | {name: _cell(values[j]) for name, values in columns.items()} for j in order]
 
@@ -88,8 +88,8 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None =
             hovertemplate="neuron %{x}: %{y:.3g}<extra></extra>",
         )
     if chosen is not None and str(chosen) in names:
-        figure.add_annotation(
-            x=str(chosen), y=1, yref="paper", text=f"<b>▼ {chosen}</b>", showarrow=False, yanchor="top",
+        figure.add_annotation(  # by position: a category that looks like a number is taken for one
+            x=names.index(str(chosen)), y=1, yref="paper", text=f"<b>▼ {chosen}</b>", showarrow=False, yanchor="top",
             font={"color": RAISES, "size": 13},
         )  # fmt: skip
     figure.update_layout(
@@ -180,6 +180,9 @@ def value_boxes(
 def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = False) -> Chart:
     """A neuron's weight into each class, (K,), as bars."""
     w = np.asarray(weight, np.float64)
+    low, high = min(0.0, float(w.min())), max(0.0, float(w.max()))
+    pad = LABEL_ROOM * (high - low or 1.0)
+    reach = [low - pad * (low < 0), high + pad * (high > 0)]
     figure = blank_figure(dark, height=GROUP_HEIGHT * len(w) + 80)
     figure.add_bar(
         orientation="h",
@@ -187,11 +190,13 @@ def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = Fa
         y=[_text(name) for name in classes],
         marker={"color": ACCENT, "line": {"width": 0}},
         text=[significant(float(value)) for value in w],
+        textposition="outside",
+        cliponaxis=False,
         hovertemplate="%{y}: %{text}<extra></extra>",
         showlegend=False,
     )
     figure.update_layout(
-        xaxis={"title": "Weight into the class (higher = speaks for it)", "zeroline": True},
+        xaxis={"title": "Weight into the class (higher = speaks for it)", "zeroline": True, "range": reach},
         yaxis={"autorange": "reversed", "automargin": True, "type": "category", "showgrid": False},
     )
     rows: list[Mapping[str, Cell]] = [
@@ -254,7 +259,7 @@ def relevance_map(
         mode="markers+text",
         name="Centroids of the classes",
         text=[_text(name) for name in names[:K]],
-        textposition="top center",
+        textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(K)],
         marker={
             "symbol": "x",
             "size": 13,

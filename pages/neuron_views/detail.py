@@ -51,7 +51,7 @@ def numbers(comparison: Comparison, neuron: int) -> None:
     if np.isfinite(effect):
         said.append(f"Cohen’s d **{significant(effect)}**")
     if np.isfinite(auroc):
-        said.append(f"AUROC of this neuron alone **{100 * auroc:.1f} %**")
+        said.append(f"AUROC of this neuron alone **{100 * auroc:.1f}\u00a0%**")
     st.markdown(" · ".join(said))
 
 

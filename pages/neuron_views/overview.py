@@ -92,7 +92,8 @@ def bars(comparison: Comparison, order: IntArray) -> None:
 def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
     """The same neurons in numbers, sortable; a row chooses its neuron."""
     sample = choices.sample
-    rows = figures.neuron_rows(comparison, order, np.asarray(sample.head.weight), sample.names[: sample.classes])
+    weight, classes = np.asarray(sample.head.weight), sample.names[: sample.classes]
+    rows = figures.neuron_rows(comparison, order, weight, classes)
     st.session_state[f"{TABLE}-order"] = [int(j) for j in order]
     st.dataframe(
         rows,
@@ -116,9 +117,7 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
         st.download_button(
             "All neurons (CSV)",
             lambda: _comma_separated(
-                figures.neuron_rows(
-                    comparison, everything, np.asarray(sample.head.weight), sample.names[: sample.classes]
-                )
+                figures.neuron_rows(comparison, everything, weight, classes, names=_apart(comparison))
             ),
             "neurons.csv",
             "text/csv",
@@ -135,6 +134,12 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
             help="Relevance, activation and group of every image that is kept, means over all images, weights of the "
             "head. Opens with numpy.load, without pickles.",
         )
+
+
+def _apart(comparison: Comparison) -> tuple[str, str]:
+    """The names of both groups, which may be the same group twice."""
+    first, second = comparison.first.name, comparison.second.name
+    return first, second if second != first else f"{second} (second)"
 
 
 def _comma_separated(rows: list[dict[str, figures.Cell]]) -> bytes:

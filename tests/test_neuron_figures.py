@@ -1,0 +1,90 @@
+"""Figures of neurons: what they show, and that nothing is lost between a figure and its twins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nero_core import figures
+from nero_core.errors import InputError
+from nero_core.figures.neurons import CLASS_COLOURS
+from nero_core.neuron_statistics import Comparison, Group, Moments
+from tests.test_figures import contrast
+
+
+@pytest.fixture
+def comparison():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, (30, 100)), rng.normal(0.5, 1, (10, 100))
+    return Comparison(Group("ordinary", Moments.of(a), a, a), Group("<b>odd</b>", Moments.of(b), b, b))
+
+
+def test_bars_carry_means_spread_and_numbers(comparison):
+    order = comparison.order("effect")[:10]
+    chart = figures.neuron_bars(comparison, order, chosen=int(order[3]))
+    first, second = chart.figure.data
+    np.testing.assert_allclose(first.y, comparison.first.moments.mean[order])
+    np.testing.assert_allclose(second.error_y.array, comparison.second.moments.std[order])
+    assert list(second.x) == [str(j) for j in order]
+    assert "<" not in second.name
+    assert chart.figure.layout.annotations[0].x == 3, "by position, not by number"
+    assert [row["neuron"] for row in chart.rows] == order.tolist()
+    assert "10 neurons" in chart.alt
+
+
+def test_many_bars_have_no_whiskers_and_none_is_refused(comparison):
+    chart = figures.neuron_bars(comparison, np.arange(100))
+    assert chart.figure.data[0].error_y.array is None
+    with pytest.raises(InputError, match="widen the filter"):
+        figures.neuron_bars(comparison, np.arange(0))
+
+
+def test_a_single_image_has_no_spread():
+    one = np.ones((1, 4))
+    rest = np.zeros((5, 4))
+    c = Comparison(Group("rest", Moments.of(rest), rest, rest), Group("one", Moments.of(one), one, one))
+    chart = figures.neuron_bars(c, np.arange(4))
+    assert chart.figure.data[1].error_y.array is None
+    row = figures.neuron_rows(c, np.arange(4), np.ones((2, 4)), ["a", "b"])[0]
+    assert row["deviation, second"] is None
+    assert row["AUROC alone"] is None
+    assert row["Cohen’s d"] is None
+    assert row["weight into a"] == 1
+
+
+def test_boxes_tell_groups_and_single_images():
+    values = {"a": np.arange(9.0), "strange": np.arange(4.0), "empty": np.zeros(0)}
+    chart = figures.value_boxes(values, ["strange"], "Relevance", marks={"image 1": 3.0})
+    assert len(chart.figure.data) == 2
+    assert chart.figure.data[0].line.color != chart.figure.data[1].line.color
+    assert [row["group"] for row in chart.rows] == ["a", "strange", "image 1"]
+    assert chart.rows[0]["median"] == 4
+    with pytest.raises(InputError, match="No image"):
+        figures.value_boxes({"empty": np.zeros(0)}, [], "Relevance")
+
+
+def test_weights_lead_into_classes():
+    chart = figures.class_weights(np.array([0.5, -1.0]), ["a", "b"])
+    assert list(chart.figure.data[0].x) == [0.5, -1.0]
+    assert chart.rows[1] == {"class": "b", "weight": -1.0}
+    assert "largest into a" in chart.alt
+
+
+def test_the_map_shows_every_image_once_with_its_row():
+    points = np.random.default_rng(0).normal(size=(12, 2))
+    groups = np.arange(12) % 3
+    chart = figures.relevance_map(
+        points, groups, ["a", "b", "strange"], np.zeros((2, 2)), case={"image 1": np.ones(2)}, shares=(0.5, 0.25)
+    )
+    images = chart.figure.data[:3]
+    assert sorted(int(row) for trace in images for row in trace.customdata) == list(range(12))
+    assert len({trace.marker.symbol for trace in images}) == 3
+    assert chart.figure.data[3].marker.symbol == "x"
+    assert chart.figure.data[4].marker.symbol == "star"
+    assert "50 %" in chart.figure.layout.xaxis.title.text
+    assert len(chart.rows) == 12 + 2 + 1
+
+
+@pytest.mark.parametrize("page", ["#FFFFFF", "#10171D"])
+def test_class_colours_stand_out_on_both_pages(page):
+    assert min(contrast(colour, page) for colour in CLASS_COLOURS) >= 3
