@@ -86,13 +86,15 @@ def cohens_d(first: Moments, second: Moments) -> Float64Array:
     """Cohen's d per neuron, (d,): (mean₂ − mean₁) / s, positive where the second group is higher.
 
     s² = ((n₁−1)s₁² + (n₂−1)s₂²) / (n₁+n₂−2), so that one image can be held against a group. 0 for a neuron that is the
-    same on all images; NaN where s is 0 or unknown but the means differ.
+    same on all images; NaN where s is 0 but the means differ, and everywhere for one image against one.
 
     Source: Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988.
     """
     gap = second.mean - first.mean
     freedom = first.count + second.count - 2
-    s = np.sqrt((first.squares + second.squares) / freedom) if freedom > 0 else np.zeros(len(gap))
+    if freedom < 1:
+        return np.full(len(gap), np.nan)
+    s = np.sqrt((first.squares + second.squares) / freedom)
     d: Float64Array = np.divide(gap, s, out=np.where(gap == 0, 0.0, np.nan), where=s > 0)
     return d
 
@@ -169,7 +171,8 @@ class Comparison:
     def order(self, by: Order) -> IntArray:
         """All neurons, the one that stands out most first; numbers that do not exist come last.
 
-        Differences and effect sizes count by their size, AUROCs by their distance from 0.5.
+        Differences and effect sizes count by their size, AUROCs by their distance from 0.5; among equals the larger
+        difference comes first, so that two single images, which have no effect sizes, are ordered by it.
         """
         values = {
             "difference": np.abs(self.difference),
@@ -179,5 +182,6 @@ class Comparison:
             "second": self.second.moments.mean,
             "number": -np.arange(len(self.difference), dtype=np.float64),
         }[by]
-        order: IntArray = np.argsort(-np.where(np.isnan(values), -np.inf, values), kind="stable")
+        known = np.where(np.isnan(values), -np.inf, values)
+        order: IntArray = np.lexsort((-np.abs(self.difference), -known))
         return order

@@ -121,6 +121,13 @@ def test_order_puts_what_stands_out_first_and_what_does_not_exist_last():
     assert c.order("auroc")[-1] in (1, 3), "AUROC 0.5 stands out least"
 
 
+def test_two_single_images_have_no_effect_sizes_and_are_ordered_by_difference():
+    c = Comparison(group([[0.0, 1.0, 2.0, 4.0]]), group([[0.0, 3.0, 2.0, 3.0]]))
+    assert np.isnan(c.effect).all()
+    for by in ("effect", "auroc", "difference"):
+        assert c.order(by).tolist() == [1, 3, 0, 2]
+
+
 def test_networks_of_two_sizes_are_not_compared():
     with pytest.raises(InputError, match="2 and 3 neurons"):
         Comparison(group(np.zeros((2, 2))), group(np.zeros((2, 3))))

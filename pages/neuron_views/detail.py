@@ -94,24 +94,32 @@ def reference_images(concepts: Concepts | None, classes: list[str], neuron: int)
         return
     for place, by in zip(st.columns(2), RANKED_BY, strict=True):
         with place:
-            crops, labels = concepts.crops(neuron, by), concepts.labels(neuron, by)
             st.markdown(f"**{RANKED[by]}**")
-            if not crops:
-                st.caption(
-                    "No training image gave this neuron any weight."
-                    if by == "relevance" or concepts.crops(neuron)
-                    else "Nothing is stored: the neuron is silent, or this reference was fitted by an older version."
-                )
-                continue
-            counts = [(int((labels == number).sum()), name) for number, name in enumerate(classes)]
-            of = ", ".join(f"{count} {name}" for count, name in counts if count)
-            alt = f"{len(crops)} training images where neuron {neuron} was {RANKED[by].lower()}, cropped: {of}"
-            st.image(figures.tiled(crops), width="stretch", alt=alt, output_format="JPEG")
-            strengths = concepts.strengths(neuron, by)
-            st.caption(
-                f"{plain(of)}; {by} {significant(float(strengths[0]))} to {significant(float(strengths[-1]))}. "
-                "Cropped to where it peaked, strongest first."
-            )
+            try:
+                _strongest(concepts, classes, neuron, by)
+            except NeroError as error:
+                st.warning(plain(str(error)))
+
+
+def _strongest(concepts: Concepts, classes: list[str], neuron: int, by: RankedBy) -> None:
+    """The crops of one ranking, and what they are of."""
+    crops, labels = concepts.crops(neuron, by), concepts.labels(neuron, by)
+    if not crops:
+        st.caption(
+            "No training image gave this neuron any weight."
+            if by == "relevance" or concepts.crops(neuron)
+            else "Nothing is stored: the neuron is silent, or this reference was fitted by an older version."
+        )
+        return
+    counts = [(int((labels == number).sum()), name) for number, name in enumerate(classes)]
+    of = ", ".join(f"{count} {name}" for count, name in counts if count)
+    alt = f"{len(crops)} training images where neuron {neuron} was {RANKED[by].lower()}, cropped: {of}"
+    st.image(figures.tiled(crops), width="stretch", alt=alt, output_format="JPEG")
+    strengths = concepts.strengths(neuron, by)
+    st.caption(
+        f"{plain(of)}; {by} {significant(float(strengths[0]))} to {significant(float(strengths[-1]))}. "
+        "Cropped to where it peaked, strongest first."
+    )
 
 
 def heatmaps(choices: Choices, neuron: int) -> None:
