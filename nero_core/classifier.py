@@ -344,6 +344,14 @@ class Images:
         for start in range(0, len(self._images), BATCH_SIZE):
             yield np.stack([self._classifier.prepare(image) for image in self._images[start : start + BATCH_SIZE]])
 
+    def forward(self, images: Float32Array) -> Activations:
+        """What the network gives for preprocessed images (n, 3, H, W), BATCH_SIZE at a time."""
+        rows = Rows(len(images), None)
+        for start in range(0, len(images), BATCH_SIZE):
+            chunk = np.ascontiguousarray(images[start : start + BATCH_SIZE], np.float32)
+            rows.add(self._classifier.forward(torch.from_numpy(chunk), np.arange(start, start + len(chunk))))
+        return rows.activations(None)
+
     def __getitem__(self, rows: slice | Sequence[int] | npt.NDArray[np.generic]) -> Images:
         chosen = np.arange(len(self._images))[rows if isinstance(rows, slice) else np.asarray(rows)]
         return Images(self._classifier, [self._images[row] for row in chosen])

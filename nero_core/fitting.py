@@ -182,7 +182,7 @@ def fit_reference(
     unfitted = {name: make_detector(name, **given) for name, given in (detectors or DEFAULT_DETECTORS).items()}
     if detectors is None and not classifier.layout.stages:
         unfitted = {name: detector for name, detector in unfitted.items() if "stages" not in detector.info.needs}
-    keep_source = any("source" in detector.info.needs for detector in unfitted.values())
+    keep_source = any(detector.info.needs & {"source", "outliers"} for detector in unfitted.values())
     with tempfile.TemporaryDirectory(prefix="nero-fit-", ignore_cleanup_errors=True) as spool:
 
         def extract(

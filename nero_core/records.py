@@ -71,6 +71,10 @@ class ImageSource(Protocol):
         """The preprocessed images (·, 3, H, W), in the order of the activations' rows."""
         ...
 
+    def forward(self, images: Float32Array) -> Activations:
+        """What the network gives for preprocessed images (n, 3, H, W) of the caller's."""
+        ...
+
     def __getitem__(self, rows: slice | Sequence[int] | npt.NDArray[np.generic]) -> ImageSource:
         """The same for some of the images (a slice, indices or a mask)."""
         ...

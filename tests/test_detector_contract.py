@@ -34,7 +34,7 @@ class Material:
     def of(cls, pictures):
         if pictures:
             (train, head), test = image_activations(30, seed=0), image_activations(12, seed=1)[0]
-            return cls(train, head, image_activations(9, seed=2)[0], test)
+            return cls(train, head, image_activations(24, seed=2)[0], test)
         train, head = make_activations(n=90, d=24, K=3, seed=0, trained=True)
         calibration = make_activations(n=40, d=24, K=3, seed=2, trained=True)[0]
         return cls(train, head, calibration, make_activations(n=33, d=24, K=3, seed=1, trained=True)[0])
@@ -45,7 +45,7 @@ class Material:
 
 @cache
 def material_of(name):
-    return Material.of("source" in DETECTORS[name].info.needs)
+    return Material.of(bool({"source", "outliers"} & DETECTORS[name].info.needs))
 
 
 @cache
@@ -172,7 +172,7 @@ def test_bad_training_sets_are_refused(fitted, material):
             empty.fit(train[train.labels != 2], head, calibration)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if DETECTORS[name].info.needs - {"calibration"}])
+@pytest.mark.parametrize("name", [name for name in NAMES if DETECTORS[name].info.needs - {"calibration", "outliers"}])
 def test_activations_without_what_a_detector_needs_are_refused(name):
     material = material_of(name)
     bare = Activations(material.train.features, material.train.logits, material.train.labels)

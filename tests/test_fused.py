@@ -1,4 +1,4 @@
-"""Fused: a literal twin, continuity of its scale, validity of its decisions, bad input."""
+"""Fused: a literal twin, weights from distorted images, continuity of its scale, valid decisions, bad input."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from nero_core.calibration import Calibration, halves
 from nero_core.detectors import make_detector
 from nero_core.detectors.fused import MEMBERS
+from nero_core.detectors.outliers import DISTORTIONS, blurred, mixed, shuffled, synthetic_outliers
 from nero_core.errors import ArtefactError, InputError
-from tests.activations import make_activations
+from tests.activations import image_activations, make_activations
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,11 @@ def train():
 
 def calibration(n=61, seed=2):
     return make_activations(n=n, d=24, K=3, seed=seed)[0]
+
+
+def equal(combination="fisher", **parameters):
+    """Every member counts the same, which needs no image."""
+    return make_detector("fused", **{"combination": combination, "weights": "equal"} | parameters)
 
 
 def literal_surprise(seen, s):
@@ -51,9 +57,10 @@ def test_it_equals_its_literal_twin(train, combination):
     members = [make_detector(name).fit(*train) for name in MEMBERS]
     combine = {"max": max, "fisher": sum}[combination]
     wanted = [
-        combine([literal_surprise(m.score(learnt), m.score(batch)[row]) for m in members]) for row in range(len(batch))
+        combine([literal_surprise(m.score(learnt), m.score(batch)[row]) / 4 for m in members])
+        for row in range(len(batch))
     ]
-    fused = make_detector("fused", combination=combination).fit(*train, learnt)
+    fused = equal(combination).fit(*train, learnt)
     np.testing.assert_allclose(fused.score(batch), wanted, rtol=1e-9, atol=1e-12)
 
 
@@ -67,8 +74,73 @@ def test_a_scale_by_hand():
     assert literal_surprise(range(1, 11), 19) == pytest.approx(at_u + 11)
 
 
+@pytest.fixture(scope="module")
+def seen():
+    """Training and calibration images of a small network, with the images; and its head."""
+    train, head = image_activations(48, seed=0)
+    return train, head, image_activations(40, seed=1)[0]
+
+
+def test_weights_equal_their_literal_twin(seen):
+    train, head, learnt = seen
+    fused = make_detector("fused").fit(*seen[:2], learnt)
+    images = np.concatenate(list(learnt.source.batches()))
+    worth = []
+    for name in MEMBERS:
+        member = make_detector(name).fit(train, head)
+        told_apart = []
+        rng = np.random.default_rng(0)
+        for distort in DISTORTIONS.values():
+            ordinary, strange = member.score(learnt), member.score(learnt.source.forward(distort(images, rng)))
+            won = sum((b > a) + 0.5 * (b == a) for a in ordinary for b in strange)
+            told_apart.append(won / (len(ordinary) * len(strange)))
+        worth.append(max(2 * sum(told_apart) / 3 - 1, 0) ** 2)
+    np.testing.assert_allclose(fused.weights_, np.array(worth) / sum(worth), rtol=1e-9)
+    wanted = [sum(w * s for w, s in zip(fused.weights_, column, strict=True)) for column in fused.surprises(train).T]
+    np.testing.assert_allclose(fused.score(train), wanted, rtol=1e-12)
+
+
+def test_members_that_tell_nothing_apart_count_the_same(seen, monkeypatch):
+    """Undistorted copies: every AUROC is ½ exactly."""
+    for name in DISTORTIONS:
+        monkeypatch.setitem(DISTORTIONS, name, lambda images, rng: images)
+    np.testing.assert_array_equal(make_detector("fused").fit(*seen).weights_, [0.25] * 4)
+
+
+def test_without_images_nothing_can_be_distorted(train):
+    with pytest.raises(InputError, match="keep_source=True"):
+        make_detector("fused").fit(*train, calibration())
+
+
+def test_distortions_by_hand():
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(3, 3, 9, 10)).astype(np.float32)
+    cut = shuffled(images, rng)
+    assert cut.shape == (3, 3, 8, 8)
+    for before, after in zip(images[:, :, :8, :8], cut, strict=True):
+        patches = [
+            {image[:, i : i + 2, j : j + 2].tobytes() for i in (0, 2, 4, 6) for j in (0, 2, 4, 6)}
+            for image in (before, after)
+        ]
+        assert patches[0] == patches[1]
+        assert (before != after).any()
+    np.testing.assert_allclose(mixed(images, rng).sum(axis=0), images.sum(axis=0), rtol=1e-4, atol=1e-5)
+    assert (np.abs(mixed(images, rng) - images).max(axis=(1, 2, 3)) > 0).all()
+    board = np.indices((64, 64)).sum(axis=0).astype(np.float32)[None, None] % 2 * np.ones((1, 3, 1, 1), np.float32)
+    np.testing.assert_allclose(blurred(board, rng), 0.5, atol=1e-2)
+
+
+def test_outliers_are_the_same_each_time_and_at_most_so_many(seen):
+    source = seen[2].source
+    one, two = (synthetic_outliers(source, 40) for _ in range(2))
+    assert list(one) == list(DISTORTIONS)
+    for name in one:
+        np.testing.assert_array_equal(one[name].features, two[name].features)
+        assert len(one[name]) == 40
+
+
 def test_far_images_do_not_tie(train):
-    fused = make_detector("fused").fit(*train, calibration())
+    fused = equal().fit(*train, calibration())
     far = make_activations(n=12, d=24, K=3, seed=7, far=3.0)[0]
     assert len(np.unique(fused.score(far))) == 12
 
@@ -79,7 +151,7 @@ def test_decisions_on_the_unseen_half_keep_their_promise(train, combination):
     alarms = []
     for seed in range(20):
         learnt, deciding = halves(calibration(n=80, seed=100 + seed))
-        fused = make_detector("fused", combination=combination).fit(*train, learnt)
+        fused = equal(combination).fit(*train, learnt)
         p = Calibration(fused.score(deciding), True).p_values(fused.score(calibration(n=396, seed=500 + seed)))
         alarms.append((p <= 0.1).mean())
     # Standard error of the mean of 20 shares whose spread is that of 40 calibration scores: √(0.1·0.9/40/20) = 0.011.
@@ -88,7 +160,7 @@ def test_decisions_on_the_unseen_half_keep_their_promise(train, combination):
 
 def test_equal_calibration_scores_give_a_defined_scale(train):
     same = calibration()[np.zeros(20, int)]
-    assert np.isfinite(make_detector("fused").fit(*train, same).score(calibration(n=9, seed=9))).all()
+    assert np.isfinite(equal().fit(*train, same).score(calibration(n=9, seed=9))).all()
 
 
 @pytest.mark.parametrize(
@@ -100,16 +172,17 @@ def test_equal_calibration_scores_give_a_defined_scale(train):
         ({"members": ("odin",)}, "needs more than activations"),
         ({"members": ("fused",)}, "needs more than activations"),
         ({"combination": "mean"}, "wanted 'max' or 'fisher'"),
+        ({"weights": "none"}, "wanted 'outliers' or 'equal'"),
     ],
 )
 def test_bad_parameters_are_refused(train, parameters, message):
     with pytest.raises(InputError, match=message):
-        make_detector("fused", **parameters).fit(*train, calibration())
+        equal(**parameters).fit(*train, calibration())
 
 
 def test_too_few_calibration_images_are_refused(train):
     with pytest.raises(InputError, match="given 9 calibration images"):
-        make_detector("fused").fit(*train, calibration(n=9))
+        equal().fit(*train, calibration(n=9))
     with pytest.raises(InputError, match="cannot be divided"):
         halves(calibration(n=1))
 
@@ -123,6 +196,6 @@ def test_the_halves_share_no_image_and_lose_none():
 
 
 def test_arrays_of_other_members_are_refused(train):
-    arrays = make_detector("fused").fit(*train, calibration()).fitted_arrays()
+    arrays = equal().fit(*train, calibration()).fitted_arrays()
     with pytest.raises(ArtefactError, match="missing or surplus"):
         make_detector("fused", members=("nero",)).restore(arrays, train[1])

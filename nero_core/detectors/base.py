@@ -18,12 +18,13 @@ import numpy.typing as npt
 from nero_core.errors import ArtefactError, InputError, NotFittedError, UnknownDetectorError
 from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, Neuron
 
-Need = Literal["peaks", "stages", "source", "calibration"]
+Need = Literal["peaks", "stages", "source", "calibration", "outliers"]
 NEEDS_IN_WORDS: Mapping[Need, str] = {
     "peaks": "peaks of the last map",
     "stages": "statistics of stages",
     "source": "the images once more",
     "calibration": "half of the calibration images",
+    "outliers": "distorted copies of them",
 }
 FittedArrays = dict[str, npt.NDArray[np.generic]]
 
@@ -41,7 +42,7 @@ class DetectorInfo:
     paper : str
         Where it comes from.
     year : int
-    needs : set of {"peaks", "stages", "source", "calibration"}
+    needs : set of {"peaks", "stages", "source", "calibration", "outliers"}
         What it reads beside features, logits, labels and head.
     fits : bool
         Whether it learns from training images.

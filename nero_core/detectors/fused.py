@@ -2,7 +2,8 @@
 
 Ours. The combination of p-values: Fisher, "Statistical Methods for Research Workers", 1925; Tippett, "The Methods of
 Statistics", 1931; conformal p-values of a combined score: Bates et al., Annals of Statistics 2023. The exponential
-tail: Pickands, "Statistical inference using extreme order statistics", Annals of Statistics 1975 (shape 0).
+tail: Pickands, "Statistical inference using extreme order statistics", Annals of Statistics 1975 (shape 0). What each
+member is worth: 2·AUROC − 1, Somers' D, American Sociological Review 1962, on synthetic outliers.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.detectors.base import Detector, DetectorInfo, FittedArrays, make_detector, register
+from nero_core.detectors.outliers import synthetic_outliers
 from nero_core.errors import ArtefactError, InputError
+from nero_core.metrics import point_metrics
 from nero_core.records import Activations, Float64Array, Head
 
 MEMBERS = ("stage_mahalanobis", "energy", "nero", "mahalanobis_pp")
@@ -26,7 +29,12 @@ TAIL_SHARE = 0.1
 FEWEST_IMAGES = 10
 """With fewer calibration images there is not one score in the tail."""
 
+SHARPNESS = 2
+"""Power of Somers' D in a member's weight: a member with D = ½ counts a quarter of one with D = 1."""
+
 Combination = Literal["max", "fisher"]
+Weights = Literal["outliers", "equal"]
+ARRAYS = ("surprise_", "scores_", "tails_", "weights_")
 
 
 @register
@@ -37,8 +45,13 @@ class Fused(Detector):
 
         surprise_m(s) = −log p̂(s);   p̂ = (1 + #{s_i ≥ s})/(n + 1), linear between scores,   where s ≤ u
                                      p̂ = p̂(u)·exp(−(s − u)/β)                               where s > u
-        S = max_m surprise_m          "max", Tippett's combination
-        S = Σ_m surprise_m            "fisher"
+        S = Σ_m w_m·surprise_m        "fisher", weighted
+        S = max_m w_m·surprise_m      "max", Tippett's combination, weighted
+
+    A member is worth what it tells apart of the calibration images and distorted copies of them: patches that change
+    places, a strong blur, the mean of two (see `outliers`), with A_m its AUROC averaged over the three::
+
+        w_m ∝ max(2·A_m − 1, 0)²,   Σ_m w_m = 1; all equal where no member tells anything apart
 
     The members' p-values depend on each other, so S is no p-value (uncalibrated, Fisher's test raises twice the false
     alarms): it is a score like any other, decided on by calibration images that this detector has not seen. No
@@ -48,7 +61,9 @@ class Fused(Detector):
     ----------
     members : sequence of str
         Registry names of detectors on arrays that need no calibration themselves.
-    combination : {"max", "fisher"}
+    combination : {"fisher", "max"}
+    weights : {"outliers", "equal"}
+        With "equal", no image is needed.
     """
 
     info = DetectorInfo(
@@ -56,7 +71,7 @@ class Fused(Detector):
         title="Fused",
         paper="ours, after Fisher (1925), Tippett (1931) and Bates et al. (2023)",
         year=2026,
-        needs=frozenset({"stages", "calibration"}),
+        needs=frozenset({"stages", "calibration", "outliers"}),
         claims_far_point=False,  # its members claim none
     )
     members_: dict[str, Detector]
@@ -67,19 +82,26 @@ class Fused(Detector):
     """(M, n) those scores."""
     tails_: Float64Array
     """(M, 3) u, −log p̂(u) and β."""
+    weights_: Float64Array
+    """(M,) what each member is worth; they sum to 1."""
 
-    def __init__(self, members: Sequence[str] = MEMBERS, combination: Combination = "max") -> None:
+    def __init__(
+        self, members: Sequence[str] = MEMBERS, combination: Combination = "fisher", weights: Weights = "outliers"
+    ) -> None:
         self.members = members
         self.combination = combination
+        self.weights = weights
 
     def _unfitted(self) -> dict[str, Detector]:
         if isinstance(self.members, str) or not self.members or len(set(self.members)) < len(self.members):
             raise InputError(f"`members` is {self.members!r}; wanted detector names, each once.")
         if self.combination not in ("max", "fisher"):
             raise InputError(f"`combination` is {self.combination!r}; wanted 'max' or 'fisher'.")
+        if self.weights not in ("outliers", "equal"):
+            raise InputError(f"`weights` is {self.weights!r}; wanted 'outliers' or 'equal'.")
         members = {name: make_detector(name) for name in self.members}
         for name, member in members.items():
-            if member.info.needs & {"calibration", "source"}:
+            if member.info.needs & {"calibration", "source", "outliers"}:
                 raise InputError(f"{name!r} cannot be a member of Fused: it needs more than activations.")
         return members
 
@@ -101,6 +123,22 @@ class Fused(Detector):
         # Equal scores have no tail of their own: the smallest step that is not rounding stands in.
         rounding = np.finfo(np.float32).eps * np.maximum(np.abs(scores).max(axis=1), 1.0)
         self.tails_ = np.stack([start, at_start, np.maximum(excess, rounding)], axis=1)
+        self.weights_ = self._weighed(calibration)
+
+    def _weighed(self, calibration: Activations) -> Float64Array:
+        """w, (M,), from what the fitted members tell apart."""
+        equal = np.full(len(self.members_), 1 / len(self.members_))
+        if self.weights == "equal":
+            return equal
+        if calibration.source is None:
+            raise InputError("Fused distorts calibration images to weigh its members; extract with keep_source=True.")
+        outliers = synthetic_outliers(calibration.source, len(calibration)).values()
+        told_apart = [
+            2 * np.mean([point_metrics(seen, member.score(distorted))["auroc"] for distorted in outliers]) - 1
+            for seen, member in zip(self.scores_, self.members_.values(), strict=True)
+        ]
+        worth: Float64Array = np.maximum(told_apart, 0.0) ** SHARPNESS
+        return worth / worth.sum() if worth.any() else equal
 
     def surprises(self, batch: Activations) -> Float64Array:
         """Each member's −log p̂, (M, n); larger = more out-of-distribution."""
@@ -113,13 +151,13 @@ class Fused(Detector):
         return np.stack(rows)
 
     def _score(self, batch: Activations) -> Float64Array:
-        surprises = self.surprises(batch)
-        combined: Float64Array = surprises.max(axis=0) if self.combination == "max" else surprises.sum(axis=0)
+        weighted = self.weights_[:, None] * self.surprises(batch)
+        combined: Float64Array = weighted.max(axis=0) if self.combination == "max" else weighted.sum(axis=0)
         return combined
 
     def fitted_arrays(self) -> FittedArrays:
         """Its own arrays, and the members' under their names."""
-        arrays: FittedArrays = {name: getattr(self, name) for name in ("surprise_", "scores_", "tails_")}
+        arrays: FittedArrays = {name: getattr(self, name) for name in ARRAYS}
         for name, member in self.members_.items():
             arrays |= {f"{name}/{key}": array for key, array in member.fitted_arrays().items()}
         return arrays
@@ -129,7 +167,7 @@ class Fused(Detector):
         members = self._unfitted()
         own = {key: array for key, array in arrays.items() if "/" not in key}
         foreign = sorted({key.partition("/")[0] for key in arrays if "/" in key} - set(members))
-        if set(own) != {"surprise_", "scores_", "tails_"} or foreign:
+        if set(own) != set(ARRAYS) or foreign:
             raise ArtefactError(f"{self.info.title}: fitted arrays missing or surplus ({sorted(own)}, {foreign}).")
         for name, member in members.items():
             kept = {key.removeprefix(f"{name}/"): a for key, a in arrays.items() if key.startswith(f"{name}/")}
