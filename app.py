@@ -2,22 +2,20 @@
 
 import streamlit as st
 
-from pages.shared import resources, session, widgets, words
+from pages.shared import door, resources, session, widgets, words
 
 st.set_page_config(
     page_title="NERO", page_icon=str(resources.ASSETS / "mark.svg"), layout="wide", menu_items={"About": words.ABOUT}
 )
 st.logo(str(resources.ASSETS / "logo.svg"), size="large")
 
-# A page's URL must differ from its file name: Streamlit takes pages/*.py for an application of its older kind until the
-# first run of st.navigation, and would open such a file on its own, without this door.
+# A page's address is its file's name: see `door`.
 page = st.navigation(
     [
         st.Page(
             "pages/case_review.py",
             title="Case review",
             icon=":material/imagesmode:",
-            url_path="review",
             default=True,
             help="Drop endoscopy images and see how unusual each is for the reference, and why.",
         ),
@@ -25,21 +23,18 @@ page = st.navigation(
             "pages/neurons.py",
             title="Neurons",
             icon=":material/hub:",
-            url_path="channels",
             help="Which neurons tell ordinary images from unusual ones, and what each has learnt.",
         ),
         st.Page(
             "pages/benchmark.py",
             title="Benchmark",
             icon=":material/leaderboard:",
-            url_path="compare",
             help="Compare detectors on images of your own, with intervals.",
         ),
         st.Page(
             "pages/references.py",
             title="References",
             icon=":material/library_books:",
-            url_path="library",
             help="Look into references, carry them as files, build one from images of your own.",
         ),
     ],
@@ -49,7 +44,8 @@ entries = resources.entries()
 chosen = widgets.header(page.title, entries)
 st.session_state[session.ENTRIES], st.session_state[session.ENTRY] = entries, chosen
 try:
-    page.run()
+    with door.opened():
+        page.run()
 finally:  # a page without a case ends by st.stop(), which ends the whole run
     if chosen is not None:
         resources.begin_loading(chosen.path)  # after the paint: loading takes seconds, and nothing here waits for it

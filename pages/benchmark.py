@@ -6,7 +6,7 @@ from nero_core.errors import NeroError
 from nero_core.evaluation.result import BenchmarkResult
 from nero_core.manifest import ReferenceEntry
 from pages.benchmarking import asking, charts, leaving, results, tables
-from pages.shared import session, widgets
+from pages.shared import door, session, widgets
 from pages.shared.words import plain
 
 STORED, OPENED, NEW = "stored", "opened", "new"
@@ -88,6 +88,7 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
     leaving.downloads(result)
 
 
+door.enter()
 entry = session.entry()
 try:
     if entry is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from nero_core.errors import NeroError
-from pages.shared import neurons, reading, resources, session, verdict, widgets
+from pages.shared import door, neurons, reading, resources, session, verdict, widgets
 from pages.shared.words import WHAT_YOU_GET, plain
 
 FORMATS = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "webp"]
@@ -73,6 +73,7 @@ def review(frame: session.Frame) -> None:
         neurons.gallery(frame, read, ranking, overall)
 
 
+door.enter()
 entry = session.entry()
 if entry is None:
     widgets.how_to_get_a_reference(session.entries())

@@ -9,7 +9,7 @@ from nero_core.errors import NeroError
 from nero_core.manifest import ReferenceEntry
 from nero_core.neuron_sample import NeuronSample, StoredNeurons
 from pages.neuron_views import detail, groups, link, overview, relevance_map
-from pages.shared import session, widgets
+from pages.shared import door, session, widgets
 from pages.shared.words import plain
 
 
@@ -65,6 +65,7 @@ def neurons(stored: StoredNeurons, sample: NeuronSample, choices: groups.Choices
             relevance_map.show(entry, groups.stored(entry.path), case if key == "own" else {}, key)
 
 
+door.enter()
 entry = session.entry()
 if entry is None:
     widgets.how_to_get_a_reference(session.entries())

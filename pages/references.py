@@ -4,7 +4,7 @@ import streamlit as st
 
 from nero_core.errors import NeroError
 from pages.reference_views import building, carrying, inspecting
-from pages.shared import resources, session
+from pages.shared import door, resources, session
 from pages.shared.words import plain
 
 HERE, FILE, BUILD = "On this computer", "From a file", "Build one"
@@ -41,6 +41,7 @@ def here() -> None:
         inspecting.inspect(entries, chosen)
 
 
+door.enter()
 st.markdown("A reference is a trained network with what is usual for it: the images that a case is held against.")
 view = view_control()
 try:

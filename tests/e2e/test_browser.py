@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,12 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory, tiny_reference):
-    """Address of the app on the tiny reference."""
+@contextmanager
+def serve(log, reference):
+    """Address of a new server with this reference."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log.txt"
     command = [
         sys.executable,
         "-m",
@@ -54,7 +54,7 @@ def served(tmp_path_factory, tiny_reference):
         "--server.headless",
         "true",
     ]
-    environment = {**os.environ, "NERO_REFERENCES": str(tiny_reference.parent)}
+    environment = {**os.environ, "NERO_REFERENCES": str(reference.parent)}
     with log.open("w") as sink:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=sink, stderr=subprocess.STDOUT)
     try:
@@ -63,6 +63,13 @@ def served(tmp_path_factory, tiny_reference):
     finally:
         server.terminate()
         server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, tiny_reference):
+    """Address of the app on the tiny reference."""
+    with serve(tmp_path_factory.mktemp("server") / "log.txt", tiny_reference) as address:
+        yield address
 
 
 def wait_for(address, server, log):
@@ -143,9 +150,12 @@ def test_usable_on_a_phone(page):
     assert not overflows(page)
 
 
-def test_opening_the_pages_own_address_first_works(chromium, served):
-    page = chromium.new_page()
-    page.goto(f"{served}/review")
-    page.locator('input[type="file"]').wait_for(state="attached", timeout=PATIENCE)
-    assert page.locator('[data-testid="stException"]').count() == 0
-    page.close()
+def test_a_page_may_be_opened_by_its_address_before_any_other(chromium, tmp_path, tiny_reference):
+    with serve(tmp_path / "log.txt", tiny_reference) as address:
+        page = chromium.new_page()
+        page.goto(f"{address}/benchmark")
+        page.get_by_role("heading", name="Benchmark", exact=True).wait_for(timeout=PATIENCE)
+        page.get_by_text("In-distribution").or_(page.get_by_text("What to look at")).first.wait_for(timeout=PATIENCE)
+        assert page.get_by_role("dialog").count() == 0, "no “Page not found”"
+        assert page.locator('[data-testid="stException"]').count() == 0
+        page.close()
