@@ -186,6 +186,23 @@ def test_mistakes_are_one_line(run, reference, class_folders, strange_folder, tm
     assert not (tmp_path / "out").exists()
 
 
+def test_a_failing_detector_does_not_take_the_others_with_it(
+    run, reference, class_folders, strange_folder, tmp_path, monkeypatch, caplog
+):
+    def clumsy(self, *given):
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr(DETECTORS["knn"], "_fit", clumsy)
+    code, printed, told = run(
+        "benchmark", reference, "--id", class_folders, "--ood", f"s={strange_folder}", *FEW, "--out", tmp_path
+    )
+    assert code == 1
+    assert "knn could not run: failed with LinAlgError: Singular matrix" in told
+    assert "1 of 3 detectors could not run" in printed
+    assert "Singular matrix" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Traceback" in caplog.text
+
+
 def test_no_ood_image_is_refused(run, reference, class_folders, tmp_path):
     code, _, told = run("benchmark", reference, "--id", class_folders, "--out", tmp_path / "out")
     assert code == 2

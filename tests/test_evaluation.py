@@ -14,7 +14,7 @@ from nero_core.calibration import halves
 from nero_core.classifier import Classifier, build_classifier
 from nero_core.datasets import list_images, read_class_folders
 from nero_core.detectors import DETECTORS, Detector, DetectorInfo, Nero
-from nero_core.errors import ArtefactError, InputError, UnknownDetectorError
+from nero_core.errors import ArtefactError, Cancelled, InputError, UnknownDetectorError
 from nero_core.evaluation.division import divide, read_id_folder
 from nero_core.evaluation.line_up import Contender, PartialNero, contenders
 from nero_core.evaluation.loop import Benchmark, rank_correlation
@@ -294,6 +294,48 @@ def test_unreadable_images_are_left_out_counted_and_named(registry, classifier, 
     bad = divide(classifier, ImageSet.of(images), {"bad": ImageSet.of_files([folder / "broken.png"])})
     with pytest.raises(InputError, match="could be read"):
         run(classifier, bad, [], None)
+
+
+class Clumsy(Confidence):
+    """Stops with whatever error it is given."""
+
+    info = DetectorInfo("clumsy", "Clumsy", "made up", 2000)
+    error = None
+
+    def _fit(self, train, head, calibration):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        np.linalg.LinAlgError("Singular\nmatrix"),
+        RuntimeError("not enough memory: you tried to allocate 99 bytes"),
+        MemoryError(),
+        ZeroDivisionError("a defect"),
+    ],
+)
+def test_a_detector_that_fails_is_listed_and_the_others_go_on(
+    classifier, division, cache_folder, tmp_path, caplog, monkeypatch, error
+):
+    monkeypatch.setattr(Clumsy, "error", error)
+    rows = [Contender("clumsy", Clumsy()), Contender("confidence", Confidence())]
+    result = run(classifier, division, rows, cache_folder, tmp_path)
+    clumsy, confidence = result.detectors
+    assert (clumsy.status, confidence.status) == ("failed", "done")
+    text = " ".join(str(error).split())
+    assert clumsy.reason == f"failed with {type(error).__name__}: {text}"
+    assert caplog.records[0].exc_info[1] is error, "the log has the traceback"
+    result.save(tmp_path)
+    assert read_results(tmp_path).detectors == result.detectors
+    assert [path.stem for path in (tmp_path / "detectors").iterdir()] == ["confidence"], "it is tried again next time"
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), Cancelled("Stopped.")])
+def test_who_stops_a_run_is_no_failing_detector(classifier, division, cache_folder, monkeypatch, stop):
+    monkeypatch.setattr(Clumsy, "error", stop)
+    with pytest.raises(type(stop)):
+        run(classifier, division, [Contender("clumsy", Clumsy())], cache_folder)
 
 
 # Kept work -------------------------------------------------------------------------------------------------------

@@ -120,7 +120,8 @@ def _benchmark(options: argparse.Namespace) -> int:
     if not result.scores:
         say(f"nero: no detector could run: {result.detectors[0].reason}")
         return NOTHING_DONE
-    return SOME_FAILED if any(each.unreadable for each in result.sets) else DONE
+    failed = any(row.status == "failed" for row in result.detectors) or any(each.unreadable for each in result.sets)
+    return SOME_FAILED if failed else DONE
 
 
 def _follow_protocol(options: argparse.Namespace) -> None:

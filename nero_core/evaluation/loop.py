@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +15,12 @@ import numpy as np
 from scipy.stats import rankdata
 
 import nero_core
-from nero_core.artefacts import digest, read_arrays, write_arrays
 from nero_core.calibration import DEFAULT_ALPHA, Calibration, halves
 from nero_core.classifier import Classifier
 from nero_core.detectors import Detector
-from nero_core.errors import ArtefactError, InputError
+from nero_core.errors import Cancelled, InputError
 from nero_core.evaluation.division import Division
+from nero_core.evaluation.kept import KeptScores
 from nero_core.evaluation.line_up import Contender
 from nero_core.evaluation.result import ID, POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary
 from nero_core.extraction_cache import CachedExtractor, Extraction, ImageSet
@@ -35,20 +34,23 @@ from nero_core.metrics import (
 )
 from nero_core.records import Activations, Begin, Float64Array
 
-KEPT_FOLDER = "detectors"
-"""Sub-folder of a benchmark's folder with one file per finished detector, from which a rerun goes on."""
 BASELINE = "nero"
 """What other detectors are held against, where it is among them."""
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pytorch-ood")
 UNREADABLE_NAMED = 5
 """Unreadable images are all counted; so many per set are named."""
 
+REASON_LETTERS = 300
+"""Of an error's text so much is a detector's reason; the log holds all of it."""
+
+_log = logging.getLogger(__name__)
+
 OnDetector = Callable[[DetectorResult], None]
 
 
 @dataclass(frozen=True, eq=False)
 class _Finished:
-    """A detector that ran or was refused."""
+    """A detector that ran, was refused, or failed."""
 
     row: DetectorResult
     scores: Scores | None
@@ -96,8 +98,10 @@ class Benchmark:
             raise InputError(f"`alpha` is {alpha}; wanted a share of false alarms between 0 and 1, such as 0.05.")
         self.title, self.classifier, self.division = title, classifier, division
         self.contenders = list(contenders)
-        self.folder, self.alpha, self.seed, self.resamples = folder, alpha, seed, resamples
+        self.alpha, self.seed, self.resamples = alpha, seed, resamples
         self._extractor = CachedExtractor(classifier, cache_folder)
+        digests = {name: images.digests for name, images in self._sets().items()}
+        self._kept = KeptScores(folder, self._extractor.digest, digests)
         self._extractions: dict[str, Extraction] = {}
         self._finished: dict[str, _Finished] = {}
         self._draws: dict[str, dict[str, Draws]] = {}
@@ -128,8 +132,7 @@ class Benchmark:
         # Those that go through the network again come last: they take longer than all others together.
         quick_first = sorted(self.contenders, key=lambda contender: "source" in contender.detector.info.needs)
         for done, contender in enumerate(quick_first, start=1):
-            finished = self._kept(contender) or self._fit_and_score(contender)
-            self._keep(contender, finished)
+            finished = self._taken_up(contender) or self._fit_and_score(contender)
             self._finished[contender.name] = self._measured(finished)
             if on_detector is not None:
                 on_detector(self._finished[contender.name].row)
@@ -138,7 +141,7 @@ class Benchmark:
 
     @property
     def finished(self) -> int:
-        """How many detectors are done or refused so far."""
+        """How many detectors are done, refused or failed so far."""
         return len(self._finished)
 
     def _sets(self) -> dict[str, ImageSet]:
@@ -155,6 +158,14 @@ class Benchmark:
             return extraction.with_source(self.classifier)
         return extraction.activations
 
+    def _taken_up(self, contender: Contender) -> _Finished | None:
+        """What an earlier run into the same folder has finished."""
+        found = self._kept.read(contender, list(self.division.ood))
+        if found is None:
+            return None
+        scores, (fit_seconds, score_seconds) = found
+        return _Finished(replace(self._row(contender), fit_seconds=fit_seconds, score_seconds=score_seconds), scores)
+
     def _fit_and_score(self, contender: Contender) -> _Finished:
         row = self._row(contender)
         try:
@@ -167,8 +178,15 @@ class Benchmark:
             )
         except InputError as error:
             return _Finished(replace(row, status="refused", reason=str(error)), None)
-        seconds = time.perf_counter() - begun
-        return _Finished(replace(row, fit_seconds=fit_seconds, score_seconds=seconds), scores)
+        except Cancelled:
+            raise
+        except Exception as error:  # noqa: BLE001  # its defect, or too little memory: the other detectors go on
+            _log.exception("%s failed", row.name)
+            what = " ".join(str(error).split())[:REASON_LETTERS]
+            return _Finished(replace(row, status="failed", reason=f"failed with {type(error).__name__}: {what}"), None)
+        score_seconds = time.perf_counter() - begun
+        self._kept.write(contender, scores, (fit_seconds, score_seconds))
+        return _Finished(replace(row, fit_seconds=fit_seconds, score_seconds=score_seconds), scores)
 
     def _fit(self, contender: Contender) -> tuple[Detector, Float64Array | None, float]:
         """A fitted detector, its calibration scores, and the seconds that fitting took."""
@@ -210,52 +228,6 @@ class Benchmark:
             parameters=contender.detector.parameters(),
             sees_images="source" in info.needs,
         )
-
-    # Finished detectors on disk ------------------------------------------------------------------------------
-
-    def _key(self, contender: Contender) -> str:
-        """What a detector's scores depend on."""
-        described = [
-            contender.name,
-            contender.detector.parameters(),
-            self._extractor.digest,
-            {name: list(images.digests) for name, images in self._sets().items()},
-            _code_digest(),
-        ]
-        learnt = b""
-        if contender.fitted:
-            arrays = contender.detector.fitted_arrays()
-            learnt = b"".join(name.encode() + np.ascontiguousarray(a).tobytes() for name, a in sorted(arrays.items()))
-        return digest(json.dumps(described, sort_keys=True, default=str).encode() + learnt)
-
-    def _path(self, contender: Contender) -> Path | None:
-        return None if self.folder is None else self.folder / KEPT_FOLDER / f"{contender.name}.safetensors"
-
-    def _keep(self, contender: Contender, finished: _Finished) -> None:
-        path = self._path(contender)
-        if path is None or finished.scores is None:
-            return
-        arrays = {"id": finished.scores.id} | {f"ood/{name}": s for name, s in finished.scores.ood.items()}
-        if finished.scores.calibration is not None:
-            arrays["calibration"] = finished.scores.calibration
-        path.parent.mkdir(parents=True, exist_ok=True)
-        seconds = {"fit_seconds": finished.row.fit_seconds, "score_seconds": finished.row.score_seconds}
-        write_arrays(path, arrays, {"key": self._key(contender), "seconds": json.dumps(seconds)})
-
-    def _kept(self, contender: Contender) -> _Finished | None:
-        """What an earlier run into the same folder has finished, if it is of the same images, network and code."""
-        path = self._path(contender)
-        if path is None or not path.is_file():
-            return None
-        try:
-            arrays, notes = read_arrays(path)
-        except ArtefactError:  # damaged: it is computed again
-            return None
-        if notes.get("key") != self._key(contender):
-            return None
-        ood = {name: arrays[f"ood/{name}"] for name in self.division.ood}
-        row = replace(self._row(contender), **json.loads(notes["seconds"]))
-        return _Finished(row, Scores(arrays["id"], ood, arrays.get("calibration")))
 
     # Figures -------------------------------------------------------------------------------------------------
 
@@ -387,10 +359,3 @@ def rank_correlation(scores: Mapping[str, Scores]) -> dict[str, dict[str, float 
         one: {other: float(value) if np.isfinite(value) else None for other, value in zip(ranks, row, strict=True)}
         for one, row in zip(ranks, rho, strict=True)
     }
-
-
-@cache
-def _code_digest() -> str:
-    """One digest of this package's source: scores that older code gave are not mixed with new ones."""
-    root = Path(nero_core.__file__).parent
-    return digest("".join(digest(path) for path in sorted(root.rglob("*.py"))).encode())

@@ -78,7 +78,8 @@ class DetectorResult:
         Of the row: the registry name, or such as ``nero[k=100]`` for an ablation.
     detector, title, paper, year
         Registry name, and as it is written in the field.
-    status : {"done", "refused"}
+    status : {"done", "refused", "failed"}
+        Refused: it cannot run on this network or these images. Failed: it should have.
     reason : str
         Why it could not run; empty where it did.
     fitted : {"here", "by the reference"}
@@ -100,7 +101,7 @@ class DetectorResult:
     title: str
     paper: str
     year: int
-    status: Literal["done", "refused"]
+    status: Literal["done", "refused", "failed"]
     reason: str = ""
     fitted: Literal["here", "by the reference"] = "here"
     parameters: Mapping[str, Any] = field(default_factory=dict)

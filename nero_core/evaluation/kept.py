@@ -1,0 +1,89 @@
+"""Finished detectors on disk, from which a run into the same folder goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+import nero_core
+from nero_core.artefacts import digest, read_arrays, write_arrays
+from nero_core.errors import ArtefactError
+from nero_core.evaluation.line_up import Contender
+from nero_core.evaluation.result import Scores
+
+KEPT_FOLDER = "detectors"
+"""Sub-folder of a benchmark's folder with one file per finished detector."""
+
+
+class KeptScores:
+    """Scores of finished detectors, each with what they depend on: images, network, parameters and code.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Of the benchmark; None keeps nothing.
+    network : str
+        Digest of everything that activations depend on.
+    sets : {name: digests of its images}
+    """
+
+    def __init__(self, folder: Path | None, network: str, sets: Mapping[str, Sequence[str]]) -> None:
+        self.folder = None if folder is None else folder / KEPT_FOLDER
+        self._described = [network, {name: list(digests) for name, digests in sets.items()}]
+
+    def read(self, contender: Contender, ood: Sequence[str]) -> tuple[Scores, tuple[float, float]] | None:
+        """Its scores and the seconds that fitting and scoring took; None where nothing, or something else, was kept."""
+        if self.folder is None or not (path := self._path(self.folder, contender)).is_file():
+            return None
+        try:
+            arrays, notes = read_arrays(path)
+        except ArtefactError:  # damaged: it is computed again
+            return None
+        if notes.get("key") != self._key(contender):
+            return None
+        scores = Scores(arrays["id"], {name: arrays[f"ood/{name}"] for name in ood}, arrays.get("calibration"))
+        fit_seconds, score_seconds = json.loads(notes["seconds"])
+        return scores, (fit_seconds, score_seconds)
+
+    def write(self, contender: Contender, scores: Scores, seconds: tuple[float, float]) -> None:
+        """Keep them.
+
+        Raises
+        ------
+        ArtefactError
+            The folder cannot be written.
+        """
+        if self.folder is None:
+            return
+        arrays = {"id": scores.id} | {f"ood/{name}": values for name, values in scores.ood.items()}
+        if scores.calibration is not None:
+            arrays["calibration"] = scores.calibration
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArtefactError(f"{self.folder} cannot be made: {error.strerror}; name another folder.") from error
+        notes = {"key": self._key(contender), "seconds": json.dumps(seconds)}
+        write_arrays(self._path(self.folder, contender), arrays, notes)
+
+    @staticmethod
+    def _path(folder: Path, contender: Contender) -> Path:
+        return folder / f"{contender.name}.safetensors"
+
+    def _key(self, contender: Contender) -> str:
+        described = [contender.name, contender.detector.parameters(), *self._described, _code_digest()]
+        learnt = b""
+        if contender.fitted:
+            arrays = contender.detector.fitted_arrays()
+            learnt = b"".join(name.encode() + np.ascontiguousarray(a).tobytes() for name, a in sorted(arrays.items()))
+        return digest(json.dumps(described, sort_keys=True, default=str).encode() + learnt)
+
+
+@cache
+def _code_digest() -> str:
+    """One digest of this package's source: scores that older code gave are not mixed with new ones."""
+    root = Path(nero_core.__file__).parent
+    return digest("".join(digest(path) for path in sorted(root.rglob("*.py"))).encode())
