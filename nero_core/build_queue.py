@@ -124,23 +124,23 @@ class Reporter:
 
     def begin(self, what: str) -> Progress:
         """Announce a stretch of work; its progress may raise :class:`~nero_core.errors.Cancelled`."""
-        self._set(what=what, done=0, total=0, seconds_left=None)
         epoch = EPOCH.fullmatch(what)
         number, epochs = (int(epoch[1]), int(epoch[2])) if epoch else (1, 1)
-        begun = time.monotonic()
-        if epoch:
-            begun, first = self._epochs_begun = self._epochs_begun or (begun, number)
+        if epoch and self._epochs_begun:
+            self._set(what=what)  # the epochs are one stretch: how far it is goes on
         else:
-            first = 1
+            self._epochs_begun = (time.monotonic(), number) if epoch else None
+            self._set(what=what, done=0, total=0, seconds_left=None)
+        begun, first = self._epochs_begun or (time.monotonic(), 1)
 
         def progress(done: int, total: int) -> None:
             if done < total and time.monotonic() - self._written < REPORT_SECONDS:
                 return
             self._stop_if_asked()
-            past, all_of_it = (number - first) * total + done, (epochs - first + 1) * total
+            past, to_come = (number - first) * total + done, (epochs - number + 1) * total - done
             elapsed = time.monotonic() - begun
-            left = elapsed * (all_of_it - past) / past if past else None
-            self._set(done=done, total=total, seconds_left=left)
+            left = elapsed * to_come / past if past and to_come else None
+            self._set(done=(number - 1) * total + done, total=epochs * total, seconds_left=left)
 
         return progress
 

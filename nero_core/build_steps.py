@@ -120,6 +120,7 @@ def build(job: Build, report: Reporter) -> None:
         crops=request.crops,
         begin=report.begin,
         unreadable=left_out,
+        alpha=request.alpha,
     )
     for reason in left_out.reasons.values():
         report.note(f"Left out: {reason}")
@@ -176,9 +177,9 @@ def check_images(images: LabelledImages, groups: IntArray, request: BuildRequest
         fitted = len(parts["train"])
         if len(parts["calibration"]) < needed:
             raise InputError(
-                f"{len(images)} images leave {len(parts['calibration'])} for calibration, and at most "
-                f"{request.alpha:.3g} of false alarms needs {needed}: about {math.ceil(needed / CALIBRATION_SHARE)} "
-                "images in all. Add images, or accept a larger share of false alarms."
+                f"{len(images)} images leave {len(parts['calibration'])} for calibration; to flag at most "
+                f"{100 * request.alpha:.3g} in 100 ordinary images needs {needed}: about "
+                f"{math.ceil(needed / CALIBRATION_SHARE)} images in all. Add images, or let more be flagged."
             )
     components = int(512 * COMPONENT_SHARE)
     if fitted < components:
@@ -193,8 +194,8 @@ def check_calibration(images: int, alpha: float) -> None:
     """Refuse calibration images too few for the share of false alarms asked for."""
     if images < needed_calibration(alpha):
         raise InputError(
-            f"There are {images} calibration images; at most {alpha:.3g} of false alarms needs "
-            f"{needed_calibration(alpha)}. Add images, or accept a larger share of false alarms."
+            f"There are {images} calibration images; to flag at most {100 * alpha:.3g} in 100 ordinary images needs "
+            f"{needed_calibration(alpha)}. Add images, or let more be flagged."
         )
 
 

@@ -84,9 +84,9 @@ class BuildState:
     ----------
     stage : Stage
     what : str
-        The stretch of work under way, `done` of `total` through.
+        The stretch of work under way, `done` of `total` through; all epochs are one stretch.
     seconds_left : float or None
-        Of that stretch; of all epochs while training.
+        Of that stretch.
     history : sequence of {figure: value}
         One per finished epoch: loss, train_accuracy, test_accuracy.
     notes : sequence of str
@@ -117,6 +117,11 @@ class Build:
     def result(self) -> Path:
         """The finished reference, not yet among the others; exists once the stage is "done"."""
         return self.folder / RESULT
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it still runs, but was asked to stop."""
+        return self.state.stage in RUNNING and (self.folder / CANCEL).exists()
 
 
 # Jobs --------------------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ KNOWN_FAILURES = (
 )
 DEFAULT_DETECTORS: Mapping[str, Mapping[str, Any]] = {"nero": {}, "stage_mahalanobis": {}}
 """What a reference is fitted with where nothing else is asked for; the second where the network has stages."""
-RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pillow", "safetensors")
+RECORDED_PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "pillow", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,7 @@ def fit_reference(
     crop_pixels: int = CROP_PIXELS,
     begin: Begin | None = None,
     unreadable: Unreadable | None = None,
+    alpha: float = DEFAULT_ALPHA,
 ) -> Reference:
     """Fit and calibrate detectors, rank concepts and describe the result; nothing is written.
 
@@ -172,6 +173,9 @@ def fit_reference(
         Told each stretch of work.
     unreadable : Unreadable, optional
         Collects files that are left out; without it the first one raises.
+    alpha : float
+        Share of false alarms at which those on test images are counted, or the smallest that the calibration
+        images support where that is larger.
 
     Raises
     ------
@@ -290,7 +294,7 @@ def fit_reference(
             "ood": {name: len(activations) for name, (activations, _) in known.items()},
             "crops": 0 if concepts is None else len(concepts.neurons),
             "sample": {"images": len(sample.groups), "pictures": crops},
-            "metrics": _metrics(classifier, fitted, calibrations, ood_scores, tested),
+            "metrics": _metrics(classifier, fitted, calibrations, ood_scores, tested, alpha),
             "versions": {"nero-dashboard": nero_core.__version__, "python": platform.python_version()}
             | {package: version(package) for package in RECORDED_PACKAGES},
         }
@@ -334,6 +338,7 @@ def _metrics(
     calibrations: Mapping[str, Calibration],
     ood_scores: Mapping[str, Mapping[str, Float64Array]],
     tested: Activations | None,
+    alpha: float,
 ) -> dict[str, Any]:
     """Accuracy and false alarms on the images set aside for testing, and AUROC per known OOD set."""
     metrics: dict[str, Any] = {}
@@ -348,10 +353,11 @@ def _metrics(
             if (labels == label).any()
         }
         metrics["test_per_class"] = {name: int((labels == i).sum()) for i, name in enumerate(classifier.classes)}
-        metrics["alpha"] = DEFAULT_ALPHA
+        metrics["alpha"] = alpha = max(alpha, *(each.smallest_alpha for each in calibrations.values()))
+        decided = {name: each.decide(detectors[name].score(tested), alpha) for name, each in calibrations.items()}
         metrics["false_alarms"] = {
-            name: float((calibrations[name].p_values(detector.score(tested)) <= DEFAULT_ALPHA).mean())
-            for name, detector in detectors.items()
+            name: float(np.mean([decision.state == "out-of-distribution" for decision in decisions]))
+            for name, decisions in decided.items()
         }
     metrics["auroc"] = {
         name: {

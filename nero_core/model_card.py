@@ -28,7 +28,15 @@ RESEARCH_USE = (
 )
 MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&!]|(?<=\w)://|(?<=\w)@)")
 """What Markdown would read as markup in the middle of a line, and what it would make a link of."""
+PROMISE, HOW_WELL = "What a flag promises", "How well it does"
 CONFIDENCE = 0.95
+SAMPLE_ROLE = "concepts/sample"  # neuron_sample.SHEET_ROLE, whose module pulls in more than a card needs
+CELL_STYLE = (
+    "text-align:left;vertical-align:top;padding:0.35rem 1rem 0.35rem 0;overflow-wrap:anywhere;"
+    "border:0 solid rgba(128,128,128,0.25);border-bottom-width:1px"
+)
+NAME_STYLE = f"{CELL_STYLE};width:40%;font-weight:400;opacity:0.75"
+"""On a light and on a dark page alike: no colour but a shade of the page's own."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,15 @@ class Section:
     heading: str
     lines: tuple[tuple[str, str], ...]
 
+    def html(self) -> str:
+        """Its lines as a table of names and texts, wrapped wherever they must be."""
+        rows = "".join(
+            f'<tr><th scope="row" style="{NAME_STYLE}">{html.escape(name)}</th>'
+            f'<td style="{CELL_STYLE}">{html.escape(text)}</td></tr>'
+            for name, text in self.lines
+        )
+        return f'<table style="width:100%;table-layout:fixed;border-collapse:collapse"><tbody>{rows}</tbody></table>'
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -90,17 +107,11 @@ class ModelCard:
         """The card as a page of its own that loads nothing."""
         title = html.escape(self.title)
         body = [f"<h1>{title}</h1>", f"<p>{RESEARCH_USE}</p>"]
-        for section in self.sections:
-            rows = "".join(
-                f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(text)}</td></tr>'
-                for name, text in section.lines
-            )
-            body.append(f"<h2>{html.escape(section.heading)}</h2><table>{rows}</table>")
+        body += [f"<h2>{html.escape(section.heading)}</h2>{section.html()}" for section in self.sections]
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width"><title>'
             f"{title}</title><style>body{{font:16px/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}}"
-            "th{text-align:left;vertical-align:top;padding-right:1rem;font-weight:600}td{overflow-wrap:anywhere}"
             f"</style></head><body>{''.join(body)}</body></html>\n"
         )
 
@@ -119,8 +130,8 @@ def model_card(folder: Path) -> ModelCard:
             Section("What it is for", _purpose(manifest)),
             Section("What it knows", _classes(manifest)),
             Section("How it was trained", _training(manifest)),
-            Section("What a flag promises", _promise(manifest["calibration"])),
-            Section("How well it does", _measured(manifest, folder)),
+            Section(PROMISE, _promise(manifest["calibration"])),
+            Section(HOW_WELL, _measured(manifest, folder)),
             Section("What is inside", _contents(manifest)),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
@@ -199,22 +210,26 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
         lines.append(("Accuracy", "not measured: no images were set aside for testing"))
     separations = separation(folder, manifest)
     lines += [
-        (f"AUROC of {detector} on {name} (0.5 = chance, 1 = perfect)", measured.score())
-        for (detector, name), measured in separations.items()
+        (f"AUROC of {detector} on {name}", measured.score()) for (detector, name), measured in separations.items()
     ]
-    if not separations:
+    intervals = "95 %; shares: Wilson (1927)"
+    if separations:
+        lines.append(("AUROC", "how well scores tell unusual images from usual ones: 0.5 is chance, 1 is perfect"))
+        intervals += "; AUROC: percentile bootstrap, usual and unusual images apart"
+    else:
         lines.append(("Separation from unusual images", "not measured: it was fitted without known unusual images"))
-    lines.append(
-        ("Intervals", "95 %; shares: Wilson (1927); AUROC: percentile bootstrap, usual and unusual images apart")
-    )
-    return tuple(lines)
+    return (*lines, ("Intervals", intervals))
 
 
 def _contents(manifest: Mapping[str, Any]) -> Lines:
     files = manifest["files"]
     crops = sorted(entry["sha256"] for role, entry in files.items() if role.startswith("concepts/"))
     shown = int(manifest["crops"])
-    pictures = f"yes, small crops for {shown} neurons, digest {digest(''.join(crops).encode())}" if crops else "no"
+    pictures = f"yes, small crops for {shown} neurons" if shown else "no"
+    if SAMPLE_ROLE in files:
+        pictures += f", and {int(manifest['sample']['images'])} small pictures of calibration and known unusual images"
+    if crops:
+        pictures += f", digest {digest(''.join(crops).encode())}"
     detectors = "; ".join(
         f"{name} {json.dumps(entry['parameters'], sort_keys=True)}" for name, entry in manifest["detectors"].items()
     )

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from nero_core.errors import NeroError
-from pages.reference_views import building, carrying, inspecting
+from pages.reference_views import asking, carrying, inspecting, watching
 from pages.shared import door, resources, session
 from pages.shared.words import plain
 
@@ -21,7 +21,8 @@ def view_control() -> str:
         [HERE, FILE, BUILD],
         default=HERE,
         required=True,
-        key="references-view",
+        key="view",
+        bind="query-params",
         persist_state="session",
         label_visibility="collapsed",
     )
@@ -41,6 +42,15 @@ def here() -> None:
         inspecting.inspect(entries, chosen)
 
 
+def build() -> None:
+    """The builds there are, and the form for another."""
+    if watching.under_way():
+        with st.expander("Build another"):
+            asking.ask()
+    else:
+        asking.ask()
+
+
 door.enter()
 st.markdown("A reference is a trained network with what is usual for it: the images that a case is held against.")
 view = view_control()
@@ -55,8 +65,6 @@ try:
         carrying.bring_in()
         st.caption(f"It will be kept in {plain(str(resources.home()))}.")
     else:
-        building.ask()
-        st.subheader("Builds", anchor=False)
-        building.under_way()
+        build()
 except NeroError as error:
     st.error(plain(str(error)))

@@ -201,11 +201,16 @@ def test_time_left_is_that_of_all_epochs(home, request_, monkeypatch):
     progress = report.begin("Epoch 3/4")
     progress(5, 10)
     state = json.loads((only(home).folder / STATE).read_bytes())
-    assert (state["done"], state["total"]) == (5, 10)
+    assert (state["done"], state["total"]) == (25, 40), "of all epochs"
     # A quarter of the two epochs to come has passed: what is left takes three times as long.
     elapsed = state["seconds_left"] / 3
     assert elapsed % 10 == 0
     assert elapsed > 0
+    report.begin("Epoch 4/4")
+    following = json.loads((only(home).folder / STATE).read_bytes())
+    assert following == {**state, "what": "Epoch 4/4"}, "the bar does not start again with each epoch"
+    report.begin("Fitting")
+    assert json.loads((only(home).folder / STATE).read_bytes())["seconds_left"] is None
 
 
 def test_only_a_finished_one_can_be_used(home, request_):
@@ -399,6 +404,7 @@ def test_trained_fitted_measured_and_used(home, request_):
     reference = Reference.load(path)
     assert reference.manifest["calibration"]["guaranteed"]
     assert reference.manifest["metrics"]["test_images"] > 0
+    assert reference.manifest["metrics"]["alpha"] == 0.1, "false alarms are counted at the share asked for"
     assert reference.concepts is None, "no consent, no crops"
     assert not any(role.startswith("concepts/") for role in reference.manifest["files"])
 

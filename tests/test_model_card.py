@@ -14,7 +14,8 @@ from nero_core.artefacts import read_arrays
 from nero_core.errors import ArtefactError
 from nero_core.manifest import read_manifest, verify_file, write_manifest
 from nero_core.metrics import bootstrap, interval, point_metrics
-from nero_core.model_card import Measured, ModelCard, Section, model_card, separation, share_of
+from nero_core.model_card import SAMPLE_ROLE, Measured, ModelCard, Section, model_card, separation, share_of
+from nero_core.neuron_sample import SHEET_ROLE
 
 Z = 1.959963984540054
 
@@ -44,7 +45,9 @@ def test_it_says_what_the_manifest_holds(lines, tiny_reference):
     assert lines["Calibration images"].startswith("36 ")
     assert lines["Smallest share of false alarms that can be asked for"] == "2.7 %"  # 1 / 37
     assert lines["Guarantee"].startswith("yes")
-    assert lines["Pictures of training images"].startswith(f"yes, small crops for {manifest['crops']} neurons")
+    pictures = lines["Pictures of training images"]
+    assert pictures.startswith(f"yes, small crops for {manifest['crops']} neurons, and {manifest['sample']['images']}")
+    assert SAMPLE_ROLE == SHEET_ROLE
     assert lines["SHA-256 of the classifier file"] == manifest["files"]["classifier"]["sha256"]
     assert f"torch {manifest['versions']['torch']}" in lines["Versions"]
     assert lines["Accuracy"].startswith("not measured")

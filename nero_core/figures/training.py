@@ -70,6 +70,6 @@ def _curves(
             x=list(epochs), y=list(values), name=name, mode="lines+markers", line={"color": colour, "dash": dash}
         )
     figure.update_layout(showlegend=len(curves) > 1)
-    figure.update_xaxes(title="Epoch", dtick=max(1, len(epochs) // 10))
+    figure.update_xaxes(title="Epoch", tick0=1, dtick=max(1, len(epochs) // 10))
     figure.update_yaxes(title=title, rangemode="tozero")
     return figure

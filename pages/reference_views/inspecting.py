@@ -14,7 +14,7 @@ from pages.shared import session, widgets
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
-    from nero_core.model_card import ModelCard
+    from nero_core.model_card import ModelCard, Section
 
 KEPT = 8  # cards in memory; they hold no pictures
 
@@ -49,6 +49,7 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry) -> None:
         index=list(usable).index(str(chosen.path)),
         format_func=lambda path: usable[path].title,
         key=f"inspected-{chosen.path}",
+        label_visibility="collapsed",
     )
     entry = usable[path]
     changed = (entry.path / MANIFEST_NAME).stat().st_mtime_ns
@@ -67,23 +68,29 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry) -> None:
             help="A zip with everything in it, for another computer. It is verified when it is imported.",
         )
         st.download_button(
-            "Model card", card.markdown(), f"{name}.md", "text/markdown", key="card-file", on_click="ignore"
+            "Save the model card",
+            data=card.markdown(),
+            file_name=f"{name}.md",
+            mime="text/markdown",
+            icon=":material/description:",
+            key="card-file",
+            on_click="ignore",
         )
-    show_card(card)
+    show_card(card.sections)
     if epochs := _history(path, changed):
         st.subheader("How the training went", anchor=False)
-        curves(epochs, "Training")
+        curves(epochs, "training")
 
 
-def show_card(card: ModelCard) -> None:
-    """A model card: one table of two columns per section."""
-    for section in card.sections:
+def show_card(sections: Sequence[Section]) -> None:
+    """Parts of a model card: one table of two columns each."""
+    for section in sections:
         with st.container(border=True):
             st.markdown(f"**{section.heading}**")
-            st.table({plain(name): plain(text) for name, text in section.lines}, border="horizontal", hide_header=True)
+            st.html(section.html())
 
 
-def curves(history: Sequence[dict[str, float]], name: str) -> None:
+def curves(history: Sequence[dict[str, float]], key: str) -> None:
     """Loss and accuracy over epochs, side by side where there is room."""
     from nero_core.figures.training import training_curves
 
@@ -91,8 +98,8 @@ def curves(history: Sequence[dict[str, float]], name: str) -> None:
     with st.grid(2, min_column_width=280) as grid:
         for number, each in enumerate((loss, accuracy)):
             with grid.cell():
-                st.plotly_chart(each.figure, alt=each.alt, config=widgets.STILL, key=f"{name}-{number}")
-    widgets.table_twin(loss.rows, name)
+                st.plotly_chart(each.figure, alt=each.alt, config=widgets.STILL, key=f"{key}-{number}")
+    widgets.table_twin(loss.rows, "Training")
 
 
 def _packed(folder: Path) -> io.BytesIO:

@@ -27,7 +27,8 @@ def home(tmp_path, tiny_reference, monkeypatch):
     folder.mkdir()
     shutil.copytree(tiny_reference, folder / "coloured-noise")
     monkeypatch.setattr("nero_core.build_queue.subprocess.Popen", lambda *a, **k: pytest.fail("a process was started"))
-    monkeypatch.setattr("pages.reference_views.building.start_queue", lambda home: None)
+    for module in ("asking", "watching"):
+        monkeypatch.setattr(f"pages.reference_views.{module}.start_queue", lambda home: None)
     return folder
 
 
@@ -41,7 +42,7 @@ def page(open_app, monkeypatch, home):
 
 
 def open_view(page, view):
-    page.segmented_control(key="references-view").set_value(view).run()
+    page.segmented_control(key="view").set_value(view).run()
     assert not page.exception
     return page
 
@@ -57,7 +58,7 @@ def test_the_card_of_the_reference_in_use_is_shown(page):
     assert "Coloured noise" in text
     for heading in ("What it is for", "What a flag promises", "How well it does", "What is inside"):
         assert heading in text
-    assert len(page.table) == 6
+    assert len(page.get("html")) == 6
 
 
 def test_a_broken_one_is_listed_with_its_reason(page, home):
@@ -109,7 +110,6 @@ def test_a_file_that_is_refused_says_why_and_leaves_nothing(page, home, data):
 
 def test_an_empty_form_says_what_is_missing(page, home):
     open_view(page, "Build one")
-    assert "No builds yet" in words_of(page)
     page.button(key="build").click().run()
     assert not page.exception
     assert "No images yet" in page.error[0].value
@@ -158,7 +158,7 @@ def test_metrics_are_seen_before_it_can_be_used(page, home, asked):
     submit(home, asked)
     run_queue(home, build)
     open_view(page, "Build one")
-    assert "Accuracy on images set aside" in " ".join(str(table.value) for table in page.table)
+    assert "Accuracy on images set aside" in page.get("html")[1].proto.body
     page.button(key="publish-000001").click().run()
     assert not page.exception
     assert page.session_state[session.ENTRY].path == home / "mine-b"
