@@ -65,6 +65,8 @@ class Faithfulness:
         Rank correlation of the cells' relevance with and without noise, in [−1, 1]; 1 is best.
     shuffled : (m − 1, n) float64
         The same between the network and one with shuffled weights; 0 is best.
+    random_probability : {"deletion", "insertion": (r, n, s) float64}
+        Probability along each of the r random orders, whose mean is the last of `probability`.
     """
 
     methods: tuple[str, ...]
@@ -74,6 +76,7 @@ class Faithfulness:
     score: Mapping[str, Float64Array]
     stability: Float64Array
     shuffled: Float64Array
+    random_probability: Mapping[str, Float64Array]
 
     def areas(self, kind: str) -> Float64Array:
         """Mean probability along the curves of "deletion" (small is good) or "insertion" (large is good), (m, n)."""
@@ -88,6 +91,14 @@ class Faithfulness:
         """Area of insertion minus that of deletion, above the same of a random order, (m − 1, n); large is good."""
         between = self.areas("insertion") - self.areas("deletion")
         gain: Float64Array = between[:-1] - between[-1]
+        return gain
+
+    @property
+    def random_gain(self) -> Float64Array:
+        """The same of each random order against their mean, (r, n): what chance alone gives."""
+        insertion, deletion = (area(self.random_probability[kind], self.shares) for kind in ("insertion", "deletion"))
+        between = insertion - deletion
+        gain: Float64Array = between - between.mean(axis=0)
         return gain
 
     @property
@@ -243,6 +254,8 @@ def measure_faithfulness(
         Cells along a side of the image.
     steps : int
         Steps from the whole image to the blurred one.
+    random_orders : int
+        Random orders per image, averaged.
     seed : int
         Of random orders, noise and shuffled weights; equal seeds give equal results.
 
@@ -270,6 +283,7 @@ def measure_faithfulness(
     shape = (len(explained) + 1, len(images), len(shares))
     probability = {kind: np.empty(shape) for kind in ("deletion", "insertion")}
     scores = {kind: np.empty(shape) for kind in ("deletion", "insertion")}
+    random = {kind: np.empty((random_orders, *shape[1:])) for kind in ("deletion", "insertion")}
     stability, between = np.empty((2, len(explained), len(images)))
     predicted = np.empty(len(images), np.int64)
     for n, source in enumerate(images):
@@ -294,9 +308,11 @@ def measure_faithfulness(
             for kind, curves in zip(("deletion", "insertion"), values, strict=True):
                 target[kind][:-1, n] = curves[: len(explained)]
                 target[kind][-1, n] = curves[len(explained) :].mean(axis=0)
+        for kind, curves in zip(("deletion", "insertion"), of_class, strict=True):
+            random[kind][:, n] = curves[len(explained) :]
         if progress is not None:
             progress(n + 1, len(images))
-    return Faithfulness((*explained, RANDOM), shares, predicted, probability, scores, stability, between)
+    return Faithfulness((*explained, RANDOM), shares, predicted, probability, scores, stability, between, random)
 
 
 def _curves(

@@ -154,7 +154,9 @@ class Reference:
 
     # Heatmaps ------------------------------------------------------------------------------------------------
 
-    def _private_attribution(self) -> Attribution:
+    @property
+    def attribution(self) -> Attribution:
+        """How heatmaps are made: its `method`, and why not by a better one; made when first asked for."""
         from nero_core.attribution import Attribution
 
         with self._attribution_lock:
@@ -164,10 +166,10 @@ class Reference:
 
     def open_heatmaps(self, image: Source) -> AttributionPass:
         """One forward pass over an image, from which maps are taken one by one; dropping it abandons the rest."""
-        return self._private_attribution().open(self.classifier.prepare(image))
+        return self.attribution.open(self.classifier.prepare(image))
 
     def heatmaps(self, image: Source, neurons: Sequence[int], stage: str | None = None) -> Float32Array:
-        """CRP pixel maps of the chosen neurons, (k, H, W) float32 at the network's input size.
+        """Pixel maps of the chosen neurons by `attribution.method`, (k, H, W) float32 at the network's input size.
 
         Parameters
         ----------

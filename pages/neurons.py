@@ -8,7 +8,7 @@ import streamlit as st
 from nero_core.errors import NeroError
 from nero_core.manifest import ReferenceEntry
 from nero_core.neuron_sample import NeuronSample, StoredNeurons
-from pages.neuron_views import detail, groups, link, overview, relevance_map
+from pages.neuron_views import detail, groups, link, overview, relevance_map, truth
 from pages.shared import door, session, widgets
 from pages.shared.words import plain
 
@@ -52,6 +52,8 @@ def neurons(stored: StoredNeurons, sample: NeuronSample, choices: groups.Choices
     detail.reference_images(stored.concepts, list(sample.names[: sample.classes]), neuron)
     st.markdown("##### Where it looked")
     detail.heatmaps(choices, neuron)
+    st.markdown("##### Is it true?")
+    truth.show(choices)
 
     st.subheader("Images by relevance", anchor=False)
     compared = [st.session_state[key] for key in (link.FIRST, link.SECOND)]

@@ -160,6 +160,21 @@ def test_ends_are_the_whole_and_the_blurred_image(classifier):
         assert (np.ptp(curves["deletion"][:, 0, [0, -1]], axis=0) == 0).all()
 
 
+def test_every_random_order_is_kept_and_their_mean_is_the_last_curve(classifier):
+    one, many = (
+        measure_faithfulness(classifier, energy, pictures(2), ["CRP"], cells=4, steps=3, random_orders=orders)
+        for orders in (1, 4)
+    )
+    for kind in ("deletion", "insertion"):
+        orders = many.random_probability[kind]
+        assert orders.shape == (4, 2, 4)
+        np.testing.assert_allclose(orders.mean(axis=0), many.probability[kind][-1], rtol=1e-12)
+        assert (orders.std(axis=0)[:, 1:-1] > 0).all()
+        np.testing.assert_allclose(orders[0], one.random_probability[kind][0], rtol=1e-5)
+    np.testing.assert_allclose(many.random_gain.mean(axis=0), 0, atol=1e-12)
+    assert (one.random_gain == 0).all()
+
+
 def test_gain_and_best_on_paper():
     shares = np.array([0, 0.5, 1])
     deletion = np.array([[[1, 0, 0]], [[1, 1, 0]], [[1, 0.5, 0]]])
@@ -171,9 +186,11 @@ def test_gain_and_best_on_paper():
         {"deletion": 2 * deletion, "insertion": 2 * deletion},
         np.ones((2, 1)),
         np.zeros((2, 1)),
+        {"deletion": deletion[:2], "insertion": 1 - deletion[:2]},
     )
     # Deletion areas ¼, ¾, ½; insertion areas ¾, ¼, ½; differences ½, −½, 0.
     np.testing.assert_array_equal(measured.gain, [[0.5], [-0.5]])
+    np.testing.assert_array_equal(measured.random_gain, [[0.5], [-0.5]])
     assert measured.best == "good"
     good, bad, random = measured.summary()
     assert (good["deletion"], good["insertion"], good["score_deletion"]) == (0.25, 0.75, 0.5)

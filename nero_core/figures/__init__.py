@@ -8,6 +8,7 @@ from nero_core.figures.charts import (
     relevance_profile,
     score_histogram,
 )
+from nero_core.figures.faithfulness import WAYS, faithfulness_curves, faithfulness_table
 from nero_core.figures.neurons import SPREAD_SHOWN, class_weights, neuron_bars, neuron_rows, relevance_map, value_boxes
 from nero_core.figures.overlays import colour_bar, overlay, symmetric_limit, tiled
 from nero_core.figures.palette import (
@@ -34,6 +35,7 @@ __all__ = [
     "SPREAD_SHOWN",
     "STATES",
     "UNUSUAL",
+    "WAYS",
     "AccountRow",
     "Cell",
     "Chart",
@@ -43,6 +45,8 @@ __all__ = [
     "account_rows",
     "class_weights",
     "colour_bar",
+    "faithfulness_curves",
+    "faithfulness_table",
     "neuron_bars",
     "neuron_rows",
     "overlay",

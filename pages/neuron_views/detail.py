@@ -17,7 +17,7 @@ from nero_core.images import Source, displayed, read_image
 from nero_core.neuron_statistics import Comparison, Group
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import NEURON
-from pages.shared import resources, widgets
+from pages.shared import resources, widgets, words
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -124,11 +124,7 @@ def _strongest(concepts: Concepts, classes: list[str], neuron: int, by: RankedBy
 
 def heatmaps(choices: Choices, neuron: int) -> None:
     """Where it looked, on images of the case and on bundled examples; nothing is computed until one is chosen."""
-    offered: dict[str, Source] = {}
-    for i, frame in enumerate(choices.frames):
-        offered[f"Case, image {i + 1}"] = frame.data
-    for paths in resources.examples().values():
-        offered |= {f"Example: {path.stem.replace('-', ' ')}": path for path in paths}
+    offered = choices.pictures
     if not offered:
         st.caption("Open a case in Case review to see where this neuron looked on it.")
         return
@@ -165,7 +161,8 @@ def heatmaps(choices: Choices, neuron: int) -> None:
     bar = figures.colour_bar()
     st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
     st.caption(
-        "A heatmap shows what a rule attributes, not what the network means; see how true it is before leaning on it."
+        f"{words.heatmaps_by([maps.method])} A heatmap shows what a rule attributes, not what the network means: test "
+        "it below before leaning on it."
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from nero_core.errors import InputError
+from nero_core.images import Source
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry, read_manifest
 from nero_core.neuron_sample import NeuronSample, StoredNeurons, read_neurons
 from nero_core.neuron_statistics import Group, Moments
@@ -63,6 +64,14 @@ class Choices:
         if len(self.frames) > 1:
             offered |= {f"{CASE}-{i}": f"Case, image {i + 1}" for i in range(len(self.frames))}
         return offered | {f"ref-{key}": f"Reference {entry.title}, held-out" for key, entry in self.others.items()}
+
+    @property
+    def pictures(self) -> dict[str, Source]:
+        """Images that a heatmap can be drawn on: those of the case, and examples that are rendered as the reference."""
+        found: dict[str, Source] = {f"Case, image {i + 1}": frame.data for i, frame in enumerate(self.frames)}
+        for paths in resources.examples().values() if self.entry.synthetic else ():
+            found |= {f"Example: {path.stem.replace('-', ' ')}": path for path in paths}
+        return found
 
     def default(self) -> tuple[str, str]:
         """What is compared first."""

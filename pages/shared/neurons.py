@@ -108,7 +108,7 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
         outline = st.toggle("Outline", key="outline", persist_state="session")
         bar = figures.colour_bar()
         st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
-    status, picture = st.empty(), seen_picture(frame.decoded(), reading)
+    status, by, picture = st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
     e = reading.explanation
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
     with st.grid(2, min_column_width=420, border=True) as grid:
@@ -124,6 +124,7 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
         else:
             caption, alt = None, f"Where neuron {neuron} looked on this image"
         slots[neuron].image(laid_over, width="stretch", caption=caption, alt=alt)
+        by.caption(words.heatmaps_by(reading.methods[slot] for slot in slots if slot in reading.maps))
 
     for neuron in slots:
         if neuron in reading.maps:
@@ -147,13 +148,15 @@ def only_overall(frame: Frame, reading: Reading, overall: DeltaGenerator) -> Non
     """The map of all neurons together, for a score without an account."""
     if ALL not in reading.maps:
         with overall.container(), st.spinner("Where the network looked…"):
-            reading.maps[ALL] = reading.reference.open_heatmaps(frame.decoded()).overall()
+            maps = reading.reference.open_heatmaps(frame.decoded())
+            reading.maps[ALL], reading.methods[ALL] = maps.overall(), maps.method
     overall.image(
         figures.overlay(seen_picture(frame.decoded(), reading), reading.maps[ALL]),
         width="stretch",
         caption="Where the network looked, all neurons together",
         alt="Heatmap of all neurons together",
     )
+    st.caption(words.heatmaps_by([reading.methods[ALL]]))
 
 
 def neuron_card(grid: DeltaGenerator, reading: Reading, place: int) -> DeltaGenerator:
@@ -203,6 +206,7 @@ def compute(
         maps = reading.reference.open_heatmaps(frame.decoded())
         for done, neuron in enumerate(missing):
             bar.progress(done / len(missing), text=f"Heatmap {done + 1} of {len(missing)}…")
+            reading.methods[neuron] = maps.method_at(neuron.stage if neuron else None)
             reading.maps[neuron] = maps.overall() if neuron is ALL else maps.neuron(neuron.channel, neuron.stage)
             draw(neuron)
     except NeroError as error:

@@ -35,7 +35,7 @@ class Reading:
     """What one detector of one reference says of one image.
 
     `explanation` is None where the detector's score is no sum over neurons. Heatmaps are the network's, so that all
-    detectors share them.
+    detectors share them; `methods` says which method each is by.
     """
 
     reference: Reference
@@ -45,6 +45,7 @@ class Reading:
     score: float
     explanation: Explanation | None
     maps: dict[Neuron | None, Float32Array] = field(default_factory=dict)
+    methods: dict[Neuron | None, str] = field(default_factory=dict)
     stopped: bool = False
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from nero_core.figures import significant
@@ -29,6 +29,12 @@ WHAT_IF = (
     "A what-if is a computation of its own and **need not fall**: the whole score is worked out again, and setting "
     "some neurons back can raise it."
 )
+HEATMAP_METHODS = {
+    "CRP": "Concept Relevance Propagation: relevance handed back from the answer to the pixels, layer by layer",
+    "conservative propagation": "gradient × input with attention and norms held still, so that relevance keeps its sum",
+    "instant map": "the last feature map weighted by relevance: coarse, and nothing is handed back to the pixels",
+    "gradient × input": "how steeply the answer changes with each pixel, times the pixel: it is noisy",
+}
 MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&^=:])")
 WOULD_BE_LINKED = re.compile(r"(?<=:)|(?<=@)|(?i:(?<=www))")
 
@@ -45,6 +51,11 @@ def reference_line(manifest: Mapping[str, Any]) -> str:
     listed = " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
     images = manifest["calibration"].get("images")
     return f"Usual here: images of {listed}" + (f"; {images} of them make the scale." if images else ".")
+
+
+def heatmaps_by(methods: Iterable[str]) -> str:
+    """Which method the heatmaps in sight are by."""
+    return "Heatmaps by " + "; by ".join(f"**{m}** ({HEATMAP_METHODS[m]})" for m in dict.fromkeys(methods)) + "."
 
 
 def count(share: float) -> str:

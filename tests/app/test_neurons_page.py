@@ -227,8 +227,7 @@ def test_the_case_is_a_star_on_the_map_and_a_line_in_the_boxes(opened):
 
 def test_an_image_that_cannot_be_read_is_not_offered(opened):
     page = opened(("a.png", picture_bytes(0)), ("broken.png", b"no picture"))
-    assert "case-0" not in page.selectbox(key=link.SECOND).options
-    assert sum(option.startswith("The open case") for option in page.selectbox(key=link.SECOND).options) == 1
+    assert [option for option in page.selectbox(key=link.SECOND).options if "ase" in option] == ["The open case"]
 
 
 def test_two_references_side_by_side(second, opened, monkeypatch):

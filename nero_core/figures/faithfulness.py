@@ -1,0 +1,101 @@
+"""How true heatmaps are: curves of deletion and insertion, and the numbers of each method in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, Cell, Chart, blank_figure, rounded
+
+if TYPE_CHECKING:
+    from nero_core.faithfulness import Faithfulness
+
+Kind = Literal["deletion", "insertion"]
+
+HEIGHT = 300
+WAYS: Mapping[Kind, tuple[str, str]] = {
+    "deletion": ("Deletion: what the heatmap marks is blurred first", "blurred"),
+    "insertion": ("Insertion: what the heatmap marks comes back first", "brought back"),
+}
+"""What is done to an image, and the word for its share."""
+LINES = ((RAISES, "solid", "circle"), (ACCENT, "dash", "square"), ("#8E6BB0", "dot", "diamond"),
+         ("#4F8F5B", "dashdot", "triangle-up"))  # fmt: skip
+"""Methods take them in turn: colour, dash and symbol."""
+BAND = "rgba(124,136,150,0.22)"
+"""`NEUTRAL`, thin enough to stand behind lines."""
+
+
+def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = False) -> Chart:
+    """Probability of the network's answer while an image is blurred or brought back, mean over the images.
+
+    Lines of the methods against the random orders' mean, with the band from their lowest to their highest.
+    """
+    title, done = WAYS[kind]
+    shares = 100 * measured.shares
+    means = 100 * measured.probability[kind].mean(axis=1)
+    orders = 100 * measured.random_probability[kind].mean(axis=1)
+    low, high = orders.min(axis=0), orders.max(axis=0)
+    *methods, random = measured.methods
+    figure = blank_figure(dark, HEIGHT)
+    figure.add_scatter(x=shares, y=low, mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip")
+    figure.add_scatter(
+        x=shares, y=high, mode="lines", line={"width": 0}, fill="tonexty", fillcolor=BAND, showlegend=False,
+        hoverinfo="skip",
+    )  # fmt: skip
+    label = f"{random} (mean and range of {len(orders)})"
+    figure.add_scatter(
+        x=shares, y=means[-1], name=label, mode="lines", line={"color": NEUTRAL, "width": 2, "dash": "longdash"}
+    )
+    for place, method in enumerate(methods):
+        colour, dash, symbol = LINES[place % len(LINES)]
+        figure.add_scatter(
+            x=shares,
+            y=means[place],
+            name=method,
+            mode="lines+markers",
+            line={"color": colour, "dash": dash, "width": 2.5},
+            marker={"symbol": symbol, "size": 7},
+        )
+    figure.update_traces(hovertemplate="%{x:.0f} %: %{y:.1f} %", selector={"showlegend": None})
+    figure.update_layout(
+        title={"text": title, "font": {"size": 14}, "x": 0, "xanchor": "left", "yref": "container", "y": 0.97},
+        margin={"t": 36},
+        legend={"yanchor": "top", "y": -0.24},
+        xaxis={"title": f"Share of the image {done} (%)", "range": [-2, 102]},
+        yaxis={"title": "Probability of its answer (%)", "rangemode": "tozero"},
+    )
+    rows: list[Mapping[str, Cell]] = [
+        {
+            f"{done} (%)": rounded(share),
+            **{f"{name} (%)": rounded(float(means[place, i])) for place, name in enumerate(measured.methods)},
+            "random, lowest (%)": rounded(float(low[i])),
+            "random, highest (%)": rounded(float(high[i])),
+        }
+        for i, share in enumerate(shares)
+    ]
+    areas = 100 * measured.areas(kind).mean(axis=1)
+    said = ", ".join(f"{name} {area:.0f} %" for name, area in zip(measured.methods, areas, strict=True))
+    return Chart(
+        figure, rows, f"{title}; mean probability along the curves of {len(measured.predicted)} images: {said}."
+    )
+
+
+def faithfulness_table(measured: Faithfulness) -> list[dict[str, Cell]]:
+    """One row per method and one of the random order; each column says which end is good."""
+    several = len(measured.predicted) > 1
+    rows: list[dict[str, Cell]] = []
+    for row in measured.summary():
+        cells: dict[str, Cell] = {
+            "method": row["method"],
+            "deletion, % (low is good)": rounded(100 * row["deletion"]),
+            "insertion, % (high is good)": rounded(100 * row["insertion"]),
+        }
+        if "gain" in row:
+            cells["gain over random, points (high)"] = rounded(100 * row["gain"])
+            if several:
+                cells["its standard error"] = rounded(100 * row["gain_standard_error"])
+                cells["images better than random, %"] = rounded(100 * row["better_than_random"])
+            cells["alike under noise (1 is best)"] = rounded(row["stability"], 2)
+            cells["alike after shuffled weights (0 is best)"] = rounded(row["shuffled"], 2)
+        rows.append(cells)
+    return rows

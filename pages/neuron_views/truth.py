@@ -1,0 +1,145 @@
+"""Is it true? Heatmaps put to the test on demand: on one image, or on several for a summary."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from nero_core import figures
+from nero_core.errors import InputError, NeroError
+from nero_core.figures import significant
+from nero_core.images import Source
+from pages.neuron_views.groups import Choices
+from pages.shared import resources, session, widgets, words
+from pages.shared.words import plain
+
+if TYPE_CHECKING:
+    from nero_core import Reference
+    from nero_core.faithfulness import Faithfulness, Scores
+
+IMAGES, EVERY, RESULT = "neurons-truth-images", "neurons-truth-methods", "neurons-truth"
+IMAGES_AT_MOST = 24
+RANDOM_ORDERS = 8
+"""More than the command's: here a single image is held against them."""
+HOW_TO_READ = (
+    "Places are blurred, or brought back, in the order in which the heatmap of all neurons together ranks them. Where "
+    "it is true, the answer's probability falls sooner than in the grey band of random orders, and comes back sooner. "
+    "Besides, noise that nobody sees should leave the heatmap alike (1), and a network with shuffled weights should "
+    "not (0)."
+)
+COMMAND = "python -m nero_core faithfulness REFERENCE IMAGES --out RESULT"
+
+Key = tuple[str, bool, tuple[Source, ...]]
+
+
+def show(choices: Choices) -> None:
+    """Which images, the button, and what was found."""
+    st.caption(HOW_TO_READ)
+    offered = choices.pictures
+    if offered:
+        _on_demand(choices, offered)
+    else:
+        st.caption("Open a case in Case review to test the heatmaps on it.")
+    st.caption(
+        "A reference keeps no whole images, so that its calibration images cannot be measured here. Where their "
+        "folder is at hand, this does it, for every method that the network has:"
+    )
+    st.code(COMMAND, language="bash", wrap_lines=True)
+
+
+def _on_demand(choices: Choices, offered: dict[str, Source]) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.multiselect(
+            "Test the heatmaps of",
+            list(offered),
+            key=IMAGES,
+            persist_state="session",
+            max_selections=IMAGES_AT_MOST,
+            placeholder="One image, or several for a summary",
+        )
+        every = st.toggle("Every method this network has", key=EVERY, persist_state="session")
+        asked = st.button("Test", key="neurons-truth-test", disabled=not chosen)
+    key = (str(choices.entry.path), every, tuple(offered[name] for name in chosen))
+    kept: dict[Key, tuple[Faithfulness, str, str]] = st.session_state.get(RESULT, {})
+    if asked:
+        try:
+            reference = resources.reference(choices.entry.path)
+            measured = _measured(reference, key)
+        except NeroError as error:
+            st.warning(f"Not measured: {plain(str(error))}")
+            return
+        kept = {key: (measured, reference.attribution.method, reference.attribution.reason)}
+        st.session_state[RESULT] = kept
+    if chosen and key in kept:
+        _found(choices, chosen, *kept[key])
+
+
+def _measured(reference: Reference, key: Key) -> Faithfulness:
+    """Measure on private copies of the network; a click anywhere stops it after the image at work."""
+    from nero_core.faithfulness import measure_faithfulness
+
+    _, every, images = key
+    bar = st.progress(0.0, text=f"Testing image 1 of {len(images)}…")
+
+    def tell(done: int, total: int) -> None:
+        bar.progress(done / total, text=f"Tested {done} of {total} images…")
+
+    try:
+        return measure_faithfulness(
+            reference.classifier,
+            _score(reference),
+            images,
+            None if every else [reference.attribution.method],
+            random_orders=RANDOM_ORDERS,
+            progress=tell,
+        )
+    finally:
+        bar.empty()
+
+
+def _score(reference: Reference) -> Scores:
+    """The score of the detector in use, or of the first that does not run the network again."""
+    names = [session.detector(reference), *reference.detectors]
+    for name in names:
+        if "source" not in reference.detectors[name].info.needs:
+            return partial(reference.score, detector=name)
+    raise InputError("Every detector of this reference reads the image anew; fit it with nero as well.")
+
+
+def _found(choices: Choices, chosen: list[str], measured: Faithfulness, method: str, reason: str) -> None:
+    st.markdown(_said(choices, measured, method))
+    st.caption(words.heatmaps_by([method]) + (f" No better one fits this network. {plain(reason)}" if reason else ""))
+    for place, kind in zip(st.columns(2, gap="large"), figures.WAYS, strict=True):
+        with place:
+            widgets.chart(figures.faithfulness_curves(measured, kind), table=kind.capitalize())
+    st.dataframe(
+        figures.faithfulness_table(measured),
+        hide_index=True,
+        placeholder="–",
+        alt="How true the heatmaps of each method are, beside a random order",
+    )
+    if len(chosen) > 1:
+        widgets.table_twin([{**row, "image": chosen[row["image"]]} for row in measured.rows()], "Every image")
+
+
+def _said(choices: Choices, measured: Faithfulness, method: str) -> str:
+    """The answer in a sentence, for the heatmaps in use."""
+    gain, by_chance = measured.gain[measured.methods.index(method)], measured.random_gain
+    points = f"{significant(100 * float(gain.mean()))} points"
+    if len(gain) == 1:
+        beaten, orders = int((gain[0] > by_chance[:, 0]).sum()), len(by_chance)
+        answer = choices.sample.names[measured.predicted[0]]
+        verdict = "better than chance" if beaten == orders else "chance can do as well, so do not lean on it here"
+        return (
+            f"For the answer *{plain(answer)}*, this heatmap ranks places better than **{beaten} of {orders}** random "
+            f"orders (gain {points}): {verdict}."
+        )
+    row = next(row for row in measured.summary() if row["method"] == method)
+    error, better = significant(100 * row["gain_standard_error"]), f"{100 * row['better_than_random']:.0f}\u00a0%"
+    text = (
+        f"Over {len(gain)} images the heatmaps by {method} gain **{points}** over a random order (standard error "
+        f"{error}) and are better on **{better}** of them."
+    )
+    return text + (f" Most is gained by **{measured.best}**." if len(measured.methods) > 2 else "")

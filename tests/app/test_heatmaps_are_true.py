@@ -1,0 +1,209 @@
+"""Which method heatmaps are by, on both pages that show them, and the test of whether they are true."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+
+from nero_core.faithfulness import RANDOM, measure_faithfulness
+from pages.neuron_views import truth
+from pages.shared import words
+from tests.app.conftest import picture_bytes, upload, words_of
+
+PAGE = "pages/neurons.py"
+
+
+@pytest.fixture
+def app_without_exact_rules(open_app, monkeypatch, tmp_path, tiny_reference):
+    """A session on a network that is taken for one without CRP and without conservative propagation."""
+    from nero_core.attribution import EXACT, Attribution
+    from nero_core.errors import InputError
+
+    prepare = Attribution._prepare
+
+    def refuse(self, method, classifier):
+        if method in EXACT:
+            raise InputError(f"no rule for <b>{method}</b>")
+        prepare(self, method, classifier)
+
+    monkeypatch.setattr(Attribution, "_prepare", refuse)
+    shutil.copytree(tiny_reference, tmp_path / "r")
+    monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
+    return open_app()
+
+
+def with_case(session, images=1):
+    upload(session, *[(f"{i}.png", picture_bytes(i)) for i in range(images)])
+    session.switch_page(PAGE)
+    return session.run()
+
+
+def put_to_the_test(page, *images, every=False):
+    page.multiselect(key=truth.IMAGES).set_value(list(images))
+    page.toggle(key=truth.EVERY).set_value(every).run()
+    page.button(key="neurons-truth-test").click().run()
+    assert not page.exception
+    return page
+
+
+def curve_alts(page):
+    return [c.proto.alt for c in page.get("plotly_chart") if c.proto.alt.startswith(("Deletion", "Insertion"))]
+
+
+# The method's name ---------------------------------------------------------------------------------------------------
+
+
+def test_every_method_has_its_words():
+    from nero_core.attribution import METHODS
+
+    assert tuple(words.HEATMAP_METHODS) == METHODS
+    said = words.heatmaps_by(["CRP", "CRP", "gradient × input"])
+    assert said.count("**CRP**") == 1
+    assert "**gradient × input**" in said
+
+
+def test_case_review_names_the_method(app):
+    upload(app, ("a.png", picture_bytes()))
+    assert words_of(app).count("Heatmaps by **CRP**") == 1
+
+
+def test_case_review_names_the_method_where_only_one_map_is_shown(app):
+    upload(app, ("a.png", picture_bytes()))
+    app.selectbox(key="detector").set_value("msp").run()
+    assert not app.exception
+    assert "Heatmaps by **CRP**" in words_of(app)
+
+
+def test_case_review_names_both_methods_of_features_and_stages(app_without_exact_rules):
+    app = upload(app_without_exact_rules, ("a.png", picture_bytes()))
+    assert "Heatmaps by **instant map**" in words_of(app)
+    assert "gradient × input" not in words_of(app)
+    app.selectbox(key="detector").set_value("stage_mahalanobis").run()
+    assert not app.exception
+    assert "by **gradient × input**" in words_of(app)
+    assert "by **instant map**" in words_of(app), "the map of all neurons together"
+
+
+@pytest.mark.parametrize(("session", "method"), [("app", "CRP"), ("app_without_exact_rules", "instant map")])
+def test_the_neurons_page_names_the_method(request, session, method):
+    page = with_case(request.getfixturevalue(session))
+    assert "Heatmaps by" not in words_of(page)
+    page.multiselect(key="neurons-images").set_value(["Case, image 1"]).run()
+    assert f"Heatmaps by **{method}**" in words_of(page)
+
+
+# Is it true? ---------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_measured_before_it_is_asked_for(app, monkeypatch):
+    monkeypatch.setattr("nero_core.faithfulness.measure_faithfulness", lambda *a, **k: pytest.fail("measured"))
+    page = with_case(app)
+    assert page.button(key="neurons-truth-test").disabled
+    page.multiselect(key=truth.IMAGES).set_value(["Case, image 1"]).run()
+    assert not page.exception
+    assert not curve_alts(page)
+    text = words_of(page)
+    assert "grey band of random orders" in text, "how to read it"
+    assert truth.COMMAND in page.code[-1].value
+    assert "keeps no whole images" in text
+
+
+def test_without_an_image_there_is_only_the_command(app):
+    app.switch_page(PAGE).run()
+    assert not any(button.key == "neurons-truth-test" for button in app.button)
+    assert "to test the heatmaps on it" in words_of(app)
+    assert "nero_core faithfulness" in app.code[-1].value
+
+
+def test_one_image_says_what_the_measurement_says(app, reference):
+    page = put_to_the_test(with_case(app), "Case, image 1")
+    measured = measure_faithfulness(
+        reference.classifier,
+        partial(reference.score, detector="nero"),
+        [picture_bytes(0)],
+        ["CRP"],
+        random_orders=truth.RANDOM_ORDERS,
+    )
+    beaten = int((measured.gain[0] > measured.random_gain[:, 0]).sum())
+    text = words_of(page)
+    assert f"**{beaten} of {truth.RANDOM_ORDERS}** random orders" in text
+    assert ("better than chance" in text) == (beaten == truth.RANDOM_ORDERS)
+    assert f"*{reference.classes[measured.predicted[0]]}*" in text
+    assert "Heatmaps by **CRP**" in text
+    assert "No better one" not in text
+    assert len(curve_alts(page)) == 2
+    table = next(t.value for t in page.dataframe if "method" in t.value and "deletion, % (low is good)" in t.value)
+    assert table["method"].tolist() == ["CRP", RANDOM]
+    np.testing.assert_allclose(
+        table["deletion, % (low is good)"], 100 * measured.areas("deletion").mean(axis=1), rtol=6e-3
+    )
+    assert table["alike under noise (1 is best)"].iloc[0] == pytest.approx(measured.stability[0, 0], abs=6e-3)
+    assert table["alike after shuffled weights (0 is best)"].iloc[0] == pytest.approx(measured.shuffled[0, 0], abs=6e-3)
+    curves = next(t.value for t in page.dataframe if "blurred (%)" in t.value)
+    assert len(curves) == 11
+
+
+def test_several_images_make_a_summary_and_every_method_can_be_compared(app, reference):
+    page = put_to_the_test(with_case(app, 2), "Case, image 1", "Case, image 2", every=True)
+    text = words_of(page)
+    assert "Over 2 images the heatmaps by CRP gain" in text
+    assert "Most is gained by **" in text
+    tables = [table.value for table in page.dataframe]
+    methods = next(t for t in tables if "deletion, % (low is good)" in t)["method"].tolist()
+    assert methods == ["CRP", "instant map", "gradient × input", RANDOM]
+    every = next(t for t in tables if "image" in t and "gain" in t)
+    assert every["image"].tolist()[::3] == ["Case, image 1", "Case, image 2"]
+
+
+def test_a_result_stays_until_other_images_are_chosen(app, monkeypatch):
+    page = put_to_the_test(with_case(app, 2), "Case, image 1")
+    monkeypatch.setattr("nero_core.faithfulness.measure_faithfulness", lambda *a, **k: pytest.fail("measured again"))
+    page.number_input(key="neurons-chosen").set_value(3).run()
+    assert len(curve_alts(page)) == 2
+    page.multiselect(key=truth.IMAGES).set_value(["Case, image 2"]).run()
+    assert not page.exception
+    assert not curve_alts(page), "the curves of another image are not shown for this one"
+
+
+def test_a_fallback_is_named_with_its_reason(app_without_exact_rules):
+    page = put_to_the_test(with_case(app_without_exact_rules), "Case, image 1")
+    text = words_of(page)
+    assert "Heatmaps by **instant map**" in text
+    assert "No better one fits this network" in text
+    assert "<b>" not in text.replace("\\<b\\>", "")
+
+
+def test_an_image_that_cannot_be_measured_says_why(app, monkeypatch):
+    from nero_core.errors import InputError
+
+    def refuse(*args, **named):
+        raise InputError("The file *vanished*.")
+
+    monkeypatch.setattr("nero_core.faithfulness.measure_faithfulness", refuse)
+    page = put_to_the_test(with_case(app), "Case, image 1")
+    assert "Not measured: The file \\*vanished\\*" in page.warning[-1].value
+
+
+def test_the_network_is_as_it_was(app, reference):
+    before = reference.classifier.extract([picture_bytes(5)]).logits
+    from pages.shared import resources
+
+    page = put_to_the_test(with_case(app), "Case, image 1")
+    shared = resources.reference(page.session_state["entry"].path)
+    np.testing.assert_array_equal(shared.classifier.extract([picture_bytes(5)]).logits, before)
+
+
+@pytest.mark.parametrize(("wanted", "taken"), [("msp", "msp"), ("again", "nero")])
+def test_the_score_is_of_a_detector_that_does_not_run_the_network_again(monkeypatch, wanted, taken):
+    from types import SimpleNamespace
+
+    detectors = {
+        name: SimpleNamespace(info=SimpleNamespace(needs=needs))
+        for name, needs in (("nero", ()), ("again", ("source",)), ("msp", ()))
+    }
+    reference = SimpleNamespace(detectors=detectors, score=lambda activations, detector: detector)
+    monkeypatch.setattr(truth.session, "detector", lambda reference: wanted)
+    assert truth._score(reference)(None) == taken

@@ -1,0 +1,72 @@
+"""Curves of deletion and insertion: what they show, and that nothing is lost between a figure and its twins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nero_core import figures
+from nero_core.faithfulness import RANDOM, Faithfulness
+from tests.test_figures import contrast
+
+
+def measured(images):
+    """Two methods and four random orders on some images, seeded."""
+    rng = np.random.default_rng(images)
+    shares = np.linspace(0, 1, 6)
+    random = {kind: rng.random((4, images, 6)) for kind in figures.WAYS}
+    probability = {
+        kind: np.concatenate([rng.random((2, images, 6)), random[kind].mean(axis=0)[None]]) for kind in random
+    }
+    return Faithfulness(
+        ("CRP", "instant map", RANDOM),
+        shares,
+        np.zeros(images, np.int64),
+        probability,
+        probability,
+        rng.random((2, images)),
+        rng.random((2, images)),
+        random,
+    )
+
+
+@pytest.mark.parametrize("kind", list(figures.WAYS))
+@pytest.mark.parametrize("images", [1, 3])
+def test_curves_are_means_in_percent_with_the_range_of_chance(kind, images):
+    m = measured(images)
+    chart = figures.faithfulness_curves(m, kind)
+    low, high, random, *methods = chart.figure.data
+    orders = 100 * m.random_probability[kind].mean(axis=1)
+    np.testing.assert_allclose(low.y, orders.min(axis=0))
+    np.testing.assert_allclose(high.y, orders.max(axis=0))
+    assert high.fill == "tonexty"
+    assert not low.showlegend
+    np.testing.assert_allclose(random.y, orders.mean(axis=0))
+    assert "range of 4" in random.name
+    assert [trace.name for trace in methods] == ["CRP", "instant map"]
+    for place, trace in enumerate(methods):
+        np.testing.assert_allclose(trace.y, 100 * m.probability[kind][place].mean(axis=0))
+    np.testing.assert_allclose(chart.figure.data[2].x, [0, 20, 40, 60, 80, 100])
+    assert len({trace.line.dash for trace in methods}) == len({trace.marker.symbol for trace in methods}) == 2
+    assert len(chart.rows) == 6
+    assert chart.rows[1]["CRP (%)"] == pytest.approx(methods[0].y[1], rel=6e-3)
+    assert f"of {images} image" in chart.alt
+    assert "CRP" in chart.alt
+
+
+def test_lines_can_be_seen_on_light_and_dark_pages():
+    for colour, _, _ in figures.faithfulness.LINES:
+        assert contrast(colour, "#FFFFFF") >= 3
+        assert contrast(colour, "#0E1117") >= 3
+
+
+def test_the_table_says_which_end_is_good_and_speaks_of_spread_only_where_there_is_one():
+    one, several = figures.faithfulness_table(measured(1)), figures.faithfulness_table(measured(3))
+    assert [row["method"] for row in one] == ["CRP", "instant map", RANDOM]
+    assert "its standard error" not in one[0]
+    assert several[0]["its standard error"] > 0
+    m = measured(3)
+    assert several[1]["gain over random, points (high)"] == pytest.approx(100 * m.gain[1].mean(), rel=6e-3)
+    assert several[1]["alike under noise (1 is best)"] == pytest.approx(m.stability[1].mean(), abs=6e-3)
+    assert several[0]["deletion, % (low is good)"] == pytest.approx(100 * m.areas("deletion")[0].mean(), rel=6e-3)
+    assert "gain over random, points (high)" not in several[2]
