@@ -1,15 +1,15 @@
-"""Every benchmark in turn, as one Markdown table: ``make bench``. Takes some minutes; leave the machine alone."""
+"""Every benchmark in turn, as one Markdown table: ``make bench``. Takes about ten minutes; leave the machine alone."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import app, attribution, memory, scoring
+from benchmarks import app, attribution, detectors, memory, networks, scoring
 from benchmarks.measure import machine, table
 
 if __name__ == "__main__":
     rows = []
-    for part in (scoring, attribution, memory, app):
+    for part in (scoring, attribution, detectors, networks, memory, app):
         print(f"{part.__name__} …", file=sys.stderr)
         rows += part.main()
     print(f"{machine()}\n\n{table(rows)}")

@@ -32,7 +32,7 @@ def fitted_nero(classifier: Classifier) -> Detector:
     return make_detector("nero").fit(Activations(features, logits, labels=labels), classifier.head)
 
 
-def from_tensors(classifier: Classifier, detector: Detector) -> Row:
+def from_tensors(classifier: Classifier, detector: Detector, rounds: int = 15) -> Row:
     """Extraction with peaks and stages + relevance + NERO, over the bare channels-last forward."""
     batch = torch.randn((BATCH, 3, 224, 224), generator=torch.Generator().manual_seed(0))
     batch = batch.contiguous(memory_format=torch.channels_last)
@@ -41,10 +41,13 @@ def from_tensors(classifier: Classifier, detector: Detector) -> Row:
         with torch.inference_mode():
             classifier.network(batch)
 
-    seconds = side_by_side({"bare": bare, "scored": lambda: detector.score(classifier.forward(batch).activations)}, 15)
+    seconds = side_by_side(
+        {"bare": bare, "scored": lambda: detector.score(classifier.forward(batch).activations)}, rounds
+    )
     ratio = seconds["bare"] / seconds["scored"]
     detail = f"{BATCH / seconds['scored']:.0f} images/s scored, {BATCH / seconds['bare']:.0f} bare"
-    return Row("scoring throughput, batch 32, over the bare forward", "0.95", f"{ratio:.3f}", detail)
+    what = f"scoring throughput, {classifier.architecture}, batch {BATCH}, over the bare forward"
+    return Row(what, "0.95", f"{ratio:.3f}", detail)
 
 
 def from_files(classifier: Classifier, detector: Detector, folder: Path) -> Row:
