@@ -176,7 +176,8 @@ def _training(manifest: Mapping[str, Any]) -> Lines:
 
 
 def _promise(calibration: Mapping[str, Any]) -> Lines:
-    n, smallest = int(calibration["images"]), float(calibration["smallest_alpha"])
+    n = int(calibration["images"])
+    smallest = math.ceil(1e4 * float(calibration["smallest_alpha"]) - 1e-9) / 100  # up: a smaller one is refused
     if calibration["guaranteed"]:
         why = (
             "yes: its calibration images were seen neither in training nor in fitting, so that on new images from the "
@@ -187,7 +188,7 @@ def _promise(calibration: Mapping[str, Any]) -> Lines:
     return (
         ("Guarantee", why),
         ("Calibration images", f"{n} ({calibration['origin']})"),
-        ("Smallest share of false alarms that can be asked for", f"{100 * smallest:.2g} %"),
+        ("Smallest share of false alarms that can be asked for", f"{smallest:g} %"),
     )
 
 

@@ -8,6 +8,7 @@ from nero_core.errors import NeroError
 from pages.shared import door, neurons, reading, resources, session, verdict, widgets
 from pages.shared.words import WHAT_YOU_GET, plain
 
+LARGEST = 20  # megabytes of one image
 FORMATS = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "webp"]
 
 
@@ -19,6 +20,7 @@ def uploader() -> None:
         accept_multiple_files=True,
         key=session.UPLOAD,
         on_change=session.take_upload,
+        max_upload_size=LARGEST,
         help="JPEG, PNG, TIFF, BMP or WebP. The images stay on this computer.",
     )
 

@@ -45,7 +45,8 @@ def here() -> None:
 def build() -> None:
     """The builds there are, and the form for another."""
     if watching.under_way():
-        with st.expander("Build another"):
+        # A key of its own for each build asked for: the form folds again, and what was asked for is in sight.
+        with st.expander("Build another", key=f"build-another-{asking.asked()}"):
             asking.ask()
     else:
         asking.ask()

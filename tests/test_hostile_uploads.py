@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 KINDS = list(whole_files())
 GIGABYTE = 10**9
 PROCESSOR_SECONDS = 10  # of one upload; of a processor, so that a busy machine changes nothing
-UPLOAD_LIMIT = 20 * 2**20  # maxUploadSize in .streamlit/config.toml
+UPLOAD_LIMIT = 20 * 2**20  # LARGEST in pages/case_review.py
 SIDE = int(MAX_PIXELS**0.5)
 
 

@@ -43,7 +43,7 @@ def test_it_says_what_the_manifest_holds(lines, tiny_reference):
     assert lines["Intended use"] == manifest["intended_use"]
     assert lines["Known failures"] == manifest["known_failures"]
     assert lines["Calibration images"].startswith("36 ")
-    assert lines["Smallest share of false alarms that can be asked for"] == "2.7 %"  # 1 / 37
+    assert lines["Smallest share of false alarms that can be asked for"] == "2.71 %"  # 1 / 37, rounded up
     assert lines["Guarantee"].startswith("yes")
     pictures = lines["Pictures of training images"]
     assert pictures.startswith(f"yes, small crops for {manifest['crops']} neurons, and {manifest['sample']['images']}")

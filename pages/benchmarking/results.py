@@ -13,6 +13,7 @@ from pages.shared.words import plain
 
 FOLDER = "benchmarks"
 FILES, PLACE, OPENED = "benchmark-files", "benchmark-place", "benchmark-opened"
+LARGEST = 200  # megabytes of one file: scores of a hundred detectors on a hundred thousand images
 KEPT = 8  # stored results in memory at a time, a few MB each
 
 
@@ -58,6 +59,7 @@ def opened() -> BenchmarkResult | None:
             accept_multiple_files=True,
             key=FILES,
             on_change=_open_files,
+            max_upload_size=LARGEST,
             help="Both were written by `benchmark --out`, or downloaded from this page. They stay on this computer.",
         )
     found: BenchmarkResult | NeroError | None = st.session_state.get(OPENED)

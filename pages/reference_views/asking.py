@@ -30,6 +30,13 @@ ALPHAS = (1, 2, 5, 10, 20)  # in 100
 FOLDER, ZIP = "A folder on this computer", "A zip file"
 TRAIN, FIT = "Train a network", "Only fit a trained network"
 NOT_STATED = "not stated"
+ASKED = "builds-asked"
+
+
+def asked() -> int:
+    """How many builds this session has asked for."""
+    number: int = st.session_state.get(ASKED, 0)
+    return number
 
 
 def ask() -> None:
@@ -89,6 +96,7 @@ def ask() -> None:
         except NeroError as error:
             st.error(plain(str(error)))
         else:
+            st.session_state[ASKED] = asked() + 1
             st.rerun()
 
 
@@ -110,7 +118,7 @@ def _alpha(trained: bool) -> float:
     """The share of false alarms to support, and what it takes."""
     per_hundred: int = st.select_slider("Ordinary images flagged, at most … in 100", ALPHAS, 5, key="build-alpha")
     needed = building.needed_calibration(per_hundred / 100)
-    in_all = f": about {math.ceil(needed / building.CALIBRATION_SHARE)} in all, of which they are set aside"
+    in_all = f": about {math.ceil(needed / building.CALIBRATION_SHARE)} in all"
     st.caption(f"Needs {needed} images for calibration{in_all if trained else ''}.")
     return per_hundred / 100
 

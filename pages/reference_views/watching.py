@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from nero_core import building
-from nero_core.build_queue import start_queue
+from nero_core.build_queue import EPOCH, start_queue
 from nero_core.building import RUNNING, Build
 from nero_core.errors import NeroError
 from nero_core.model_card import HOW_WELL, PROMISE, model_card
@@ -128,13 +128,14 @@ def _say() -> None:
     if REFUSED in st.session_state:
         st.error(plain(st.session_state.pop(REFUSED)))
     if PUBLISHED in st.session_state:
-        st.success(f"**{plain(st.session_state.pop(PUBLISHED))}** is on this computer now, and in use.")
+        # Seen wherever on the page the reader is: its button may have been far down.
+        st.toast(f"**{plain(st.session_state.pop(PUBLISHED))}** is in use now.", icon=":material/check:")
 
 
 def _how_far(build: Build) -> str:
     state = build.state
     what = plain(state.what)
-    if state.stage == "training":
+    if EPOCH.fullmatch(state.what):
         what = what.replace("/", " of ")
     elif state.total:
         what += f": {state.done} of {state.total}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,10 +49,13 @@ _loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reference-loader
 def entries() -> list[ReferenceEntry]:
     """References that are bundled, in the folders that $NERO_REFERENCES names, and in the user's own; manifests only.
 
-    Usable ones first, and among these the ones made from real images.
+    Usable ones first, and among these the ones made from real images. Those of one title are told apart by their
+    folders.
     """
-    folders = dict.fromkeys([BUNDLED_REFERENCES, *_named(), USER_REFERENCES])
-    return sorted(list_references(list(folders)), key=lambda e: (e.error is not None, e.synthetic))
+    found = list_references(list(dict.fromkeys([BUNDLED_REFERENCES, *_named(), USER_REFERENCES])))
+    titles = Counter(entry.title for entry in found)
+    told = [replace(e, title=f"{e.title} ({e.path.name})") if titles[e.title] > 1 else e for e in found]
+    return sorted(told, key=lambda e: (e.error is not None, e.synthetic))
 
 
 def _named() -> list[Path]:

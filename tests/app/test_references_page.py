@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import tomllib
 from dataclasses import asdict, replace
 
 import pytest
@@ -13,8 +14,10 @@ from nero_core.build_steps import build
 from nero_core.building import STATE, BuildRequest, BuildState, list_builds, submit, write_record
 from nero_core.exchange import export_reference
 from nero_core.manifest import list_references
+from pages.benchmarking import results
+from pages.reference_views import asking, carrying
 from pages.shared import resources, session
-from tests.app.conftest import words_of
+from tests.app.conftest import ROOT, words_of
 
 PAGE = "pages/references.py"
 HISTORY = ({"epoch": 1.0, "loss": 1.2, "train_accuracy": 0.5, "test_accuracy": 0.4},)
@@ -72,6 +75,9 @@ def test_a_broken_one_is_listed_with_its_reason(page, home):
 def test_choosing_another_one(page, home, tiny_reference):
     shutil.copytree(tiny_reference, home / "another")
     page.run()
+    shown = words_of(page)
+    assert "Coloured noise \\(another\\)" in shown, "those of one title are told apart"
+    assert "Coloured noise \\(coloured\\-noise\\)" in shown
     before = page.session_state[session.ENTRY].path
     next(button for button in page.button if button.label == "Use").click().run()
     assert not page.exception
@@ -204,6 +210,12 @@ def test_new_references_go_to_the_first_folder_that_can_be_written(monkeypatch, 
     assert resources.home() == tmp_path / "there"
     monkeypatch.setenv(resources.FOLDERS_VARIABLE, str(tmp_path / "missing"))
     assert resources.home() == tmp_path / "own"
+
+
+def test_the_server_takes_what_the_uploaders_offer():
+    """A page may say that it takes 1 GB: the server refuses more than its own limit, whatever the page says."""
+    limit = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["server"]["maxUploadSize"]
+    assert max(asking.LARGEST, carrying.LARGEST, results.LARGEST) <= limit
 
 
 def test_a_title_is_shown_as_text(page, home, asked):
