@@ -47,7 +47,7 @@ def test_a_single_image_has_no_spread():
     assert chart.figure.data[1].error_y.array is None
     row = figures.neuron_rows(c, np.arange(4), np.ones((2, 4)), ["a", "b"])[0]
     assert row["deviation, second"] is None
-    assert row["AUROC alone"] is None
+    assert row["AUROC alone, %"] is None
     assert row["Cohen’s d"] is None
     assert row["weight into a"] == 1
 
@@ -55,12 +55,28 @@ def test_a_single_image_has_no_spread():
 def test_boxes_tell_groups_and_single_images():
     values = {"a": np.arange(9.0), "strange": np.arange(4.0), "empty": np.zeros(0)}
     chart = figures.value_boxes(values, ["strange"], "Relevance", marks={"image 1": 3.0})
-    assert len(chart.figure.data) == 2
-    assert chart.figure.data[0].line.color != chart.figure.data[1].line.color
+    star, *boxes = chart.figure.data
+    assert (list(star.x), list(star.y)) == ([3.0], ["★ image 1"])
+    assert len(boxes) == 2
+    assert boxes[0].line.color != boxes[1].line.color
     assert [row["group"] for row in chart.rows] == ["a", "strange", "image 1"]
     assert chart.rows[0]["median"] == 4
     with pytest.raises(InputError, match="No image"):
         figures.value_boxes({"empty": np.zeros(0)}, [], "Relevance")
+
+
+def test_single_images_have_a_row_each_unless_they_are_many():
+    few, many = (
+        figures.value_boxes({"a": np.arange(9.0)}, [], "Relevance", marks={f"image <{i}>": float(i) for i in range(n)})
+        for n in (6, 7)
+    )
+    assert [trace.y[0] for trace in few.figure.data[:-1]] == [f"★ image ‹{i}›" for i in range(6)]
+    assert len(few.figure.layout.shapes) == 6
+    stars, _ = many.figure.data
+    assert set(stars.y) == {"★ 7 images"}
+    assert list(stars.x) == list(range(7))
+    assert stars.text[6] == "image ‹6›"
+    assert len(many.rows) == 8
 
 
 def test_weights_lead_into_classes():
@@ -88,3 +104,21 @@ def test_the_map_shows_every_image_once_with_its_row():
 @pytest.mark.parametrize("page", ["#FFFFFF", "#10171D"])
 def test_class_colours_stand_out_on_both_pages(page):
     assert min(contrast(colour, page) for colour in CLASS_COLOURS) >= 3
+
+
+def test_the_map_shows_centroids_and_case_and_all_but_a_few_far_images():
+    rng = np.random.default_rng(0)
+    points = rng.normal(0, 1, (500, 2))
+    points[0] = 100, -100
+    centroids = np.array([[0.0, 0.0], [9.0, 0.0]])
+    groups = np.zeros(500, np.int64)
+    chart = figures.relevance_map(points, groups, ["a", "b"], centroids, case={"image 1": np.array([0.0, -20.0])})
+    (left, right), (low, high) = chart.figure.layout.xaxis.range, chart.figure.layout.yaxis.range
+    assert -6 < left < -2
+    assert 9 < right < 12
+    assert -24 < low < -20
+    assert 2 < high < 5
+    inside = (points > [left, low]).all(axis=1) & (points < [right, high]).all(axis=1)
+    assert inside.mean() > 0.95
+    assert not inside[0]
+    assert len(chart.figure.data[0].x) == 500, "what is out of sight is still drawn"

@@ -60,7 +60,7 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
     figure.update_layout(
         title={"text": title, "font": {"size": 14}, "x": 0, "xanchor": "left", "yref": "container", "y": 0.97},
         margin={"t": 36},
-        legend={"yanchor": "top", "y": -0.24},
+        legend={"yanchor": "top", "y": -0.28},
         xaxis={"title": f"Share of the image {done} (%)", "range": [-2, 102]},
         yaxis={"title": "Probability of its answer (%)", "rangemode": "tozero"},
     )

@@ -31,6 +31,12 @@ SPREAD_SHOWN = 64
 """Up to so many neurons, bars carry their spread and their number."""
 LABEL_ROOM = 0.25
 """Room for a number beside a bar, as a share of the axis."""
+FRAME_LEAVES_OUT = 0.01
+"""Share of the images, on each side, that the map leaves out at first: they would press the others together."""
+FRAME_ROOM = 0.06
+"""Room around what the map shows, as a share of it."""
+STARRED_APART = 6
+"""Up to so many single images have a row each."""
 GROUP_HEIGHT = 34  # pixels per horizontal box
 
 
@@ -55,7 +61,11 @@ def neuron_rows(
     columns: dict[str, FloatArray] = {}
     for name, group in zip(names, (comparison.first, comparison.second), strict=True):
         columns |= {f"mean, {name}": group.moments.mean, f"deviation, {name}": group.moments.std}
-    columns |= {"difference": comparison.difference, "Cohen’s d": comparison.effect, "AUROC alone": comparison.auroc}
+    columns |= {
+        "difference": comparison.difference,
+        "Cohen’s d": comparison.effect,
+        "AUROC alone, %": 100 * comparison.auroc,
+    }
     columns |= {f"weight into {name}": row for name, row in zip(classes, weight, strict=True)}
     return [{"neuron": int(j)} | {name: _cell(values[j]) for name, values in columns.items()} for j in order]
 
@@ -134,12 +144,25 @@ def value_boxes(
     what : str
         The values, in words with their unit.
     marks : {name: value}, optional
-        Single images, drawn as lines.
+        Single images, drawn as stars: each in a row of its own, or all in one where they are many.
     """
     filled = {name: np.asarray(v, np.float64) for name, v in values.items() if len(v)}
     if not filled:
         raise InputError("No image is left to draw; choose a group that has some.")
-    figure = blank_figure(dark, height=GROUP_HEIGHT * len(filled) + 90)
+    stars = _starred(marks or {})
+    figure = blank_figure(dark, height=GROUP_HEIGHT * (len(filled) + len(stars)) + 90)
+    for label, single in stars.items():
+        if len(single) == 1:
+            figure.add_vline(x=next(iter(single.values())), line={"color": RAISES, "width": 1, "dash": "dot"})
+        figure.add_scatter(
+            x=list(single.values()),
+            y=[f"★ {label}"] * len(single),
+            text=[_text(name) for name in single],
+            mode="markers",
+            marker={"symbol": "star", "size": 13, "color": RAISES},
+            showlegend=False,
+            hovertemplate="%{text}: %{x:.3g}<extra></extra>",
+        )
     for name, group in filled.items():
         unusual = name in known
         figure.add_box(
@@ -151,12 +174,9 @@ def value_boxes(
             marker={"symbol": "diamond-open" if unusual else "circle", "size": 4},
             showlegend=False,
         )
-    for name, value in (marks or {}).items():
-        figure.add_vline(x=value, line={"color": RAISES, "width": 2}, annotation={"text": f"★ {_text(name)}"})
     figure.update_layout(
         xaxis={"title": what},
         yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
-        margin={"t": 24},
     )
     rows: list[Mapping[str, Cell]] = []
     for name, group in filled.items():
@@ -175,6 +195,13 @@ def value_boxes(
     rows += [{"group": name, "images": 1, "median": rounded(value)} for name, value in (marks or {}).items()]
     medians = ", ".join(f"{name} {significant(float(np.median(group)))}" for name, group in filled.items())
     return Chart(figure, rows, f"{what} in {len(filled)} groups of images; medians: {medians}.")
+
+
+def _starred(marks: Mapping[str, float]) -> dict[str, Mapping[str, float]]:
+    """Single images by row: each has its own, unless they are many."""
+    if len(marks) > STARRED_APART:
+        return {f"{len(marks)} images": marks}
+    return {_text(name): {name: value} for name, value in marks.items()}
 
 
 def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = False) -> Chart:
@@ -277,11 +304,20 @@ def relevance_map(
             marker={"symbol": "star", "size": 18, "color": RAISES, "line": {"width": 1.5, "color": "#FFFFFF"}},
             hovertemplate=f"{_text(name)}<extra></extra>",
         )
+    seen = np.concatenate([points, centroids, *(np.asarray(point)[None] for point in (case or {}).values())])
+    frame = np.quantile(seen, [FRAME_LEAVES_OUT, 1 - FRAME_LEAVES_OUT], axis=0)
+    own = seen[len(points) :]  # centroids and the case are always in sight
+    frame = np.stack([np.minimum(frame[0], own.min(axis=0)), np.maximum(frame[1], own.max(axis=0))])
+    frame += np.array([[-1], [1]]) * FRAME_ROOM * np.ptp(frame, axis=0)
     part = ["" if shares is None else f" ({100 * share:.0f} % of the variance)" for share in shares or (0, 0)]
     figure.update_layout(
         dragmode="lasso",
-        xaxis={"title": f"First principal component of relevance{part[0]}", "zeroline": False},
-        yaxis={"title": f"Second{part[1]}", "zeroline": False},
+        xaxis={
+            "title": f"First principal component of relevance{part[0]}",
+            "zeroline": False,
+            "range": list(frame[:, 0]),
+        },
+        yaxis={"title": f"Second{part[1]}", "zeroline": False, "range": list(frame[:, 1])},
         legend={"yanchor": "top", "y": -0.14},
     )
     rows: list[Mapping[str, Cell]] = [
@@ -297,7 +333,7 @@ def relevance_map(
         for name, (x, y) in (case or {}).items()
     ]
     alt = (
-        f"Map of {len(points)} images by their relevance: {K} classes with their centroids and {len(names) - K} sets "
-        "of known unusual images"
+        f"Map of {len(points)} images by their relevance; classes, with their centroids: {K}; sets of known unusual "
+        f"images: {len(names) - K}"
     )
     return Chart(figure, rows, alt + (f", and {len(case)} of the open case." if case else "."))

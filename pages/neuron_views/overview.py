@@ -108,7 +108,7 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
     kept = min(len(comparison.first.relevance), len(comparison.second.relevance))
     st.caption(
         f"Differences, Cohen’s d and AUROC: second group ({plain(comparison.second.name)}) against the first "
-        f"({plain(comparison.first.name)}); positive d and an AUROC above 0.5 mean higher relevance in the second. "
+        f"({plain(comparison.first.name)}); positive d and an AUROC above 50 % mean higher relevance in the second. "
         f"AUROC from the {len(comparison.first.relevance)} and {len(comparison.second.relevance)} images that are kept"
         + ("." if kept > 1 else ": too few for a group of one image; what has no number is ordered by difference.")
     )

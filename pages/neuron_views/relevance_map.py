@@ -46,11 +46,12 @@ def show(entry: ReferenceEntry, stored: StoredNeurons, case: Mapping[str, Group]
         key=f"neurons-map-{key}",
         on_select="rerun",
         selection_mode=("points", "box", "lasso"),
-        config={"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "autoScale2d"]},
+        config={"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "resetScale2d"]},
     )
     st.caption(
         "✕ centroid of a class in the training images. Two components hold only the stated part of the variance: "
-        "images that lie together here may be far apart in the others."
+        "images that lie together here may be far apart in the others. A few far images may lie outside the frame: "
+        "*Autoscale* in the chart's own toolbar shows all."
     )
     rows = [point["customdata"] for point in event.selection.points if "customdata" in point]
     found = np.unique([int(np.ravel(row)[0]) for row in rows]).astype(np.int64)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 IMAGES, EVERY, RESULT = "neurons-truth-images", "neurons-truth-methods", "neurons-truth"
 IMAGES_AT_MOST = 24
-RANDOM_ORDERS = 8
-"""More than the command's: here a single image is held against them."""
+ORDERS_FOR_ONE = 8
+"""Random orders that a single image is held against; several images make up for fewer."""
 HOW_TO_READ = (
     "Places are blurred, or brought back, in the order in which the heatmap of all neurons together ranks them. Where "
     "it is true, the answer's probability falls sooner than in the grey band of random orders, and comes back sooner. "
@@ -78,7 +78,7 @@ def _on_demand(choices: Choices, offered: dict[str, Source]) -> None:
 
 def _measured(reference: Reference, key: Key) -> Faithfulness:
     """Measure on private copies of the network; a click anywhere stops it after the image at work."""
-    from nero_core.faithfulness import measure_faithfulness
+    from nero_core.faithfulness import RANDOM_ORDERS, measure_faithfulness
 
     _, every, images = key
     bar = st.progress(0.0, text=f"Testing image 1 of {len(images)}…")
@@ -92,7 +92,7 @@ def _measured(reference: Reference, key: Key) -> Faithfulness:
             _score(reference),
             images,
             None if every else [reference.attribution.method],
-            random_orders=RANDOM_ORDERS,
+            random_orders=ORDERS_FOR_ONE if len(images) == 1 else RANDOM_ORDERS,
             progress=tell,
         )
     finally:

@@ -125,12 +125,12 @@ def test_one_image_says_what_the_measurement_says(app, reference):
         partial(reference.score, detector="nero"),
         [picture_bytes(0)],
         ["CRP"],
-        random_orders=truth.RANDOM_ORDERS,
+        random_orders=truth.ORDERS_FOR_ONE,
     )
     beaten = int((measured.gain[0] > measured.random_gain[:, 0]).sum())
     text = words_of(page)
-    assert f"**{beaten} of {truth.RANDOM_ORDERS}** random orders" in text
-    assert ("better than chance" in text) == (beaten == truth.RANDOM_ORDERS)
+    assert f"**{beaten} of {truth.ORDERS_FOR_ONE}** random orders" in text
+    assert ("better than chance" in text) == (beaten == truth.ORDERS_FOR_ONE)
     assert f"*{reference.classes[measured.predicted[0]]}*" in text
     assert "Heatmaps by **CRP**" in text
     assert "No better one" not in text
