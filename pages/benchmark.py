@@ -1,5 +1,7 @@
 """Benchmark: which detector serves this reference, on whose images, and how surely."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from nero_core.errors import NeroError
@@ -78,11 +80,19 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
         )
     tables.main_table(result, ood_set)
     tables.refused(result.detectors)
-    charts.curves_and_histogram(result, ood_set)
-    charts.breakdown(result)
-    charts.agreement(result)
-    leaving.ablations(result, ood_set)
-    leaving.published(result)
+    parts: dict[str, Callable[[], None]] = {"Curves and scores": lambda: charts.curves_and_histogram(result, ood_set)}
+    if len(result.ood_sets) > 1:
+        parts["Each OOD set"] = lambda: charts.breakdown(result)
+    if len(charts.whole(result)) > 1:
+        parts["Agreement"] = lambda: charts.agreement(result)
+    parts["NERO taken apart"] = lambda: leaving.ablations(result, ood_set)
+    parts["Published figures"] = lambda: leaving.published(result)
+    # Only the open one is drawn: all of them together hold up the table by seconds in the browser.
+    tabs = st.tabs(list(parts), key=charts.key_of("part", parts), on_change="rerun")
+    for tab, draw in zip(tabs, parts.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw()
     leaving.command(result)
     st.subheader("Take it with you", anchor=False)
     leaving.downloads(result)

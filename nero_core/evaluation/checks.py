@@ -6,6 +6,7 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from nero_core.errors import ArtefactError
@@ -13,6 +14,10 @@ from nero_core.metrics import METRICS
 
 if TYPE_CHECKING:
     from nero_core.evaluation.result import BenchmarkResult
+
+
+_hints = cache(get_type_hints)
+"""Working them out anew for each of a result's thousands of values took a second."""
 
 
 def check_result(result: BenchmarkResult) -> None:
@@ -25,7 +30,7 @@ def check_result(result: BenchmarkResult) -> None:
     """
     for each in fields(result):
         if each.name != "scores":
-            _check(each.name, getattr(result, each.name), get_type_hints(type(result))[each.name])
+            _check(each.name, getattr(result, each.name), _hints(type(result))[each.name])
     names = [row.name for row in result.detectors]
     done = [row for row in result.detectors if row.done]
     _that(len(set(names)) == len(names), "detectors", "two rows have one name")
@@ -71,7 +76,7 @@ def _check(field: str, value: Any, hint: Any) -> None:
             _check(f"{field}, {key}", each, inner[1])
     elif is_dataclass(kind):
         for part in fields(kind):
-            _check(f"{field}, {part.name}", getattr(value, part.name), get_type_hints(kind)[part.name])
+            _check(f"{field}, {part.name}", getattr(value, part.name), _hints(kind)[part.name])
     elif kind is float:
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         _that(number, field, f"{value!r} is no number")

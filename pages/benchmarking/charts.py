@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 
 import streamlit as st
 
 from nero_core.calibration import Calibration
-from nero_core.evaluation.result import BenchmarkResult, Scores
+from nero_core.evaluation.result import BenchmarkResult, DetectorResult, Scores
 from nero_core.figures.benchmark import (
     LINES,
     benchmark_histogram,
@@ -25,9 +25,14 @@ from pages.shared import widgets
 from pages.shared.words import plain
 
 
-def key_of(what: str, options: Sequence[str]) -> str:
+def key_of(what: str, options: Iterable[str]) -> str:
     """A widget's key that changes with what it offers: an answer is never carried to other options."""
     return f"benchmark-{what}-{sha256(repr(list(options)).encode()).hexdigest()[:8]}"
+
+
+def whole(result: BenchmarkResult) -> list[DetectorResult]:
+    """The detectors that are done and not taken apart, best first."""
+    return [row for row in result.ranked() if not is_ablation(row)]
 
 
 def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
@@ -76,9 +81,6 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
 
 def breakdown(result: BenchmarkResult) -> None:
     """Every detector on every OOD set; a large set can carry a figure over all."""
-    if len(result.ood_sets) < 2:
-        return
-    st.subheader("Each OOD set by itself", anchor=False)
     metric = st.selectbox(
         "Figure",
         list(METRIC_WORDS),
@@ -87,7 +89,7 @@ def breakdown(result: BenchmarkResult) -> None:
         persist_state="session",
         width=340,
     )
-    names = [row.name for row in result.ranked() if not is_ablation(row)]
+    names = [row.name for row in whole(result)]
     sizes = ", ".join(f"{plain(s.name)} {s.images}" for s in result.sets if s.role == "ood")
     widgets.chart(
         breakdown_map(result, names, metric),
@@ -98,10 +100,7 @@ def breakdown(result: BenchmarkResult) -> None:
 
 def agreement(result: BenchmarkResult) -> None:
     """Which detectors put the images in one order."""
-    ranked = [row for row in result.ranked() if not is_ablation(row)]
-    if len(ranked) < 2:
-        return
-    st.subheader("Agreement between detectors", anchor=False)
+    ranked = whole(result)
     widgets.chart(
         correlation_chart(result.rank_correlation, [row.name for row in ranked], {r.name: label(r) for r in ranked}),
         table="Rank correlation",

@@ -20,7 +20,6 @@ PARTS = {
     "distance": "Distance only: S = D",
     "distance + bias": "Distance and bias, without f: S = D + B",
 }
-SHOWN = ("auroc", "fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
 
 
 def part_words(name: str) -> str:
@@ -39,7 +38,6 @@ def part_words(name: str) -> str:
 
 def ablations(result: BenchmarkResult, ood_set: str) -> None:
     """NERO with one thing changed at a time."""
-    st.subheader("NERO taken apart", anchor=False)
     rows = [row for row in result.detectors if row.done and row.detector == "nero"]
     if len(rows) < 2:
         st.caption("Not in this result. Switch on “Take NERO apart” in a new run, or give `--ablate nero`.")
@@ -48,7 +46,7 @@ def ablations(result: BenchmarkResult, ood_set: str) -> None:
     columns: list[Column] = [
         column
         for column in tables.metric_columns(rows, ood_set)
-        if column.label in {METRIC_WORDS[metric][0] for metric in SHOWN}
+        if column.label in {METRIC_WORDS[metric][0] for metric in tables.COMPARED}
     ]
     if whole is not None and whole.name == result.baseline:
         columns += tables.difference_columns(rows, ood_set, "the whole")[:1]
@@ -61,7 +59,6 @@ def ablations(result: BenchmarkResult, ood_set: str) -> None:
 
 def published(result: BenchmarkResult) -> None:
     """Figures of the papers beside ours where the protocol is theirs."""
-    st.subheader("Published figures", anchor=False)
     given = result.published
     if not given or not given["comparable"]:
         st.info(f"**Not comparable:** {plain(given['reason']) if given else WITHOUT_PROTOCOL}")

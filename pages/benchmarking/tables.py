@@ -40,6 +40,8 @@ METRIC_WORDS: Mapping[str, tuple[str, str]] = {
     "aupr_in": ("AUPR-in ↑", "Average precision with ID as the positive class. Depends on how many of each."),
 }
 """Each metric as a column's name, and what it counts."""
+COMPARED = ("auroc", "fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
+"""The metrics that differences and ablations are shown in; the files hold all."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,10 @@ def metric_columns(rows: Sequence[DetectorResult], ood_set: str) -> list[Column]
 
 
 def difference_columns(rows: Sequence[DetectorResult], ood_set: str, baseline: str) -> list[Column]:
-    """Every metric minus the baseline's on the same resampled images."""
+    """The metrics that do not depend on how many images there are, minus the baseline's on the same resamples."""
     columns = []
-    for metric, (name, text) in METRIC_WORDS.items():
+    for metric in COMPARED:
+        name, text = METRIC_WORDS[metric]
         found = [row.differences[ood_set][metric] if row.differences else None for row in rows]
         values = [0.0 if each is None else 100 * each.value for each in found]
         texts = [f"{NO_VALUE} this is {baseline}" if e is None else points(e, HIGHER_IS_BETTER[metric]) for e in found]
