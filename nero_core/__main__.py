@@ -130,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, required=True, metavar="REF", help="folder of the reference")
     demo.add_argument("--retrain", action="store_true", help="train the network anew instead of using the bundled one")
     demo.add_argument("--examples", type=Path, metavar="DIR", help="also write the example pictures, with their scores")
+    demo.add_argument("--scenes", type=Path, metavar="DIR", help="also keep the scenes, as folders to benchmark with")
     return parser
 
 
@@ -331,7 +332,7 @@ def _demo(options: argparse.Namespace) -> int:
         classifier = demo.train_demo(checkpoint, counts, begin, say, device(options))
     else:
         classifier = demo.bundled_classifier()
-    reference = demo.fit_demo(classifier, counts, begin)
+    reference = demo.fit_demo(classifier, counts, begin, keep=options.scenes)
     reference.save(options.out)
     if options.examples:
         demo.write_examples(reference, options.examples)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from nero_core import synthetic
 from nero_core.artefacts import write_bytes
 from nero_core.classifier import Classifier
 from nero_core.datasets import list_images, read_class_folders
-from nero_core.errors import ArtefactError
+from nero_core.errors import ArtefactError, InputError
 from nero_core.examples import EXAMPLES_INDEX, Example
 from nero_core.fitting import Card, Parts, fit_reference
 from nero_core.images import read_image
@@ -129,9 +130,22 @@ def train_demo(out: Path, counts: SceneCounts, begin: Begin, say: Say, device: s
     return Classifier(network, ARCHITECTURE, trained.classes, trained.preprocessing, trained.training, device)
 
 
-def fit_demo(classifier: Classifier, counts: SceneCounts, begin: Begin) -> Reference:
-    """Render the scenes and fit, calibrate and describe the reference."""
-    with tempfile.TemporaryDirectory(prefix="nero-scenes-") as scenes:
+def fit_demo(classifier: Classifier, counts: SceneCounts, begin: Begin, keep: Path | None = None) -> Reference:
+    """Render the scenes and fit, calibrate and describe the reference.
+
+    Parameters
+    ----------
+    keep : Path, optional
+        Leave the scenes in this new folder: ``train``, ``calibration``, ``test`` and ``ood``, each of class folders.
+
+    Raises
+    ------
+    InputError
+        `keep` exists and is not an empty folder.
+    """
+    if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        raise InputError(f"{keep} is there already; name a folder that is not, for the scenes.")
+    with nullcontext(keep) if keep is not None else tempfile.TemporaryDirectory(prefix="nero-scenes-") as scenes:
         folders = {
             part: write_scenes(Path(scenes) / part, synthetic.CLASSES, part, count, begin)
             for part, count in asdict(counts).items()

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from nero_core import Reference, demo, synthetic
-from nero_core.errors import ArtefactError
+from nero_core.detectors import DETECTORS, make_detector
+from nero_core.errors import ArtefactError, InputError
+from nero_core.evaluation.result import read_results
 from nero_core.examples import read_examples
 from nero_core.images import read_image
 from nero_core.manifest import list_references
 
 EXAMPLES = demo.BUNDLED.parents[1] / "examples"
+BENCHMARK = demo.BUNDLED.parents[1] / "benchmarks" / demo.BUNDLED.name
 FEW = demo.SceneCounts(train=8, calibration=20, test=2, ood=2)
 
 
@@ -63,14 +66,33 @@ def test_examples_are_what_their_seeds_render():
         assert np.abs(np.asarray(rendered, np.float64) - stored).mean() < 0.5, example.kind
 
 
+def test_the_stored_benchmark_is_of_this_reference(bundled):
+    """Scenes rendered now score what the stored result says of the first of each class and kind."""
+    result = read_results(BENCHMARK)
+    assert "synthetic" in result.title.lower()
+    assert {row.name for row in result.detectors if "[" not in row.name} == set(DETECTORS)
+    assert all(row.status == "done" for row in result.detectors)
+    known = [synthetic.render(kind, demo.FIRST_SEEDS["test"], demo.FRAME_PIXELS) for kind in bundled.classes]
+    scores = result.scores["energy"]  # fits nothing: the network and the scenes alone decide it
+    strange = [synthetic.render(kind, demo.FIRST_SEEDS["ood"], demo.FRAME_PIXELS) for kind in scores.ood]
+    activations = bundled.classifier.extract([*known, *strange])
+    energy = make_detector("energy").fit(activations, bundled.classifier.head).score(activations)
+    stored = [*scores.id[:: demo.SceneCounts().test], *(values[0] for values in scores.ood.values())]
+    np.testing.assert_allclose(energy, stored, rtol=1e-3)
+
+
 def test_parts_share_no_seed():
     starts = sorted(demo.FIRST_SEEDS.values())
     assert max(vars(demo.SceneCounts()).values()) < min(np.diff(starts))
 
 
 def test_a_small_rebuild_runs_from_the_committed_weights(bundled, tmp_path):
-    rebuilt = demo.fit_demo(demo.bundled_classifier(), FEW, quiet)
+    rebuilt = demo.fit_demo(demo.bundled_classifier(), FEW, quiet, keep=tmp_path / "scenes")
     rebuilt.save(tmp_path / "demo")
+    assert {path.name for path in (tmp_path / "scenes").iterdir()} == {"train", "calibration", "test", "ood"}
+    assert len(list((tmp_path / "scenes" / "train").glob("*/*.png"))) == 24
+    with pytest.raises(InputError, match="is there already"):
+        demo.fit_demo(demo.bundled_classifier(), FEW, quiet, keep=tmp_path / "scenes")
     again = Reference.load(tmp_path / "demo")
     assert again.manifest["calibration"]["images"] == 60
     frame = read_image(EXAMPLES / "polyp.png")
