@@ -37,6 +37,7 @@ FRAME_ROOM = 0.06
 """Room around what the map shows, as a share of it."""
 STARRED_APART = 6
 """Up to so many single images have a row each."""
+MAP_HEIGHT, LEGEND_ROW, LEGEND_MARK, LEGEND_LETTER = 440, 19, 12, 6  # pixels
 GROUP_HEIGHT = 34  # pixels per horizontal box
 
 
@@ -258,7 +259,8 @@ def relevance_map(
         Share of the points' variance along each axis, in [0, 1].
     """
     K = len(centroids)
-    figure = blank_figure(dark, height=520)
+    entries = [*names, "Centroids", *(case or {})]
+    figure = blank_figure(dark, height=MAP_HEIGHT + LEGEND_ROW * -(-len(entries) // 2))  # a phone has two columns
     for number, name in enumerate(names):
         rows_here = np.flatnonzero(groups == number)
         ordinary = number < K
@@ -284,7 +286,7 @@ def relevance_map(
         x=centroids[:, 0],
         y=centroids[:, 1],
         mode="markers+text",
-        name="Centroids of the classes",
+        name="Centroids",
         text=[_text(name) for name in names[:K]],
         textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(K)],
         marker={
@@ -309,16 +311,16 @@ def relevance_map(
     own = seen[len(points) :]  # centroids and the case are always in sight
     frame = np.stack([np.minimum(frame[0], own.min(axis=0)), np.maximum(frame[1], own.max(axis=0))])
     frame += np.array([[-1], [1]]) * FRAME_ROOM * np.ptp(frame, axis=0)
-    part = ["" if shares is None else f" ({100 * share:.0f} % of the variance)" for share in shares or (0, 0)]
+    part = ["" if shares is None else f" ({100 * share:.0f} % of variance)" for share in shares or (0, 0)]
     figure.update_layout(
         dragmode="lasso",
         xaxis={
-            "title": f"First principal component of relevance{part[0]}",
+            "title": f"First component of relevance{part[0]}",
             "zeroline": False,
             "range": list(frame[:, 0]),
         },
         yaxis={"title": f"Second{part[1]}", "zeroline": False, "range": list(frame[:, 1])},
-        legend={"yanchor": "top", "y": -0.14},
+        legend={"entrywidth": LEGEND_MARK + LEGEND_LETTER * max(len(f"{name} (999)") for name in names)},
     )
     rows: list[Mapping[str, Cell]] = [
         {"image": int(i), "group": names[groups[i]], "first": rounded(points[i, 0]), "second": rounded(points[i, 1])}
