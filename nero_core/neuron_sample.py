@@ -25,7 +25,7 @@ SHEET_ROLE = "concepts/sample"
 ORDINARY_KEPT, KNOWN_KEPT = 1000, 400
 """At most so many in-distribution and known out-of-distribution images are kept: 2 kB each at d = 512."""
 SAMPLE_SEED = 0
-CHUNK_ROWS = 4096
+CHUNK_ROWS = 512
 """Images whose relevance is worked out at a time, so that memory does not grow with their number."""
 
 

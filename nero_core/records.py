@@ -46,7 +46,8 @@ def _matrix(what: str, array: npt.ArrayLike, rows: int | None = None) -> FloatAr
         matrix = matrix.astype(np.float64)
     if rows is not None and len(matrix) != rows:
         raise InputError(f"`{what}` has {len(matrix)} rows but `features` has {rows}; give one row per image.")
-    if not np.isfinite(matrix).all():
+    # NaN is both the smallest and the largest of all values; a mask would grow with mapped files.
+    if matrix.size and not (np.isfinite(matrix.min()) and np.isfinite(matrix.max())):
         bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
         raise InputError(
             f"`{what}` holds NaN or infinity in {len(bad)} of {len(matrix)} rows (first: row {bad[0]}); "

@@ -268,6 +268,7 @@ def test_chunks_are_not_seen_in_the_scores(name, train, test, monkeypatch):
     for module in (library_adapters, library_explained):
         monkeypatch.setattr(module, "CHUNK_ROWS", 7)
         monkeypatch.setattr(module, "PAIR_CHUNK_NUMBERS", 600)
+    monkeypatch.setattr(library_adapters, "BANK_CHUNK_ROWS", 7)
     np.testing.assert_allclose(make_detector(name).fit(*train).score(test), whole, rtol=1e-4, atol=1e-6)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import logsumexp
 
 from nero_core.detectors.base import (
     DetectorInfo,
@@ -19,7 +18,7 @@ from nero_core.detectors.base import (
     register,
     with_usual_features,
 )
-from nero_core.detectors.statistics import class_means, floor_of, whole_account
+from nero_core.detectors.statistics import class_means, floor_of, logsumexp_of, whole_account
 from nero_core.records import Account, Activations, Float64Array, FloatArray, Head
 
 
@@ -119,7 +118,7 @@ class CADRef(ExplainedDetector):
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         self.class_means_ = predicted_means(train, head.classes)
         self.size_floor_ = floor_of(size(train.features), "the size of the feature vector", self.info.title)
-        energy = logsumexp(train.logits.astype(np.float64), axis=1)
+        energy = logsumexp_of(train.logits)
         self.energy_floor_ = floor_of(energy, "the logsumexp of the logits", self.info.title)
         self.mean_energy_ = np.asarray(np.maximum(energy, self.energy_floor_).mean())
 
@@ -127,7 +126,7 @@ class CADRef(ExplainedDetector):
         a, W = batch.features.astype(np.float64), self.head_.weight.astype(np.float64)
         predicted = batch.logits.argmax(axis=1)
         e = (a - self.class_means_[predicted]) * np.sign(W[predicted])
-        L = np.maximum(logsumexp(batch.logits.astype(np.float64), axis=1), self.energy_floor_)[:, None]
+        L = np.maximum(logsumexp_of(batch.logits), self.energy_floor_)[:, None]
         weighted = np.maximum(e, 0) / L + np.maximum(-e, 0) / self.mean_energy_
         shares: Float64Array = weighted / np.maximum(size(a), self.size_floor_)[:, None]
         return shares

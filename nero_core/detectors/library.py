@@ -271,7 +271,7 @@ TABLE = (
         reads="features",
         about="""S = energy times the mean similarity to the k nearest training features, these scaled by theirs.
 
-        Keeps all training features: 4·n·d bytes, and 64 MB of similarities while it scores.
+        Keeps all training features: 4·n·d bytes, and about 100 MB while it scores, 64 MB of them similarities.
 
         Parameters
         ----------

@@ -18,7 +18,7 @@ from scipy.spatial.distance import cdist
 
 from nero_core.detectors.base import Detector
 from nero_core.errors import InputError
-from nero_core.records import Activations, Float64Array, Head
+from nero_core.records import Activations, Float32Array, Float64Array, Head
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 1024
 """Images scored at a time; bounds memory by CHUNK_ROWS·(d + K) numbers."""
+
+BANK_CHUNK_ROWS = 4096
+"""Training images taken into a bank at a time, as many as the library takes."""
 
 PAIR_CHUNK_NUMBERS = 1 << 24
 """Similarities to training images held at a time, numbers: 64 MB in float32."""
@@ -213,9 +216,18 @@ class FDBD(Adapter):
 
 
 class NNGuide(Adapter):
-    """A bank of all training features."""
+    """A bank of all training features: the library holds five copies at once while it fits, this holds one."""
 
     k: int
+    bank_: Float32Array
+
+    def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
+        bank = np.empty(train.features.shape, np.float32)
+        for start in range(0, len(train), BANK_CHUNK_ROWS):
+            rows = slice(start, start + BANK_CHUNK_ROWS)
+            super()._fit(train[rows], head, calibration)
+            bank[rows] = self.bank_
+        self.bank_ = bank
 
     def _learn(self, theirs: Any, values: Tensor, labels: Tensor) -> None:
         theirs.k = min(theirs.k, len(values))
@@ -226,7 +238,7 @@ class NNGuide(Adapter):
         return super()._predict(theirs, values)
 
     def _rows_at_once(self) -> int:
-        return max(1, PAIR_CHUNK_NUMBERS // len(vars(self)["bank_"]))
+        return max(1, PAIR_CHUNK_NUMBERS // len(self.bank_))
 
 
 class NCI(Adapter):

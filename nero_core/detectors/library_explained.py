@@ -254,7 +254,7 @@ class ViM(AgainstClassMeans):
 class KNN(AgainstClassMeans):
     """S = ‖z − z₍ₖ₎‖₂, the distance to the k-th nearest training feature, all of length one.
 
-    Keeps all training features: 4·n·d bytes, and 64 MB of distances while it scores.
+    Keeps all training features: 4·n·d bytes, and 64 MB each of distances and of their order while it scores.
 
     Parameters
     ----------

@@ -7,9 +7,9 @@ It reads what global pooling throws away.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import logsumexp
 
 from nero_core.detectors.base import Detector, DetectorInfo, register
+from nero_core.detectors.statistics import logsumexp_of
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float64Array, Head
 
@@ -62,7 +62,7 @@ class Nap(Detector):
         if not (np.isfinite(self.epsilon) and self.epsilon > 0):
             raise InputError(f"`epsilon` of NAP is {self.epsilon!r}; wanted a number above 0, 0.001 by default.")
         self.median_prior_ = np.asarray(np.median(self._prior(train)))
-        self.median_energy_ = np.asarray(np.median(logsumexp(train.logits.astype(np.float64), axis=1)))
+        self.median_energy_ = np.asarray(np.median(logsumexp_of(train.logits)))
         for what, median in (("peaks over means", self.median_prior_), ("energy", self.median_energy_)):
             if median <= 0:
                 raise InputError(
@@ -83,7 +83,7 @@ class Nap(Detector):
         return prior
 
     def _score(self, batch: Activations) -> Float64Array:
-        energy = logsumexp(batch.logits.astype(np.float64), axis=1) / self.median_energy_
+        energy = logsumexp_of(batch.logits) / self.median_energy_
         prior = self._prior(batch) / self.median_prior_
         scores: Float64Array = -(np.maximum(energy, ENERGY_FLOOR) ** self.weight) * prior ** (1 - self.weight)
         return scores

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logsumexp
 
 from nero_core.errors import InputError
-from nero_core.records import Account, Float64Array, IntArray, Neuron
+from nero_core.records import Account, Float64Array, FloatArray, IntArray, Neuron
 
 FLOOR_SHARE = 0.01
 """Norms and energies that a score divides by are at least this share of their training median (CADRef's own floor)."""
+
+CHUNK_ROWS = 1024
 
 RESOLUTION = 8 * float(np.finfo(np.float32).eps)
 """Relative differences that are rounding: networks answer in float32, and a little differently by batch size."""
@@ -39,6 +42,13 @@ def centre_and_scale(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     """
     constant = constant_columns(values)
     return np.where(constant, values[0], values.mean(axis=0)), np.where(constant, 1.0, values.std(axis=0))
+
+
+def logsumexp_of(logits: FloatArray) -> Float64Array:
+    """ln Σ_k exp(z_k), (n,), in float64; a few rows at a time, because it makes several copies of them."""
+    starts = range(0, len(logits), CHUNK_ROWS)
+    parts = [logsumexp(logits[start : start + CHUNK_ROWS].astype(np.float64), axis=1) for start in starts]
+    return np.concatenate([np.empty(0), *parts])
 
 
 def unit_rows(values: Float64Array) -> Float64Array:
