@@ -1,0 +1,91 @@
+"""One real browser: folders of images → a reference that is built while the page is reloaded, looked at, and used."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from nero_core.building import BUILDS, QUEUE_LOCK, cancel, list_builds
+from nero_core.locks import is_locked
+from nero_core.manifest import list_references
+from tests.e2e import test_browser
+from tests.e2e.test_browser import PATIENCE, overflows, serve
+
+pytestmark = pytest.mark.browser
+
+chromium, page = test_browser.chromium, test_browser.page
+TITLE = "Noise <b>of mine</b>"
+STAGE = re.compile("Waiting|Checking the images|Training|Fitting and calibrating|Ready to be looked at")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """An empty folder that references are written to; no build outlives the test."""
+    folder = tmp_path_factory.mktemp("home")
+    yield folder
+    for build in list_builds(folder):
+        cancel(build)
+    end = time.monotonic() + PATIENCE / 1000
+    while is_locked(folder / BUILDS / QUEUE_LOCK) and time.monotonic() < end:
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, home):
+    """Address of the app, which may build."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NERO_ALLOW_BUILD", "1")
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        with serve(tmp_path_factory.mktemp("server") / "log.txt", home / "none") as address:
+            yield address
+
+
+def choose(page, label, text):
+    """Type a new option into a list."""
+    page.get_by_role("combobox", name=label).fill(text)
+    page.get_by_role("option", name=text).first.click()
+
+
+def fill(page, label, text):
+    field = page.get_by_label(label, exact=True)
+    field.fill(text)
+    field.press("Tab")
+
+
+def test_a_reference_is_built_looked_at_and_used(page, served, home, class_folders):
+    page.goto(f"{served}/references?view=Build+one")
+    fill(page, "Folder of class folders", str(class_folders))
+    fill(page, "Name of the reference", TITLE)
+    choose(page, "Architecture", "test_resnet")
+    fill(page, "Passes over the images (epochs)", "2")
+    page.get_by_role("slider").press("ArrowRight")
+    page.get_by_text("Needs 9 images for calibration").wait_for()
+    page.get_by_text("A checkpoint, and more").click()
+    fill(page, "Side of the network’s input in pixels (0: its own)", "32")
+    page.get_by_role("button", name="Build", exact=True).click()
+    page.get_by_text(STAGE).wait_for()
+
+    page.reload()  # the build goes on in a process of its own, and the address knows the view
+    page.get_by_text(STAGE).wait_for()
+    assert list_references([home]) == [], "nobody can use it yet"
+
+    page.get_by_text("Look at it first").wait_for()
+    page.get_by_role("rowheader", name="Accuracy on images set aside").wait_for()
+    page.get_by_role("rowheader", name="False alarms of nero, 10 % asked for").wait_for()
+    page.locator(".js-plotly-plot").nth(1).wait_for()
+    assert list_references([home]) == [], "metrics are shown before it can be used"
+
+    page.get_by_role("button", name="Use this reference").click()
+    page.get_by_role("button", name=TITLE).wait_for()  # the header says which one is in use, as text
+    assert [entry.error for entry in list_references([home])] == [None]
+    assert list_builds(home) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("radio", name="On this computer", exact=True).click()
+    page.get_by_role("rowheader", name="SHA-256 of the classifier file").wait_for()
+    assert not overflows(page)
+    assert page.locator('[data-testid="stException"]').count() == 0
+    # Streamlit's client first seeks its server below the page's own address, and finds it one level up.
+    assert [problem for problem in page.problems if "404 (Not Found)" not in problem] == []
+    assert page.abroad == []
