@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +23,8 @@ from nero_core.errors import InputError
 
 if TYPE_CHECKING:
     from nero_core.evaluation.division import Division
+    from nero_core.evaluation.plan import Plan
     from nero_core.evaluation.result import BenchmarkResult, DetectorResult
-    from nero_core.extraction_cache import ImageSet
-    from nero_core.reference import Reference
 
 AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
@@ -67,32 +64,14 @@ def add_benchmark(command: AddCommand) -> None:
 
 def _benchmark(options: argparse.Namespace) -> int:
     from nero_core.benchmark_report import write_report
-    from nero_core.detectors import make_detector
-    from nero_core.evaluation.line_up import contenders
-    from nero_core.evaluation.loop import Benchmark
     from nero_core.extraction_cache import default_folder
-    from nero_core.protocols.protocol import published_beside
 
-    command = _command(options)
-    for name in options.detectors:  # a typo is found before anything is read
-        if name != "all":
-            make_detector(name)
-    _follow_protocol(options)
+    asked = _asked(options)
+    plan = asked.settled()  # a typo is found before anything is read
     reference = load(options)
-    division = _divided(options, reference)
+    division = plan.divide(reference.classifier)
     _say_division(division)
-    trained_on = None if division.fit is None else division.fit.digest
-    rows = contenders(options.detectors, reference, trained_on, reference.classifier.head.width, options.ablate)
-    benchmark = Benchmark(
-        reference.title,
-        reference.classifier,
-        division,
-        rows,
-        folder=options.out,
-        cache_folder=None if options.no_cache else default_folder(),
-        alpha=options.alpha,
-        seed=options.seed,
-    )
+    benchmark = plan.benchmark(reference, division, None if options.no_cache else default_folder())
     interrupted = False
     try:
         benchmark.run(begin, _say_refusal)
@@ -101,20 +80,15 @@ def _benchmark(options: argparse.Namespace) -> int:
         interrupted = True
         if not benchmark.finished:
             raise
-    result = benchmark.result()
-    result = replace(
-        result,
-        provenance={**result.provenance, "command": command},
-        published=published_beside(options.protocol, result),
-    )
+    result = asked.completed(benchmark.result())
     written = write_report(result, options.out)
     for text in result.warnings:
         say(f"warning: {text}")
     print(json.dumps(result.to_json(), indent=1) if options.json else _table(result, written))
     if interrupted:
         say(
-            f"nero: stopped; {benchmark.finished} of {len(rows)} detectors are finished and kept in {options.out}. "
-            "The same command goes on from there."
+            f"nero: stopped; {benchmark.finished} of {len(benchmark.contenders)} detectors are finished and kept in "
+            f"{options.out}. The same command goes on from there."
         )
         return INTERRUPTED
     if not result.scores:
@@ -124,45 +98,27 @@ def _benchmark(options: argparse.Namespace) -> int:
     return SOME_FAILED if failed else DONE
 
 
-def _follow_protocol(options: argparse.Namespace) -> None:
-    """Where --id is a folder that `arrange` wrote, take training, test and OOD images from it."""
-    from nero_core.protocols.arrange import OOD, TEST, TRAIN, arranged_protocol
-    from nero_core.protocols.protocol import FOLDERS, named_protocol
+def _asked(options: argparse.Namespace) -> Plan:
+    from nero_core.evaluation.plan import Plan
 
-    arranged = arranged_protocol(options.id)
-    if options.protocol is None:
-        if arranged is None:
-            return
-        options.protocol = arranged
-    if options.protocol != FOLDERS:
-        named_protocol(options.protocol)
-    if arranged is None:
-        return
-    if arranged != options.protocol:
-        raise InputError(f"{options.id} was arranged for {arranged}, not for {options.protocol}; name that one.")
-    if options.ood or options.train:
-        raise InputError(f"{options.id} holds its training and OOD images; leave out --train and --ood.")
-    folder = options.id
-    options.id, options.train = folder / TEST, folder / TRAIN
-    options.ood = [f"{path.name}={path}" for path in sorted((folder / OOD).iterdir()) if path.is_dir()]
-
-
-def _divided(options: argparse.Namespace, reference: Reference) -> Division:
-    from nero_core.datasets import list_images, read_class_folders
-    from nero_core.evaluation.division import divide, read_id_folder
-    from nero_core.extraction_cache import ImageSet
-
-    classifier = reference.classifier
-    if not options.ood:
-        raise InputError("There is no OOD image; give at least one folder of them, such as --ood polyp=images/polyp.")
-    ood: dict[str, ImageSet] = {}
+    ood: dict[str, Path] = {}
     for name, folder in map(named_folder, options.ood):
         if name in ood:
             raise InputError(f"Two OOD sets are named {name!r}; give each a name of its own.")
-        ood[name] = ImageSet.of_files(list_images(folder))
-    train = options.train and ImageSet.of(read_class_folders(options.train, classifier.classes))
-    calibration = options.calibration and ImageSet.of_files(list_images(options.calibration))
-    return divide(classifier, read_id_folder(options.id, classifier.classes), ood, train, calibration)
+        ood[name] = folder
+    return Plan(
+        options.reference,
+        options.id,
+        ood,
+        options.train,
+        options.calibration,
+        tuple(options.detectors),
+        tuple(options.ablate),
+        options.protocol,
+        options.alpha,
+        options.seed,
+        options.out,
+    )
 
 
 def _say_division(division: Division) -> None:
@@ -175,21 +131,6 @@ def _say_division(division: Division) -> None:
 def _say_refusal(row: DetectorResult) -> None:
     if not row.done:
         say(f"{row.name} could not run: {row.reason}")
-
-
-def _command(options: argparse.Namespace) -> str:
-    """The line that gives the same figures."""
-    words = ["nero", "benchmark", str(options.reference), "--id", str(options.id)]
-    for given in options.ood:
-        words += ["--ood", given]
-    for flag in ("train", "calibration", "protocol"):
-        if (value := getattr(options, flag)) is not None:
-            words += [f"--{flag}", str(value)]
-    words += ["--detectors", *options.detectors]
-    if options.ablate:
-        words += ["--ablate", *options.ablate]
-    words += ["--alpha", f"{options.alpha:g}", "--seed", str(options.seed), "--out", str(options.out)]
-    return shlex.join(words)
 
 
 def _table(result: BenchmarkResult, written: list[Path]) -> str:

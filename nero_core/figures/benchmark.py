@@ -157,10 +157,11 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
         )  # fmt: skip
     if threshold is not None and edges[0] <= threshold <= edges[-1]:
         figure.add_vline(x=threshold, line={"color": NEUTRAL, "dash": "dash"}, annotation_text="flagged beyond")
+    tallest = max((max(shares, default=0.0) for shares in share_of.values()), default=0.0)
     figure.update_layout(
         barmode="overlay",
         xaxis={"title": f"{_shown(title)} score (higher = more unusual)", "range": [edges[0], edges[-1]]},
-        yaxis={"title": "Share of images (%)"},
+        yaxis={"title": "Share of images (%)", "range": [0, 1.15 * tallest or 1]},  # room for the line's words
     )
     rows: list[Mapping[str, Cell]] = [
         {"score from": rounded(a), "to": rounded(b)} | {name: rounded(float(s[i])) for name, s in share_of.items()}

@@ -13,12 +13,13 @@ from nero_core.evaluation.result import POOLED
 from nero_core.figures.benchmark import label
 from nero_core.manifest import ReferenceEntry
 from pages.benchmarking import tables
-from pages.benchmarking.plan import Plan, folder, ood_folders
+from pages.benchmarking.folders import folder, ood_folders
 from pages.benchmarking.run import Run, Standing
 from pages.shared import resources
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
+    from nero_core.evaluation.plan import Plan
     from nero_core.evaluation.result import BenchmarkResult
 
 RUN = "benchmark-run"
@@ -53,7 +54,8 @@ def ask(entry: ReferenceEntry) -> Plan | None:
             "id",
             "/data/id",
             "The class folders that were trained on: images kept from training are scored, the others fit the "
-            "detectors. Or any unseen ID images, if the training folder is given below.",
+            "detectors. Or any unseen ID images, if the training folder is given below. Or a folder that `arrange` "
+            "wrote, which holds training, test and OOD images: then nothing else is needed.",
         )
         ood_text = st.text_area(
             "Out-of-distribution folders, one NAME=FOLDER a line",
@@ -70,6 +72,7 @@ def ask(entry: ReferenceEntry) -> Plan | None:
             persist_state="session",
             help="Also NERO with one thing changed at a time: without its bias term or factor f, other k, m and ε.",
         )
+        protocol = _protocol()
         with st.expander("More", type="compact"):
             train_text = _line("Training folder, if not the one above", "train", "", "Class folders trained on.")
             held_out_text = _line("Calibration folder", "calibration", "", "ID images never trained on, for decisions.")
@@ -93,21 +96,26 @@ def ask(entry: ReferenceEntry) -> Plan | None:
             )
     if not st.button("Run", type="primary", icon=":material/play_arrow:", key="benchmark-start"):
         return None
+    from nero_core.evaluation.plan import Plan
+
     try:
-        return Plan(
+        plan = Plan(
             reference=entry.path,
             id=folder("Folder of in-distribution images", id_text),
             ood=ood_folders(ood_text),
             train=folder("Training folder", train_text) if train_text.strip() else None,
             calibration=folder("Calibration folder", held_out_text) if held_out_text.strip() else None,
             detectors=detectors,
-            ablate=ablate,
+            ablate=("nero",) if ablate else (),
+            protocol=protocol,
             alpha=alpha / 100,
             out=Path(out_text.strip()).expanduser() if out_text.strip() else None,
         )
-    except InputError as error:
+        plan.settled()
+    except NeroError as error:
         st.error(plain(str(error)))
         return None
+    return plan
 
 
 def _line(text: str, key: str, placeholder: str, about: str) -> str:
@@ -151,6 +159,32 @@ def _detectors() -> tuple[str, ...]:
         placeholder="Choose detectors",
     )
     return tuple(chosen) or ("nero",)
+
+
+def _protocol() -> str | None:
+    """Which paper's figures to set beside these, and where its images are."""
+    from nero_core.protocols.protocol import FOLDERS, named_protocol, protocol_names
+
+    protocols = {name: named_protocol(name) for name in protocol_names() if name != FOLDERS}
+    chosen: str | None = st.selectbox(
+        "Protocol of a paper",
+        list(protocols),
+        format_func=lambda name: protocols[name].title,
+        index=None,
+        key="benchmark-protocol",
+        persist_state="session",
+        placeholder="None: folders of your own",
+        help="Sets the paper’s published figures beside these, and says whether they may be compared.",
+    )
+    if chosen is not None:
+        protocol = protocols[chosen]
+        inside, outside = (", ".join(map(plain, names)) for names in (protocol.id, protocol.ood))
+        st.caption(f"ID: {inside}. OOD: {outside}. {plain(protocol.terms)} [Its page]({protocol.page})")
+        line = f"python -m nero_core arrange {chosen} IMAGES --to FOLDER"
+        if protocol.download["address"]:
+            line = f"python -m nero_core download {chosen} --to IMAGES\n{line}"
+        st.code(line, language="bash", wrap_lines=True)
+    return chosen
 
 
 # Under way -------------------------------------------------------------------------------------------------------

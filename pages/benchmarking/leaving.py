@@ -16,24 +16,13 @@ from pages.benchmarking.tables import METRIC_WORDS, Column
 from pages.shared.words import plain
 
 WITHOUT_PROTOCOL = "this run follows no published protocol, and figures on other images or splits say nothing here."
-PARTS = {
-    "distance": "Distance only: S = D",
-    "distance + bias": "Distance and bias, without f: S = D + B",
-}
+PARTS = {"": "Whole: S = (D + B) · f", "distance": "Only D", "distance + bias": "Without f: D + B"}
 
 
 def part_words(name: str) -> str:
     """What is changed in an ablation: ``nero[k=100]`` → "k = 100"."""
     change = name[name.index("[") + 1 : -1] if "[" in name else ""
-    if not change:
-        return "The whole of it: S = (D + B) · f"
-    if change in PARTS:
-        return PARTS[change]
-    key, equals, value = change.partition("=")
-    if not equals:
-        return change
-    named = {"k": "Low-relevance neurons k", "m": "Principal components m", "epsilon": "Stabiliser ε"}.get(key, key)
-    return f"{named} = {value}"
+    return PARTS.get(change) or change.replace("epsilon", "ε").replace("=", " = ")
 
 
 def ablations(result: BenchmarkResult, ood_set: str) -> None:
@@ -52,8 +41,9 @@ def ablations(result: BenchmarkResult, ood_set: str) -> None:
         columns += tables.difference_columns(rows, ood_set, "the whole")[:1]
     tables.show([part_words(row.name) for row in rows], columns, first="Variant", alt="NERO with one thing changed")
     st.caption(
-        "One thing changed at a time, all else as in the reference. Do not choose a parameter by this table and then "
-        "report its figures on the same images."
+        "One thing changed at a time, all else as in the reference: D the distance, B the bias term, f the factor; k "
+        "low-relevance neurons, m principal components, ε the stabiliser. Do not choose a parameter by this table and "
+        "then report its figures on the same images."
     )
 
 

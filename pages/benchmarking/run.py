@@ -12,11 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nero_core.errors import Cancelled
-from pages.benchmarking.plan import Plan
 
 if TYPE_CHECKING:
     from nero_core import Reference
-    from nero_core.evaluation.division import Division
+    from nero_core.evaluation.plan import Plan
     from nero_core.evaluation.result import BenchmarkResult, DetectorResult
     from nero_core.records import Progress
 
@@ -82,45 +81,25 @@ class _Work:
 
     def _benchmark(self) -> BenchmarkResult:
         from nero_core.benchmark_report import write_report
-        from nero_core.evaluation.line_up import contenders
-        from nero_core.evaluation.loop import Benchmark
         from nero_core.extraction_cache import default_folder
 
-        plan, reference = self.plan, self.reference.result()
+        plan, reference = self.plan.settled(), self.reference.result()
         self._go_on()
-        division = self._divided(reference)
+        division = plan.divide(reference.classifier, self._begin("Looking through the folders"))
         self._go_on()
         self.steps = sum(part is not None for part in (division.fit, division.calibration, division.id))
         self.steps += len(division.ood) + 1
-        trained_on = None if division.fit is None else division.fit.digest
-        ablate = ("nero",) if plan.ablate else ()
-        rows = contenders(plan.detectors, reference, trained_on, reference.classifier.head.width, ablate)
-        self.planned = len(rows)
-        benchmark = Benchmark(
-            reference.title, reference.classifier, division, rows, plan.out, default_folder(), plan.alpha
-        )
+        benchmark = plan.benchmark(reference, division, default_folder())
+        self.planned = len(benchmark.contenders)
         try:
             benchmark.run(self._begin, self._add)
         except Cancelled:
             if not benchmark.finished:
                 raise
-        result = benchmark.result()
-        result = replace(result, provenance={**result.provenance, "command": plan.command()})
+        result = self.plan.completed(benchmark.result())
         if plan.out is not None:
             write_report(result, plan.out)
         return result
-
-    def _divided(self, reference: Reference) -> Division:
-        from nero_core.datasets import list_images, read_class_folders
-        from nero_core.evaluation.division import divide, read_id_folder
-        from nero_core.extraction_cache import ImageSet
-
-        plan, classes = self.plan, reference.classifier.classes
-        progress = self._begin("Looking through the folders")
-        ood = {name: ImageSet.of_files(list_images(folder)) for name, folder in plan.ood.items()}
-        train = None if plan.train is None else ImageSet.of(read_class_folders(plan.train, classes, progress))
-        held_out = None if plan.calibration is None else ImageSet.of_files(list_images(plan.calibration))
-        return divide(reference.classifier, read_id_folder(plan.id, classes, progress), ood, train, held_out)
 
     def _begin(self, what: str) -> Progress:
         self.standing = Standing(what, self.standing.step + 1 if self.steps else 0, self.steps)

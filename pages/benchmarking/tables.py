@@ -124,17 +124,25 @@ def decision_columns(rows: Sequence[DetectorResult], ood_set: str, alpha: float)
 def method_columns(rows: Sequence[DetectorResult]) -> list[Column]:
     """Where each comes from, and how it was run."""
     seconds = [row.fit_seconds + row.score_seconds for row in rows]
-    parameters = [", ".join(f"{key} = {value}" for key, value in row.parameters.items()) for row in rows]
+    parameters = [", ".join(f"{key} = {_value(value)}" for key, value in row.parameters.items()) for row in rows]
+    fitted = ["here" if row.fitted == "here" else "reference" for row in rows]
     again = ["images, again" if row.sees_images else "stored activations" for row in rows]
     no_values = [None] * len(rows)
     return [
         Column("Year", "Of publication.", [row.year for row in rows], [str(row.year) for row in rows]),
         Column("Seconds ↓", "Fitting and scoring, beside the pass all share.", seconds, [f"{s:.2f}" for s in seconds]),
         Column("Parameters", "As they were set.", no_values, parameters),
-        Column("Fitted", "Here, or taken from the reference.", no_values, [row.fitted for row in rows]),
+        Column("Fitted", "Here, or taken from the reference.", no_values, fitted),
         Column("Looks at", "Whether it had to go through the network again.", no_values, again),
         Column("Paper", "Where it comes from.", no_values, [row.paper for row in rows]),
     ]
+
+
+def _value(value: object) -> str:
+    """A parameter as it was set; None where it follows from the images."""
+    if value is None:
+        return "auto"
+    return " + ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 # On screen -------------------------------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ from dataclasses import replace
 import pytest
 
 from nero_core.errors import Cancelled, InputError
+from nero_core.evaluation.plan import Plan
 from nero_core.evaluation.result import POOLED, RESULTS_NAME, SCORES_NAME
 from pages.benchmarking import leaving, run, tables
 from pages.benchmarking.asking import RUN, progress_words
 from pages.benchmarking.charts import key_of
-from pages.benchmarking.plan import Plan, ood_folders
+from pages.benchmarking.folders import ood_folders
 from pages.benchmarking.results import stored_folder
 from pages.benchmarking.run import Run, Standing
 from tests.app.conftest import PATIENCE, ROOT, words_of
@@ -270,15 +271,21 @@ def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("NERO_CACHE", str(tmp_path / "cache"))
 
 
-def test_a_run_from_its_questions_to_its_figures(open_page, own_cache, class_folders, strange_folder, tmp_path):
+@pytest.fixture
+def unseen(class_folders, tmp_path):
+    """The pictures of one class with other bytes, as if never trained on."""
+    folder = tmp_path / "unseen"
+    shutil.copytree(class_folders / "amber", folder)
+    for path in sorted(folder.iterdir()):
+        path.write_bytes(path.read_bytes() + b"\0")
+    return folder
+
+
+def test_a_run_from_its_questions_to_its_figures(open_page, own_cache, class_folders, strange_folder, unseen, tmp_path):
     page = fill(open_page(), class_folders, strange_folder, "msp", "energy")
     assert "Understood: strange" in words_of(page)
     choose(page, "Training folder, if not the one above", str(class_folders))
-    fresh = tmp_path / "new"
-    shutil.copytree(class_folders / "amber", fresh)
-    for path in sorted(fresh.iterdir()):
-        path.write_bytes(path.read_bytes() + b"\0")  # the same picture, other bytes: never trained on
-    choose(page, "Folder of in-distribution images", str(fresh))
+    choose(page, "Folder of in-distribution images", str(unseen))
     choose(page, "Folder to write to", str(tmp_path / "out"))
     press(page, "Run")
     page = wait(page)
@@ -286,7 +293,7 @@ def test_a_run_from_its_questions_to_its_figures(open_page, own_cache, class_fol
     assert not page.error
     assert sorted(page.dataframe[0].value["Detector"]) == ["Energy", "MSP"]
     command = page.code[0].value
-    assert f"--id {fresh} --ood strange={strange_folder} --train {class_folders}" in command
+    assert f"--id {unseen} --ood strange={strange_folder} --train {class_folders}" in command
     assert "--detectors msp energy" in command
     assert (tmp_path / "out" / RESULTS_NAME).is_file()
     page.switch_page("pages/case_review.py")
@@ -300,7 +307,7 @@ def test_what_the_questions_were_answered_with_is_checked(open_page, tmp_path, c
     page = press(choose(open_page(), "Detectors", "some"), "Run")
     assert "nothing was given" in page.error[0].value
     choose(page, "Folder of in-distribution images", str(class_folders))
-    assert "give at least one line" in press(page, "Run").error[0].value
+    assert "give at least one folder" in press(page, "Run").error[0].value
     choose(page, "Out-of-distribution folders, one NAME=FOLDER a line", f"a={tmp_path}\nb\na={tmp_path}\nc=/no/where")
     warning = page.warning[0].value.replace("\\", "")
     for text in (
@@ -325,7 +332,7 @@ def test_a_run_that_cannot_be_says_why(open_page, own_cache, class_folders, tmp_
 
 @pytest.fixture
 def plan(class_folders, strange_folder, tmp_path):
-    return Plan(tmp_path, class_folders, {"strange": strange_folder}, None, None, ("msp",), False, 0.05, None)
+    return Plan(tmp_path, class_folders, {"strange": strange_folder}, detectors=("msp",))
 
 
 def test_a_run_nobody_holds_is_stopped(plan):
@@ -361,11 +368,7 @@ def test_runs_take_turns(plan):
     assert not run._turn.locked()
 
 
-def test_a_stopped_run_keeps_what_is_finished(plan, reference, own_cache, monkeypatch, class_folders, tmp_path):
-    fresh = tmp_path / "new"
-    shutil.copytree(class_folders / "moss", fresh)
-    for path in sorted(fresh.iterdir()):
-        path.write_bytes(path.read_bytes() + b"\0")
+def test_a_stopped_run_keeps_what_is_finished(plan, reference, own_cache, monkeypatch, unseen):
     loaded = Future()
     loaded.set_result(reference)
     add = run._Work._add
@@ -375,7 +378,7 @@ def test_a_stopped_run_keeps_what_is_finished(plan, reference, own_cache, monkey
         work.stop.set()
 
     monkeypatch.setattr(run._Work, "_add", stop_after_the_first)
-    held = Run(replace(plan, id=fresh, detectors=("nero", "msp")), loaded)
+    held = Run(replace(plan, id=unseen, detectors=("nero", "msp")), loaded)
     result = held.result()
     assert [row.name for row in result.detectors] == ["nero"]
     assert held.planned == 2
@@ -414,10 +417,10 @@ def test_the_best_is_marked_in_words_and_equals_keep_their_own_texts():
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nero", "The whole of it: S = (D + B) · f"),
-        ("nero[distance]", "Distance only: S = D"),
-        ("nero[k=25]", "Low-relevance neurons k = 25"),
-        ("nero[epsilon=0]", "Stabiliser ε = 0"),
+        ("nero", "Whole: S = (D + B) · f"),
+        ("nero[distance]", "Only D"),
+        ("nero[k=25]", "k = 25"),
+        ("nero[epsilon=0]", "ε = 0"),
         ("nero[new]", "new"),
     ],
 )
@@ -439,6 +442,40 @@ def test_the_command_quotes_what_needs_it(plan, tmp_path):
     assert f"--ood 'a b={spaced}'" in replace(plan, ood=ood_folders(f"a b = {spaced}")).command()
     with pytest.raises(InputError, match="Line 1"):
         ood_folders(f"a/b={spaced}")
+
+
+def test_a_run_of_a_protocol_says_so_in_its_command_and_shows_the_published_figures(
+    open_page, own_cache, unseen, strange_folder
+):
+    page = fill(open_page(), unseen, strange_folder, "msp")
+    choose(page, "Protocol of a paper", "kvasir-v2")
+    text = words_of(page)
+    assert "python -m nero_core download kvasir-v2" in text
+    assert "cecum" in text, "its classes"
+    page = wait(press(page, "Run"))
+    assert not page.error
+    assert "--protocol kvasir-v2" in page.code[-1].value
+    page = part(page, "Published figures")
+    assert any("Not comparable" in each.value and "Kvasir v2" in each.value for each in page.info)
+
+
+def test_an_arranged_folder_is_enough(open_page, tmp_path):
+    for part_name in ("train", "test", "ood/polyp"):
+        (tmp_path / part_name).mkdir(parents=True)
+    (tmp_path / "split.json").write_text('{"protocol": "kvasir-v2"}', encoding="utf-8")
+    page = open_page()
+    choose(page, "Folder of in-distribution images", str(tmp_path))
+    choose(page, "Protocol of a paper", "gastrovision")
+    page = press(page, "Run")
+    assert "was arranged for kvasir-v2, not for gastrovision" in page.error[0].value.replace("\\", "")
+    choose(page, "Protocol of a paper", "kvasir-v2")
+    choose(page, "Out-of-distribution folders, one NAME=FOLDER a line", f"a={tmp_path}")
+    page = press(page, "Run")
+    assert "leave out others" in page.error[0].value.replace("\\", "")
+    choose(page, "Out-of-distribution folders, one NAME=FOLDER a line", "")
+    page = press(page, "Run")
+    assert RUN in page.session_state, "no other folder is asked for"
+    wait(page)
 
 
 def test_published_figures_stand_beside_ours_where_they_may(open_page, home):
