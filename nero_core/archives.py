@@ -71,7 +71,9 @@ class Archive:
     Attributes
     ----------
     sizes : {name: bytes}
-        Its files in their order, with the sizes they claim, which lie within the limits. Folders are left out.
+        Its files in their order, with the sizes they claim, which lie within the limits.
+    folders : tuple of str
+        Folders that have an entry of their own; there may be others.
     """
 
     def __init__(self, opened: zipfile.ZipFile, what: str, limits: Limits, packed_bytes: int) -> None:
@@ -92,6 +94,7 @@ class Archive:
             seen.add(same)
             if not entry.is_dir():
                 self._entries[entry.filename] = entry
+        self.folders = tuple(entry.filename.rstrip("/") for entry in listed if entry.is_dir())
         self.sizes = {name: entry.file_size for name, entry in self._entries.items()}
         for name, size in self.sizes.items():
             if size > limits.entry_bytes:

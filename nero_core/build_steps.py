@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nero_core.archives import Limits, open_archive
+from nero_core.archives import Archive, Limits, open_archive
 from nero_core.artefacts import read_arrays
 from nero_core.build_queue import Reporter
 from nero_core.building import (
@@ -30,6 +30,7 @@ from nero_core.checkpoints import load_weights, read_weights
 from nero_core.classifier import FORMAT, Classifier, build_classifier
 from nero_core.datasets import (
     SUFFIXES,
+    HashArray,
     LabelledImages,
     difference_hashes,
     large_groups,
@@ -41,7 +42,7 @@ from nero_core.datasets import (
 from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
 from nero_core.fitting import Card, Unreadable, divide, fit_reference
-from nero_core.images import MAX_FILE_BYTES
+from nero_core.images import MAX_FILE_BYTES, display_name
 from nero_core.networks import preprocessing_of
 from nero_core.records import IntArray, Preprocessing, Progress
 from nero_core.training import train
@@ -68,9 +69,17 @@ def build(job: Build, report: Reporter) -> None:
     Cancelled
         Somebody asked for it.
     """
-    request = job.request
     report.stage("checking")
     folder = _images_folder(job, report.begin("Unpacking"))
+    try:
+        _build(job, folder, report)
+    except InputError as error:
+        check_there(folder, error)
+        raise
+
+
+def _build(job: Build, folder: Path, report: Reporter) -> None:
+    request = job.request
     preprocessing = _preprocessing(request)
     check_class_count(folder)
     classifier = None
@@ -87,6 +96,12 @@ def build(job: Build, report: Reporter) -> None:
     usable = images.select(readable)
     for note in check_images(usable, near_duplicate_groups(hashes[readable]), request):
         report.note(note)
+    calibration = None
+    if request.calibration:
+        calibration = read_class_folders(Path(request.calibration), images.classes, report.begin("Reading files"))
+        look = report.begin("Looking at every calibration image")
+        for note in check_separate(calibration, images, hashes[readable], request, look):
+            report.note(note)
 
     checkpoint = job.folder / CLASSIFIER
     if classifier is None:
@@ -107,9 +122,6 @@ def build(job: Build, report: Reporter) -> None:
             )
         classifier = Classifier.load(checkpoint)
     report.stage("fitting")
-    calibration = None
-    if request.calibration:
-        calibration = read_class_folders(Path(request.calibration), classifier.classes)
     parts = divide(classifier, images, calibration, request.calibration_seen and classifier.training is None)
     check_calibration(len(parts.calibration), request.alpha)
     left_out = Unreadable()
@@ -122,6 +134,8 @@ def build(job: Build, report: Reporter) -> None:
         unreadable=left_out,
         alpha=request.alpha,
     )
+    check_calibration(int(reference.manifest["calibration"]["images"]), request.alpha)  # without those left out
+    check_unreadable(len(images), list(left_out.reasons.values()))
     for reason in left_out.reasons.values():
         report.note(f"Left out: {reason}")
     shutil.rmtree(job.result, ignore_errors=True)
@@ -134,10 +148,15 @@ def build(job: Build, report: Reporter) -> None:
 # Checks ------------------------------------------------------------------------------------------------------------
 
 
+def check_there(folder: Path, found: Exception | None = None) -> None:
+    """Refuse a folder that was taken away, which explains whatever else was found wrong."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not there any more; put it back and try again.") from found
+
+
 def check_class_count(folder: Path) -> None:
     """Refuse a folder with more sub-folders than classes can be, without listing them all."""
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not there any more; put it back and try again.")
+    check_there(folder)
     with os.scandir(folder) as inside:
         count = sum(1 for _ in islice((entry for entry in inside if entry.is_dir()), MAX_CLASSES + 1))
     if count > MAX_CLASSES:
@@ -199,6 +218,41 @@ def check_calibration(images: int, alpha: float) -> None:
         )
 
 
+def check_separate(
+    calibration: LabelledImages, images: LabelledImages, hashes: HashArray, request: BuildRequest, progress: Progress
+) -> list[str]:
+    """Refuse calibration images that are too few, unreadable, or among the others too; returns what is worth a note.
+
+    Parameters
+    ----------
+    images, hashes
+        Those of the reference, and the difference hashes of the readable ones.
+
+    Raises
+    ------
+    InputError
+        Says how many.
+    """
+    known = set(images.digests)
+    if shared := sum(each in known for each in calibration.digests):
+        raise InputError(
+            f"{shared} of {len(calibration)} calibration images are among the images of the reference too; take them "
+            "out of one of the folders. What false alarms are measured on must be new to the network."
+        )
+    own, unreadable = difference_hashes(calibration.paths, progress)
+    check_unreadable(len(calibration), list(unreadable.values()))
+    readable = [row for row in range(len(calibration)) if row not in unreadable]
+    check_calibration(len(readable), request.alpha)
+    groups = near_duplicate_groups(np.concatenate([hashes, own[readable]]))
+    alike = int(np.isin(groups[len(hashes) :], groups[: len(hashes)]).sum())
+    if not alike:
+        return []
+    return [
+        f"{alike} of {len(readable)} calibration images look nearly like images of the reference. Where they show the "
+        "same scenes, more ordinary images of new patients will be flagged than was asked for."
+    ]
+
+
 # Images and weights ------------------------------------------------------------------------------------------------
 
 
@@ -211,7 +265,7 @@ def check_upload(upload: Path | BinaryIO) -> int:
         It is refused (see :func:`~nero_core.archives.open_archive`), or holds no images in class folders.
     """
     with open_archive(upload, UPLOAD_LIMITS, "The zip file") as archive:
-        return len(_images_in(list(archive.sizes)))
+        return len(_images_in(archive))
 
 
 def unpack_class_folders(source: Path, folder: Path, progress: Progress) -> None:
@@ -227,7 +281,7 @@ def unpack_class_folders(source: Path, folder: Path, progress: Progress) -> None
     shutil.rmtree(folder, ignore_errors=True)  # what a killed process has left
     folder.mkdir()
     with open_archive(source, UPLOAD_LIMITS, "The zip file") as archive:
-        images = _images_in(list(archive.sizes))
+        images = _images_in(archive)
         for done, (name, inside) in enumerate(images.items(), start=1):
             path = folder.joinpath(*inside.parts)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -235,19 +289,32 @@ def unpack_class_folders(source: Path, folder: Path, progress: Progress) -> None
             progress(done, len(images))
 
 
-def _images_in(names: Sequence[str]) -> dict[str, PurePosixPath]:
+def _images_in(archive: Archive) -> dict[str, PurePosixPath]:
     """{entry: its path from the class folders on} of the images; hidden files and system folders are none."""
-    paths = {name: PurePosixPath(name) for name in names}
-    images = {
-        name: path
-        for name, path in paths.items()
-        if path.suffix.lower() in SUFFIXES and not any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    }
+    paths = {name: PurePosixPath(name) for name in archive.sizes}
+    images = {name: path for name, path in paths.items() if path.suffix.lower() in SUFFIXES and not _hidden(path)}
+    around = 0  # folders around all class folders
     while images and len({path.parts[0] for path in images.values()}) == 1 and _deeper(images.values(), 2):
         images = {name: PurePosixPath(*path.parts[1:]) for name, path in images.items()}
+        around += 1
     if not images or not _deeper(images.values(), 1):
         raise InputError("The zip file holds no images in class folders; wanted one folder per class, images inside.")
+    classes = {path.parts[0] for path in images.values()}
+    if len(classes) > MAX_CLASSES:
+        raise InputError(f"The zip file has {len(classes)} class folders; at most {MAX_CLASSES} are taken.")
+    top = PurePosixPath(next(iter(images))).parts[:around]
+    beside = [*(path.parent for path in paths.values()), *map(PurePosixPath, archive.folders)]
+    inside = [path.parts[around] for path in beside if path.parts[:around] == top and len(path.parts) > around]
+    if empty := sorted({name for name in inside if not _hidden(PurePosixPath(name))} - classes):
+        raise InputError(
+            f"The zip file has {len(empty)} folders without images, the first {display_name(empty[0], 0)!r}; give each "
+            "class its images, or leave its folder out."
+        )
     return images
+
+
+def _hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
 def _deeper(paths: Iterable[PurePosixPath], than: int) -> bool:

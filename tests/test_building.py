@@ -9,17 +9,22 @@ import signal
 import subprocess
 import sys
 import zipfile
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nero_core.build_queue import Reporter, run_queue
 from nero_core.build_steps import (
+    MAX_CLASSES,
     MIN_CLASS_IMAGES,
     build,
     check_calibration,
+    check_class_count,
+    check_separate,
     check_upload,
     needed_calibration,
     unpack_class_folders,
@@ -42,6 +47,7 @@ from nero_core.building import (
     write_record,
 )
 from nero_core.calibration import Calibration
+from nero_core.datasets import difference_hashes, read_class_folders
 from nero_core.errors import InputError
 from nero_core.locks import is_locked, trying_lock
 from nero_core.manifest import list_references
@@ -305,6 +311,25 @@ def test_an_uploaded_zip_that_is_refused(file, why):
         check_upload(file)
 
 
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        ([*(f"all/{c}/{i}.png" for c in "ab" for i in range(2)), "all/empty/"], "'empty'"),
+        ([*(f"{c}/{i}.png" for c in "ab" for i in range(2)), "words/notes.txt"], "'words'"),
+        ([f"{i}/0.png" for i in range(1001)], "1001 class folders"),
+    ],
+    ids=["an empty class", "a class without images", "too many classes"],
+)
+def test_class_folders_in_a_zip_that_are_refused(names, why):
+    with pytest.raises(InputError, match=why):
+        check_upload(zipped(*names, data=b"x"))
+
+
+def test_a_hundred_thousand_class_folders_in_a_zip_are_refused():
+    with pytest.raises(InputError, match="table of contents is longer"):
+        check_upload(zipped(*(f"{i}/0.png" for i in range(100_000)), data=b""))
+
+
 # Refused before anything is trained --------------------------------------------------------------------------------
 
 
@@ -375,6 +400,109 @@ def test_a_folder_that_disappears(home, request_, tmp_path):
 def test_weights_that_do_not_fit(home, request_, tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"nonsense")
     refused(home, replace(request_, epochs=0, weights=str(tmp_path / "w.safetensors")), "cannot be used")
+
+
+def test_a_hundred_thousand_class_folders_on_disk_are_not_listed(tmp_path, monkeypatch):
+    seen = []
+
+    class Entry:
+        def is_dir(self):
+            seen.append(self)
+            return True
+
+    @contextmanager
+    def scandir(path):
+        yield (Entry() for _ in range(100_000))
+
+    monkeypatch.setattr("nero_core.build_steps.os.scandir", scandir)
+    with pytest.raises(InputError, match="more than 1000"):
+        check_class_count(tmp_path)
+    assert len(seen) == MAX_CLASSES + 1
+
+
+def test_an_empty_class(home, request_, tmp_path):
+    folder = write_class_folders(tmp_path / "id", 10)
+    (folder / "void").mkdir()
+    refused(home, replace(request_, images=str(folder)), "void")
+
+
+@pytest.mark.parametrize("copied", [0, 3])
+def test_calibration_images_are_checked_before_training(home, request_, tmp_path, copied):
+    """Too few, or the same files as among the images: hours of training would be for nothing."""
+    folder = write_class_folders(tmp_path / "apart", 3, seed=7)
+    for number in range(copied):
+        shutil.copy(next(Path(request_.images).glob("moss/*")), folder / "moss" / f"copy{number}.png")
+    why = f"{copied} of 12 calibration images are among" if copied else "There are 9 calibration images"
+    refused(home, replace(request_, calibration=str(folder), alpha=0.05), why)
+
+
+def test_near_duplicates_among_calibration_images_are_told(class_folders, tmp_path, request_):
+    images = read_class_folders(class_folders)
+    hashes, _ = difference_hashes(images.paths)
+    folder = write_class_folders(tmp_path / "apart", 4, seed=7)
+    Image.open(images.paths[0]).save(folder / "amber" / "again.jpg", quality=95)
+    calibration = read_class_folders(folder)
+    (note,) = check_separate(calibration, images, hashes, request_, lambda done, total: None)
+    assert note.startswith("1 of 13 calibration images")
+
+
+@pytest.mark.parametrize("when", ["training", "fitting"])
+def test_a_folder_that_disappears_during_a_build(home, request_, tmp_path, when):
+    folder = shutil.copytree(request_.images, tmp_path / "images")
+    submit(home, replace(request_, images=str(folder), architecture="test_resnet"))
+
+    class Removing(Reporter):
+        def stage(self, stage):
+            super().stage(stage)
+            if stage == when:
+                shutil.rmtree(folder)
+
+    run_queue(home, lambda job, report: build(job, Removing(job)))
+    found = only(home)
+    assert found.state.stage == "failed"
+    assert str(folder) in found.state.error
+    assert "unexpected" not in found.state.error
+    assert not found.result.exists()
+    assert list_references([home]) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is POSIX")
+def test_a_full_disk(home, request_):
+    """No file may grow beyond 200 kB, as on a disk that is full: said in words, and nothing half-built is listed."""
+    import resource
+
+    submit(home, replace(request_, architecture="test_resnet"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    try:
+        run_queue(home, build)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    found = only(home)
+    assert found.state.stage == "failed"
+    assert "cannot be written" in found.state.error
+    assert list_references([home]) == []
+    assert not found.result.exists()
+    resume(found)
+    run_queue(home, build)
+    assert only(home).state.stage == "done", "once there is room it is built"
+
+
+def test_a_disk_too_full_to_say_so(home, request_, monkeypatch):
+    submit(home, request_)
+
+    def full(*asked):
+        raise OSError(28, "No space left on device")
+
+    def work(job, report):
+        report.stage("training")
+        monkeypatch.setattr("nero_core.build_queue.write_record", full)
+        full()
+
+    with pytest.raises(OSError, match="No space"):
+        run_queue(home, work)
+    assert only(home).state.stage == "interrupted", "and can go on when there is room"
+    assert not is_locked(home / BUILDS / QUEUE_LOCK)
 
 
 # The real thing ----------------------------------------------------------------------------------------------------
