@@ -203,6 +203,27 @@ def test_a_failing_detector_does_not_take_the_others_with_it(
     assert "Traceback" in caplog.text
 
 
+def test_one_ood_image_and_the_id_folder_itself(run, reference, class_folders, strange_folder, tmp_path):
+    (tmp_path / "one").mkdir()
+    shutil.copy(strange_folder / "0.png", tmp_path / "one")
+    code, _, told = run(
+        "benchmark", reference, "--id", class_folders, "--ood", f"one={tmp_path / 'one'}",
+        "--ood", f"same={class_folders}", *FEW, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0
+    assert "warning: one is one image: its figures say nothing beyond it." in told
+    assert "warning: 36 of 72 images of OOD set 'same' are also among the training images" in told
+    result = read_results(tmp_path / "out")
+    assert result.ood_sets == ("one", "same")
+    for row in result.detectors:
+        assert all(np.isfinite(interval).all() for figures in row.metrics.values() for interval in figures.values())
+    code, printed, _ = run(
+        "benchmark", reference, "--id", class_folders, "--ood", f"one={tmp_path / 'one'}", *FEW, "--out", tmp_path / "b"
+    )
+    assert code == 0
+    assert "NERO" in printed
+
+
 def test_no_ood_image_is_refused(run, reference, class_folders, tmp_path):
     code, _, told = run("benchmark", reference, "--id", class_folders, "--out", tmp_path / "out")
     assert code == 2

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from nero_core import Reference
+from nero_core.benchmark_report import write_report
 from nero_core.calibration import halves
 from nero_core.classifier import Classifier, build_classifier
 from nero_core.datasets import list_images, read_class_folders
@@ -188,6 +189,8 @@ def test_overlaps_are_counted(classifier, images, strange):
         "1 of 6 images of OOD set 'mixed' are also among the images of OOD set 'same'",
     ):
         assert any(expected in text for text in warnings), expected
+    warnings = divide(classifier, everything, {"test": divide(classifier, everything, strange).id}).warnings
+    assert any("All images of OOD set 'test' are also among the ID images" in text for text in warnings)
     one = {"one": strange["strange"].select([True, False, False, False, False])}
     assert any("one is one image" in text for text in divide(classifier, everything, one).warnings)
 
@@ -294,6 +297,47 @@ def test_unreadable_images_are_left_out_counted_and_named(registry, classifier, 
     bad = divide(classifier, ImageSet.of(images), {"bad": ImageSet.of_files([folder / "broken.png"])})
     with pytest.raises(InputError, match="could be read"):
         run(classifier, bad, [], None)
+
+
+QUICK = [name for name, each in DETECTORS.items() if "source" not in each.info.needs]
+
+
+def all_but_dead(network):
+    """Features that are 0 for every image."""
+    network.layer4[1].bn2.weight.zero_()
+    network.layer4[1].bn2.bias.fill_(-1e6)
+
+
+@pytest.mark.parametrize(("classes", "change"), [(1, None), (2, None), (3, all_but_dead)])
+def test_networks_at_the_edge_are_scored_or_refused_in_words(
+    classifier, images, strange, tmp_path, caplog, classes, change
+):
+    names = images.classes[:classes]
+    some = ImageSet.of(images.select(images.labels < classes))
+    record = TrainingRecord(frozenset(some.digests[::2]), frozenset(some.digests[1::4]), frozenset())
+    preprocessing = Preprocessing(height=64, width=64)
+    network = build_classifier("resnet18", names, seed=0, preprocessing=preprocessing).network
+    if change is not None:
+        change(network)
+    edge = Classifier(network, "resnet18", names, preprocessing, record)
+    rows = contenders(QUICK, None, "here", 512, ablate=["nero"])
+    result = run(edge, divide(edge, some, strange), rows, None, tmp_path)
+    assert {row.status for row in result.detectors} <= {"done", "refused"}
+    assert caplog.records == []
+    assert all(row.reason for row in result.detectors if not row.done)
+    assert sum(row.done for row in result.detectors) > 20
+    assert any("the covariance is singular" in text and "shrinkage" in text for text in result.warnings)
+    assert any("gave every image the same score" in text for text in result.warnings) == (classes != 2)
+    write_report(result, tmp_path)
+    assert list(read_results(tmp_path).scores) == list(result.scores)
+
+
+def test_features_that_are_no_numbers_are_refused(classifier, division):
+    network = classifier.private_copy()
+    broken = Classifier(network, "resnet18", classifier.classes, classifier.preprocessing, classifier.training)
+    network.layer4[1].bn2.bias[3] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        run(broken, division, contenders(["nero"], None, "here", 512), None)
 
 
 class Clumsy(Confidence):

@@ -328,6 +328,8 @@ class Benchmark:
         for name, each in self._finished.items():
             if each.scores is not None and np.ptp(np.concatenate([each.scores.id, *each.scores.ood.values()])) == 0:
                 warnings.append(f"{name} gave every image the same score: its figures say nothing.")
+        if (fit := self._extractions.get("fit")) is not None:
+            warnings += _singular(fit.activations, len(self.classifier.classes))
         held_out = self._extractions.get("calibration")
         if held_out is not None and self.alpha < 1 / (len(held_out.activations) + 1):
             warnings.append(
@@ -340,6 +342,19 @@ class Benchmark:
 def _in_words(name: str) -> str:
     words = {"fit": "training images", "calibration": "calibration images", "id": "ID test images"}
     return words.get(name) or name.removeprefix("ood/")
+
+
+def _singular(fit: Activations, classes: int) -> list[str]:
+    """A sentence where the training images cannot span the features, so that no covariance has an inverse."""
+    images, width = fit.features.shape
+    still = int((np.ptp(fit.features, axis=0) == 0).sum())
+    if images - classes >= width and not still:
+        return []
+    why = f"{still} of {width} features never change" if still else f"there are {width} features"
+    return [
+        f"{images} training images, and {why}: the covariance is singular. Detectors that invert it hold it up by "
+        "shrinkage or a small ridge, and their figures rest on that."
+    ]
 
 
 def _with_pooled(ood: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
