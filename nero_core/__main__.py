@@ -98,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument(
         "--ood", action="append", default=[], metavar="NAME=DIR", help="known unusual images for the plots (repeatable)"
     )
+    fit.add_argument(
+        "--faithfulness",
+        type=int,
+        default=0,
+        metavar="N",
+        help="measure on N calibration images whether heatmaps are true, and keep the result (seconds for each)",
+    )
     fit.add_argument("--title", help="as shown to people (default: the name of the folder)")
     fit.add_argument("--image-source", default="not stated", metavar="TEXT", help="where the images come from")
     fit.add_argument("--licence", default="not stated", metavar="TEXT", help="licence of the images")
@@ -187,6 +194,7 @@ def _fit(options: argparse.Namespace) -> int:
         detectors=options.detectors and {name: {} for name in options.detectors},
         ood=ood,
         crops=not options.no_crops,
+        faithfulness=options.faithfulness,
         begin=begin,
         unreadable=unreadable,
     )

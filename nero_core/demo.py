@@ -38,6 +38,8 @@ CALIBRATION_SHARE, TEST_SHARE = 0.02, 0.08
 FRAME_PIXELS = 320
 CROP_PIXELS = 64
 """Smaller than a user's own: the pictures are committed."""
+FAITHFULNESS_IMAGES = 60
+"""A tenth of the calibration scenes."""
 
 CARD = Card(
     title="Rendered endoscopy (synthetic demo)",
@@ -130,13 +132,21 @@ def train_demo(out: Path, counts: SceneCounts, begin: Begin, say: Say, device: s
     return Classifier(network, ARCHITECTURE, trained.classes, trained.preprocessing, trained.training, device)
 
 
-def fit_demo(classifier: Classifier, counts: SceneCounts, begin: Begin, keep: Path | None = None) -> Reference:
+def fit_demo(
+    classifier: Classifier,
+    counts: SceneCounts,
+    begin: Begin,
+    keep: Path | None = None,
+    faithfulness: int = FAITHFULNESS_IMAGES,
+) -> Reference:
     """Render the scenes and fit, calibrate and describe the reference.
 
     Parameters
     ----------
     keep : Path, optional
         Leave the scenes in this new folder: ``train``, ``calibration``, ``test`` and ``ood``, each of class folders.
+    faithfulness : int
+        On how many calibration scenes to measure whether heatmaps are true.
 
     Raises
     ------
@@ -166,6 +176,7 @@ def fit_demo(classifier: Classifier, counts: SceneCounts, begin: Begin, keep: Pa
             CARD,
             ood={kind: list_images(strange / kind) for kind in synthetic.OOD_KINDS},
             crop_pixels=CROP_PIXELS,
+            faithfulness=faithfulness,
             begin=begin,
         )
 

@@ -23,6 +23,7 @@ from nero_core.datasets import LabelledImages
 from nero_core.detectors import Detector, Nero, make_detector
 from nero_core.errors import InputError
 from nero_core.extraction import Batch
+from nero_core.faithfulness import heatmap_summary
 from nero_core.images import Source
 from nero_core.manifest import SCHEMA_VERSION
 from nero_core.neuron_sample import KNOWN_KEPT, ORDINARY_KEPT, NeuronSample, chosen_rows, sample_neurons
@@ -152,6 +153,7 @@ def fit_reference(
     ood: Mapping[str, Sequence[Source]] | None = None,
     crops: bool = True,
     crop_pixels: int = CROP_PIXELS,
+    faithfulness: int = 0,
     begin: Begin | None = None,
     unreadable: Unreadable | None = None,
     alpha: float = DEFAULT_ALPHA,
@@ -169,6 +171,8 @@ def fit_reference(
         Whether to keep small pictures of training images per neuron.
     crop_pixels : int
         Side of such a picture.
+    faithfulness : int
+        On how many calibration images to measure whether heatmaps are true; 0 leaves it out. Takes seconds for each.
     begin : callable, optional
         Told each stretch of work.
     unreadable : Unreadable, optional
@@ -237,6 +241,11 @@ def fit_reference(
         tested = None
         if parts.test is not None and len(parts.test.paths):
             tested, _ = extract("Reading test images", parts.test.paths, parts.test.labels)
+        heatmaps = None
+        if faithfulness:
+            asked = held_out_rows[chosen_rows(len(held_out_rows), faithfulness)]
+            pictures = [parts.calibration.paths[row] for row in asked]
+            heatmaps = heatmap_summary(classifier, pictures, start("Measuring whether heatmaps are true"))
         concepts = None
         if crops:
             rankings = ranking.rankings()
@@ -294,6 +303,7 @@ def fit_reference(
             "ood": {name: len(activations) for name, (activations, _) in known.items()},
             "crops": 0 if concepts is None else len(concepts.neurons),
             "sample": {"images": len(sample.groups), "pictures": crops},
+            "heatmaps": heatmaps,
             "metrics": _metrics(classifier, fitted, calibrations, ood_scores, tested, alpha),
             "versions": {"nero-dashboard": nero_core.__version__, "python": platform.python_version()}
             | {package: version(package) for package in RECORDED_PACKAGES},

@@ -132,6 +132,7 @@ def model_card(folder: Path) -> ModelCard:
             Section("How it was trained", _training(manifest)),
             Section(PROMISE, _promise(manifest["calibration"])),
             Section(HOW_WELL, _measured(manifest, folder)),
+            Section("Whether its heatmaps are true", _heatmaps(manifest.get("heatmaps"))),
             Section("What is inside", _contents(manifest)),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
@@ -220,6 +221,25 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
     else:
         lines.append(("Separation from unusual images", "not measured: it was fitted without known unusual images"))
     return (*lines, ("Intervals", intervals))
+
+
+def _heatmaps(measured: Mapping[str, Any] | None) -> Lines:
+    if measured is None:
+        return (("Heatmaps", "not measured when it was fitted"),)
+    n = int(measured["images"])
+    lines = tuple(
+        (
+            f"Heatmaps by {row['method']}",
+            f"gain {100 * row['gain']:.1f} ± {100 * row['gain_standard_error']:.1f} points over a random order (mean "
+            f"and standard error of {n} calibration images), better on {row['better_than_random']:.0%} of them; "
+            f"{row['stability']:.2f} alike under noise (1 is best), {row['shuffled']:.2f} with shuffled weights "
+            "(0 is best)",
+        )
+        for row in measured["methods"]
+        if "gain" in row
+    )
+    how = "places are blurred, or brought back, in the order of their relevance, and the answer’s probability watched"
+    return (*lines, ("Gain", how))
 
 
 def _contents(manifest: Mapping[str, Any]) -> Lines:

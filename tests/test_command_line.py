@@ -162,6 +162,8 @@ def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
         "--no-crops",
         "--ood",
         f"odd={strange_folder}",
+        "--faithfulness",
+        1,
     )
     assert code == 0, err
     assert "false-alarm guarantee: yes; pictures of training images inside: no" in out
@@ -171,6 +173,8 @@ def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
     assert len(ref.calibrations["nero"]) == counts["calibration"]
     assert len(ref.ood_scores["nero"]["odd"]) == 5
     assert ref.manifest["training"]["images"] == counts["train"]
+    assert ref.manifest["heatmaps"]["images"] == 1
+    assert [row["method"] for row in ref.manifest["heatmaps"]["methods"]][-1] == "random order"
     code, out, _ = run("score", reference, strange_folder, "--json", "--alpha", "0.3")
     assert code == 0
     assert all(row["guaranteed"] for row in json.loads(out))

@@ -87,10 +87,14 @@ def test_parts_share_no_seed():
 
 
 def test_a_small_rebuild_runs_from_the_committed_weights(bundled, tmp_path):
-    rebuilt = demo.fit_demo(demo.bundled_classifier(), FEW, quiet, keep=tmp_path / "scenes")
+    rebuilt = demo.fit_demo(demo.bundled_classifier(), FEW, quiet, keep=tmp_path / "scenes", faithfulness=2)
     rebuilt.save(tmp_path / "demo")
     assert {path.name for path in (tmp_path / "scenes").iterdir()} == {"train", "calibration", "test", "ood"}
     assert len(list((tmp_path / "scenes" / "train").glob("*/*.png"))) == 24
+    assert rebuilt.manifest["heatmaps"]["images"] == 2
+    assert [row["method"] for row in rebuilt.manifest["heatmaps"]["methods"]] == [
+        row["method"] for row in bundled.manifest["heatmaps"]["methods"]
+    ]
     with pytest.raises(InputError, match="is there already"):
         demo.fit_demo(demo.bundled_classifier(), FEW, quiet, keep=tmp_path / "scenes")
     again = Reference.load(tmp_path / "demo")

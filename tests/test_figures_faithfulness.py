@@ -61,7 +61,7 @@ def test_lines_can_be_seen_on_light_and_dark_pages():
 
 
 def test_the_table_says_which_end_is_good_and_speaks_of_spread_only_where_there_is_one():
-    one, several = figures.faithfulness_table(measured(1)), figures.faithfulness_table(measured(3))
+    one, several = (figures.faithfulness_table(measured(n).summary(), n) for n in (1, 3))
     assert [row["method"] for row in one] == ["CRP", "instant map", RANDOM]
     assert "its standard error" not in one[0]
     assert several[0]["its standard error"] > 0

@@ -53,6 +53,22 @@ def test_it_says_what_the_manifest_holds(lines, tiny_reference):
     assert lines["Accuracy"].startswith("not measured")
 
 
+def test_it_says_how_true_the_heatmaps_are(lines, tiny_reference, tmp_path):
+    assert lines["Heatmaps"] == "not measured when it was fitted"
+    row = {"method": "CRP", "deletion": 0.5, "insertion": 0.9, "gain": 0.265, "gain_standard_error": 0.081}
+    row |= {"better_than_random": 0.75, "stability": 0.991, "shuffled": -0.02}
+    chance = {"method": "random order", "deletion": 0.7, "insertion": 0.8}
+    folder = edited(tiny_reference, tmp_path / "x", heatmaps={"images": 60, "methods": [row, chance]})
+    said = {name: text for section in model_card(folder).sections for name, text in section.lines}
+    assert said["Heatmaps by CRP"].startswith(
+        "gain 26.5 ± 8.1 points over a random order (mean and standard error of 60"
+    )
+    assert "better on 75% of them; 0.99 alike under noise" in said["Heatmaps by CRP"]
+    assert "Heatmaps by random order" not in said
+    with pytest.raises(ArtefactError, match="does not hold what a model card needs"):
+        model_card(edited(tiny_reference, tmp_path / "y", heatmaps={"images": 60, "methods": [{"gain": 1}]}))
+
+
 def test_no_guarantee_no_crops_no_unusual_images(tiny_reference, tmp_path):
     manifest = read_manifest(tiny_reference)
     files = {role: entry for role, entry in manifest["files"].items() if not role.startswith("concepts/")}

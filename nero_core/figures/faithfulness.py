@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, Cell, Chart, blank_figure, rounded
 
@@ -80,11 +80,11 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
     )
 
 
-def faithfulness_table(measured: Faithfulness) -> list[dict[str, Cell]]:
+def faithfulness_table(summary: Sequence[Mapping[str, Any]], images: int) -> list[dict[str, Cell]]:
     """One row per method and one of the random order; each column says which end is good."""
-    several = len(measured.predicted) > 1
+    several = images > 1
     rows: list[dict[str, Cell]] = []
-    for row in measured.summary():
+    for row in summary:
         cells: dict[str, Cell] = {
             "method": row["method"],
             "deletion, % (low is good)": rounded(100 * row["deletion"]),

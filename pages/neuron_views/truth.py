@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from nero_core import figures
 from nero_core.errors import InputError, NeroError
 from nero_core.figures import significant
 from nero_core.images import Source
+from nero_core.manifest import read_manifest
 from pages.neuron_views.groups import Choices
 from pages.shared import resources, session, widgets, words
 from pages.shared.words import plain
@@ -37,16 +39,40 @@ Key = tuple[str, bool, tuple[Source, ...]]
 def show(choices: Choices) -> None:
     """Which images, the button, and what was found."""
     st.caption(HOW_TO_READ)
+    stored = read_manifest(choices.entry.path).get("heatmaps")
+    if stored is not None:
+        _stored(stored["methods"], int(stored["images"]))
     offered = choices.pictures
     if offered:
         _on_demand(choices, offered)
     else:
         st.caption("Open a case in Case review to test the heatmaps on it.")
     st.caption(
-        "A reference keeps no whole images, so that its calibration images cannot be measured here. Where their "
-        "folder is at hand, this does it, for every method that the network has:"
+        "A reference keeps no whole images: over its calibration images this is measured when it is fitted, with "
+        "`fit … --faithfulness 60`. Where a folder of images is at hand, this does it:"
     )
     st.code(COMMAND, language="bash", wrap_lines=True)
+
+
+def _stored(methods: Sequence[Mapping[str, Any]], images: int) -> None:
+    """What was measured when the reference was fitted."""
+    measured = [row for row in methods if "gain" in row]
+    best = max(measured, key=lambda row: float(row["gain"]))
+    st.markdown(
+        f"**Over {images} calibration images**, measured when this reference was fitted: "
+        + ", ".join(
+            f"{plain(row['method'])} gains **{significant(100 * row['gain'])} points** over a random order "
+            f"(standard error {significant(100 * row['gain_standard_error'])})"
+            for row in measured
+        )
+        + (f". Most is gained by {plain(best['method'])}." if len(measured) > 1 else ".")
+    )
+    st.dataframe(
+        figures.faithfulness_table(methods, images),
+        hide_index=True,
+        placeholder="–",
+        alt=f"How true the heatmaps of each method are over {images} calibration images, beside a random order",
+    )
 
 
 def _on_demand(choices: Choices, offered: dict[str, Source]) -> None:
@@ -115,7 +141,7 @@ def _found(choices: Choices, chosen: list[str], measured: Faithfulness, method: 
         with place:
             widgets.chart(figures.faithfulness_curves(measured, kind), table=kind.capitalize())
     st.dataframe(
-        figures.faithfulness_table(measured),
+        figures.faithfulness_table(measured.summary(), len(measured.predicted)),
         hide_index=True,
         placeholder="–",
         alt="How true the heatmaps of each method are, beside a random order",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nero_core.faithfulness import RANDOM, measure_faithfulness
+from nero_core.manifest import read_manifest, write_manifest
 from pages.neuron_views import truth
 from pages.shared import words
 from tests.app.conftest import picture_bytes, upload, words_of
@@ -207,3 +208,25 @@ def test_the_score_is_of_a_detector_that_does_not_run_the_network_again(monkeypa
     reference = SimpleNamespace(detectors=detectors, score=lambda activations, detector: detector)
     monkeypatch.setattr(truth.session, "detector", lambda reference: wanted)
     assert truth._score(reference)(None) == taken
+
+
+def test_what_was_measured_at_the_fit_is_shown(open_app, tiny_reference, tmp_path, monkeypatch):
+    """The summary over calibration images that a reference keeps, the best method named."""
+    without = open_app().switch_page(PAGE).run()
+    assert "calibration images**, measured" not in words_of(without)
+    shutil.copytree(tiny_reference, tmp_path / "r")
+    manifest = {key: value for key, value in read_manifest(tmp_path / "r").items() if key != "sha256"}
+    rows = [
+        {"method": method, "deletion": 0.5, "insertion": 0.9, "gain": gain, "gain_standard_error": 0.081,
+         "better_than_random": 0.75, "stability": 0.99, "shuffled": 0.1}
+        for method, gain in (("CRP", 0.265), ("gradient × input", 0.334))
+    ]  # fmt: skip
+    rows.append({"method": RANDOM, "deletion": 0.7, "insertion": 0.8})
+    write_manifest(tmp_path / "r", {**manifest, "heatmaps": {"images": 60, "methods": rows}})
+    monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
+    page = open_app().switch_page(PAGE).run()
+    assert not page.exception
+    said = words_of(page)
+    assert "**Over 60 calibration images**, measured when this reference was fitted" in said
+    assert "CRP gains **26.5 points**" in said
+    assert "Most is gained by gradient × input." in said
