@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from nero_core.__main__ import main
 from nero_core.artefacts import digest
 from nero_core.errors import ArtefactError, InputError
 from nero_core.evaluation.result import BenchmarkResult, SetSummary
@@ -294,6 +295,23 @@ def test_the_first_download_records_its_checksum(shelf, tmp_path):
     shelf.content = zipped({"other.jpg": b"1"})
     with pytest.raises(InputError, match="does not give the file that is expected"):
         download(protocol_at(shelf), tmp_path / "new" / "data")
+
+
+def test_the_command_says_what_came_and_what_to_do_next(shelf, tmp_path, capsys):
+    source = tmp_path / "mine.json"
+    address = f"http://127.0.0.1:{shelf.server_address[1]}/data.zip"
+    source.write_text(json.dumps({"download": {"address": address, "sha256": None}}), encoding="utf-8")
+    line = ["download", "kvasir-v2", "--to", str(tmp_path / "to"), "--source", str(source)]
+    assert main(line) == 0
+    said = capsys.readouterr()
+    assert "Terms: " in said.err
+    assert digest(shelf.content) in said.out
+    assert "No checksum was known; this one is recorded" in said.out
+    assert f"Next: nero arrange kvasir-v2 {tmp_path / 'to' / 'kvasir-v2'}" in said.out
+    assert main([*line, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["sha256"] == digest(shelf.content)
+    assert answer["checksum_known"]
 
 
 def test_a_known_checksum_is_held_against_what_comes(shelf, tmp_path):
