@@ -6,7 +6,7 @@ Each call works on a copy of the network that is thrown away afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from types import SimpleNamespace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,13 +36,13 @@ class Opened:
         network = source.network().eval().requires_grad_(False)
         self._one_by_one = one_by_one
         self.network, self.source, self.taps = network, source, taps
-        self._seen: dict[str, Tensor] = {}
+        self.seen: dict[str, Tensor] = {}
         for name in taps:
             network.get_submodule(name).register_forward_hook(self._keeper(name))
 
     def _keeper(self, name: str) -> Any:
         def keep(module: nn.Module, args: object, output: Tensor) -> None:
-            self._seen[name] = output
+            self.seen[name] = output
 
         return keep
 
@@ -62,7 +62,7 @@ class Opened:
         parameter = next(self.network.parameters())
         with torch.no_grad():
             logits = self.network(images.to(parameter.device, parameter.dtype))
-        return logits.cpu().double(), [self._seen[name].cpu().double() for name in self.taps]
+        return logits.cpu().double(), [self.seen[name].cpu().double() for name in self.taps]
 
 
 class Loader:
@@ -81,6 +81,16 @@ class Loader:
         for images in self._opened.images():
             yield images, torch.from_numpy(self._labels[start : start + len(images)])
             start += len(images)
+
+
+def gram_rows(maps: Tensor, order: int) -> Tensor:
+    """Sums of the rows of the Gram matrix of (n, c, h, w), its order-th root, (n, c).
+
+    Σ_c' Σ_x F_cx F_c'x = Σ_x F_cx (Σ_c' F_c'x): the c² entries, which the library adds up, are not needed.
+    """
+    powers = (maps**order).flatten(start_dim=2)
+    rows = (powers @ powers.sum(dim=1).unsqueeze(2)).squeeze(2)
+    return rows.sign() * rows.abs() ** (1 / order)
 
 
 class SeesImages(Detector):
@@ -239,24 +249,30 @@ class NAC(SeesImages):
         self.alpha = alpha
         self.full_count = full_count
 
-    def _theirs(self, batch: Activations, alpha: Sequence[float], full: int, note: Any = None) -> tuple[Any, Opened]:
-        from pytorch_ood.detector import NACUE
+    def _responses(self, batch: Activations) -> Iterator[list[Tensor]]:
+        """p of each image, one (1, channels) per stage; the gradients of all stages from one way down."""
+        import torch
 
         # Bins have edges: in a batch, the rounding of float32 could put an image on another side of one.
-        opened = Opened(self._source(batch), [], one_by_one=True)
-        opened.network.requires_grad_(True)
+        opened = Opened(self._source(batch), self._stages(batch), one_by_one=True)
+        for image in opened.images():
+            with torch.enable_grad():
+                p_of_classes = opened.network(image.requires_grad_()).softmax(dim=1)
+                divergence = -torch.log(p_of_classes + 1e-12).mean(dim=1).sum()
+                maps = [opened.seen[name] for name in opened.taps]
+                gradients = torch.autograd.grad(divergence, maps)
+            states = (seen.detach() * gradient for seen, gradient in zip(maps, gradients, strict=True))
+            yield [state.flatten(start_dim=2).mean(dim=2).cpu() for state in states]
 
-        def reduce(states: Tensor) -> Tensor:
-            p = states.flatten(start_dim=2).mean(dim=2)
-            if note is not None:
-                note(p.detach().abs().cpu().numpy())
-            return p
+    def _bins(self, p: Tensor, alpha: float) -> Tensor:
+        """The bin of each state sigmoid(α·p), (1, channels)."""
+        import torch
+        from pytorch_ood.detector.nac import _bin_indices_geometric
 
-        layers = [opened.network.get_submodule(name) for name in self._stages(batch)]
-        return NACUE(opened.network, layers, self.bins, list(alpha), full, feature_reduce=reduce), opened
+        bins: Tensor = _bin_indices_geometric(torch.sigmoid(alpha * p), m=self.bins)
+        return bins
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
-        assert train.labels is not None
         full = max(1, len(train) // max(1, self.bins)) if self.full_count is None else self.full_count
         if self.bins < 2 or full < 1 or (self.alpha is not None and not 0 < self.alpha < np.inf):
             raise InputError(
@@ -264,38 +280,35 @@ class NAC(SeesImages):
                 f"{self.info.title} wants at least 2 bins, a finite steepness above 0 and a count of at least 1."
             )
         stages = len(self._stages(train))
+        first = np.unique(np.linspace(0, len(train) - 1, SPREAD_IMAGES).astype(int))
+        seen = list(self._responses(train[first]))
         self.full_count_ = np.asarray(full)
-        self.alpha_ = self._spread(train, stages) if self.alpha is None else np.full(stages, float(self.alpha))
-        theirs, opened = self._theirs(train, self.alpha_.tolist(), int(full))
-        with in_words(self.info.title):
-            theirs.fit(Loader(opened, train.labels))
-        self.counts_ = np.concatenate([as_array(stage.counts) for stage in theirs._stats])
-        self.channels_ = np.asarray([len(stage.counts) for stage in theirs._stats])
+        self.channels_ = np.asarray([p.shape[1] for p in seen[0]])
+        self.alpha_ = self._spread(seen) if self.alpha is None else np.full(stages, float(self.alpha))
+        counts = [np.zeros((channels, self.bins), np.int64) for channels in self.channels_]
+        for responses in chain(seen, self._responses(train[np.setdiff1d(np.arange(len(train)), first)])):
+            for stage, (p, alpha) in enumerate(zip(responses, self.alpha_, strict=True)):
+                counts[stage][np.arange(p.shape[1]), self._bins(p, float(alpha))[0].numpy()] += 1
+        self.counts_ = np.concatenate(counts)
 
-    def _spread(self, train: Activations, stages: int) -> Float64Array:
-        """α per stage from |p| of SPREAD_IMAGES training images."""
-        assert train.labels is not None
-        rows = np.unique(np.linspace(0, len(train) - 1, SPREAD_IMAGES).astype(int))
-        seen: list[Float64Array] = []
-        theirs, opened = self._theirs(train[rows], [1.0] * stages, 1, seen.append)
-        with in_words(self.info.title):
-            theirs.fit(Loader(opened, train.labels[rows]))
-        # The library first reduces one batch of maps themselves, to learn their widths.
-        sizes = [np.quantile(np.concatenate(seen[stages + stage :: stages]), 0.99) for stage in range(stages)]
+    def _spread(self, seen: Sequence[Sequence[Tensor]]) -> Float64Array:
+        """α per stage from |p| of some training images."""
+        sizes = [
+            np.quantile(np.concatenate([np.abs(p.numpy()) for p in stage]), 0.99) for stage in zip(*seen, strict=True)
+        ]
         return OUTERMOST / np.maximum(sizes, np.finfo(np.float32).tiny)
 
     def _score(self, batch: Activations) -> Float64Array:
-        import torch
-
-        theirs, opened = self._theirs(batch, self.alpha_.tolist(), int(self.full_count_))
-        counts = torch.from_numpy(np.array(self.counts_)).split_with_sizes(self.channels_.tolist())
-        theirs._stats = [SimpleNamespace(m=self.bins, o_star=int(self.full_count_), counts=part) for part in counts]
-        theirs._fitted = True
-        scores: list[Float64Array] = []
-        for images in opened.images():
-            with in_words(self.info.title):
-                scores.append(theirs.predict(images).cpu().double().numpy())
-        return np.concatenate([np.empty(0), *scores])
+        stages = np.split(self.counts_, np.cumsum(self.channels_)[:-1])
+        coverage = [np.minimum(counts / self.full_count_, 1) for counts in stages]
+        scores = [
+            -sum(
+                covered[np.arange(len(covered)), self._bins(p, float(alpha))[0].numpy()].mean()
+                for p, alpha, covered in zip(responses, self.alpha_, coverage, strict=True)
+            )
+            for responses in self._responses(batch)
+        ]
+        return np.asarray(scores, np.float64)
 
 
 @register
@@ -331,6 +344,7 @@ class Gram(SeesImages):
         theirs.to("cpu")
         # The library runs a chain of layers; a network is not always one, and its taps give the same maps.
         theirs._create_feature_list = opened.forward
+        theirs._gram_vector = gram_rows
         return theirs, opened
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
