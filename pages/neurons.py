@@ -1,16 +1,22 @@
 """Neurons: which of them tell ordinary images from unusual ones, and what each has learnt."""
 
-from contextlib import suppress
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 import pandas  # noqa: F401  # waits for the loader's import: plotly trips over a pandas that is half there
 import streamlit as st
 
 from nero_core.errors import NeroError
 from nero_core.manifest import ReferenceEntry
-from nero_core.neuron_sample import NeuronSample, StoredNeurons
+from nero_core.neuron_sample import StoredNeurons
+from nero_core.neuron_statistics import Comparison
+from nero_core.records import IntArray
 from pages.neuron_views import detail, groups, link, overview, relevance_map, truth
 from pages.shared import door, session, widgets
 from pages.shared.words import plain
+
+P = ParamSpec("P")
 
 
 def no_sample(entry: ReferenceEntry) -> None:
@@ -27,35 +33,49 @@ def no_sample(entry: ReferenceEntry) -> None:
     )
 
 
-def neurons(stored: StoredNeurons, sample: NeuronSample, choices: groups.Choices) -> None:
-    """Everything about the neurons, the overview first."""
-    comparison = overview.compared(choices)
-    order = overview.shown(comparison, choices)
-    few = order[: st.session_state[link.SHOWN]]
-    leading = int(order[0]) if len(order) else 0
-    if len(few):
+def section(part: Callable[P, None]) -> Callable[P, None]:
+    """A part of the page that runs by itself when a control in it is used, and says itself what is wrong."""
+
+    @st.fragment
+    @wraps(part)
+    def run(*args: P.args, **named: P.kwargs) -> None:
+        try:
+            part(*args, **named)
+        except NeroError as error:
+            st.error(plain(str(error)))
+
+    return run
+
+
+@section
+def neurons(stored: StoredNeurons, choices: groups.Choices, comparison: Comparison, order: IntArray) -> None:
+    """The neurons that were asked for, and one of them."""
+    sample = choices.sample
+    if len(few := order[: st.session_state[link.SHOWN]]):
         overview.bars(comparison, few)
         overview.table(comparison, few, choices)
     else:
         st.info("No neuron is left: widen the range of numbers, or choose another class.")
-
     st.subheader("One neuron", anchor=False)
-    neuron = detail.number_box(sample.head.width, leading)
+    neuron = detail.number_box(sample.head.width, int(order[0]) if len(order) else 0)
+    link.write(groups.token(choices.entry.path), sample.head.width)
     detail.numbers(comparison, neuron)
-    case = choices.case_points()
     left, right = st.columns([7, 5], gap="large")
     with left:
-        detail.distributions(choices, neuron, case)
+        detail.distributions(choices, neuron, choices.case_points())
     with right:
         detail.weights(choices, neuron)
     st.markdown("##### Training images it stands for")
     detail.reference_images(stored.concepts, list(sample.names[: sample.classes]), neuron)
     st.markdown("##### Where it looked")
     detail.heatmaps(choices, neuron)
-    st.markdown("##### Is it true?")
-    truth.show(choices)
 
+
+@section
+def images(stored: StoredNeurons, choices: groups.Choices) -> None:
+    """The map of this reference, and of those that it is compared with."""
     st.subheader("Images by relevance", anchor=False)
+    case = choices.case_points()
     compared = [st.session_state[key] for key in (link.FIRST, link.SECOND)]
     others = {key: choices.others[key.partition("-")[2]] for key in compared if key.startswith("ref-")}
     if not others:
@@ -85,9 +105,12 @@ try:
     if rest := [name for name in ignored if name != "reference"]:
         st.info(f"Ignored in the link, as nothing here fits: {', '.join(plain(name) for name in rest)}.")
     try:
-        neurons(stored, stored.sample, choices)
+        comparison = overview.compared(choices)
     finally:
-        with suppress(KeyError):  # a control that was not reached
-            link.write(token, width)
+        link.write(token, width)  # also where the groups cannot be compared, or the address would bring them back
+    neurons(stored, choices, comparison, overview.shown(comparison, choices))
+    st.markdown("##### Is it true?")
+    section(truth.show)(choices)
+    images(stored, choices)
 except NeroError as error:
     st.error(plain(str(error)))

@@ -325,3 +325,14 @@ def test_figures_need_neither_torch_nor_streamlit():
 
     code = "import sys, nero_core.figures; sys.exit(int(any(m in sys.modules for m in ('torch', 'streamlit'))))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_slim_template_looks_like_the_whole_one():
+    import plotly.io as pio
+
+    for dark, name in ((False, "plotly_white"), (True, "plotly_dark")):
+        template, whole = figures.palette.blank_figure(dark, 100).layout.template, pio.templates[name]
+        assert template.layout == whole.layout
+        for kind in figures.palette.DRAWN:
+            assert template.data[kind] == whole.data[kind]
+        assert "box" not in whole.data.to_plotly_json(), "boxes are drawn, too"

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import plotly.graph_objects as go
+import plotly.io as pio
 
 from nero_core.records import State
 
@@ -40,6 +42,9 @@ NEUTRAL = "#7C8896"
 UNUSUAL = "#B8860B"
 DIVERGING = ("#2166AC", "#92C5DE", "#FFFFFF", "#FDB863", "#E66101")
 """Blue, white, orange: from the lowest to the highest value of a signed map, white at zero."""
+
+DRAWN = ("bar", "heatmap", "scatter")
+"""Kinds of traces that a template says something about, among those that are drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +77,19 @@ def rounded(value: float, digits: int = 3) -> float:
     return float(f"{value:.{digits}g}")
 
 
+@cache
+def _template(dark: bool) -> go.layout.Template:
+    """Plotly's own for a page, without what it holds for kinds of traces that are not drawn: it is copied each time."""
+    whole = pio.templates["plotly_dark" if dark else "plotly_white"]
+    return go.layout.Template(layout=whole.layout, data={kind: whole.data[kind] for kind in DRAWN})
+
+
 def blank_figure(dark: bool, height: int) -> go.Figure:
     """An empty transparent figure of so many pixels' height, with text for a light or a dark page."""
     clear = "rgba(0,0,0,0)"
     return go.Figure(
         layout={
-            "template": "plotly_dark" if dark else "plotly_white",
+            "template": _template(dark),
             "paper_bgcolor": clear,
             "plot_bgcolor": clear,
             "height": height,

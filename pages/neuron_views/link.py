@@ -82,10 +82,10 @@ def restore(
 
 
 def write(token: str, neurons: int) -> None:
-    """Put the view into the address; what is as at first is left out."""
+    """Put the view into the address; what is as at first, or not on the page yet, is left out."""
     state = st.session_state
-    view = {"reference": token, "neuron": str(state[NEURON]), "first": state[FIRST], "second": state[SECOND]}
-    view |= {"sort": state[ORDER], "k": str(state[SHOWN])}
+    view = {"reference": token, "first": state[FIRST], "second": state[SECOND], "k": str(state[SHOWN])}
+    view |= {name: str(state[key]) for name, key in (("neuron", NEURON), ("sort", ORDER)) if key in state}
     if state[OF_CLASS] != EVERY_CLASS:
         view["class"] = str(state[OF_CLASS])
     if tuple(state[RANGE]) != (0, neurons - 1):
