@@ -20,6 +20,7 @@ from nero_core.artefacts import write_bytes
 from nero_core.errors import ArtefactError, InputError
 from nero_core.exchange import free_name
 from nero_core.locks import is_locked
+from nero_core.manifest import refused_title
 
 BUILDS = ".builds"
 """Sub-folder of the references' folder, hidden so that nothing in it is taken for a reference."""
@@ -181,8 +182,8 @@ def submit(
 
 
 def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, BinaryIO] | None) -> None:
-    if not request.title.strip():
-        raise InputError("The reference has no title; give it one, so that people can tell it from others.")
+    if why := refused_title(request.title):
+        raise InputError(f"The name of the reference {why}.")
     if uploaded == bool(request.images):
         raise InputError("Give the images either as a folder or as a zip file, not both and not neither.")
     for what, path in (("images", request.images), ("calibration images", request.calibration)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -38,10 +39,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ArtefactError(f"No checkpoint at {path}; check the path.")
     try:
+        _refuse_packed(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of odd pickles; those it can read are read, others refused
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise ArtefactError(
             f"{path.name} is not a plain file of weights, and Python objects in it are refused unread. "
             "Where it was made, save `model.state_dict()` with safetensors.torch.save_file, or with torch.save, "
@@ -56,6 +58,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path.name} holds {type(content).__name__}, not a mapping of names to tensors; save `model.state_dict()`."
         )
     return {str(name): value for name, value in content.items()}
+
+
+def _refuse_packed(path: Path) -> None:
+    """Refuse a zip of packed entries: torch writes none, and a few kilobytes of them unpack to all memory."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as opened:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in opened.infolist()):
+                raise ValueError("its entries are packed")
 
 
 def without_wrapper(weights: Mapping[str, Tensor], wanted: Iterable[str]) -> dict[str, Tensor]:

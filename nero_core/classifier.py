@@ -36,6 +36,8 @@ from nero_core.records import (
 
 FORMAT = "nero-classifier-1"
 BATCH_SIZE = 32
+MAX_SIDE = 2048
+"""Of a network's input, pixels: a file that says more is refused before memory for it is asked for."""
 
 OnUnreadable = Callable[[int, InputError], None]
 
@@ -319,7 +321,14 @@ class Classifier:
                 history=tuple(record["history"]),
             )
             architecture, classes = described["architecture"], described["classes"]
-        except (KeyError, TypeError, ValueError) as error:
+            if not all(isinstance(name, str) for name in (architecture, *classes)):
+                raise TypeError("names that are no text")
+            rows = max((array.shape[0] for array in arrays.values() if array.ndim), default=0)
+            if not (0 < preprocessing.height <= MAX_SIDE and 0 < preprocessing.width <= MAX_SIDE):
+                raise ValueError(f"an input of {preprocessing.height}×{preprocessing.width} pixels")
+            if len(classes) > rows:
+                raise ValueError(f"{len(classes)} classes, and no weights of as many rows")
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise ArtefactError(f"{path.name}: the description of the classifier is damaged ({error!r}).") from error
         network = build_network(architecture, len(classes), (preprocessing.height, preprocessing.width))
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from nero_core.archives import Archive, Limits, open_archive
 from nero_core.artefacts import sync_folder
-from nero_core.errors import ArtefactError, InputError
+from nero_core.errors import ArtefactError, InputError, NeroError
 from nero_core.locks import trying_lock
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry, read_manifest, verify_file
 from nero_core.model_card import CARD_NAME, model_card
@@ -161,7 +161,13 @@ def _unpack(archive: Archive, folder: Path, what: str) -> ReferenceEntry:
         path.parent.mkdir(exist_ok=True)
         archive.unpack(name, path)
     _sync_all(folder)
-    loaded = Reference.load(folder)
+    try:
+        model_card(folder)
+        loaded = Reference.load(folder)
+    except NeroError:
+        raise
+    except (ValueError, RuntimeError, ArithmeticError, AttributeError, AssertionError, MemoryError) as error:
+        raise ArtefactError(f"{what} holds a reference that does not open ({error!r}); export it again.") from error
     return ReferenceEntry(folder, loaded.title, loaded.synthetic)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,10 @@ FIELDS: Mapping[str, type | tuple[type, ...]] = {
 }
 """What every manifest holds, and of which type."""
 
+MAX_TITLE = 200
+REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that turn the order of the text around them (Unicode Standard Annex 9): a title would show another one."""
+
 FILE_FIELDS: Mapping[str, type] = {"name": str, "sha256": str, "bytes": int}
 
 
@@ -50,6 +55,17 @@ class ReferenceEntry:
     title: str
     synthetic: bool
     error: str | None = None
+
+
+def refused_title(title: str) -> str | None:
+    """Why a title is not taken; None where it is."""
+    if not title.strip():
+        return "is empty; give one, so that people can tell it from others"
+    if len(title) > MAX_TITLE:
+        return f"has {len(title)} characters; at most {MAX_TITLE} are taken"
+    if any(unicodedata.category(c) in ("Cc", "Cs") or c in REORDERING for c in title):
+        return "has control characters; give plain text"
+    return None
 
 
 def _own_digest(content: Mapping[str, Any]) -> str:
@@ -76,7 +92,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ArtefactError(f"No {MANIFEST_NAME} in {folder}; give the folder that `fit --out` wrote.")
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        json.dumps(content, ensure_ascii=False).encode()  # half a character, which JSON can spell, is no text
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtefactError(f"{MANIFEST_NAME} cannot be read ({error}); restore it or run `fit` again.") from error
     if not isinstance(content, dict):
         raise ArtefactError(f"{MANIFEST_NAME} holds {type(content).__name__}; wanted an object. Run `fit` again.")
@@ -86,6 +103,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{MANIFEST_NAME}, field `schema`: {schema} is newer than {SCHEMA_VERSION}, which this version reads; "
             "update NERO Dashboard."
         )
+    if isinstance(schema, int) and schema < 1:
+        raise ArtefactError(f"{MANIFEST_NAME}, field `schema`: there is no {schema}; run `fit` again.")
     for field, wanted in FIELDS.items():
         if field not in content:
             raise ArtefactError(f"{MANIFEST_NAME} has no field `{field}`; restore it or run `fit` again.")
@@ -94,6 +113,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise ArtefactError(
                 f"{MANIFEST_NAME}, field `{field}`: seen {type(value).__name__}, wanted {wanted}; run `fit` again."
             )
+    if not content["classes"] or not all(isinstance(name, str) for name in content["classes"]):
+        raise ArtefactError(f"{MANIFEST_NAME}, field `classes`: wanted names, at least one; run `fit` again.")
+    if why := refused_title(content["title"]):
+        raise ArtefactError(f"{MANIFEST_NAME}, field `title` {why}.")
     for role, entry in content["files"].items():
         for field, kind in FILE_FIELDS.items():
             if not isinstance(entry, dict) or not isinstance(entry.get(field), kind):

@@ -135,7 +135,7 @@ def model_card(folder: Path) -> ModelCard:
             Section("Whether its heatmaps are true", _heatmaps(manifest.get("heatmaps"))),
             Section("What is inside", _contents(manifest)),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ArtefactError(
             f"{MANIFEST_NAME} does not hold what a model card needs ({error!r}); run `fit` again."
         ) from error

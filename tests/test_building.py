@@ -243,7 +243,9 @@ def test_a_running_one_is_not_removed(home, request_):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"title": "  "}, "title"),
+        ({"title": "  "}, "is empty"),
+        ({"title": "two\nlines"}, "control characters"),
+        ({"title": "x" * 201}, "at most 200"),
         ({"images": ""}, "either"),
         ({"images": "/nowhere"}, "not there"),
         ({"images": "relative"}, "not there"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -108,3 +109,30 @@ def test_tensors_that_are_no_weights_are_refused(tmp_path):
     torch.save([torch.zeros(2)], tmp_path / "list.pt")
     with pytest.raises(ArtefactError, match="holds list"):
         build(tmp_path / "list.pt")
+
+
+def test_a_packed_checkpoint_is_refused_before_it_fills_memory(tmp_path):
+    """torch unpacks what it never packs: 400 kB would become 400 MB."""
+    torch.save({"w": torch.zeros(100_000)}, tmp_path / "w.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "w.pt") as plain,
+        zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry))
+    torch.load(tmp_path / "packed.pt", weights_only=True)
+    with pytest.raises(ArtefactError, match=r"packed\.pt is not a plain file of weights"):
+        build(tmp_path / "packed.pt")
+
+
+def test_a_view_larger_than_its_storage_is_told_by_its_shape(weights, tmp_path):
+    torch.save({**weights, "conv1.weight": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "w.pt")
+    with pytest.raises(ArtefactError, match=r"conv1\.weight \(1000000, 1000000\) instead of"):
+        build(tmp_path / "w.pt")
+
+
+def test_missing_and_surplus_keys_are_listed(weights, tmp_path):
+    odd = {name: tensor for name, tensor in weights.items() if name != "layer1.0.conv1.weight"}
+    torch.save({**odd, "layer9.weight": torch.zeros(1)}, tmp_path / "w.pt")
+    with pytest.raises(ArtefactError, match=r"1 missing: layer1\.0\.conv1\.weight; 1 surplus: layer9\.weight"):
+        build(tmp_path / "w.pt")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 import os
 import random
 import shutil
@@ -20,11 +22,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nero_core.archives import MAX_RATIO, Limits, open_archive
-from nero_core.artefacts import digest
+from nero_core.artefacts import digest, read_arrays, write_arrays
+from nero_core.classifier import build_classifier
+from nero_core.datasets import read_class_folders
 from nero_core.errors import ArtefactError, InputError, NeroError
 from nero_core.exchange import UNFINISHED, export_reference, free_name, import_reference
+from nero_core.fitting import Card, divide, fit_reference
 from nero_core.manifest import MANIFEST_NAME, list_references, read_manifest, write_manifest
 from nero_core.model_card import CARD_NAME
+from nero_core.records import Preprocessing
 from nero_core.reference import Reference
 
 ROOT = Path(__file__).parents[1]
@@ -279,6 +285,143 @@ def test_damage_gives_the_same_reference_or_a_refusal(tmp_path_factory, seed, fi
     except InputError:
         return
     assert total <= LIMITS.total_bytes
+
+
+# Written by an attacker: every hash agrees ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def slight(tmp_path_factory, class_folders):
+    """{name: bytes} of a reference of a very small network."""
+    images = read_class_folders(class_folders)
+    classifier = build_classifier("test_resnet", images.classes, preprocessing=Preprocessing(height=32, width=32))
+    parts = divide(classifier, images, calibration_seen=True)
+    folder = tmp_path_factory.mktemp("slight") / "reference"
+    fit_reference(classifier, parts, Card("Slight"), detectors={"nero": {}}, crops=False).save(folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def seal(content):
+    """A manifest as JSON, sealed as ours are."""
+    sha = digest(json.dumps(content, sort_keys=True, ensure_ascii=True).encode())
+    return json.dumps({**content, "sha256": sha}, ensure_ascii=True).encode()
+
+
+def forged(files, change):
+    """A zip of these files whose manifest was changed in place, and sealed again."""
+    content = {key: value for key, value in json.loads(files[MANIFEST_NAME]).items() if key != "sha256"}
+    change(content)
+    return zipped({**files, MANIFEST_NAME: seal(content)}.items())
+
+
+def setting(**fields):
+    return lambda content: content.update(fields)
+
+
+def test_what_is_forged_here_is_taken_when_nothing_is_changed(slight, tmp_path):
+    assert import_reference(forged(slight, lambda content: None), tmp_path / "new").title == "Slight"
+
+
+FORGERIES = {
+    "no classes": (setting(classes=[]), "classes"),
+    "classes that are no names": (setting(classes=[1, {}, None]), "classes"),
+    "an empty title": (setting(title=" \n"), "title"),
+    "a title of a megabyte": (setting(title="x" * 10**6), "at most 200"),
+    "a title of two lines": (setting(title="mine\n# yours"), "control"),
+    "a title that runs backwards": (setting(title="mine\u202eenim"), "control"),
+    "half a character": (setting(licence="\ud800"), "cannot be read"),
+    "a schema before the first": (setting(schema=0), "schema"),
+    "a name that leads out": (
+        lambda m: m["files"]["fitted"].update(name="../fitted.safetensors"),
+        "not a name of ours",
+    ),
+    "a name from the root": (lambda m: m["files"]["fitted"].update(name="/etc/passwd"), "not a name of ours"),
+    "a hash of something else": (lambda m: m["files"]["fitted"].update(sha256="0" * 64), "SHA-256 differs"),
+    "a negative size": (lambda m: m["files"]["fitted"].update(bytes=-1), "another size"),
+    "an accuracy that is none": (setting(metrics={"accuracy": math.nan, "test_images": 3}), "share nan"),
+    "endless images": (lambda m: m["calibration"].update(images=math.inf), "model card"),
+    "a detector of another name": (lambda m: m["detectors"].update(os={"parameters": {}}), "No detector is named"),
+    "a parameter that is none": (lambda m: m["detectors"]["nero"].update(parameters={"__class__": 1}), "no parameter"),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_manifest_is_refused(slight, tmp_path, forgery):
+    change, why = FORGERIES[forgery]
+    assert why in refused(forged(slight, change), tmp_path / "in" / "new")
+
+
+def test_a_manifest_too_deep_to_read_is_refused(slight, tmp_path):
+    deep = {**slight, MANIFEST_NAME: b"[" * 10**6}
+    assert "cannot be read" in refused(zipped(deep.items()), tmp_path / "in" / "new", ArtefactError)
+
+
+@pytest.mark.parametrize(
+    ("described", "why"),
+    [
+        ({"preprocessing": {"height": 10**6, "width": 10**6, "mean": [0, 0, 0], "std": [1, 1, 1]}}, "1000000×1000000"),
+        ({"classes": ["x"] * 10**5}, "100000 classes"),
+        ({"classes": [1, 2, 3]}, "no text"),
+        ({"architecture": ["test_resnet"]}, "no text"),
+    ],
+    ids=["an input that fills memory", "a head that fills memory", "classes", "architecture"],
+)
+def test_a_forged_classifier_is_refused_before_memory_is_asked_for(slight, tmp_path, described, why):
+    name = next(name for name in slight if name.startswith("classifier-"))
+    (tmp_path / name).write_bytes(slight[name])
+    arrays, metadata = read_arrays(tmp_path / name)
+    metadata = {**metadata, "classifier": json.dumps({**json.loads(metadata["classifier"]), **described})}
+    write_arrays(tmp_path / "forged", arrays, metadata)
+    data = (tmp_path / "forged").read_bytes()
+    swapped = f"classifier-{digest(data)[:16]}.safetensors"
+    files = {swapped if each == name else each: data if each == name else old for each, old in slight.items()}
+    entry = {"name": swapped, "sha256": digest(data), "bytes": len(data)}
+    assert why in refused(forged(files, lambda m: m["files"].update(classifier=entry)), tmp_path / "in" / "new")
+
+
+def test_a_manifest_that_cannot_be_shown_does_not_take_the_others_away(slight, tmp_path):
+    """The list is read on every page: one bad folder must not hide the good ones."""
+    for name, change in (("good", lambda content: None), ("bad", setting(title="\ud800", classes=[]))):
+        folder = tmp_path / name
+        folder.mkdir()
+        with zipfile.ZipFile(forged(slight, change)) as opened:
+            opened.extractall(folder)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / MANIFEST_NAME).write_bytes(b"[" * 10**6)
+    assert [(e.path.name, e.error is None) for e in list_references([tmp_path])] == [
+        ("good", True),
+        ("bad", False),
+        ("deep", False),
+    ]
+
+
+def test_another_file_under_a_checked_name_is_found(slight, tmp_path):
+    """The table of contents is believed on nothing: another name in an entry's own header is damage."""
+    data = bytearray(zipped(slight.items()).getvalue())
+    name = next(name for name in slight if name.startswith("fitted-")).encode()
+    place = data.find(name)
+    data[place : place + 6] = b"../../"
+    assert "damaged" in refused(io.BytesIO(data), tmp_path / "in" / "new", InputError)
+
+
+def test_entries_that_share_their_bytes_count_each(tmp_path):
+    """Overlapping entries (Fifield, "A better zip bomb", 2019) are summed as they claim, before any is opened."""
+    data = zipped([("a", os.urandom(9_000))]).getvalue()
+    start = data.find(b"PK\x01\x02")
+    end = data.find(b"PK\x05\x06")
+    entry = data[start:end]
+    table = b"".join(entry.replace(b"a", letter, 1) if letter != b"a" else entry for letter in (b"a", b"b", b"c"))
+    record = bytearray(data[end:])
+    struct.pack_into("<HHLL", record, 8, 3, 3, len(table), start)
+    with (
+        pytest.raises(InputError, match="would unpack to"),
+        open_archive(io.BytesIO(data[:start] + table + record), LIMITS, "it"),
+    ):
+        pass
+
+
+def test_a_zip_in_a_zip_is_no_reference(packed, tmp_path):
+    assert MANIFEST_NAME in refused(zipped([("reference.zip", packed.read_bytes())]), tmp_path / "in" / "new")
 
 
 # Crashes -----------------------------------------------------------------------------------------------------------

@@ -133,7 +133,13 @@ def test_a_share_that_is_none_is_refused(value, n):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"training": {}}, {"calibration": {}}, {"ood": {"x": 3}}, {"training": {"recipe": [], "per_class": 3}}],
+    [
+        {"training": {}},
+        {"calibration": {"images": math.inf}},
+        {"calibration": {}},
+        {"ood": {"x": 3}},
+        {"training": {"recipe": [], "per_class": 3}},
+    ],
 )
 def test_a_manifest_of_another_shape_is_an_error_in_words(tiny_reference, tmp_path, fields):
     with pytest.raises(ArtefactError, match="model card"):
