@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from nero_core.errors import InputError
@@ -95,6 +95,9 @@ class Archive:
             if not entry.is_dir():
                 self._entries[entry.filename] = entry
         self.folders = tuple(entry.filename.rstrip("/") for entry in listed if entry.is_dir())
+        for name in (entry.filename for entry in listed):
+            if around := next((str(p) for p in PurePosixPath(name).parents if str(p) in self._entries), None):
+                raise InputError(f"{what} is refused: the entry {_shown(around)} is a file and a folder.")
         self.sizes = {name: entry.file_size for name, entry in self._entries.items()}
         for name, size in self.sizes.items():
             if size > limits.entry_bytes:

@@ -51,6 +51,7 @@ from nero_core.datasets import difference_hashes, read_class_folders
 from nero_core.errors import InputError
 from nero_core.locks import is_locked, trying_lock
 from nero_core.manifest import list_references
+from nero_core.model_card import model_card
 from nero_core.reference import Reference
 from tests.conftest import coloured_noise, write_class_folders
 
@@ -537,6 +538,19 @@ def test_trained_fitted_measured_and_used(home, request_):
     assert reference.manifest["metrics"]["alpha"] == 0.1, "false alarms are counted at the share asked for"
     assert reference.concepts is None, "no consent, no crops"
     assert not any(role.startswith("concepts/") for role in reference.manifest["files"])
+
+
+def test_pictures_are_kept_only_with_consent(home, request_):
+    for crops in (True, False):
+        submit(home, replace(request_, architecture="test_resnet", crops=crops))
+    run_queue(home, build)
+    kept, none = (
+        {name: text for section in model_card(found.result).sections for name, text in section.lines}
+        for found in list_builds(home)
+    )
+    assert kept["Pictures of training images"].startswith("yes, small crops for ")
+    assert none["Pictures of training images"] == "no"
+    assert not list(list_builds(home)[1].result.rglob("*.webp"))
 
 
 def test_only_fitted_on_images_it_may_have_seen_gives_no_guarantee(home, request_, tiny_reference, tmp_path):

@@ -420,6 +420,15 @@ def test_entries_that_share_their_bytes_count_each(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("names", [["a/x.png", "a/x.png/y.png"], ["a/x.png/y.png", "a/x.png"], ["a", "a/b/c"]])
+def test_a_file_that_is_a_folder_too_is_refused(names):
+    with (
+        pytest.raises(InputError, match="is a file and a folder"),
+        open_archive(zipped([(name, b"x") for name in names]), LIMITS, "it"),
+    ):
+        pass
+
+
 def test_a_zip_in_a_zip_is_no_reference(packed, tmp_path):
     assert MANIFEST_NAME in refused(zipped([("reference.zip", packed.read_bytes())]), tmp_path / "in" / "new")
 

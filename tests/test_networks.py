@@ -188,6 +188,12 @@ def test_a_transformer_survives_the_disk(tmp_path):
     np.testing.assert_array_equal(loaded.extract(pictures(2)).logits, classifier.extract(pictures(2)).logits)
 
 
+def test_a_transformer_is_built_as_the_readme_says():
+    classifier = build_classifier("deit_tiny_patch16_224", classes=["a", "b", "c"], seed=0)
+    assert (classifier.preprocessing.height, classifier.preprocessing.width) == (224, 224)
+    assert classifier.extract(pictures(1)).logits.shape == (1, 3)
+
+
 # What is refused ----------------------------------------------------------------------------------------------
 
 

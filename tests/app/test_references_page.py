@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import shutil
 import tomllib
+import zipfile
 from dataclasses import asdict, replace
 
 import pytest
 
 from nero_core.build_queue import run_queue
 from nero_core.build_steps import build
-from nero_core.building import STATE, BuildRequest, BuildState, list_builds, submit, write_record
+from nero_core.building import BUILDS, QUEUE_LOCK, STATE, BuildRequest, BuildState, list_builds, submit, write_record
 from nero_core.exchange import export_reference
+from nero_core.locks import trying_lock
 from nero_core.manifest import list_references
 from pages.benchmarking import results
-from pages.reference_views import asking, carrying
+from pages.reference_views import asking, carrying, watching
 from pages.shared import resources, session
 from tests.app.conftest import ROOT, words_of
 
@@ -44,6 +46,11 @@ def page(open_app, monkeypatch, home):
     return session.run()
 
 
+def tables_of(page):
+    """The tables of a model card, as they stand on the page."""
+    return [each.proto.body for each in page.get("html") if each.proto.body.startswith("<table")]
+
+
 def open_view(page, view):
     page.segmented_control(key="view").set_value(view).run()
     assert not page.exception
@@ -61,7 +68,7 @@ def test_the_card_of_the_reference_in_use_is_shown(page):
     assert "Coloured noise" in text
     for heading in ("What it is for", "What a flag promises", "How well it does", "What is inside"):
         assert heading in text
-    assert len(page.get("html")) == 6
+    assert len(tables_of(page)) == 6
 
 
 def test_a_broken_one_is_listed_with_its_reason(page, home):
@@ -153,6 +160,61 @@ def test_an_interrupted_build_shows_its_curves_and_goes_on(page, home, asked):
     assert list_builds(home)[0].state.stage == "waiting"
 
 
+def test_an_error_stands_at_its_button_and_hides_no_build(page, home, asked):
+    submit(home, asked)
+    open_view(page, "Build one")
+    page.button(key="build").click().run()
+    assert "No images yet" in page.error[0].value
+    assert "Waiting" in words_of(page)
+
+
+def test_a_build_that_was_asked_to_stop_says_so(page, home, asked):
+    folder = submit(home, asked)
+    with trying_lock(home / BUILDS / QUEUE_LOCK):
+        state = BuildState("training", what="Epoch 2/3", done=15, total=30, seconds_left=1.2, notes=("one",))
+        write_record(folder / STATE, asdict(state))
+        open_view(page, "Build one")
+        assert "Training" in words_of(page)
+        page.button(key="cancel-000001").click().run()
+        assert not page.exception
+        assert "Stopping" in words_of(page)
+        assert not [button for button in page.button if button.label in ("Cancel", "Remove")]
+
+
+def test_a_zip_and_a_checkpoint_are_uploaded(page, home, class_folders):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as target:
+        for path in class_folders.rglob("*.png"):
+            target.write(path, path.relative_to(class_folders).as_posix())
+    open_view(page, "Build one")
+    page.text_input(key="build-title").set_value("Mine")
+    page.segmented_control(key="build-given").set_value(asking.ZIP)
+    page.segmented_control(key="build-how").set_value(asking.FIT).run()
+    page.file_uploader(key="build-zip").upload("all.zip", packed.getvalue())
+    page.file_uploader(key="build-weights-file").upload("../w.pt", b"weights")
+    page.checkbox(key="build-seen").check().run()
+    page.button(key="build").click().run()
+    assert not page.exception
+    (job,) = list_builds(home)
+    assert job.request == BuildRequest("Mine", epochs=0, weights="weights.pt", calibration_seen=True)
+    assert (job.folder / "images.zip").read_bytes() == packed.getvalue()
+    assert (job.folder / "weights.pt").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "about 1 second"),
+        (89, "about 89 seconds"),
+        (91, "about 2 minutes"),
+        (5300, "about 88 minutes"),
+        (7300, "about 2 hours"),
+    ],
+)
+def test_a_duration_in_words(seconds, said):
+    assert watching.duration(seconds) == said
+
+
 def test_a_failed_build_says_why(page, home, asked):
     folder = submit(home, asked)
     write_record(folder / STATE, asdict(BuildState("failed", error="Too few *images*.")))
@@ -164,10 +226,11 @@ def test_metrics_are_seen_before_it_can_be_used(page, home, asked):
     submit(home, asked)
     run_queue(home, build)
     open_view(page, "Build one")
-    assert "Accuracy on images set aside" in page.get("html")[1].proto.body
+    assert "Accuracy on images set aside" in tables_of(page)[1]
     page.button(key="publish-000001").click().run()
     assert not page.exception
     assert page.session_state[session.ENTRY].path == home / "mine-b"
+    assert "is in use now" in page.toast[0].value
     assert list_builds(home) == []
 
 
