@@ -25,6 +25,8 @@ IMAGES, EVERY, RESULT = "neurons-truth-images", "neurons-truth-methods", "neuron
 IMAGES_AT_MOST = 24
 ORDERS_FOR_ONE = 8
 """Random orders that a single image is held against; several images make up for fewer."""
+SURE = 2
+"""A mean gain of so many standard errors is hardly chance: about 95 in 100 where there is none."""
 HOW_TO_READ = (
     "Places are blurred, or brought back, in the order in which the heatmap of all neurons together ranks them. Where "
     "it is true, the answer's probability falls sooner than in the grey band of random orders, and comes back sooner. "
@@ -58,6 +60,7 @@ def _stored(methods: Sequence[Mapping[str, Any]], images: int) -> None:
     """What was measured when the reference was fitted."""
     measured = [row for row in methods if "gain" in row]
     best = max(measured, key=lambda row: float(row["gain"]))
+    by_chance = best["gain"] < SURE * best["gain_standard_error"]
     st.markdown(
         f"**Over {images} calibration images**, measured when this reference was fitted: "
         + ", ".join(
@@ -65,7 +68,8 @@ def _stored(methods: Sequence[Mapping[str, Any]], images: int) -> None:
             f"(standard error {significant(100 * row['gain_standard_error'])})"
             for row in measured
         )
-        + (f". Most is gained by {plain(best['method'])}." if len(measured) > 1 else ".")
+        + (f". Most is gained by {plain(best['method'])}" if len(measured) > 1 else "")
+        + (". **Chance can do as well: do not lean on these heatmaps.**" if by_chance else ".")
     )
     st.dataframe(
         figures.faithfulness_table(methods, images),

@@ -230,3 +230,8 @@ def test_what_was_measured_at_the_fit_is_shown(open_app, tiny_reference, tmp_pat
     assert "**Over 60 calibration images**, measured when this reference was fitted" in said
     assert "CRP gains **26.5 points**" in said
     assert "Most is gained by gradient × input." in said
+    assert "do not lean on" not in said
+    manifest = {key: value for key, value in read_manifest(tmp_path / "r").items() if key != "sha256"}
+    rows[0]["gain"], rows[1]["gain"] = 0.15, 0.16  # 0.081 is their standard error
+    write_manifest(tmp_path / "r", {**manifest, "heatmaps": {"images": 60, "methods": rows}})
+    assert "**Chance can do as well: do not lean on these heatmaps.**" in words_of(open_app().switch_page(PAGE).run())
