@@ -213,6 +213,11 @@ def test_every_detector_gets_what_it_needs_from_one_extraction(
         Classifier, "extract", lambda self, given, **more: counted.append(len(given)) or extract(self, given, **more)
     )
     held = contenders(["held"], None, "here", 512)
+    order = []
+    rows = contenders(NAMES[1:-1], None, "here", 512) + held + contenders(["nero"], None, "here", 512)
+    Benchmark("Noise", classifier, division, rows, resamples=50).run(on_detector=lambda row: order.append(row.name))
+    assert order == ["nero", "confidence", "choosy", "held", "seeing"], "what others are held against, …, the slow ones"
+    counted.clear()
     result = run(classifier, division, contenders(NAMES[:-1], None, "here", 512) + held, None)
     assert counted == [36, 18, 18, 5, 2], "each set once, whatever the number of detectors"
     rows = {row.name: row for row in result.detectors}
