@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +117,17 @@ def _loading(path: str, changed: int) -> Future[Reference]:
     return _loader.submit(_load, path)
 
 
+@cache
+def _set_imports_aside() -> None:
+    """Streamlit collects garbage after every run, under the lock that all sessions share.
+
+    Half a million objects of imported modules are never garbage; looking through them took 0.26 s each time.
+    """
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # else modules complain at the end that they were not freed
+
+
 def _load(path: str) -> Reference:
     import pandas  # noqa: F401  # tables need it; here it does not hold up a screen
     import plotly.graph_objects  # noqa: F401
@@ -121,6 +135,7 @@ def _load(path: str) -> Reference:
 
     from nero_core import Reference
 
+    _set_imports_aside()
     loaded = Reference.load(path)
     size = loaded.classifier.preprocessing
     loaded.classifier.extract([Image.new("RGB", (size.width, size.height))])  # the first pass is the slow one

@@ -13,3 +13,13 @@ def test_the_first_screen_is_painted_and_then_its_reference_begins_to_load(open_
     app = open_app()
     assert not app.exception
     assert order[-2:] == ["painted", tiny_reference], "the page ends early where no case is open"
+
+
+def test_imported_modules_are_not_searched_for_garbage_after_every_run(tiny_reference):
+    import gc
+
+    from pages.shared import resources
+
+    resources._load(str(tiny_reference))
+    assert gc.get_freeze_count() > 100_000
+    assert len(gc.get_objects()) < gc.get_freeze_count()
