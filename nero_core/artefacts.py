@@ -57,6 +57,20 @@ def digest(data: bytes | Path) -> str:
         raise ArtefactError(f"{data} cannot be read: {_reason(error)}.") from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those it lies in, where they are not there yet.
+
+    Raises
+    ------
+    ArtefactError
+        It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtefactError(f"{folder} cannot be made ({_reason(error)}); name another folder.") from error
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves the old one or the new one, never half.
 

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nero_core.artefacts import write_bytes
-from nero_core.errors import ArtefactError
+from nero_core.artefacts import make_folder, write_bytes
 from nero_core.evaluation.result import ID, POOLED, RESULTS_NAME, SCORES_NAME, BenchmarkResult, DetectorResult
 from nero_core.figures.benchmark import (
     benchmark_histogram,
@@ -63,10 +62,7 @@ def write_report(result: BenchmarkResult, folder: Path) -> list[Path]:
     from nero_core.benchmark_pictures import histogram_picture, roc_picture  # matplotlib only where it draws
 
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtefactError(f"{folder} cannot be made: {error.strerror}; name another folder.") from error
+    make_folder(folder)
     texts = {"results.csv": comma_separated(result), "report.md": markdown(result), "report.html": page(result)}
     pictures = {"roc.png": roc_picture(result), "histograms.png": histogram_picture(result)} if result.scores else {}
     for name, text in texts.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import nero_core
-from nero_core.artefacts import digest, read_arrays, write_arrays
+from nero_core.artefacts import digest, make_folder, read_arrays, write_arrays
 from nero_core.errors import ArtefactError
 from nero_core.evaluation.line_up import Contender
 from nero_core.evaluation.result import Scores
@@ -62,10 +62,7 @@ class KeptScores:
         arrays = {"id": scores.id} | {f"ood/{name}": values for name, values in scores.ood.items()}
         if scores.calibration is not None:
             arrays["calibration"] = scores.calibration
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ArtefactError(f"{self.folder} cannot be made: {error.strerror}; name another folder.") from error
+        make_folder(self.folder)
         notes = {"key": self._key(contender), "seconds": json.dumps(seconds)}
         write_arrays(self._path(self.folder, contender), arrays, notes)
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import pooch
 
 from nero_core.archives import Limits, open_archive
-from nero_core.artefacts import digest, write_bytes
+from nero_core.artefacts import digest, make_folder, write_bytes
 from nero_core.errors import ArtefactError, InputError
 from nero_core.protocols.protocol import Protocol
 from nero_core.records import Begin, Progress
@@ -56,10 +56,7 @@ def download(protocol: Protocol, folder: Path, begin: Begin | None = None) -> tu
         raise InputError(f"{protocol.title} has no address to download from. {by_hand}")
     if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
         raise InputError(f"The address {address!r} is not one of the web; wanted http:// or https://.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtefactError(f"{folder} cannot be made: {error.strerror}; name another folder.") from error
+    make_folder(folder)
     name = f"{protocol.name}.zip"
     known = protocol.download.get("sha256") or _recorded(folder, address)
     pooch.get_logger().setLevel(logging.WARNING)  # it would say in its own words what the caller says

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RUN = "benchmark-run"
 LOOK_EVERY = 1.0  # seconds between two looks at a run under way
-CHOICES = {"quick": "All that need one pass", "all": "All", "some": "Choose"}
+CHOICES = {"quick": "One pass", "all": "All", "some": "Choose"}
 
 
 def new_result(entry: ReferenceEntry) -> BenchmarkResult | None:
