@@ -11,6 +11,7 @@ import math
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -27,6 +28,9 @@ BUILDS = ".builds"
 REQUEST, STATE, CANCEL, QUEUE_LOCK, LOG = "request.json", "state.json", "cancel", "lock", "log.txt"
 UPLOAD, IMAGES, RESULT, CLASSIFIER = "images.zip", "images", "reference", "classifier.safetensors"
 WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth")
+
+UNFINISHED, ABANDONED_SECONDS = ".new", 24 * 60 * 60
+"""What a job is called until everything of it is there, and how long that can take at most."""
 
 Stage = Literal["waiting", "checking", "training", "fitting", "done", "failed", "cancelled", "interrupted"]
 RUNNING: tuple[Stage, ...] = ("checking", "training", "fitting")
@@ -154,8 +158,11 @@ def submit(
     """
     _check_request(request, upload is not None, weights)
     builds = home / BUILDS
-    staging = builds / f".{secrets.token_hex(8)}.new"
+    staging = builds / f".{secrets.token_hex(8)}{UNFINISHED}"
     try:
+        for left in builds.glob(f".*{UNFINISHED}"):  # of a process that was killed while it took an upload
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
         staging.mkdir(parents=True)
         try:
             if upload is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -218,6 +220,16 @@ def test_time_left_is_that_of_all_epochs(home, request_, monkeypatch):
     assert following == {**state, "what": "Epoch 4/4"}, "the bar does not start again with each epoch"
     report.begin("Fitting")
     assert json.loads((only(home).folder / STATE).read_bytes())["seconds_left"] is None
+
+
+def test_what_a_killed_submission_left_is_removed_after_a_day(home, request_):
+    for name, age in ((".old.new", 25 * 3600), (".young.new", 3600)):
+        (home / BUILDS / name).mkdir(parents=True)
+        then = time.time() - age
+        os.utime(home / BUILDS / name, (then, then))
+    assert list_builds(home) == []
+    submit(home, request_)
+    assert sorted(path.name for path in (home / BUILDS).iterdir()) == [".young.new", "000001"]
 
 
 def test_only_a_finished_one_can_be_used(home, request_):
