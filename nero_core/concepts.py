@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,6 @@ from PIL import Image
 
 from nero_core.images import DECODING_THREADS, Source, displayed, read_image
 from nero_core.records import Float64Array, IntArray, Neuron, Preprocessing, Progress
-
-if TYPE_CHECKING:
-    from nero_core.ranking import Ranking
 
 CROP_PIXELS = 128
 """Side of a stored crop."""
@@ -32,6 +29,31 @@ RankedBy = Literal["relevance", "activation"]
 RANKED_BY: tuple[RankedBy, ...] = get_args(RankedBy)
 
 Centre = tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Per neuron the q images where it was strongest, strongest first.
+
+    Attributes
+    ----------
+    by : {"relevance", "activation"}
+        What its strengths are.
+    neurons : m Neurons
+    strengths : (m, q)
+        Relevance or activation of a feature, or mean activation of a stage's channel; −inf where there are fewer than
+        q images.
+    rows : (m, q) int64
+        Positions of those images; −1 where there is none.
+    centres : (m, q, 2)
+        Where the channel peaked: shares of the image's width and height, in [0, 1].
+    """
+
+    by: RankedBy
+    neurons: tuple[Neuron, ...]
+    strengths: Float64Array
+    rows: IntArray
+    centres: Float64Array
 
 
 @dataclass(frozen=True, eq=False)

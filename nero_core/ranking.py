@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from nero_core.concepts import RankedBy
+from nero_core.concepts import RankedBy, Ranking
 from nero_core.detectors import Detector, ExplainedDetector
 from nero_core.extraction import Batch
 from nero_core.records import (
@@ -25,31 +24,6 @@ from nero_core.relevance import DEFAULT_EPSILON, relevance_of
 CROPS_PER_NEURON = 8
 STAGE_CHANNELS = 64
 """How many channels of stages get crops: a reference holds a file for each."""
-
-
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """Per neuron the q images where it was strongest, strongest first.
-
-    Attributes
-    ----------
-    by : {"relevance", "activation"}
-        What its strengths are.
-    neurons : m Neurons
-    strengths : (m, q)
-        Relevance or activation of a feature, or mean activation of a stage's channel; −inf where there are fewer than
-        q images.
-    rows : (m, q) int64
-        Positions of those images; −1 where there is none.
-    centres : (m, q, 2)
-        Where the channel peaked: shares of the image's width and height, in [0, 1].
-    """
-
-    by: RankedBy
-    neurons: tuple[Neuron, ...]
-    strengths: Float64Array
-    rows: IntArray
-    centres: Float64Array
 
 
 class _Strongest:

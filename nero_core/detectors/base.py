@@ -180,8 +180,9 @@ class Detector(ABC):
 
     @classmethod
     def _fitted_names(cls) -> list[str]:
-        """Names of the attributes `fit` sets, from the class's annotations."""
-        return [name for name in inspect.get_annotations(cls) if name.endswith("_")]
+        """Names of the attributes `fit` sets, from the annotations of the class and those it extends."""
+        names = [name for each in cls.__mro__ for name in inspect.get_annotations(each) if name.endswith("_")]
+        return [name for name in names if name != "head_"]
 
 
 class ExplainedDetector(Detector):

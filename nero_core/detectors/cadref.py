@@ -89,7 +89,7 @@ class CARef(ExplainedDetector):
 
 
 @register
-class CADRef(ExplainedDetector):
+class CADRef(CARef):
     """Score by the relative distance to the predicted class, along and against its weights.
 
     With e = (a − μ_ŷ) ∗ sign(W_ŷ), E± = ‖max(±e, 0)‖₁ / ‖a‖₁ and L = logsumexp(z)::
@@ -106,18 +106,13 @@ class CADRef(ExplainedDetector):
         year=2025,
         claims_far_point=False,  # relative to the size of the features, and divided by a logit that grows with it
     )
-    class_means_: Float64Array
-    """(K, d) μ_c."""
-    size_floor_: Float64Array
-    """() least ‖a‖₁."""
     energy_floor_: Float64Array
     """() least L."""
     mean_energy_: Float64Array
     """() mean_train(L)."""
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
-        self.class_means_ = predicted_means(train, head.classes)
-        self.size_floor_ = floor_of(size(train.features), "the size of the feature vector", self.info.title)
+        super()._fit(train, head, calibration)
         energy = logsumexp_of(train.logits)
         self.energy_floor_ = floor_of(energy, "the logsumexp of the logits", self.info.title)
         self.mean_energy_ = np.asarray(np.maximum(energy, self.energy_floor_).mean())
@@ -131,17 +126,6 @@ class CADRef(ExplainedDetector):
         shares: Float64Array = weighted / np.maximum(size(a), self.size_floor_)[:, None]
         return shares
 
-    def _score(self, batch: Activations) -> Float64Array:
-        scores: Float64Array = self._shares(batch).sum(axis=1)
-        return scores
-
     def account(self, batch: Activations) -> Account:
         """S = Σ_j (max(e_j, 0)/L + max(−e_j, 0)/mean_train(L)) / ‖a‖₁; no contribution is negative."""
-        self._check_batch(batch)
-        return whole_account(self._shares(batch), batch.logits.argmax(axis=1), feature_neurons(self.head_.width))
-
-    def what_if(self, batch: Activations, neurons: Sequence[int]) -> Float64Array:
-        """The score recomputed with the chosen features at μ_ŷ, logits and predicted class recomputed."""
-        self._check_batch(batch)
-        usual = self.class_means_[batch.logits.argmax(axis=1)]
-        return self.score(with_usual_features(batch, neurons, usual, self.head_))
+        return super().account(batch)

@@ -48,10 +48,6 @@ class AgainstClassMeans(ExplainedDetector):
         n, d = contributions.shape
         return Account(contributions, nearest, feature_neurons(d), terms, np.ones(n))
 
-    @classmethod
-    def _fitted_names(cls) -> list[str]:
-        return ["class_means_", *super()._fitted_names()]
-
 
 def chunks(features: FloatArray) -> Iterator[tuple[slice, Float64Array]]:
     """Rows and their features in float64, CHUNK_ROWS at a time."""
