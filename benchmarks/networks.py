@@ -19,7 +19,7 @@ from nero_core.reference import Reference
 
 TRANSFORMER = "deit_small_patch16_224"
 IMAGES = 2000
-ROUNDS = 7
+ROUNDS, SCORING_ROUNDS = 7, 11
 
 
 def one_map(classifier: Classifier) -> Row:
@@ -74,7 +74,11 @@ def reference_concepts() -> Row:
 def main() -> list[Row]:
     """All rows."""
     transformer = build_classifier(TRANSFORMER, CLASSES, seed=0)
-    return [one_map(transformer), from_tensors(transformer, fitted_nero(transformer), ROUNDS), reference_concepts()]
+    return [
+        one_map(transformer),
+        from_tensors(transformer, fitted_nero(transformer), SCORING_ROUNDS),
+        reference_concepts(),
+    ]
 
 
 if __name__ == "__main__":
