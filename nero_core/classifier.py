@@ -22,7 +22,7 @@ from nero_core.errors import ArtefactError, InputError
 from nero_core.extraction import Batch, Rows, cells, mean_and_deviation
 from nero_core.images import DECODING_THREADS, Source, preprocess, read_image
 from nero_core.layout import inspect_layout
-from nero_core.networks import build_network, preprocessing_of
+from nero_core.networks import build_network, preprocessing_of, weight_count
 from nero_core.records import (
     Activations,
     Float32Array,
@@ -330,7 +330,11 @@ class Classifier:
                 raise ValueError(f"{len(classes)} classes, and no weights of as many rows")
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise ArtefactError(f"{path.name}: the description of the classifier is damaged ({error!r}).") from error
-        network = build_network(architecture, len(classes), (preprocessing.height, preprocessing.width))
+        asked = architecture, len(classes), (preprocessing.height, preprocessing.width)
+        given, needed = sum(array.size for array in arrays.values()), weight_count(*asked)
+        if given < needed:  # before memory for them is asked for: a forged file may name any architecture
+            raise ArtefactError(f"{path.name} has {given} weights, and {architecture} {needed}; restore the file.")
+        network = build_network(*asked)
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
         load_weights(network, weights, path.name)
         return cls(network, architecture, classes, preprocessing, training, device)

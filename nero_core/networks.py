@@ -54,6 +54,12 @@ def build_network(architecture: str, classes: int, size: tuple[int, int] | None 
     return _from_timm(architecture, classes, size)
 
 
+def weight_count(architecture: str, classes: int, size: tuple[int, int]) -> int:
+    """How many weights a network has, without memory for them; arguments and errors as of :func:`build_network`."""
+    with torch.device("meta"):
+        return sum(weight.numel() for weight in build_network(architecture, classes, size).parameters())
+
+
 def _from_torchvision(architecture: str, classes: int, size: tuple[int, int] | None) -> nn.Module:
     arguments: dict[str, Any] = dict(WITHOUT_SECOND_HEAD.get(architecture, {}))
     if torchvision.models.get_model_builder(architecture).__module__.endswith(".vision_transformer") and size:

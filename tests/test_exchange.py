@@ -363,8 +363,9 @@ def test_a_manifest_too_deep_to_read_is_refused(slight, tmp_path):
         ({"classes": ["x"] * 10**5}, "100000 classes"),
         ({"classes": [1, 2, 3]}, "no text"),
         ({"architecture": ["test_resnet"]}, "no text"),
+        ({"architecture": "vit_giant_patch14_224"}, "and vit_giant_patch14_224 1010"),
     ],
-    ids=["an input that fills memory", "a head that fills memory", "classes", "architecture"],
+    ids=["an input that fills memory", "a head that fills memory", "classes", "architecture", "a giant"],
 )
 def test_a_forged_classifier_is_refused_before_memory_is_asked_for(slight, tmp_path, described, why):
     name = next(name for name in slight if name.startswith("classifier-"))

@@ -15,7 +15,7 @@ from torch import nn
 from nero_core.classifier import Classifier, build_classifier
 from nero_core.errors import InputError
 from nero_core.layout import Layout, inspect_layout
-from nero_core.networks import architectures, build_network, preprocessing_of
+from nero_core.networks import architectures, build_network, preprocessing_of, weight_count
 from nero_core.records import Preprocessing
 
 SIZE = 64
@@ -98,6 +98,12 @@ def test_head_map_and_stages_are_found_by_inspection(name):
         scale = np.abs(acts.features[0]).max()
         assert np.abs(feature_map.mean(axis=(1, 2)) - acts.features[0]).max() < 1e-4 * scale
         assert np.abs(feature_map.max(axis=(1, 2)) - acts.peaks[0]).max() < 1e-3 * np.abs(acts.peaks).max()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_are_counted_before_there_are_any(name):
+    network = build_network(name, 3, (SIZE, SIZE))
+    assert weight_count(name, 3, (SIZE, SIZE)) == sum(weight.numel() for weight in network.parameters())
 
 
 def test_features_of_a_transformer_are_its_class_token():
