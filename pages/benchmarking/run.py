@@ -25,7 +25,10 @@ _turn = threading.Lock()  # benchmarks run one at a time: two would hold up each
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a run is: `done` of `total` in step `step` of `steps`, which began at `since` (a monotonic clock)."""
+    """How far a run is: `done` of `total` in step `step` of `steps`.
+
+    The step began at `since`, and so much of it was done at `at`, by a monotonic clock.
+    """
 
     what: str
     step: int = 0
@@ -33,6 +36,7 @@ class Standing:
     done: int = 0
     total: int = 0
     since: float = field(default_factory=time.monotonic)
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def share(self) -> float:
@@ -44,7 +48,8 @@ class Standing:
         """In this step at its pace so far; None before it has one."""
         if not 0 < self.done < self.total:
             return None
-        return (time.monotonic() - self.since) / self.done * (self.total - self.done)
+        left = (self.at - self.since) / self.done * (self.total - self.done)
+        return max(0.0, left - (time.monotonic() - self.at))
 
 
 class _Work:
@@ -106,7 +111,7 @@ class _Work:
 
         def progress(done: int, total: int) -> None:
             self._go_on()
-            self.standing = replace(self.standing, done=done, total=total)
+            self.standing = replace(self.standing, done=done, total=total, at=time.monotonic())
 
         return progress
 

@@ -182,7 +182,7 @@ def written(names: Sequence[str], columns: Sequence[Column], first: str) -> Styl
 def refused(rows: Sequence[DetectorResult]) -> None:
     """The detectors that could not run, each with its reason."""
     if left_out := [row for row in rows if not row.done]:
-        st.markdown(f"**Could not run on this network ({len(left_out)})**")
+        st.markdown(f"**Could not run ({len(left_out)})**")
         st.markdown("\n".join(f"- **{plain(label(row))}**: {plain(row.reason)}" for row in left_out))
 
 

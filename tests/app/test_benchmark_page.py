@@ -397,10 +397,15 @@ def test_an_error_in_the_thread_is_raised_where_it_is_asked_for(plan):
 def test_the_time_left_is_in_words(monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: 110.0)
     assert (
-        progress_words(Standing("Reading x", 2, 5, 10, 30, 100.0))
+        progress_words(Standing("Reading x", 2, 5, 10, 30, 100.0, 110.0))
         == "Step 2 of 5 · Reading x · 10 of 30 · about 20 s left"
     )
-    assert progress_words(Standing("Reading x", 1, 5, 10, 300, 100.0)).endswith("about 5 min left")
+    assert progress_words(Standing("Reading x", 1, 5, 10, 300, 100.0, 110.0)).endswith("about 5 min left")
+    slow = Standing("Reading x", 2, 5, 10, 30, 100.0, 110.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 114.0)
+    assert slow.seconds_left() == pytest.approx(16), "it falls between two reports, and never rises"
+    monkeypatch.setattr(time, "monotonic", lambda: 200.0)
+    assert slow.seconds_left() == 0
     assert progress_words(Standing("Loading")) == "Loading"
     assert Standing("x", 2, 4, 1, 2, 0.0).share == pytest.approx(0.375)
 
