@@ -37,7 +37,9 @@ def listed(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None) -> 
             if chosen is not None and entry.path == chosen.path:
                 st.badge("In use", icon=":material/check:", color="blue")
             elif entry.error is None:
-                st.button("Use", key=f"use-{number}", on_click=use, args=(entry.path,), help=f"Use {plain(entry.title)}")
+                st.button(
+                    "Use", key=f"use-{number}", on_click=use, args=(entry.path,), help=f"Use {plain(entry.title)}"
+                )
 
 
 def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry) -> None:
