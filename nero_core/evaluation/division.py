@@ -164,10 +164,10 @@ def _overlaps(ood: Mapping[str, ImageSet], known: Mapping[str, frozenset[str]]) 
 
 
 def _few(sets: Mapping[str, ImageSet]) -> list[str]:
-    warnings = []
-    for name, images in sets.items():
-        if len(images) == 1:
-            warnings.append(f"{name} is one image: its figures say nothing beyond it.")
-        elif len(images) < FEW_IMAGES:
-            warnings.append(f"{name} has {len(images)} images: read the intervals, not the figures.")
+    warnings = [
+        f"{name} is one image: its figures say nothing beyond it." for name, images in sets.items() if len(images) == 1
+    ]
+    few = [f"{name} ({len(images)})" for name, images in sets.items() if 1 < len(images) < FEW_IMAGES]
+    if few:
+        warnings.append(f"Fewer than {FEW_IMAGES} images: {', '.join(few)}. Read the intervals, not the figures.")
     return warnings
