@@ -444,6 +444,45 @@ def test_rankfeat_wants_more_than_one_cell():
         make_detector("rankfeat").fit(train, head).score(train)
 
 
+class Permuted(nn.Module):
+    """The same numbers with their axes in another order."""
+
+    def __init__(self, *axes):
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, x):
+        return x.permute(self.axes)
+
+
+class ChannelsLast:
+    """The same images and network, whose later stages keep their channels in the last axis."""
+
+    layout = Layout("5", "2", ("0", "1", "2"), frozenset({"1", "2"}))
+
+    def __init__(self, source):
+        self._source, self.deviation, self.batches = source, source.deviation, source.batches
+
+    def network(self):
+        network, last, first = self._source.network(), Permuted(0, 2, 3, 1), Permuted(0, 3, 1, 2)
+        network[1] = nn.Sequential(network[1], last)
+        network[2] = nn.Sequential(first, network[2], last)
+        network[3] = nn.Sequential(first, network[3])
+        return network
+
+    def __getitem__(self, rows):
+        return ChannelsLast(self._source[rows])
+
+
+@pytest.mark.parametrize("name", sorted(ON_IMAGES))
+def test_it_does_not_matter_where_a_network_has_its_channels(name):
+    (train, head), test = image_activations(30, seed=0), image_activations(6, seed=1)[0]
+    train.source.layout = test.source.layout = Layout("5", "2", ("0", "1", "2"))
+    wanted = make_detector(name).fit(train, head).score(test)
+    train, test = (replace(each, source=ChannelsLast(each.source)) for each in (train, test))
+    np.testing.assert_allclose(make_detector(name).fit(train, head).score(test), wanted, rtol=1e-5)
+
+
 # Many classes ------------------------------------------------------------------------------------------------
 
 MANY_CLASSES = """

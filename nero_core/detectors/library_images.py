@@ -56,13 +56,18 @@ class Opened:
             yield from images.split(1) if self._one_by_one else [images]  # type: ignore[no-untyped-call]
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Logits and the tapped maps, in float64 where the device has it, without gradients."""
+        """Logits and the tapped maps (n, c, h, w), in float64 where the device has it, without gradients."""
         import torch
 
         parameter = next(self.network.parameters())
         with torch.no_grad():
             logits = self.network(images.to(parameter.device, parameter.dtype))
-        return logits.cpu().double(), [self.seen[name].cpu().double() for name in self.taps]
+        return logits.cpu().double(), self.channels_first([self.seen[name].cpu().double() for name in self.taps])
+
+    def channels_first(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps of the taps as (n, c, h, w), wherever the network has its channels."""
+        layout = self.source.layout
+        return [layout.channels_first(name, each) for name, each in zip(self.taps, maps, strict=True)]
 
 
 class Loader:
@@ -261,8 +266,8 @@ class NAC(SeesImages):
                 divergence = -torch.log(p_of_classes + 1e-12).mean(dim=1).sum()
                 maps = [opened.seen[name] for name in opened.taps]
                 gradients = torch.autograd.grad(divergence, maps)
-            states = (seen.detach() * gradient for seen, gradient in zip(maps, gradients, strict=True))
-            yield [state.flatten(start_dim=2).mean(dim=2).cpu() for state in states]
+            states = [seen.detach() * gradient for seen, gradient in zip(maps, gradients, strict=True)]
+            yield [state.flatten(start_dim=2).mean(dim=2).cpu() for state in opened.channels_first(states)]
 
     def _bins(self, p: Tensor, alpha: float) -> Tensor:
         """The bin of each state sigmoid(α·p), (1, channels)."""
