@@ -101,7 +101,11 @@ try:
     width, classes = stored.sample.head.width, stored.sample.classes
     ignored = link.restore(choices.words, choices.default(), overview.ORDERS, width, classes, token)
     if "reference" in ignored:
-        st.info("This link was made with another reference; choose that one above to see what it meant.")
+        meant = choices.others.get(st.session_state[link.ASKED])
+        st.info(
+            f"This link was made with {f'the reference *{plain(meant.title)}*' if meant else 'another reference'}; "
+            "choose that one above to see what it meant."
+        )
     if rest := [name for name in ignored if name != "reference"]:
         st.info(f"Ignored in the link, as nothing here fits: {', '.join(plain(name) for name in rest)}.")
     try:

@@ -10,7 +10,7 @@ import streamlit as st
 NEURON, FIRST, SECOND, ORDER, SHOWN, OF_CLASS, RANGE = (
     f"neurons-{name}" for name in ("chosen", "first", "second", "order", "shown", "class", "range")
 )
-WRITTEN = "neurons-link"
+WRITTEN, ASKED = "neurons-link", "neurons-link-reference"
 EVERY_CLASS = -1
 SHOWN_AT_FIRST = 24
 FEWEST_SHOWN = 4
@@ -62,7 +62,8 @@ def restore(
                 else:
                     state[key] = value
         ignored += sorted(name for name in asked if name not in readers and name != "reference")[:3]
-        if asked.get("reference", token) != token:
+        state[ASKED] = asked.get("reference", token)
+        if state[ASKED] != token:
             ignored.append("reference")
     # What was chosen under another reference may not exist in this one.
     for key, allowed in ((FIRST, groups), (SECOND, groups), (ORDER, orders)):

@@ -232,7 +232,9 @@ def test_an_image_that_cannot_be_read_is_not_offered(opened):
 
 def test_two_references_side_by_side(second, opened, monkeypatch):
     monkeypatch.setenv("NERO_REFERENCES", str(second))
-    page = compare(opened(), "id", f"ref-{groups.token(second / 'two')}")
+    page = opened()
+    assert [o for o in page.selectbox(key=link.SECOND).options if "eference" in o] == ["Reference Zweite, held-out"]
+    page = compare(page, "id", f"ref-{groups.token(second / 'two')}")
     assert not page.exception
     assert "comparable only where they hold the same network" in words_of(page)
     assert (main_table(page)["difference"] == 0).all(), "the same network and the same images"
@@ -386,6 +388,15 @@ def test_nonsense_in_a_link_is_ignored_and_said(opened, stored):
 def test_a_link_made_with_another_reference_says_so(opened):
     page = opened(reference="0123456789ab", neuron="3")
     assert "made with another reference" in page.info[0].value
+    assert page.number_input(key=link.NEURON).value == 3
+
+
+def test_a_link_made_with_a_reference_that_is_here_names_it(second, opened, monkeypatch):
+    monkeypatch.setenv("NERO_REFERENCES", str(second))
+    page = opened(reference=groups.token(second / "two"), neuron="3")
+    assert "made with the reference *Zweite*" in page.info[0].value
+    page.selectbox(key="reference").set_value(str(second / "two")).run()
+    assert not page.info
     assert page.number_input(key=link.NEURON).value == 3
 
 
