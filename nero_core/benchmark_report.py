@@ -45,7 +45,7 @@ class Table:
 def write_report(result: BenchmarkResult, folder: Path) -> list[Path]:
     """Write everything that a person or a machine may want to read of a benchmark.
 
-    ``results.json`` and ``scores.safetensors`` hold all of it (:func:`~nero_core.evaluation.result.read_results`),
+    ``results.json`` and ``scores.safetensors`` hold all of it (:func:`~nero_core.evaluation.reading.read_results`),
     ``results.csv`` the figures, ``report.md`` and ``report.html`` tables and charts, ``roc.png`` and
     ``histograms.png`` pictures for a paper.
 

@@ -21,7 +21,7 @@ from nero_core.classifier import Classifier, build_classifier
 from nero_core.datasets import read_class_folders
 from nero_core.detectors import DETECTORS
 from nero_core.evaluation.loop import Benchmark
-from nero_core.evaluation.result import read_results
+from nero_core.evaluation.reading import read_results
 from nero_core.fitting import Card, divide, fit_reference
 from nero_core.metrics import Interval
 from nero_core.records import Preprocessing, TrainingRecord

@@ -8,7 +8,7 @@ import pytest
 from nero_core import Reference, demo, synthetic
 from nero_core.detectors import DETECTORS, make_detector
 from nero_core.errors import ArtefactError, InputError
-from nero_core.evaluation.result import read_results
+from nero_core.evaluation.reading import read_results
 from nero_core.examples import read_examples
 from nero_core.images import read_image
 from nero_core.manifest import list_references

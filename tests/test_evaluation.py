@@ -19,7 +19,8 @@ from nero_core.errors import ArtefactError, Cancelled, InputError, UnknownDetect
 from nero_core.evaluation.division import divide, read_id_folder
 from nero_core.evaluation.line_up import Contender, PartialNero, contenders
 from nero_core.evaluation.loop import Benchmark, rank_correlation
-from nero_core.evaluation.result import Scores, read_results
+from nero_core.evaluation.reading import read_results
+from nero_core.evaluation.result import Scores
 from nero_core.extraction_cache import CachedExtractor, ImageSet, default_folder
 from nero_core.metrics import point_metrics
 from nero_core.records import Preprocessing, TrainingRecord

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from nero_core.artefacts import read_arrays, write_arrays, write_bytes
-from nero_core.errors import ArtefactError
-from nero_core.evaluation.checks import check_result
+from nero_core.artefacts import write_arrays, write_bytes
 from nero_core.metrics import Interval
 from nero_core.records import Float64Array
 
@@ -205,63 +203,3 @@ class BenchmarkResult:
                 arrays[f"{row}/calibration"] = scores.calibration
         write_arrays(folder / SCORES_NAME, arrays)
         write_bytes(folder / RESULTS_NAME, json.dumps(self.to_json(), indent=1, ensure_ascii=False).encode())
-
-
-def read_results(folder: Path) -> BenchmarkResult:
-    """What :meth:`BenchmarkResult.save` wrote.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds ``results.json`` and ``scores.safetensors``.
-
-    Raises
-    ------
-    ArtefactError
-        A file is missing, damaged, or of a newer version.
-    """
-    path = Path(folder) / RESULTS_NAME
-    if not path.is_file():
-        raise ArtefactError(f"No {RESULTS_NAME} in {folder}; give the folder that `benchmark --out` wrote.")
-    try:
-        content = json.loads(path.read_bytes())
-        schema = content.pop("schema")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ArtefactError(f"{path} cannot be read ({error!r}); run `benchmark` again.") from error
-    if schema != SCHEMA:
-        raise ArtefactError(f"{path}, field `schema`: {schema!r}; this version reads {SCHEMA}. Run `benchmark` again.")
-    arrays, _ = read_arrays(path.parent / SCORES_NAME)
-    try:
-        given = {each.name: content[each.name] for each in fields(BenchmarkResult)}
-        rows = tuple(_read_row(row) for row in given["detectors"])
-        names = [each["name"] for each in given["sets"] if each["role"] == "ood"]
-        scores = {
-            row.name: Scores(
-                arrays[f"{row.name}/id"],
-                {name: arrays[f"{row.name}/ood/{name}"] for name in names},
-                arrays.get(f"{row.name}/calibration"),
-            )
-            for row in rows
-            if row.done
-        }
-        result = BenchmarkResult(
-            **given
-            | {
-                "classes": tuple(given["classes"]),
-                "sets": tuple(SetSummary(**each) for each in given["sets"]),
-                "warnings": tuple(given["warnings"]),
-                "detectors": rows,
-                "scores": scores,
-            }
-        )
-        check_result(result)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ArtefactError(f"{path} is damaged or does not belong to its scores ({error!r}).") from error
-    return result
-
-
-def _read_row(row: Mapping[str, Any]) -> DetectorResult:
-    def intervals(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Interval]]:
-        return {name: {key: Interval(*three) for key, three in table.items()} for name, table in tables.items()}
-
-    return DetectorResult(**{**row, "metrics": intervals(row["metrics"]), "differences": intervals(row["differences"])})

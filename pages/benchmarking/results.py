@@ -8,7 +8,8 @@ from pathlib import Path
 import streamlit as st
 
 from nero_core.errors import NeroError
-from nero_core.evaluation.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult, read_results
+from nero_core.evaluation.reading import read_results
+from nero_core.evaluation.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
 from pages.shared.words import plain
 
 FOLDER = "benchmarks"
