@@ -23,6 +23,7 @@ from nero_core.extraction import Batch, Rows, cells, mean_and_deviation
 from nero_core.images import DECODING_THREADS, Source, preprocess, read_image
 from nero_core.layout import inspect_layout
 from nero_core.networks import build_network, preprocessing_of, weight_count
+from nero_core.randomness import global_generator
 from nero_core.records import (
     Activations,
     Float32Array,
@@ -334,7 +335,8 @@ class Classifier:
         given, needed = sum(array.size for array in arrays.values()), weight_count(*asked)
         if given < needed:  # before memory for them is asked for: a forged file may name any architecture
             raise ArtefactError(f"{path.name} has {given} weights, and {architecture} {needed}; restore the file.")
-        network = build_network(*asked)
+        with global_generator(0):  # the initial weights are all replaced
+            network = build_network(*asked)
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
         load_weights(network, weights, path.name)
         return cls(network, architecture, classes, preprocessing, training, device)
@@ -410,8 +412,7 @@ def build_classifier(
         The checkpoint cannot be read or does not fit.
     """
     preprocessing = preprocessing or preprocessing_of(architecture)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with global_generator(seed):
         network = build_network(architecture, len(classes), (preprocessing.height, preprocessing.width))
     if init is not None:
         head = inspect_layout(network, preprocessing.height, preprocessing.width).head

@@ -34,6 +34,7 @@ from nero_core.datasets import (
 from nero_core.errors import ArtefactError, InputError
 from nero_core.networks import preprocessing_of
 from nero_core.pictures import Pictures, decode_pictures
+from nero_core.randomness import global_generator
 from nero_core.records import Begin, IntArray, Preprocessing, Progress, Say, TrainingRecord
 
 SUFFIX = ".safetensors"
@@ -258,8 +259,7 @@ class _Run:
         criterion = nn.CrossEntropyLoss(label_smoothing=self.recipe.label_smoothing)
         self.network.train()
         loss_sum = correct = done = 0.0
-        with torch.random.fork_rng():  # dropout draws from the global generator
-            torch.manual_seed(draw)
+        with global_generator(draw, self.device):  # dropout draws from it
             for step, (pixels, labels) in enumerate(pictures.batches(order), start=number * batches):
                 rate = learning_rate(step, self.recipe.epochs * batches, self.recipe.learning_rate)
                 for group in self.optimiser.param_groups:

@@ -355,10 +355,11 @@ class Gram(SeesImages):
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         import torch
 
+        from nero_core.randomness import global_generator
+
         assert train.labels is not None
         theirs, opened = self._theirs(train)
-        with torch.random.fork_rng(devices=[]), in_words(self.info.title):
-            torch.manual_seed(SEED)
+        with global_generator(SEED), in_words(self.info.title):
             theirs.fit(Loader(opened, train.labels))
         self.channels_ = np.asarray([stage[0].shape[1] for stage in theirs.feature_min])
         self.lowest_ = as_array(torch.cat([torch.stack(stage) for stage in theirs.feature_min], dim=2))
