@@ -86,7 +86,16 @@ def _parser() -> argparse.ArgumentParser:
 
     fit = command("fit", _fit, "Fit detectors to a classifier, calibrate them, and write a reference.")
     fit.add_argument("data", type=Path, metavar="DATA", help="the class folders that the classifier was trained on")
-    fit.add_argument("--classifier", type=Path, required=True, metavar="CKPT", help="what `train` wrote")
+    fit.add_argument(
+        "--classifier",
+        type=Path,
+        required=True,
+        metavar="CKPT",
+        help="what `train` wrote, or with --arch weights of your own",
+    )
+    fit.add_argument(
+        "--arch", metavar="ARCH", help="of weights of your own (.safetensors, .pt, .pth), which are used as they are"
+    )
     fit.add_argument("--out", type=Path, required=True, metavar="REF", help="folder of the reference")
     fit.add_argument("--detectors", nargs="+", metavar="NAME", help="detectors (default: nero, stage_mahalanobis)")
     held_out = fit.add_mutually_exclusive_group()
@@ -172,11 +181,15 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from nero_core.classifier import Classifier
     from nero_core.datasets import list_images, read_class_folders
     from nero_core.fitting import Card, Unreadable, divide, fit_reference
+    from nero_core.given_network import given_classifier, is_ours
 
-    classifier = Classifier.load(options.classifier, device(options))
+    ours = is_ours(options.classifier)
+    if ours and options.arch:
+        raise InputError(f"{options.classifier} says itself what network it is; leave out --arch.")
+    classes = [] if ours else read_class_folders(options.data).classes
+    classifier = given_classifier(options.classifier, options.arch, classes, device=device(options))
     images = read_class_folders(options.data, classifier.classes)
     calibration = options.calibration and read_class_folders(options.calibration, classifier.classes)
     ood = {name: list_images(folder) for name, folder in map(named_folder, options.ood)}
@@ -209,12 +222,14 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _summary(reference: Reference, folder: Path) -> str:
+    from nero_core.calibration import rounded_up
+
     card = reference.manifest
     calibration, metrics = card["calibration"], card["metrics"]
     lines = [
         f"Wrote {folder}: {card['title']}, {card['architecture']}, classes {', '.join(card['classes'])}",
         f"  fitted on {card['training']['images']} images, calibrated on {calibration['images']} "
-        f"({calibration['origin']}; α of at least {calibration['smallest_alpha']:.3g})",
+        f"({calibration['origin']}; α of at least {rounded_up(calibration['smallest_alpha'])})",
         f"  false-alarm guarantee: {'yes' if calibration['guaranteed'] else 'no'}; "
         f"pictures of training images inside: {'yes' if card['crops'] else 'no'}",
     ]

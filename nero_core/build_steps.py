@@ -14,7 +14,6 @@ from typing import BinaryIO
 import numpy as np
 
 from nero_core.archives import Archive, Limits, open_archive
-from nero_core.artefacts import read_arrays
 from nero_core.build_queue import Reporter
 from nero_core.building import (
     CALIBRATION_SHARE,
@@ -26,8 +25,7 @@ from nero_core.building import (
     BuildRequest,
     needed_calibration,
 )
-from nero_core.checkpoints import load_weights, read_weights
-from nero_core.classifier import FORMAT, Classifier, build_classifier
+from nero_core.classifier import Classifier, build_classifier
 from nero_core.datasets import (
     SUFFIXES,
     HashArray,
@@ -42,6 +40,7 @@ from nero_core.datasets import (
 from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
 from nero_core.fitting import Card, Unreadable, divide, fit_reference
+from nero_core.given_network import given_classifier
 from nero_core.images import MAX_FILE_BYTES, display_name
 from nero_core.networks import preprocessing_of
 from nero_core.records import IntArray, Preprocessing, Progress
@@ -84,7 +83,9 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     check_class_count(folder)
     classifier = None
     if not request.epochs:
-        classifier = _given_classifier(job, folder, preprocessing)
+        weights = _weights(job)
+        assert weights is not None
+        classifier = given_classifier(weights, request.architecture, _class_names(folder), preprocessing)
     images = read_class_folders(
         folder, None if classifier is None else classifier.classes, report.begin("Reading files")
     )
@@ -335,18 +336,10 @@ def _preprocessing(request: BuildRequest) -> Preprocessing:
     return replace(own, height=request.side, width=request.side) if request.side else own
 
 
+def _class_names(folder: Path) -> list[str]:
+    return sorted(inside.name for inside in folder.iterdir() if inside.is_dir() and not inside.name.startswith("."))
+
+
 def _weights(job: Build) -> Path | None:
     """The checkpoint: beside the request where it was uploaded, else where its path says."""
     return job.folder / job.request.weights if job.request.weights else None
-
-
-def _given_classifier(job: Build, folder: Path, preprocessing: Preprocessing) -> Classifier:
-    """The network that is only fitted: one of ours with its record, or plain weights whose training is not known."""
-    path = _weights(job)
-    assert path is not None
-    if path.suffix == ".safetensors" and read_arrays(path)[1].get("format") == FORMAT:
-        return Classifier.load(path)
-    classes = sorted(inside.name for inside in folder.iterdir() if inside.is_dir() and not inside.name.startswith("."))
-    blank = build_classifier(job.request.architecture, classes, preprocessing=preprocessing)
-    load_weights(blank.network, read_weights(path), path.name)  # the head too: nothing here would train it
-    return Classifier(blank.network, blank.architecture, classes, preprocessing)

@@ -67,7 +67,7 @@ class Calibration:
             needed = math.ceil(1 / alpha - 1e-9) - 1
             raise InputError(
                 f"α = {alpha:g} needs at least {needed} calibration images; this reference has {len(self)}, which "
-                f"support α ≥ {self.smallest_alpha:.3g}. Choose a larger α or calibrate on more images."
+                f"support α ≥ {rounded_up(self.smallest_alpha)}. Choose a larger α or calibrate on more images."
             )
 
     def _allowed(self, alpha: float) -> int:
@@ -105,6 +105,12 @@ class Calibration:
             Decision(float(score), float(percentile), float(p), _state(p, alpha), self.guaranteed)
             for score, percentile, p in zip(s, self.percentiles(s), self.p_values(s), strict=True)
         ]
+
+
+def rounded_up(alpha: float) -> str:
+    """An α in three figures that is not smaller than this one, so that it can be typed and is not refused."""
+    unit = 10.0 ** (math.floor(math.log10(alpha)) - 2)
+    return f"{math.ceil(alpha / unit - 1e-9) * unit:.3g}"
 
 
 def _finite(scores: npt.ArrayLike) -> Float64Array:

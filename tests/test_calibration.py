@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nero_core.calibration import Calibration, flag_batch
+from nero_core.calibration import Calibration, flag_batch, rounded_up
 from nero_core.errors import InputError
 
 
@@ -59,6 +59,15 @@ def test_an_alpha_too_small_for_n_is_refused_with_the_n_needed():
         eighteen.decide([1.0], alpha=0.05)
     assert nineteen.decide([99.0], alpha=0.05)[0].state == "out-of-distribution"
     assert nineteen.smallest_alpha == pytest.approx(0.05)
+
+
+@given(st.integers(1, 100_000))
+def test_the_smallest_alpha_that_a_refusal_names_is_not_refused(n):
+    calibration = Calibration(np.zeros(n), True)
+    assert calibration.smallest_alpha * (1 - 1e-9) <= float(rounded_up(calibration.smallest_alpha))
+    calibration.check_alpha(float(rounded_up(calibration.smallest_alpha)))
+    assert rounded_up(1 / 19) == "0.0527"
+    assert rounded_up(1 / 20) == "0.05"
 
 
 def test_false_alarms_stay_below_alpha():

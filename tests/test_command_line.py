@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from nero_core import Reference
@@ -203,3 +204,35 @@ def test_calibrating_on_seen_images_is_said_aloud(run, class_folders, tmp_path, 
     code, out, _ = run("score", tmp_path / "ref", class_folders / "moss")
     assert code == 0
     assert "No guarantee" in out
+
+
+def test_weights_of_ones_own_are_fitted_as_they_are(run, class_folders, tmp_path):
+    """A state dict from elsewhere, wrapped for several devices, whose last layer has one output per class folder."""
+    from nero_core.classifier import build_classifier
+
+    names = sorted(folder.name for folder in class_folders.iterdir())
+    own = build_classifier("resnet10t", names, seed=3).network.state_dict()
+    torch.save({f"module.{name}": tensor for name, tensor in own.items()}, tmp_path / "own.pth")
+    options = ["fit", class_folders, "--classifier", tmp_path / "own.pth", "--out", tmp_path / "ref", "--no-crops"]
+    code, _, err = run(*options, "--calibration-seen")
+    assert code == 2
+    assert "own.pth was not written by `train`; say whose weights it holds, such as --arch resnet18." in err
+    code, _, err = run(*options, "--arch", "resnet10t")
+    assert code == 2
+    assert "--calibration-seen" in err
+    code, _, err = run(*options, "--calibration-seen", "--arch", "resnet18")
+    assert code == 2
+    assert "own.pth does not fit this network" in err
+    code, _, err = run(*options, "--calibration-seen", "--arch", "resnet10t")
+    assert (code, "No guarantee" in err) == (0, True)
+    fitted = Reference.load(tmp_path / "ref").classifier
+    assert list(fitted.classes) == names
+    assert all(torch.equal(tensor, own[name]) for name, tensor in fitted.network.state_dict().items())
+
+
+def test_an_architecture_for_a_file_that_names_its_own_is_refused(run, class_folders, tmp_path, tiny_reference):
+    Reference.load(tiny_reference).classifier.save(tmp_path / "ours.safetensors")
+    options = ["--classifier", tmp_path / "ours.safetensors", "--arch", "resnet18", "--out", tmp_path / "ref"]
+    code, _, err = run("fit", class_folders, *options)
+    assert code == 2
+    assert "leave out --arch" in err
