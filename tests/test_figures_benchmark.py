@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from nero_core.evaluation.result import POOLED
+from nero_core.evaluation.result import POOLED, Scores
 from nero_core.figures.benchmark import (
     benchmark_histogram,
     breakdown_chart,
     breakdown_map,
     correlation_chart,
+    histogram_edges,
     leading,
     roc_chart,
 )
@@ -113,3 +115,13 @@ def test_names_are_text_and_not_markup():
 
 def test_nothing_to_show_is_an_empty_map():
     assert not breakdown_map(made_result({})).rows
+
+
+def test_far_scores_do_not_press_the_others_flat():
+    """Ordinary scores from 0 to 1 take at least a seventh of the axis, however far the others lie."""
+    ordinary = np.linspace(0, 1, 201)
+    edges = histogram_edges(Scores(ordinary, {"far": np.full(100, 1e6)}))
+    assert edges[0] == pytest.approx(0, abs=0.01)
+    assert edges[-1] == pytest.approx(1 + 3, abs=0.05)
+    assert histogram_edges(Scores(ordinary, {"near": np.full(100, 2.0)}))[-1] == pytest.approx(2.0)
+    assert np.isfinite(histogram_edges(Scores(np.ones(5), {"same": np.ones(5)}))).all()

@@ -38,6 +38,8 @@ CHANCE = 50.0
 BINS = 40
 BULK = (0.005, 0.995)
 """Quantiles of all scores between which a histogram's bins lie; what is beyond counts in the outermost."""
+REACH = 3
+"""So many times the spread of ordinary scores is shown beyond them: far images would press all others flat."""
 
 
 def leading(result: BenchmarkResult, count: int = SHOWN) -> tuple[str, ...]:
@@ -173,9 +175,12 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
 
 
 def histogram_edges(scores: Scores) -> Float64Array:
-    """Equal bins over the bulk of all scores."""
+    """Equal bins over the bulk of all scores, as far as `REACH` allows."""
     everything = np.concatenate([scores.id, *scores.ood.values()])
     low, high = np.quantile(everything, BULK)
+    usual = np.quantile(scores.id, BULK)
+    if (spread := usual[1] - usual[0]) > 0:
+        low, high = max(low, usual[0] - REACH * spread), min(high, usual[1] + REACH * spread)
     if low == high:
         low, high = low - 0.5, high + 0.5
     edges: Float64Array = np.linspace(low, high, BINS + 1)

@@ -71,11 +71,16 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
         threshold = None
         if scores.calibration is not None and row.flagged:
             threshold = Calibration(scores.calibration, result.guaranteed).threshold(result.alpha)
-        note = f"Beyond the dashed line images are flagged: at most {100 * result.alpha:g} % of the ordinary ones."
+        note = "The outermost bars hold whatever lies beyond them."
+        if threshold is not None:
+            flagged = (
+                f"Beyond the dashed line images are flagged: at most {100 * result.alpha:g} % of the ordinary ones."
+            )
+            note = f"{flagged} {note}"
         widgets.chart(
             benchmark_histogram(shown, label(row), threshold=threshold),
             table="Histogram",
-            note=note if threshold is not None else "",
+            note=note,
         )
 
 
