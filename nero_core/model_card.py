@@ -205,7 +205,7 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
             for name, value in metrics["accuracy_per_class"].items()
         ]
         lines += [
-            (f"False alarms of {name}, {100 * metrics['alpha']:g} % asked for", share_of(value, n).percent())
+            (f"False alarms of {name}, {100 * metrics['alpha']:.3g} % asked for", share_of(value, n).percent())
             for name, value in metrics["false_alarms"].items()
         ]
     else:
@@ -230,9 +230,9 @@ def _heatmaps(measured: Mapping[str, Any] | None) -> Lines:
     lines = tuple(
         (
             f"Heatmaps by {row['method']}",
-            f"gain {100 * row['gain']:.1f} ± {100 * row['gain_standard_error']:.1f} points over a random order (mean "
-            f"and standard error of {n} calibration images), better on {row['better_than_random']:.0%} of them; "
-            f"{row['stability']:.2f} alike under noise (1 is best), {row['shuffled']:.2f} with shuffled weights "
+            f"gain {_signed(100 * row['gain'])} ± {100 * row['gain_standard_error']:.2g} points over a random order "
+            f"(mean and standard error of {n} calibration images), better on {100 * row['better_than_random']:.0f} % "
+            f"of them; {row['stability']:.2f} alike under noise (1 is best), {row['shuffled']:.2f} with shuffled weights "
             "(0 is best)",
         )
         for row in measured["methods"]
@@ -240,6 +240,10 @@ def _heatmaps(measured: Mapping[str, Any] | None) -> Lines:
     )
     how = "places are blurred, or brought back, in the order of their relevance, and the answer’s probability watched"
     return (*lines, ("Gain", how))
+
+
+def _signed(points: float) -> str:
+    return f"{points:.3g}".replace("-", "−")
 
 
 def _contents(manifest: Mapping[str, Any]) -> Lines:

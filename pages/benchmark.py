@@ -8,7 +8,7 @@ from nero_core.errors import NeroError
 from nero_core.evaluation.result import BenchmarkResult
 from nero_core.manifest import ReferenceEntry
 from pages.benchmarking import asking, charts, leaving, results, tables
-from pages.shared import door, session, widgets
+from pages.shared import door, resources, session, widgets
 from pages.shared.words import plain
 
 STORED, OPENED, NEW = "stored", "opened", "new"
@@ -51,7 +51,7 @@ def about(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
         f"{', '.join(f'*{plain(name)}*' for name in result.classes)} against out-of-distribution (OOD) images: {ood}."
         f"{accuracy}"
     )
-    if entry is not None and result.title != entry.title:
+    if entry is not None and entry.title not in (result.title, resources.told_apart(result.title, entry.path)):
         st.info(f"These are figures of *{plain(result.title)}*, not of the reference in use, *{plain(entry.title)}*.")
     elif entry is not None and entry.synthetic:
         st.info("Rendered images: these figures show what the page does, and say nothing about real endoscopy.")

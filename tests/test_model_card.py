@@ -63,8 +63,12 @@ def test_it_says_how_true_the_heatmaps_are(lines, tiny_reference, tmp_path):
     assert said["Heatmaps by CRP"].startswith(
         "gain 26.5 ± 8.1 points over a random order (mean and standard error of 60"
     )
-    assert "better on 75% of them; 0.99 alike under noise" in said["Heatmaps by CRP"]
+    assert "better on 75 % of them; 0.99 alike under noise" in said["Heatmaps by CRP"]
     assert "Heatmaps by random order" not in said
+    row |= {"gain": -0.000164, "gain_standard_error": 0.0000859}
+    folder = edited(tiny_reference, tmp_path / "small", heatmaps={"images": 4, "methods": [row, chance]})
+    said = {name: text for section in model_card(folder).sections for name, text in section.lines}
+    assert said["Heatmaps by CRP"].startswith("gain −0.0164 ± 0.0086 points over a random order")
     with pytest.raises(ArtefactError, match="does not hold what a model card needs"):
         model_card(edited(tiny_reference, tmp_path / "y", heatmaps={"images": 60, "methods": [{"gain": 1}]}))
 
@@ -96,6 +100,9 @@ def test_metrics_have_intervals(tiny_reference, tmp_path):
     assert lines["Accuracy on amber"] == "50.0 % (15.0 to 85.0 %; 4 images)"
     assert lines["Accuracy on moss"] == "100.0 %"  # how many images is not known
     assert lines["False alarms of nero, 5 % asked for"] == "0.0 % (0.0 to 27.8 %; 10 images)"
+    folder = edited(tiny_reference, tmp_path / "few", metrics={**metrics, "alpha": 1 / 19})
+    lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
+    assert lines["False alarms of nero, 5.26 % asked for"] == "0.0 % (0.0 to 27.8 %; 10 images)"
 
 
 def test_separation_is_the_bootstrap_of_the_stored_scores(tiny_reference):

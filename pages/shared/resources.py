@@ -57,8 +57,13 @@ def entries() -> list[ReferenceEntry]:
     """
     found = list_references(list(dict.fromkeys([BUNDLED_REFERENCES, *_named(), USER_REFERENCES])))
     titles = Counter(entry.title for entry in found)
-    told = [replace(e, title=f"{e.title} ({e.path.name})") if titles[e.title] > 1 else e for e in found]
+    told = [replace(e, title=told_apart(e.title, e.path)) if titles[e.title] > 1 else e for e in found]
     return sorted(told, key=lambda e: (e.error is not None, e.synthetic))
+
+
+def told_apart(title: str, path: Path) -> str:
+    """How a reference is called where another has the same title."""
+    return f"{title} ({path.name})"
 
 
 def _named() -> list[Path]:

@@ -74,6 +74,15 @@ def part(session, name):
 # A stored result -------------------------------------------------------------------------------------------------
 
 
+def test_two_references_of_one_title_are_each_shown_their_own_result(open_page, home):
+    """They are told apart by their folders; the stored result knows the title alone."""
+    store(home, made_result({"energy": 1.0}, title="Coloured noise"))
+    shutil.copytree(home, home.parent / "again")
+    page = open_page()
+    assert page.session_state["entry"].title in ("Coloured noise (coloured-noise)", "Coloured noise (again)")
+    assert "not of the reference in use" not in words_of(page)
+
+
 def test_a_stored_result_is_there_at_once(open_page, home):
     store(home, made_result(DETECTORS | {"nero[k=25]": 0.1}, title="Coloured noise", refused={"gram": "No wings."}))
     page = open_page()
