@@ -232,8 +232,8 @@ def _heatmaps(measured: Mapping[str, Any] | None) -> Lines:
             f"Heatmaps by {row['method']}",
             f"gain {_signed(100 * row['gain'])} ± {100 * row['gain_standard_error']:.2g} points over a random order "
             f"(mean and standard error of {n} calibration images), better on {100 * row['better_than_random']:.0f} % "
-            f"of them; {row['stability']:.2f} alike under noise (1 is best), {row['shuffled']:.2f} with shuffled weights "
-            "(0 is best)",
+            f"of them; {row['stability']:.2f} alike under noise (1 is best), {row['shuffled']:.2f} with shuffled "
+            "weights (0 is best)",
         )
         for row in measured["methods"]
         if "gain" in row
