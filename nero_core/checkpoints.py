@@ -120,7 +120,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], origin: str,
         told = "; ".join(f"{len(keys)} {kind}: {_listed(keys)}" for kind, keys in faults.items() if keys)
         raise ArtefactError(
             f"{origin} does not fit this network ({told}). "
-            "Give the architecture and the input size that the weights were trained with."
+            "Give the architecture, the input size and as many classes as the weights were trained with."
         )
     network.load_state_dict({key: given[key].to(own[key].dtype) for key in own})
     return takes_head
