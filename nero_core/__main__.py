@@ -173,7 +173,7 @@ def _train(options: argparse.Namespace) -> int:
         counts = {"train": len(record.train), "calibration": len(record.calibration), "test": len(record.test)}
         print(json.dumps({"classifier": str(options.out), "images": counts, "history": list(record.history)}, indent=1))
     else:
-        print(f"Wrote {options.out}. Next: nero fit {options.data} --classifier {options.out} --out REF")
+        print(f"Wrote {options.out}. Next: python -m nero_core fit {options.data} --classifier {options.out} --out REF")
     return SOME_FAILED if result.unreadable else DONE
 
 

@@ -307,7 +307,7 @@ def test_the_command_says_what_came_and_what_to_do_next(shelf, tmp_path, capsys)
     assert "Terms: " in said.err
     assert digest(shelf.content) in said.out
     assert "No checksum was known; this one is recorded" in said.out
-    assert f"Next: nero arrange kvasir-v2 {tmp_path / 'to' / 'kvasir-v2'}" in said.out
+    assert f"Next: python -m nero_core arrange kvasir-v2 {tmp_path / 'to' / 'kvasir-v2'}" in said.out
     assert main([*line, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["sha256"] == digest(shelf.content)

@@ -40,7 +40,8 @@ def _download(options: argparse.Namespace) -> int:
     print(f"Wrote {folder}. SHA-256 of the zip: {sha256}")
     if not known:
         print("No checksum was known; this one is recorded, and later downloads are held against it.")
-    print(f"Next: nero arrange {protocol.name} {folder} --to {options.to / (protocol.name + '-arranged')}")
+    arranged = options.to / f"{protocol.name}-arranged"
+    print(f"Next: python -m nero_core arrange {protocol.name} {folder} --to {arranged}")
     return DONE
 
 
@@ -62,7 +63,8 @@ def _arrange(options: argparse.Namespace) -> int:
     if protocol.note:
         print(protocol.note)
     print(
-        f"Next: nero train {options.to / TRAIN} --out CKPT; nero fit {options.to / TRAIN} --classifier CKPT --out REF; "
-        f"nero benchmark REF --id {options.to} --out DIR"
+        f"Next: python -m nero_core train {options.to / TRAIN} --out CKPT; "
+        f"python -m nero_core fit {options.to / TRAIN} --classifier CKPT --out REF; "
+        f"python -m nero_core benchmark REF --id {options.to} --out DIR"
     )
     return DONE
