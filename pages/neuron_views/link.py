@@ -10,7 +10,7 @@ import streamlit as st
 NEURON, FIRST, SECOND, ORDER, SHOWN, OF_CLASS, RANGE = (
     f"neurons-{name}" for name in ("chosen", "first", "second", "order", "shown", "class", "range")
 )
-WRITTEN, ASKED = "neurons-link", "neurons-link-reference"
+WRITTEN, ASKED, IN_USE = "neurons-link", "neurons-link-reference", "neurons-reference"
 EVERY_CLASS = -1
 SHOWN_AT_FIRST = 24
 FEWEST_SHOWN = 4
@@ -53,6 +53,10 @@ def restore(
     }
     state, asked = st.session_state, dict(st.query_params)
     ignored = []
+    if state.get(IN_USE, token) != token != state.get(ASKED):
+        for key in (NEURON, OF_CLASS, RANGE, ASKED):  # numbers that mean nothing in another network
+            state.pop(key, None)
+    state[IN_USE] = token
     if asked and asked != state.get(WRITTEN):
         for name, (key, read) in readers.items():
             if name in asked:
@@ -79,6 +83,8 @@ def restore(
         state[OF_CLASS] = EVERY_CLASS
     if not state.setdefault(RANGE, (0, neurons - 1))[1] < neurons:
         state[RANGE] = (0, neurons - 1)
+    for key in (SHOWN, RANGE):  # a slider with another end is a new one to Streamlit, and would start at its least
+        state[key] = state[key]
     return ignored
 
 

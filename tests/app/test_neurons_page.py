@@ -450,7 +450,28 @@ def test_an_empty_address_gives_the_defaults_and_no_neuron(screen):
         link.SHOWN: 24,
         link.OF_CLASS: link.EVERY_CLASS,
         link.RANGE: (0, 511),
+        link.IN_USE: "abc",
     }
+
+
+def test_another_network_is_shown_anew(screen):
+    """Numbers of the network before mean nothing in it, and its sliders end elsewhere."""
+    state = screen.session_state
+    restore()
+    state |= {link.NEURON: 3, link.RANGE: (2, 5), link.OF_CLASS: 1, link.SHOWN: 6}
+    restore()
+    assert (state[link.NEURON], state[link.RANGE], state[link.OF_CLASS]) == (3, (2, 5), 1)
+    state[link.IN_USE] = "another"
+    restore()
+    assert link.NEURON not in state
+    assert (state[link.RANGE], state[link.OF_CLASS], state[link.SHOWN]) == ((0, 511), link.EVERY_CLASS, 6)
+
+
+def test_numbers_of_a_link_stay_when_its_reference_is_chosen(screen):
+    state = screen.session_state
+    state |= {link.IN_USE: "another", link.ASKED: "abc", link.NEURON: 3}
+    restore()
+    assert state[link.NEURON] == 3
 
 
 @pytest.mark.parametrize(
