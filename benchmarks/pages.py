@@ -20,7 +20,7 @@ STEP = 37
 
 def wait_for_content(page: Page) -> None:
     """The bars, one neuron with its training images, and the map."""
-    page.locator(".barlayer .point").first.wait_for(state="attached")
+    page.locator('[class*="st-key-neurons-bars"] .barlayer .point').first.wait_for()
     page.locator('img[alt*="training images where neuron"]').nth(1).wait_for()
     page.locator(".scatterlayer .point").first.wait_for(state="attached")
 

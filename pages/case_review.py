@@ -91,6 +91,7 @@ if not frames:
                 st.caption(text)
     if entry.synthetic and any((examples := resources.examples()).values()):
         offer_examples(examples)
+    widgets.make_charts_ready()
     st.stop()
 try:
     reference = resources.reference(entry.path)

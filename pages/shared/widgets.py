@@ -69,6 +69,15 @@ def table_twin(rows: Sequence[Mapping[str, Cell]], name: str) -> None:
         st.dataframe([dict(row) for row in rows], hide_index=True, placeholder="–", alt=name)
 
 
+def make_charts_ready() -> None:
+    """A chart that nobody sees: the browser takes a second over its first, and does so while nobody waits for it."""
+    import pandas  # noqa: F401  # waits for the loader's import: plotly trips over a pandas that is half there
+
+    with st.container(key="unseen"):
+        st.html("<style>.st-key-unseen {height: 0; overflow: hidden; visibility: hidden}</style>")
+        st.plotly_chart({"data": [{"type": "bar", "x": [0], "y": [1]}], "layout": {"height": 100}}, key="unseen-chart")
+
+
 def how_to_get_a_reference(entries: Sequence[ReferenceEntry]) -> None:
     """The empty state of every page that needs a reference."""
     st.subheader("First, a reference")
