@@ -316,8 +316,9 @@ def mixed_groups(images: LabelledImages, groups: IntArray) -> list[str]:
     mixed = np.flatnonzero(images.labels != images.labels[twin])
     if not len(mixed):
         return []
+    looks = "1 image looks" if len(mixed) == 1 else f"{len(mixed)} images look"
     return [
-        f"{len(mixed)} images look the same as one of another class, the first {images.paths[mixed[0]]} and "
+        f"{looks} the same as one of another class, the first {images.paths[mixed[0]]} and "
         f"{images.paths[twin[mixed[0]]]}; keep each in the class it shows, or the network learns to contradict itself."
     ]
 

@@ -320,6 +320,8 @@ def test_classes_with_the_same_images_are_warned_of(tmp_path: Path) -> None:
     hashes, _ = difference_hashes(images.paths)
     (warning,) = mixed_groups(images, near_duplicate_groups(hashes))
     assert warning.startswith("2 images look the same as one of another class, the first ")
+    (warning_of_one,) = mixed_groups(labelled([0, 1]), np.array([0, 0]))
+    assert warning_of_one.startswith("1 image looks the same as one of another class")
     assert f"{tmp_path / 'b' / 'copy 1.bmp'} and {tmp_path / 'a' / '001.png'};" in warning
 
 
