@@ -222,7 +222,7 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _summary(reference: Reference, folder: Path) -> str:
-    from nero_core.calibration import rounded_up
+    from nero_core.calibration import DEFAULT_ALPHA, rounded_up
 
     card = reference.manifest
     calibration, metrics = card["calibration"], card["metrics"]
@@ -235,9 +235,16 @@ def _summary(reference: Reference, folder: Path) -> str:
     ]
     if "accuracy" in metrics:
         lines.append(f"  accuracy {metrics['accuracy']:.3f} on {metrics['test_images']} images set aside")
+    if calibration["smallest_alpha"] > DEFAULT_ALPHA:
+        lines.append(
+            f"  too few calibration images for α = {DEFAULT_ALPHA}: give --alpha "
+            f"{rounded_up(calibration['smallest_alpha'])} to score and explain, or fit with more images"
+        )
     for detector, sets in metrics["auroc"].items():
+        title = reference.detectors[detector].info.title
         lines += [
-            f"  {detector}: AUROC {value:.3f} on {name} (n = {card['ood'][name]})" for name, value in sets.items()
+            f"  {title}: AUROC {value:.3f}, calibration images against {name} (n = {card['ood'][name]})"
+            for name, value in sets.items()
         ]
     lines.append(f"Open it: NERO_REFERENCES={folder.resolve().parent} make app")
     return "\n".join(lines)

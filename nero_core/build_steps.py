@@ -32,6 +32,7 @@ from nero_core.datasets import (
     LabelledImages,
     difference_hashes,
     large_groups,
+    list_images,
     mixed_groups,
     near_duplicate_groups,
     read_class_folders,
@@ -97,6 +98,7 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     usable = images.select(readable)
     for note in check_images(usable, near_duplicate_groups(hashes[readable]), request):
         report.note(note)
+    unusual = known_unusual(Path(request.unusual)) if request.unusual else {}
     calibration = None
     if request.calibration:
         calibration = read_class_folders(Path(request.calibration), images.classes, report.begin("Reading files"))
@@ -130,7 +132,9 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
         classifier,
         parts,
         Card(request.title, request.image_source, request.licence),
+        ood=unusual,
         crops=request.crops,
+        faithfulness=request.faithfulness,
         begin=report.begin,
         unreadable=left_out,
         alpha=request.alpha,
@@ -147,6 +151,18 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
 
 
 # Checks ------------------------------------------------------------------------------------------------------------
+
+
+def known_unusual(folder: Path) -> dict[str, list[Path]]:
+    """Images of each kind: one per sub-folder, or one named after the folder where it holds no sub-folder.
+
+    Raises
+    ------
+    InputError
+        The folder is missing, or a kind holds no image.
+    """
+    kinds = _class_names(folder) if folder.is_dir() else []
+    return {kind: list_images(folder / kind) for kind in kinds} or {folder.name: list_images(folder)}
 
 
 def check_there(folder: Path, found: Exception | None = None) -> None:

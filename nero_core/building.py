@@ -64,6 +64,11 @@ class BuildRequest:
         Share of false alarms that the reference must support.
     side : int
         Side of the network's input in pixels; 0 for the architecture's own.
+    unusual : str
+        Folder of known unusual images, one sub-folder per kind or images of one kind; empty for none. Nothing is
+        chosen by them.
+    faithfulness : int
+        On how many calibration images to measure whether heatmaps are true; 0 for none.
     """
 
     title: str
@@ -79,6 +84,8 @@ class BuildRequest:
     crops: bool = False
     alpha: float = 0.05
     side: int = 0
+    unusual: str = ""
+    faithfulness: int = 0
 
 
 @dataclass(frozen=True)
@@ -193,7 +200,12 @@ def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, Bi
         raise InputError(f"The name of the reference {why}.")
     if uploaded == bool(request.images):
         raise InputError("Give the images either as a folder or as a zip file, not both and not neither.")
-    for what, path in (("images", request.images), ("calibration images", request.calibration)):
+    folders = {
+        "images": request.images,
+        "calibration images": request.calibration,
+        "known unusual images": request.unusual,
+    }
+    for what, path in folders.items():
         if path and not (Path(path).is_absolute() and Path(path).is_dir()):
             raise InputError(f"The folder of {what}, {path}, is not there; give the whole path of a folder.")
     given = weights[0] if weights else request.weights

@@ -39,6 +39,8 @@ from nero_core.records import Begin, IntArray, Preprocessing, Progress, Say, Tra
 
 SUFFIX = ".safetensors"
 SCRATCH_LEARNING_RATE, INIT_LEARNING_RATE = 1e-3, 1e-4
+UNSEEN_ASIDE = 0.75
+"""At most so many of the images that initial weights have not seen are set aside: some must be left to learn from."""
 WARM_UP_SHARE = 0.2
 """Of all steps; then the learning rate falls along a half cosine (Smith & Topin 2018, arXiv:1708.07120)."""
 
@@ -199,17 +201,22 @@ def _trained_on(init: Path | None) -> frozenset[str]:
 def _set_aside(
     images: LabelledImages, groups: IntArray, recipe: Recipe, seen: frozenset[str]
 ) -> dict[str, LabelledImages]:
-    """The parts "train", "calibration" and "test"; groups with an image seen before go to "train"."""
-    shares = {
-        "train": 1 - recipe.calibration_share - recipe.test_share,
-        "calibration": recipe.calibration_share,
-        "test": recipe.test_share,
-    }
+    """The parts "train", "calibration" and "test"; groups with an image seen before go to "train".
+
+    The shares are of all images, as far as those that were not seen suffice.
+    """
     seen_groups = groups[[key in seen for key in images.digests]]
     unseen = ~np.isin(groups, seen_groups)
+    wanted = recipe.calibration_share + recipe.test_share
+    aside = max(wanted, min(wanted * len(images) / max(unseen.sum(), 1), UNSEEN_ASIDE))
+    shares = {
+        "train": 1 - aside,
+        "calibration": aside * recipe.calibration_share / wanted,
+        "test": aside * recipe.test_share / wanted,
+    }
     parts = split_groups(images.select(unseen), groups[unseen], shares, recipe.seed)
-    aside = set(parts["calibration"].digests) | set(parts["test"].digests)
-    return {**parts, "train": images.select([key not in aside for key in images.digests])}
+    kept = set(parts["calibration"].digests) | set(parts["test"].digests)
+    return {**parts, "train": images.select([key not in kept for key in images.digests])}
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:

@@ -45,7 +45,9 @@ def about(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
     """What was compared on what, and what a reader must know before any figure."""
     images = {each.role: each.images for each in result.sets}
     ood = ", ".join(f"*{plain(each.name)}* {each.images}" for each in result.sets if each.role == "ood")
-    accuracy = "" if result.accuracy is None else f" The network names {100 * result.accuracy:.1f} % of them rightly."
+    accuracy = ""
+    if result.accuracy is not None:
+        accuracy = f" The network names the class of {100 * result.accuracy:.1f} % of them rightly."
     st.markdown(
         f"**{plain(result.title)}** ({plain(result.architecture)}): {images['id']} in-distribution (ID) images of "
         f"{', '.join(f'*{plain(name)}*' for name in result.classes)} against out-of-distribution (OOD) images: {ood}."

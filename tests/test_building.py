@@ -28,6 +28,7 @@ from nero_core.build_steps import (
     check_class_count,
     check_separate,
     check_upload,
+    known_unusual,
     needed_calibration,
     unpack_class_folders,
 )
@@ -550,6 +551,27 @@ def test_trained_fitted_measured_and_used(home, request_):
     assert reference.manifest["metrics"]["alpha"] == 0.1, "false alarms are counted at the share asked for"
     assert reference.concepts is None, "no consent, no crops"
     assert not any(role.startswith("concepts/") for role in reference.manifest["files"])
+
+
+def test_known_unusual_images_are_compared_and_heatmaps_measured(home, request_, tmp_path):
+    unusual = tmp_path / "unusual"
+    for kind in ("blurred", "tinted"):
+        (unusual / kind).mkdir(parents=True)
+        for number in range(3):
+            (unusual / kind / f"{number}.png").write_bytes(PICTURE.getvalue())
+    assert {kind: len(images) for kind, images in known_unusual(unusual).items()} == {"blurred": 3, "tinted": 3}
+    assert list(known_unusual(unusual / "tinted")) == ["tinted"], "a folder of images is one kind"
+    submit(home, replace(request_, architecture="test_resnet", unusual=str(unusual), faithfulness=1))
+    run_queue(home, build)
+    manifest = Reference.load(only(home).result).manifest
+    assert manifest["ood"] == {"blurred": 3, "tinted": 3}
+    assert manifest["heatmaps"]["images"] == 1
+    with pytest.raises(InputError, match="The folder of known unusual images, /nowhere, is not there"):
+        submit(home, replace(request_, unusual="/nowhere"))
+    (unusual / "empty").mkdir()
+    submit(home, replace(request_, unusual=str(unusual)))
+    run_queue(home, build)
+    assert list_builds(home)[-1].state.stage == "failed", "said before anything is trained"
 
 
 def test_pictures_are_kept_only_with_consent(home, request_):

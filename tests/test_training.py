@@ -18,7 +18,7 @@ from nero_core import augmentation, pictures, training
 from nero_core.artefacts import read_arrays
 from nero_core.augmentation import augmented
 from nero_core.classifier import Classifier
-from nero_core.datasets import difference_hashes, near_duplicate_groups, read_class_folders
+from nero_core.datasets import LabelledImages, difference_hashes, near_duplicate_groups, read_class_folders
 from nero_core.errors import ArtefactError, Cancelled, InputError
 from nero_core.records import Preprocessing, Progress
 from nero_core.training import Trained, learning_rate, train
@@ -305,6 +305,25 @@ def test_images_that_the_initial_weights_saw_are_not_set_aside(trained: Trained,
     assert record.recipe["learning_rate"] == training.INIT_LEARNING_RATE
     assert len(str(record.recipe["init"])) == 64
     assert result.classifier.training.history[0]["train_accuracy"] > 0.8  # type: ignore[union-attr]
+
+
+def test_shares_are_of_all_images_as_far_as_the_unseen_suffice() -> None:
+    """Eighty images, each a group of its own, sixty of them seen: a twentieth of all is four."""
+    names = tuple(map(str, range(80)))
+    images = LabelledImages(tuple(map(Path, names)), np.repeat([0, 1], 40), ("a", "b"), names)
+    seen = frozenset(str(i) for i in range(80) if i % 4)
+
+    def sizes(calibration: float, test: float, seen: frozenset[str]) -> list[int]:
+        recipe = training.Recipe("resnet18", 1, 0, "", 1e-3, calibration, test, "float32")
+        parts = training._set_aside(images, np.arange(80), recipe, seen)
+        assert not seen & (set(parts["calibration"].digests) | set(parts["test"].digests))
+        return [len(parts[name].paths) for name in ("train", "calibration", "test")]
+
+    assert sizes(0.05, 0.05, frozenset()) == sizes(0.05, 0.05, seen) == [72, 4, 4]
+    train, calibration, test = sizes(0.2, 0.1, seen)  # twenty-four are wanted, and twenty were not seen
+    assert train > 60, "some that were not seen are learned from"
+    assert calibration + test == 80 - train
+    assert calibration > test > 3
 
 
 # Bad input ----------------------------------------------------------------------------------------------------------

@@ -164,6 +164,6 @@ def _table(result: BenchmarkResult, written: list[Path]) -> str:
                 f"OOD passing at 95 % ID {100 * entry['fpr_ood_at_95_id_tpr']:.2f}"
             )
     verdict = "comparable" if result.published["comparable"] else "not comparable"
-    lines.append(f"With published figures: {verdict}: {result.published['reason']}")
+    lines.append(f"Published figures are {verdict}: {result.published['reason']}")
     lines += [f"Wrote {path}" for path in written]
     return "\n".join(lines)

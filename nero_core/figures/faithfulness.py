@@ -87,15 +87,15 @@ def faithfulness_table(summary: Sequence[Mapping[str, Any]], images: int) -> lis
     for row in summary:
         cells: dict[str, Cell] = {
             "method": row["method"],
-            "deletion, % (low is good)": rounded(100 * row["deletion"]),
-            "insertion, % (high is good)": rounded(100 * row["insertion"]),
+            "deletion, % ↓": rounded(100 * row["deletion"]),
+            "insertion, % ↑": rounded(100 * row["insertion"]),
         }
         if "gain" in row:
-            cells["gain over random, points (high)"] = rounded(100 * row["gain"])
+            cells["gain, points ↑"] = rounded(100 * row["gain"])
             if several:
-                cells["its standard error"] = rounded(100 * row["gain_standard_error"])
-                cells["images better than random, %"] = rounded(100 * row["better_than_random"])
-            cells["alike under noise (1 is best)"] = rounded(row["stability"], 2)
-            cells["alike after shuffled weights (0 is best)"] = rounded(row["shuffled"], 2)
+                cells["standard error"] = rounded(100 * row["gain_standard_error"])
+                cells["beats random, % ↑"] = rounded(100 * row["better_than_random"])
+            cells["under noise (best 1)"] = rounded(row["stability"], 2)
+            cells["shuffled weights (best 0)"] = rounded(row["shuffled"], 2)
         rows.append(cells)
     return rows

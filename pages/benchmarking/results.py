@@ -88,7 +88,9 @@ def _open_files() -> None:
             name = RESULTS_NAME if file.name.lower().endswith(".json") else SCORES_NAME
             (Path(folder) / name).write_bytes(file.getvalue())
         if len(list(Path(folder).iterdir())) < 2:
-            st.session_state[OPENED] = NeroError(f"Drop both files together: {RESULTS_NAME} and {SCORES_NAME}.")
+            st.session_state[OPENED] = NeroError(
+                f"Drop both files together: {RESULTS_NAME}, and {SCORES_NAME} that lies beside it."
+            )
             return
         _keep(Path(folder))
 

@@ -152,7 +152,9 @@ def show(names: Sequence[str], columns: Sequence[Column], *, first: str, alt: st
     """One table; a column without values sorts by its text."""
     settings = {column.label: st.column_config.Column(help=column.help) for column in columns}
     styled = written(names, columns, first)
-    height: Literal["content"] | int = "content" if len(names) <= ROWS_AT_ONCE else ROW_PIXELS * (ROWS_AT_ONCE + 1)
+    height: Literal["content"] | int = (
+        "content" if len(names) <= ROWS_AT_ONCE else round(ROW_PIXELS * (ROWS_AT_ONCE + 1.5))
+    )
     st.dataframe(
         styled,
         hide_index=True,

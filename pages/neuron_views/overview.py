@@ -105,15 +105,16 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
         selection_mode="single-row",
         alt=f"{len(order)} neurons with their mean relevance in both groups, effect sizes and weights",
     )
+    everything = comparison.order(st.session_state[ORDER])
     kept = min(len(comparison.first.relevance), len(comparison.second.relevance))
     st.caption(
         f"Differences, Cohen’s d and AUROC: second group ({plain(comparison.second.name)}) against the first "
         f"({plain(comparison.first.name)}); positive d and an AUROC above 50 % mean higher relevance in the second. "
         f"AUROC from the {len(comparison.first.relevance)} and {len(comparison.second.relevance)} images that are kept"
         + ("." if kept > 1 else ": too few for a group of one image; what has no number is ordered by difference.")
+        + f" One far below 50 % tells the groups apart, too. The best of {len(everything)} neurons is partly luck."
     )
     with st.container(horizontal=True):
-        everything = comparison.order(st.session_state[ORDER])
         st.download_button(
             "All neurons (CSV)",
             lambda: _comma_separated(

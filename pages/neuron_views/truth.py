@@ -25,6 +25,8 @@ IMAGES, EVERY, RESULT = "neurons-truth-images", "neurons-truth-methods", "neuron
 IMAGES_AT_MOST = 24
 ORDERS_FOR_ONE = 8
 """Random orders that a single image is held against; several images make up for fewer."""
+FLAT = 5
+"""Points of probability: where the whole image blurred changes less, curves are flat."""
 SURE = 2
 """A mean gain of so many standard errors is hardly chance: about 95 in 100 where there is none."""
 HOW_TO_READ = (
@@ -164,6 +166,12 @@ def _said(choices: Choices, measured: Faithfulness, method: str) -> str:
         beaten, orders = int((gain[0] > by_chance[:, 0]).sum()), len(by_chance)
         answer = choices.sample.names[measured.predicted[0]]
         verdict = "better than chance" if beaten == orders else "chance can do as well, so do not lean on it here"
+        whole, blurred = (100 * float(measured.probability["deletion"][0, 0, end]) for end in (0, -1))
+        if abs(whole - blurred) < FLAT:
+            verdict += (
+                f". But blurring the whole image hardly changes the answer ({significant(whole)} to "
+                f"{significant(blurred)} %): no order of places means much"
+            )
         return (
             f"For the answer *{plain(answer)}*, this heatmap ranks places better than **{beaten} of {orders}** random "
             f"orders (gain {points}): {verdict}."

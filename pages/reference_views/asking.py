@@ -27,6 +27,7 @@ NETWORKS = (
     "vit_small_patch16_224",
 )
 ALPHAS = (1, 2, 5, 10, 20)  # in 100
+HEATMAPS_MEASURED_ON = 24
 FOLDER, ZIP = "A folder on this computer", "A zip file"
 TRAIN, FIT = "Train a network", "Only fit a trained network"
 NOT_STATED = "not stated"
@@ -51,6 +52,7 @@ def ask() -> None:
         title = _line("Name of the reference", "title", "Colonoscopy, our clinic")
         source = _line("Where the images come from", "source", "Endoscopy unit, 2019 to 2024")
         licence = _line("Their licence", "licence", "not for redistribution")
+        unusual = _line("Folder of known unusual images, for comparison (may be left out)", "unusual", "/data/unusual")
         crops = st.checkbox(
             "Keep small pictures of training images in it; I may pass them on", key="build-crops", wrap=True
         )
@@ -64,6 +66,12 @@ def ask() -> None:
         if how == TRAIN:
             epochs = st.number_input("Passes over the images (epochs)", 1, 500, 12, key="build-epochs")
         alpha = _alpha(how == TRAIN)
+        true = st.checkbox(
+            f"Measure on {HEATMAPS_MEASURED_ON} calibration images whether heatmaps are true (about a minute)",
+            value=True,
+            key="build-faithfulness",
+            wrap=True,
+        )
         with st.expander("A trained network to fit" if how == FIT else "A checkpoint, and more", expanded=how == FIT):
             weights_path, weights = _weights()
             calibration = _line("Class folders the network has never seen, for calibration", "calibration", "")
@@ -88,6 +96,8 @@ def ask() -> None:
         crops=crops,
         alpha=alpha,
         side=int(side),
+        unusual=unusual,
+        faithfulness=HEATMAPS_MEASURED_ON if true else 0,
     )
     if st.button("Build", type="primary", icon=":material/construction:", key="build"):
         try:

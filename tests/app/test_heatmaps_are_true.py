@@ -136,13 +136,11 @@ def test_one_image_says_what_the_measurement_says(app, reference):
     assert "Heatmaps by **CRP**" in text
     assert "No better one" not in text
     assert len(curve_alts(page)) == 2
-    table = next(t.value for t in page.dataframe if "method" in t.value and "deletion, % (low is good)" in t.value)
+    table = next(t.value for t in page.dataframe if "method" in t.value and "deletion, % ↓" in t.value)
     assert table["method"].tolist() == ["CRP", RANDOM]
-    np.testing.assert_allclose(
-        table["deletion, % (low is good)"], 100 * measured.areas("deletion").mean(axis=1), rtol=6e-3
-    )
-    assert table["alike under noise (1 is best)"].iloc[0] == pytest.approx(measured.stability[0, 0], abs=6e-3)
-    assert table["alike after shuffled weights (0 is best)"].iloc[0] == pytest.approx(measured.shuffled[0, 0], abs=6e-3)
+    np.testing.assert_allclose(table["deletion, % ↓"], 100 * measured.areas("deletion").mean(axis=1), rtol=6e-3)
+    assert table["under noise (best 1)"].iloc[0] == pytest.approx(measured.stability[0, 0], abs=6e-3)
+    assert table["shuffled weights (best 0)"].iloc[0] == pytest.approx(measured.shuffled[0, 0], abs=6e-3)
     curves = next(t.value for t in page.dataframe if "blurred (%)" in t.value)
     assert len(curves) == 11
 
@@ -153,7 +151,7 @@ def test_several_images_make_a_summary_and_every_method_can_be_compared(app, ref
     assert "Over 2 images the heatmaps by CRP gain" in text
     assert "Most is gained by **" in text
     tables = [table.value for table in page.dataframe]
-    methods = next(t for t in tables if "deletion, % (low is good)" in t)["method"].tolist()
+    methods = next(t for t in tables if "deletion, % ↓" in t)["method"].tolist()
     assert methods == ["CRP", "instant map", "gradient × input", RANDOM]
     every = next(t for t in tables if "image" in t and "gain" in t)
     assert every["image"].tolist()[::3] == ["Case, image 1", "Case, image 2"]
@@ -236,3 +234,15 @@ def test_what_was_measured_at_the_fit_is_shown(open_app, tiny_reference, tmp_pat
     write_manifest(tmp_path / "r", {**manifest, "heatmaps": {"images": 60, "methods": rows}})
     said = words_of(open_app().switch_page(PAGE).run())
     assert "**Chance can do as well as the heatmaps shown here, by CRP: do not lean on them.**" in said
+
+
+def test_an_answer_that_no_place_changes_is_said_to_be_so(app, reference, monkeypatch):
+    """Where the whole image blurred changes little, an order of places means little."""
+    page = put_to_the_test(with_case(app), "Case, image 1")
+    (measured, _, _) = next(iter(page.session_state[truth.RESULT].values()))
+    whole, blurred = (100 * measured.probability["deletion"][0, 0, end] for end in (0, -1))
+    said = "no order of places means much"
+    assert (said in words_of(page)) == (abs(whole - blurred) < truth.FLAT)
+    for points, flat in ((101, True), (0, False)):
+        monkeypatch.setattr(truth, "FLAT", points)
+        assert (said in words_of(page.run())) == flat

@@ -137,11 +137,19 @@ def test_the_form_becomes_a_job(page, home, class_folders):
     page.text_input(key="build-source").set_value("our clinic")
     page.select_slider(key="build-alpha").set_value(10)
     page.number_input(key="build-epochs").set_value(3)
+    page.text_input(key="build-unusual").set_value(str(class_folders / "moss"))
+    page.checkbox(key="build-faithfulness").uncheck()
     page.button(key="build").click().run()
     assert not page.exception
     (job,) = list_builds(home)
     assert job.request == BuildRequest(
-        "Mine", str(class_folders), "resnet18", epochs=3, image_source="our clinic", alpha=0.1
+        "Mine",
+        str(class_folders),
+        "resnet18",
+        epochs=3,
+        image_source="our clinic",
+        alpha=0.1,
+        unusual=str(class_folders / "moss"),
     )
     assert not job.request.crops, "consent is asked for, never assumed"
     assert "Waiting" in words_of(page)
@@ -197,7 +205,9 @@ def test_a_zip_and_a_checkpoint_are_uploaded(page, home, class_folders):
     page.button(key="build").click().run()
     assert not page.exception
     (job,) = list_builds(home)
-    assert job.request == BuildRequest("Mine", epochs=0, weights="weights.pt", calibration_seen=True)
+    assert job.request == BuildRequest(
+        "Mine", epochs=0, weights="weights.pt", calibration_seen=True, faithfulness=asking.HEATMAPS_MEASURED_ON
+    )
     assert (job.folder / "images.zip").read_bytes() == packed.getvalue()
     assert (job.folder / "weights.pt").read_bytes() == b"weights"
 
