@@ -54,9 +54,12 @@ def ask() -> None:
         licence = _line("Their licence", "licence", "not for redistribution")
         unusual = _line("Folder of known unusual images, for comparison (may be left out)", "unusual", "/data/unusual")
         crops = st.checkbox(
-            "Keep small pictures of training images in it; I may pass them on", key="build-crops", wrap=True
+            "Keep small pictures of these images in it; I may pass them on", key="build-crops", wrap=True
         )
-        st.caption("They show what each neuron looks for. Without them it carries no pixel of any image.")
+        st.caption(
+            "They show what each neuron looks for, and the images behind the map. Without them it carries no pixel of "
+            "any image."
+        )
     with right:
         how = st.segmented_control("The network", [TRAIN, FIT], default=TRAIN, required=True, key="build-how")
         architecture = st.selectbox(
