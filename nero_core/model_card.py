@@ -205,14 +205,15 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
             for name, value in metrics["accuracy_per_class"].items()
         ]
         lines += [
-            (f"False alarms of {name}, {100 * metrics['alpha']:.3g} % asked for", share_of(value, n).percent())
+            (f"False alarms of {titled(name)}, {100 * metrics['alpha']:.3g} % asked for", share_of(value, n).percent())
             for name, value in metrics["false_alarms"].items()
         ]
     else:
         lines.append(("Accuracy", "not measured: no images were set aside for testing"))
     separations = separation(folder, manifest)
     lines += [
-        (f"AUROC of {detector} on {name}", measured.score()) for (detector, name), measured in separations.items()
+        (f"AUROC of {titled(detector)} on {name}", measured.score())
+        for (detector, name), measured in separations.items()
     ]
     intervals = "95 %; shares: Wilson (1927)"
     if separations:
@@ -256,7 +257,8 @@ def _contents(manifest: Mapping[str, Any]) -> Lines:
     if crops:
         pictures += f", digest {digest(''.join(crops).encode())}"
     detectors = "; ".join(
-        f"{name} {json.dumps(entry['parameters'], sort_keys=True)}" for name, entry in manifest["detectors"].items()
+        f"{titled(name)} {json.dumps(entry['parameters'], sort_keys=True)}"
+        for name, entry in manifest["detectors"].items()
     )
     whole = sum(entry["bytes"] for entry in files.values())
     return (
@@ -267,6 +269,13 @@ def _contents(manifest: Mapping[str, Any]) -> Lines:
         ("Size", f"{whole / 2**20:.1f} MiB in {len(files)} files"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(manifest["versions"].items()))),
     )
+
+
+def titled(detector: str) -> str:
+    """A detector as it is written in the field; its name where this version has none of that name."""
+    from nero_core.detectors import DETECTORS  # a second; nothing else of a card needs it
+
+    return DETECTORS[detector].info.title if detector in DETECTORS else detector
 
 
 def separation(folder: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str], Measured]:

@@ -99,10 +99,10 @@ def test_metrics_have_intervals(tiny_reference, tmp_path):
     assert lines["Accuracy on images set aside"] == "90.0 % (59.6 to 98.2 %; 10 images)"
     assert lines["Accuracy on amber"] == "50.0 % (15.0 to 85.0 %; 4 images)"
     assert lines["Accuracy on moss"] == "100.0 %"  # how many images is not known
-    assert lines["False alarms of nero, 5 % asked for"] == "0.0 % (0.0 to 27.8 %; 10 images)"
+    assert lines["False alarms of NERO, 5 % asked for"] == "0.0 % (0.0 to 27.8 %; 10 images)"
     folder = edited(tiny_reference, tmp_path / "few", metrics={**metrics, "alpha": 1 / 19})
     lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
-    assert lines["False alarms of nero, 5.26 % asked for"] == "0.0 % (0.0 to 27.8 %; 10 images)"
+    assert lines["False alarms of NERO, 5.26 % asked for"] == "0.0 % (0.0 to 27.8 %; 10 images)"
 
 
 def test_separation_is_the_bootstrap_of_the_stored_scores(tiny_reference):

@@ -74,7 +74,7 @@ def test_a_reference_is_built_looked_at_and_used(page, served, home, class_folde
 
     page.get_by_text("Look at it first").wait_for()
     page.get_by_role("rowheader", name="Accuracy on images set aside").wait_for()
-    page.get_by_role("rowheader", name="False alarms of nero, 10 % asked for").wait_for()
+    page.get_by_role("rowheader", name="False alarms of NERO, 10 % asked for").wait_for()
     page.locator(".js-plotly-plot").nth(1).wait_for()
     assert list_references([home]) == [], "metrics are shown before it can be used"
 
