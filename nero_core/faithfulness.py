@@ -41,6 +41,12 @@ NOISE = 0.02
 RANDOM_ORDERS = 3
 """Random orders per image, averaged."""
 
+SURE = 2.0
+"""A mean gain of so many standard errors is hardly chance: about 95 in 100 where there is none."""
+
+FLAT = 0.05
+"""Probability: where the whole image blurred changes the answer less, an order of places means little."""
+
 RANDOM = "random order"
 """What the methods are held against."""
 
@@ -106,8 +112,27 @@ class Faithfulness:
         """The method with the largest mean gain."""
         return self.methods[int(self.gain.mean(axis=1).argmax())]
 
+    @property
+    def whole_and_blurred(self) -> Float64Array:
+        """Probability of the answer for the whole image and for the blurred one, (n, 2)."""
+        ends: Float64Array = self.probability["deletion"][0][:, [0, -1]]
+        return ends
+
+    @property
+    def flat(self) -> npt.NDArray[np.bool_]:
+        """Images whose answer hardly depends on any place, (n,): the blurred one is within `FLAT` of the whole."""
+        return np.abs(np.diff(self.whole_and_blurred, axis=1)[:, 0]) < FLAT
+
+    def beaten(self, method: str) -> IntArray:
+        """How many of the r random orders a method's map gains more than, (n,)."""
+        count: IntArray = (self.gain[self.methods.index(method)] > self.random_gain).sum(axis=0)
+        return count
+
     def summary(self) -> list[dict[str, Any]]:
-        """One row per method, means over the images; the random order last."""
+        """One row per method, means over the images; the random order last.
+
+        "by_chance": chance can do as well, the mean gain being at most `SURE` standard errors; of several images only.
+        """
         deletion, insertion = self.areas("deletion"), self.areas("insertion")
         score_deletion, score_insertion = self.score_areas("deletion"), self.score_areas("insertion")
         rows = []
@@ -123,6 +148,7 @@ class Faithfulness:
                 row |= {
                     "gain": float(self.gain[place].mean()),
                     "gain_standard_error": float(_standard_error(self.gain[place])),
+                    "by_chance": _by_chance(self.gain[place]),
                     "better_than_random": float((self.gain[place] > 0).mean()),
                     "stability": float(self.stability[place].mean()),
                     "shuffled": float(self.shuffled[place].mean()),
@@ -164,6 +190,10 @@ def heatmap_summary(
     )
     rows = [{name: value for name, value in row.items() if "score" not in name} for row in measured.summary()]
     return {"images": len(images), "methods": rows}
+
+
+def _by_chance(gain: Float64Array) -> bool:
+    return len(gain) > 1 and bool(gain.mean() <= SURE * _standard_error(gain))
 
 
 def _standard_error(values: Float64Array) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,18 @@ FIELDS: Mapping[str, type | tuple[type, ...]] = {
 MAX_TITLE = 200
 REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Characters that turn the order of the text around them (Unicode Standard Annex 9): a title would show another one."""
+
+HEATMAP_FIELDS = {
+    "deletion": float,
+    "insertion": float,
+    "gain": float,
+    "gain_standard_error": float,
+    "better_than_random": float,
+    "by_chance": bool,
+    "stability": float,
+    "shuffled": float,
+}
+"""What is kept of each method's heatmaps; of the random order only the first two."""
 
 FILE_FIELDS: Mapping[str, type] = {"name": str, "sha256": str, "bytes": int}
 
@@ -129,6 +142,42 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "restore it or run `fit` again."
         )
     return content
+
+
+def stored_heatmaps(manifest: Mapping[str, Any]) -> tuple[int, list[dict[str, Any]]] | None:
+    """How true the heatmaps of each method were at the fit; None where it was not measured.
+
+    Returns
+    -------
+    images, methods
+        On how many calibration images; and a row per method, the one that heatmaps are made by first, the random order
+        last, as :func:`~nero_core.faithfulness.heatmap_summary` gives them.
+
+    Raises
+    ------
+    ArtefactError
+        A field is missing or of another type.
+    """
+    kept = manifest.get("heatmaps")
+    if kept is None:
+        return None
+    try:
+        images, methods = kept["images"], kept["methods"]
+        shapes = [HEATMAP_FIELDS] * (len(methods) - 1) + [{k: HEATMAP_FIELDS[k] for k in ("deletion", "insertion")}]
+        sound = isinstance(images, int) and images > 0 and len(methods) > 1
+        for row, shape in zip(methods, shapes, strict=True):
+            sound &= isinstance(row["method"], str) and all(_is(row[name], kind) for name, kind in shape.items())
+    except (KeyError, TypeError) as error:
+        raise ArtefactError(f"{MANIFEST_NAME}, field `heatmaps`: {error!r}; run `fit` again.") from error
+    if not sound:
+        raise ArtefactError(f"{MANIFEST_NAME}, field `heatmaps`: a figure is of another type; run `fit` again.")
+    return images, methods
+
+
+def _is(value: object, kind: type) -> bool:
+    if kind is bool:
+        return isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def write_hashed(folder: Path, role: str, suffix: str, write: Callable[[Path], None]) -> dict[str, Any]:

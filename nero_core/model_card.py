@@ -20,7 +20,7 @@ import safetensors
 
 from nero_core.artefacts import METADATA_KEY, digest
 from nero_core.errors import ArtefactError
-from nero_core.manifest import MANIFEST_NAME, read_manifest, verify_file
+from nero_core.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
 
 CARD_NAME = "MODEL_CARD.md"
 RESEARCH_USE = (
@@ -132,7 +132,7 @@ def model_card(folder: Path) -> ModelCard:
             Section("How it was trained", _training(manifest)),
             Section(PROMISE, _promise(manifest["calibration"])),
             Section(HOW_WELL, _measured(manifest, folder)),
-            Section("Whether its heatmaps are true", _heatmaps(manifest.get("heatmaps"))),
+            Section("Whether its heatmaps are true", _heatmaps(manifest)),
             Section("What is inside", _contents(manifest)),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -224,20 +224,20 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
     return (*lines, ("Intervals", intervals))
 
 
-def _heatmaps(measured: Mapping[str, Any] | None) -> Lines:
-    if measured is None:
+def _heatmaps(manifest: Mapping[str, Any]) -> Lines:
+    kept = stored_heatmaps(manifest)
+    if kept is None:
         return (("Heatmaps", "not measured when it was fitted"),)
-    n = int(measured["images"])
+    n, methods = kept
     lines = tuple(
         (
             f"Heatmaps by {row['method']}",
             f"gain {_signed(100 * row['gain'])} ± {100 * row['gain_standard_error']:.2g} points over a random order "
             f"(mean and standard error of {n} calibration images), better on {100 * row['better_than_random']:.0f} % "
             f"of them; {row['stability']:.2f} alike under noise (1 is best), {row['shuffled']:.2f} with shuffled "
-            "weights (0 is best)",
+            "weights (0 is best)" + ("; chance can do as well" if row["by_chance"] else ""),
         )
-        for row in measured["methods"]
-        if "gain" in row
+        for row in methods[:-1]
     )
     how = "places are blurred, or brought back, in the order of their relevance, and the answer’s probability watched"
     return (*lines, ("Gain", how))

@@ -196,6 +196,11 @@ def test_gain_and_best_on_paper():
     assert (good["deletion"], good["insertion"], good["score_deletion"]) == (0.25, 0.75, 0.5)
     assert (good["gain"], good["gain_standard_error"], good["better_than_random"], good["stability"]) == (0.5, 0, 1, 1)
     assert (bad["gain"], bad["better_than_random"]) == (-0.5, 0)
+    assert not good["by_chance"], "one image has no spread"
+    np.testing.assert_array_equal(measured.beaten("good"), [1])
+    np.testing.assert_array_equal(measured.beaten("bad"), [0])
+    np.testing.assert_array_equal(measured.whole_and_blurred, [[1, 0]])
+    assert not measured.flat[0]
     assert random["method"] == RANDOM
     assert "gain" not in random
     assert [row["method"] for row in measured.rows()] == ["good", "bad"]
@@ -332,3 +337,25 @@ def test_the_command_writes_what_it_says(tiny_reference, class_folders, tmp_path
     assert main([*arguments[:2], str(tmp_path / "broken.png"), "--out", str(out)]) == 2
     assert main([*arguments[:-2], "LRP"]) == 2
     assert "no method 'LRP'" in capsys.readouterr().err
+
+
+def test_chance_and_flat_curves_by_hand():
+    """Gains 0.2 and 0.4: mean 0.3, standard error 0.1, three of them. Gains 0 and 0.4: mean 0.2 is one."""
+
+    def measured(gains, blurred=0.0):
+        curves = np.array([[[1.0, blurred]] * len(gains)] * 2)
+        insertion = curves.copy()
+        insertion[0] += np.array(gains)[:, None]
+        given = {"deletion": curves, "insertion": insertion}
+        none = np.zeros((1, len(gains)))
+        answers = np.zeros(len(gains), np.int64)
+        every = {kind: c[1:] for kind, c in given.items()}
+        return faithfulness.Faithfulness(("m", RANDOM), np.array([0.0, 1.0]), answers, given, given, none, none, every)
+
+    np.testing.assert_allclose(measured([0.2, 0.4]).gain, [[0.2, 0.4]])
+    assert not measured([0.2, 0.4]).summary()[0]["by_chance"]
+    assert measured([0.0, 0.4]).summary()[0]["by_chance"]
+    assert measured([0.0, 0.0]).summary()[0]["by_chance"], "no gain at all"
+    np.testing.assert_array_equal(measured([0.2], blurred=0.96).flat, [True])
+    np.testing.assert_array_equal(measured([0.2], blurred=0.94).flat, [False])
+    np.testing.assert_array_equal(measured([0.2], blurred=1.04).flat, [True])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nero_core.artefacts import read_arrays
 from nero_core.errors import ArtefactError
-from nero_core.manifest import read_manifest, verify_file, write_manifest
+from nero_core.manifest import read_manifest, stored_heatmaps, verify_file, write_manifest
 from nero_core.metrics import bootstrap, interval, point_metrics
 from nero_core.model_card import SAMPLE_ROLE, Measured, ModelCard, Section, model_card, separation, share_of
 from nero_core.neuron_sample import SHEET_ROLE
@@ -56,7 +56,7 @@ def test_it_says_what_the_manifest_holds(lines, tiny_reference):
 def test_it_says_how_true_the_heatmaps_are(lines, tiny_reference, tmp_path):
     assert lines["Heatmaps"] == "not measured when it was fitted"
     row = {"method": "CRP", "deletion": 0.5, "insertion": 0.9, "gain": 0.265, "gain_standard_error": 0.081}
-    row |= {"better_than_random": 0.75, "stability": 0.991, "shuffled": -0.02}
+    row |= {"better_than_random": 0.75, "stability": 0.991, "shuffled": -0.02, "by_chance": False}
     chance = {"method": "random order", "deletion": 0.7, "insertion": 0.8}
     folder = edited(tiny_reference, tmp_path / "x", heatmaps={"images": 60, "methods": [row, chance]})
     said = {name: text for section in model_card(folder).sections for name, text in section.lines}
@@ -65,12 +65,19 @@ def test_it_says_how_true_the_heatmaps_are(lines, tiny_reference, tmp_path):
     )
     assert "better on 75 % of them; 0.99 alike under noise" in said["Heatmaps by CRP"]
     assert "Heatmaps by random order" not in said
-    row |= {"gain": -0.000164, "gain_standard_error": 0.0000859}
+    assert "chance can" not in said["Heatmaps by CRP"]
+    row |= {"gain": -0.000164, "gain_standard_error": 0.0000859, "by_chance": True}
     folder = edited(tiny_reference, tmp_path / "small", heatmaps={"images": 4, "methods": [row, chance]})
     said = {name: text for section in model_card(folder).sections for name, text in section.lines}
     assert said["Heatmaps by CRP"].startswith("gain −0.0164 ± 0.0086 points over a random order")
-    with pytest.raises(ArtefactError, match="does not hold what a model card needs"):
-        model_card(edited(tiny_reference, tmp_path / "y", heatmaps={"images": 60, "methods": [{"gain": 1}]}))
+    assert said["Heatmaps by CRP"].endswith("; chance can do as well")
+    broken = ({"gain": 1}, {**row, "gain": "much"}, {**row, "by_chance": 1}, {**row, "gain": float("inf")}, "row", None)
+    for bad in broken:
+        with pytest.raises(ArtefactError, match="field `heatmaps`"):
+            stored_heatmaps({"heatmaps": {"images": 60, "methods": [bad, chance]}})
+    for number, kept in enumerate((7, {"images": 60}, {"images": 0, "methods": [row, chance]}, {"methods": [row]})):
+        with pytest.raises(ArtefactError, match="field `heatmaps`"):
+            model_card(edited(tiny_reference, tmp_path / str(number), heatmaps=kept))
 
 
 def test_no_guarantee_no_crops_no_unusual_images(tiny_reference, tmp_path):

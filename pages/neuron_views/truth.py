@@ -12,7 +12,7 @@ from nero_core import figures
 from nero_core.errors import InputError, NeroError
 from nero_core.figures import significant
 from nero_core.images import Source
-from nero_core.manifest import read_manifest
+from nero_core.manifest import read_manifest, stored_heatmaps
 from pages.neuron_views.groups import Choices
 from pages.shared import resources, session, widgets, words
 from pages.shared.words import plain
@@ -25,10 +25,6 @@ IMAGES, EVERY, RESULT = "neurons-truth-images", "neurons-truth-methods", "neuron
 IMAGES_AT_MOST = 24
 ORDERS_FOR_ONE = 8
 """Random orders that a single image is held against; several images make up for fewer."""
-FLAT = 5
-"""Points of probability: where the whole image blurred changes less, curves are flat."""
-SURE = 2
-"""A mean gain of so many standard errors is hardly chance: about 95 in 100 where there is none."""
 HOW_TO_READ = (
     "Places are blurred, or brought back, in the order in which the heatmap of all neurons together ranks them. Where "
     "it is true, the answer's probability falls sooner than in the grey band of random orders, and comes back sooner. "
@@ -44,9 +40,8 @@ Key = tuple[str, bool, tuple[Source, ...]]
 def show(choices: Choices) -> None:
     """Which images, the button, and what was found."""
     st.caption(HOW_TO_READ)
-    stored = read_manifest(choices.entry.path).get("heatmaps")
-    if stored is not None:
-        _stored(stored["methods"], int(stored["images"]))
+    if (kept := stored_heatmaps(read_manifest(choices.entry.path))) is not None:
+        _stored(*kept)
     offered = choices.pictures
     if offered:
         _on_demand(choices, offered)
@@ -59,12 +54,11 @@ def show(choices: Choices) -> None:
     st.code(COMMAND, language="bash", wrap_lines=True)
 
 
-def _stored(methods: Sequence[Mapping[str, Any]], images: int) -> None:
+def _stored(images: int, methods: Sequence[Mapping[str, Any]]) -> None:
     """What was measured when the reference was fitted."""
-    measured = [row for row in methods if "gain" in row]
+    measured = methods[:-1]
     best = max(measured, key=lambda row: float(row["gain"]))
-    shown = measured[0]  # the preferred method comes first, and is the one that the heatmaps here are made by
-    by_chance = shown["gain"] < SURE * shown["gain_standard_error"]
+    shown = measured[0]  # by it the heatmaps here are made
     st.markdown(
         f"**Over {images} calibration images**, measured when this reference was fitted: "
         + ", ".join(
@@ -73,7 +67,7 @@ def _stored(methods: Sequence[Mapping[str, Any]], images: int) -> None:
             for row in measured
         )
         + (f". Most is gained by {plain(best['method'])}" if len(measured) > 1 else "")
-        + (f". **{AS_CHANCE.format(plain(shown['method']))}**" if by_chance else ".")
+        + (f". **{AS_CHANCE.format(plain(shown['method']))}**" if shown["by_chance"] else ".")
     )
     st.dataframe(
         figures.faithfulness_table(methods, images),
@@ -160,14 +154,14 @@ def _found(choices: Choices, chosen: list[str], measured: Faithfulness, method: 
 
 def _said(choices: Choices, measured: Faithfulness, method: str) -> str:
     """The answer in a sentence, for the heatmaps in use."""
-    gain, by_chance = measured.gain[measured.methods.index(method)], measured.random_gain
+    gain = measured.gain[measured.methods.index(method)]
     points = f"{significant(100 * float(gain.mean()))} points"
     if len(gain) == 1:
-        beaten, orders = int((gain[0] > by_chance[:, 0]).sum()), len(by_chance)
+        beaten, orders = int(measured.beaten(method)[0]), len(measured.random_gain)
         answer = choices.sample.names[measured.predicted[0]]
         verdict = "better than chance" if beaten == orders else "chance can do as well, so do not lean on it here"
-        whole, blurred = (100 * float(measured.probability["deletion"][0, 0, end]) for end in (0, -1))
-        if abs(whole - blurred) < FLAT:
+        if measured.flat[0]:
+            whole, blurred = 100 * measured.whole_and_blurred[0]
             verdict += (
                 f". But blurring the whole image hardly changes the answer ({significant(whole)} to "
                 f"{significant(blurred)} %): no order of places means much"
@@ -182,4 +176,5 @@ def _said(choices: Choices, measured: Faithfulness, method: str) -> str:
         f"Over {len(gain)} images the heatmaps by {method} gain **{points}** over a random order (standard error "
         f"{error}) and are better on **{better}** of them."
     )
-    return text + (f" Most is gained by **{measured.best}**." if len(measured.methods) > 2 else "")
+    text += f" Most is gained by **{measured.best}**." if len(measured.methods) > 2 else ""
+    return text + (f" **{AS_CHANCE.format(plain(method))}**" if row["by_chance"] else "")
