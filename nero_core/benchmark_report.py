@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nero_core.artefacts import make_folder, write_bytes
+from nero_core.evaluation.columns import COMPARED, difference, percent
 from nero_core.evaluation.result import ID, POOLED, RESULTS_NAME, SCORES_NAME, BenchmarkResult, DetectorResult
 from nero_core.figures.benchmark import (
     benchmark_histogram,
@@ -21,7 +22,7 @@ from nero_core.figures.benchmark import (
     roc_chart,
 )
 from nero_core.figures.palette import Chart
-from nero_core.metrics import HIGHER_IS_BETTER, METRICS, Interval
+from nero_core.metrics import HIGHER_IS_BETTER, METRICS
 
 DISCLAIMER = "Research use. “Unusual” does not mean diseased, and “usual” does not mean healthy."
 READING = (
@@ -74,17 +75,6 @@ def write_report(result: BenchmarkResult, folder: Path) -> list[Path]:
 
 
 # Tables ----------------------------------------------------------------------------------------------------------
-
-
-def percent(interval: Interval, mark: bool = False) -> str:
-    """Such as ``95.8 (93.2–97.9)``."""
-    return f"{100 * interval.value:.1f} ({100 * interval.low:.1f}–{100 * interval.high:.1f}){' ★' if mark else ''}"
-
-
-def difference(interval: Interval) -> str:
-    """Such as ``+3.1 (+0.4 to +5.9)``, percentage points."""
-    value, low, high = (f"{100 * each:+.1f}".replace("-", "−") for each in interval)
-    return f"{value} ({low} to {high})"
 
 
 def tables(result: BenchmarkResult) -> list[Table]:
@@ -156,9 +146,8 @@ def _per_set_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], me
 
 def _difference_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], column: str) -> Table:
     base = next(row for row in ranked if row.name == result.baseline)
-    shown = ("auroc", "fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
     rows = [
-        (label(row), *(difference(row.differences[column][metric]) for metric in shown))
+        (label(row), *(difference(row.differences[column][metric]) for metric in COMPARED))
         for row in ranked
         if row is not base
     ]
@@ -166,13 +155,13 @@ def _difference_table(result: BenchmarkResult, ranked: Sequence[DetectorResult],
         f"Percentage points, each detector minus {label(base)} on the same resampled images; an interval without 0 is "
         "a difference that these images show."
     )
-    return Table(f"Differences from {label(base)}", ("Detector", *(METRICS[metric] for metric in shown)), rows, note)
+    return Table(f"Differences from {label(base)}", ("Detector", *(METRICS[metric] for metric in COMPARED)), rows, note)
 
 
 def _published_table(result: BenchmarkResult) -> Table:
     published = result.published
     rows: list[tuple[str, ...]] = []
-    ours = {row.detector: row for row in result.detectors if row.done and row.name == row.detector}
+    ours = {row.detector: row for row in result.detectors if row.done and not row.ablation}
     for entry in published["rows"]:
         row = ours.get(entry["detector"])
         here = row and row.metrics[result.columns[-1]]

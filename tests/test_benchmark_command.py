@@ -16,10 +16,11 @@ from PIL import Image
 
 from nero_core import Reference
 from nero_core.__main__ import main
-from nero_core.benchmark_report import comma_separated, difference, markdown, page, percent, tables
+from nero_core.benchmark_report import comma_separated, markdown, page, tables
 from nero_core.classifier import Classifier, build_classifier
 from nero_core.datasets import read_class_folders
 from nero_core.detectors import DETECTORS
+from nero_core.evaluation.columns import difference, percent
 from nero_core.evaluation.loop import Benchmark
 from nero_core.evaluation.reading import read_results
 from nero_core.fitting import Card, divide, fit_reference
@@ -320,7 +321,7 @@ def test_download_says_page_and_terms_first(run, tmp_path):
 
 def test_numbers_as_people_read_them():
     assert percent(Interval(0.958, 0.93249, 0.9789)) == "95.8 (93.2–97.9)"
-    assert percent(Interval(1, 1, 1), mark=True) == "100.0 (100.0–100.0) ★"
+    assert percent(Interval(1, 1, 1), best=True) == "100.0 (100.0–100.0) ★ best"
     assert difference(Interval(0.031, -0.004, 0.059)) == "+3.1 (−0.4 to +5.9)"
 
 

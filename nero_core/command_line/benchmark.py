@@ -135,7 +135,7 @@ def _say_refusal(row: DetectorResult) -> None:
 
 def _table(result: BenchmarkResult, written: list[Path]) -> str:
     """What a person reads first; the report holds the rest."""
-    from nero_core.benchmark_report import percent
+    from nero_core.evaluation.columns import COMPARED, percent
     from nero_core.evaluation.result import ID
     from nero_core.figures.benchmark import label
 
@@ -149,9 +149,7 @@ def _table(result: BenchmarkResult, written: list[Path]) -> str:
             f"{'ID flagged at 95 % OOD':>22}  {f'ID flagged, α = {result.alpha:g}':>20}"
         )
     for row in ranked:
-        figures = [
-            percent(row.metrics[column][name]) for name in ("auroc", "fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
-        ]
+        figures = [percent(row.metrics[column][name]) for name in COMPARED]
         flagged = f"{100 * row.flagged[ID]:.1f}" if ID in row.flagged else "–"
         lines.append(f"{label(row):<{width}}  {figures[0]:>21}  {figures[1]:>22}  {figures[2]:>22}  {flagged:>20}")
     if refused := sum(not row.done for row in result.detectors):

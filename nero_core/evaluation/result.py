@@ -115,6 +115,11 @@ class DetectorResult:
         """Whether it was scored."""
         return self.status == "done"
 
+    @property
+    def ablation(self) -> bool:
+        """Whether it is a detector taken apart, such as ``nero[k=100]``."""
+        return self.name != self.detector
+
 
 @dataclass(frozen=True, eq=False)
 class BenchmarkResult:

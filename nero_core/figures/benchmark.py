@@ -44,7 +44,7 @@ REACH = 3
 
 def leading(result: BenchmarkResult, count: int = SHOWN) -> tuple[str, ...]:
     """The best detectors by pooled AUROC, and the baseline; a detector taken apart is not among them."""
-    names = [row.name for row in result.ranked() if row.name == row.detector]
+    names = [row.name for row in result.ranked() if not row.ablation]
     first = names[:count]
     return tuple(first if result.baseline is None or result.baseline in first else [*first, result.baseline])
 

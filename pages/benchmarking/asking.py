@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core.errors import Cancelled, InputError, NeroError
+from nero_core.evaluation.columns import metric_columns
 from nero_core.evaluation.result import POOLED
 from nero_core.figures.benchmark import label
 from nero_core.manifest import ReferenceEntry
@@ -210,7 +211,7 @@ def under_way(run: Run) -> None:
         st.markdown(f"**Done so far: {len(rows)} of {run.planned}** · {plain(tables.set_words(ood_set))}")
         tables.show(
             [label(row) for row in done],
-            tables.metric_columns(done, ood_set),
+            metric_columns(done, ood_set),
             first="Detector",
             alt="The detectors that are done so far",
         )

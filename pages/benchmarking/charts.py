@@ -9,6 +9,7 @@ from hashlib import sha256
 import streamlit as st
 
 from nero_core.calibration import Calibration
+from nero_core.evaluation.columns import METRIC_WORDS
 from nero_core.evaluation.result import BenchmarkResult, DetectorResult, Scores
 from nero_core.figures.benchmark import (
     LINES,
@@ -20,7 +21,7 @@ from nero_core.figures.benchmark import (
     ood_scores,
     roc_chart,
 )
-from pages.benchmarking.tables import METRIC_WORDS, is_ablation, set_words
+from pages.benchmarking.tables import set_words
 from pages.shared import widgets
 from pages.shared.words import plain
 
@@ -32,7 +33,7 @@ def key_of(what: str, options: Iterable[str]) -> str:
 
 def whole(result: BenchmarkResult) -> list[DetectorResult]:
     """The detectors that are done and not taken apart, best first."""
-    return [row for row in result.ranked() if not is_ablation(row)]
+    return [row for row in result.ranked() if not row.ablation]
 
 
 def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
