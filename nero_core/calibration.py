@@ -63,12 +63,16 @@ class Calibration:
         """
         if not (isinstance(alpha, (int, float, np.number)) and math.isfinite(alpha) and 0 < alpha < 1):
             raise InputError(f"`alpha` is {alpha}; wanted a share of false alarms between 0 and 1, such as 0.05.")
-        if self._allowed(alpha) < 1:
+        if not self.supports(alpha):
             needed = math.ceil(1 / alpha - 1e-9) - 1
             raise InputError(
                 f"α = {alpha:g} needs at least {needed} calibration images; this reference has {len(self)}, which "
                 f"support α ≥ {rounded_up(self.smallest_alpha)}. Choose a larger α or calibrate on more images."
             )
+
+    def supports(self, alpha: float) -> bool:
+        """Whether there are calibration images enough for an α in (0, 1)."""
+        return self._allowed(alpha) >= 1
 
     def _allowed(self, alpha: float) -> int:
         """floor(α(n + 1)), safe against α(n + 1) falling a rounding error short of a whole number."""

@@ -66,6 +66,8 @@ def test_the_smallest_alpha_that_a_refusal_names_is_not_refused(n):
     calibration = Calibration(np.zeros(n), True)
     assert calibration.smallest_alpha * (1 - 1e-9) <= float(rounded_up(calibration.smallest_alpha))
     calibration.check_alpha(float(rounded_up(calibration.smallest_alpha)))
+    assert calibration.supports(calibration.smallest_alpha)
+    assert not calibration.supports(0.99 * calibration.smallest_alpha)
     assert rounded_up(1 / 19) == "0.0527"
     assert rounded_up(1 / 20) == "0.05"
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core import figures
-from nero_core.errors import InputError
 from nero_core.figures import STATES, rounded, significant
 from pages.shared import session, widgets, words
 from pages.shared.reading import under
@@ -46,10 +45,9 @@ def alpha_control() -> None:
 
 def decide(reading: Reading, alpha: float) -> Decision | None:
     """The decision at this setting; None where the reference has too few images for it."""
-    try:
-        return reading.reference.decide([reading.score], reading.detector, alpha)[0]
-    except InputError:
+    if not reading.calibration.supports(alpha):
         return None
+    return reading.reference.decide([reading.score], reading.detector, alpha)[0]
 
 
 def answer(reading: Reading) -> tuple[str, float]:

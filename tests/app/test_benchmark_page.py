@@ -13,15 +13,16 @@ from dataclasses import replace
 import pytest
 
 from nero_core.errors import Cancelled, InputError
-from nero_core.evaluation import columns
+from nero_core.evaluation import background, columns
+from nero_core.evaluation.background import Run, Standing
 from nero_core.evaluation.plan import Plan
 from nero_core.evaluation.result import POOLED, RESULTS_NAME, SCORES_NAME
-from pages.benchmarking import leaving, run, tables
-from pages.benchmarking.asking import RUN, progress_words
+from pages.benchmarking import leaving, tables
+from pages.benchmarking.asking import RUN
 from pages.benchmarking.charts import key_of
 from pages.benchmarking.folders import ood_folders
 from pages.benchmarking.results import stored_folder
-from pages.benchmarking.run import Run, Standing
+from pages.benchmarking.watching import progress_words
 from tests.app.conftest import PATIENCE, ROOT, words_of
 from tests.benchmark_results import made_result
 
@@ -364,7 +365,7 @@ def test_runs_take_turns(plan):
     first, second = Future(), Future()
     one = Run(plan, first)
     deadline = time.monotonic() + PATIENCE
-    while not run._turn.locked():
+    while not background._turn.locked():
         assert time.monotonic() < deadline
     two = Run(plan, second)
     while "Waiting" not in two.standing.what:
@@ -377,19 +378,19 @@ def test_runs_take_turns(plan):
     first.set_result(None)
     with pytest.raises(Cancelled):
         one.result()
-    assert not run._turn.locked()
+    assert not background._turn.locked()
 
 
 def test_a_stopped_run_keeps_what_is_finished(plan, reference, own_cache, monkeypatch, unseen):
     loaded = Future()
     loaded.set_result(reference)
-    add = run._Work._add
+    add = background._Work._add
 
     def stop_after_the_first(work, row):
         add(work, row)
         work.stop.set()
 
-    monkeypatch.setattr(run._Work, "_add", stop_after_the_first)
+    monkeypatch.setattr(background._Work, "_add", stop_after_the_first)
     held = Run(replace(plan, id=unseen, detectors=("nero", "msp")), loaded)
     result = held.result()
     assert [row.name for row in result.detectors] == ["nero"]

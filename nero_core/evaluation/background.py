@@ -1,4 +1,4 @@
-"""A benchmark in a thread of its own: pages go on working, and it ends when its session does."""
+"""A benchmark in a thread of its own: whoever started it goes on working, and it ends when nobody holds it any more."""
 
 from __future__ import annotations
 
