@@ -5,7 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from nero_core.errors import NeroError
-from pages.shared import door, neurons, reading, resources, session, verdict, widgets
+from pages.case_views import account, gallery, verdict
+from pages.shared import door, reading, resources, session, widgets
 from pages.shared.words import WHAT_YOU_GET, plain
 
 LARGEST = 20  # megabytes of one image
@@ -57,22 +58,22 @@ def review(frame: session.Frame) -> None:
 
     st.subheader("Why this score", anchor=False)
     if read.explanation is None:
-        neurons.no_account(read)
-        neurons.only_overall(frame, read, overall)
+        account.no_account(read)
+        gallery.only_overall(frame, read, overall)
         return
     left, right = st.columns([8, 4], gap="large")
     with right:
-        ranking = neurons.ranking_control(read)
-        neurons.what_if(read, ranking)
+        ranking = account.ranking_control(read)
+        account.what_if(read, ranking)
     with left:
-        neurons.account(read, ranking)
+        account.account(read, ranking)
 
     st.subheader("Where the leading neurons looked", anchor=False)
     gallery_place = st.container()
     st.subheader("All neurons: this image beside usual ones", anchor=False)
-    neurons.profile(read)
+    account.profile(read)
     with gallery_place:
-        neurons.gallery(frame, read, ranking, overall)
+        gallery.gallery(frame, read, ranking, overall)
 
 
 door.enter()

@@ -227,7 +227,7 @@ def test_all_neurons_on_demand(reviewed, reference):
 
 def test_everything_else_is_on_the_screen_before_the_first_heatmap_is_computed(app, monkeypatch):
     from nero_core import Reference
-    from pages.shared import neurons, verdict
+    from pages.case_views import account, verdict
 
     order = []
 
@@ -238,8 +238,8 @@ def test_everything_else_is_on_the_screen_before_the_first_heatmap_is_computed(a
     for owner, name in [
         (verdict, "card"),
         (verdict, "histogram"),
-        (neurons, "account"),
-        (neurons, "profile"),
+        (account, "account"),
+        (account, "profile"),
         (Reference, "open_heatmaps"),
     ]:
         noting(owner, name)

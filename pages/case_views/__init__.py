@@ -1,0 +1,1 @@
+"""What Case review consists of: the verdict, the account, the gallery."""

@@ -1,0 +1,94 @@
+"""Why this score: the account, the what-if, and all neurons beside what is usual."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from nero_core import figures
+from nero_core.figures import significant
+from pages.shared import widgets, words
+from pages.shared.session import Reading
+from pages.shared.words import plain
+
+if TYPE_CHECKING:
+    from nero_core.explanation import Ranking
+
+LEADING = 8  # neurons with a bar of their own
+RANKINGS = {"contribution": "difference from usual", "relevance": "weight in the answer"}
+
+
+def no_account(reading: Reading) -> None:
+    """A score that is no sum over neurons has no exact account; say which have one."""
+    detectors = reading.reference.detectors
+    titles = [plain(d.info.title) for name, d in detectors.items() if words.is_explained(d)]
+    instead = f" Choose **{' or '.join(titles)}** above for one." if titles else ""
+    st.markdown(
+        f"{plain(detectors[reading.detector].info.title)} is not a sum over neurons, so there is no exact account of "
+        f"this score.{instead}"
+    )
+
+
+def ranking_control(reading: Reading) -> Ranking:
+    """By what the leading neurons are chosen; only NERO ranks by relevance too."""
+    if not words.is_nero(reading.explanation):
+        return "contribution"
+    chosen: Ranking = st.segmented_control(
+        "Choose neurons by",
+        list(RANKINGS),
+        format_func=RANKINGS.__getitem__,
+        default="contribution",
+        required=True,
+        key="ranking",
+        persist_state="session",
+        help="Difference from usual: each neuron’s contribution to the score. Weight in the answer: its relevance.",
+    )
+    return chosen
+
+
+def account(reading: Reading, ranking: Ranking) -> None:
+    """The score, added up neuron by neuron."""
+    e = reading.explanation
+    st.markdown(words.lead(e))
+    leading = [place for place, _ in e.top(LEADING, by=ranking)]
+    rows = figures.account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
+    widgets.chart(figures.account_chart(rows), table="Account of the score")
+
+
+@st.fragment
+def what_if(reading: Reading, ranking: Ranking) -> None:
+    """The score recomputed with chosen neurons set back to usual."""
+    e = reading.explanation
+    offered = [neuron for neuron, _ in e.top(4 * LEADING, by=ranking)]
+    chosen = st.multiselect(
+        f"What if these neurons had behaved as in usual {plain(e.nearest_class)} images?",
+        offered,
+        format_func=lambda place: f"Neuron {e.neurons[place]}",
+        placeholder="Choose neurons",
+        key=f"what-if-{reading.detector}-{ranking}",
+    )
+    if chosen:
+        calibration = reading.calibration
+        score, n = e.what_if(chosen), len(calibration.scores)
+        before, after = (words.standing(float(calibration.percentiles([s])[0]), n) for s in (e.score, score))
+        st.markdown(f"The score would be **{significant(score)}** instead of {significant(e.score)}.")
+        st.caption(f"{after}; before: {before[0].lower()}{before[1:]}.")
+    st.caption(words.WHAT_IF)
+
+
+def profile(reading: Reading) -> None:
+    """Every neuron's weight in the answer beside what is usual."""
+    usual = reading.reference.profile
+    if usual is None:
+        st.caption("This reference does not store what is usual for each neuron.")
+        return
+    everything = st.toggle("Show all neurons", key="all-neurons", persist_state="session")
+    chart = figures.relevance_profile(
+        reading.relevance,
+        usual.mean,
+        usual.std,
+        known_mean=usual.ood_mean,
+        **({"top": None} if everything else {}),
+    )
+    widgets.chart(chart, table="Relevance of the neurons")
