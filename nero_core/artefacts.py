@@ -125,6 +125,11 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.ArrayLike], metadata: Mapp
             )
 
 
+def arrays_under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays whose names begin with a prefix, under the rest of their names."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
 def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     """Read the arrays and the metadata of one safetensors file; nothing in it is ever executed.
 

@@ -110,7 +110,7 @@ def bundled_classifier(folder: Path = BUNDLED) -> Classifier:
             f"The bundled network is not at {folder}: it comes with a checkout, not with the library. "
             "Use --retrain to train it anew."
         )
-    return Classifier.load(verify_file(folder, "classifier", read_manifest(folder)["files"]["classifier"]))
+    return Classifier.load(verify_file(folder, "classifier", read_manifest(folder)["files"]))
 
 
 def train_demo(out: Path, counts: SceneCounts, begin: Begin, say: Say, device: str = "cpu") -> Classifier:

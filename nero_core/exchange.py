@@ -73,7 +73,7 @@ def export_reference(folder: Path, out: Path | BinaryIO) -> None:
         packed.writestr(_entry(MANIFEST_NAME), (folder / MANIFEST_NAME).read_bytes())
         packed.writestr(_entry(CARD_NAME), model_card(folder).markdown())
         for role, entry in sorted(manifest["files"].items(), key=lambda item: item[1]["name"]):
-            source = verify_file(folder, role, entry)
+            source = verify_file(folder, role, manifest["files"])
             with source.open("rb") as file, packed.open(_entry(entry["name"], entry["bytes"]), "w") as target:
                 shutil.copyfileobj(file, target)
 

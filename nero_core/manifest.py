@@ -213,14 +213,17 @@ def remove_unlisted(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> Non
             path.unlink(missing_ok=True)
 
 
-def verify_file(folder: Path, role: str, entry: Mapping[str, Any]) -> Path:
-    """The path of one listed file, once its size and its hash agree.
+def verify_file(folder: Path, role: str, files: Mapping[str, Mapping[str, Any]]) -> Path:
+    """The path of one file that a manifest's `files` lists, once its size and its hash agree.
 
     Raises
     ------
     ArtefactError
-        The file is missing, truncated or another one.
+        No such role is listed, or its file is missing, truncated or another one.
     """
+    if role not in files:
+        raise ArtefactError(f"{MANIFEST_NAME}, field `files`: no {role!r} is listed; run `fit` again.")
+    entry = files[role]
     path = Path(folder) / str(entry["name"])
     if not path.is_file():
         raise ArtefactError(f"{entry['name']} ({role}) is missing from {folder}; restore it or run `fit` again.")

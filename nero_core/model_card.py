@@ -291,7 +291,7 @@ def separation(folder: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str
     from nero_core.artefacts import read_arrays
     from nero_core.metrics import bootstrap, interval, point_metrics  # scikit-learn: only where there is something
 
-    arrays, _ = read_arrays(verify_file(folder, "fitted", manifest["files"]["fitted"]))
+    arrays, _ = read_arrays(verify_file(folder, "fitted", manifest["files"]))
     found = {}
     for detector in manifest["detectors"]:
         usual = arrays[f"calibration/{detector}"]
@@ -313,7 +313,7 @@ def training_history(folder: Path) -> tuple[dict[str, float], ...]:
     ArtefactError
         The classifier's file is missing or damaged.
     """
-    path = verify_file(folder, "classifier", read_manifest(folder)["files"]["classifier"])
+    path = verify_file(folder, "classifier", read_manifest(folder)["files"])
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             described = json.loads(json.loads((file.metadata() or {})[METADATA_KEY])["classifier"])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.artefacts import read_arrays
+from nero_core.artefacts import arrays_under, read_arrays
 from nero_core.concepts import Concepts
 from nero_core.errors import ArtefactError, InputError
 from nero_core.manifest import MANIFEST_NAME, read_manifest, verify_file
@@ -254,30 +254,22 @@ def read_neurons(folder: Path) -> StoredNeurons:
     manifest = read_manifest(folder)
     files = manifest["files"]
 
-    def verified(role: str) -> Path:
-        if role not in files:
-            raise ArtefactError(f"{MANIFEST_NAME}, field `files`: no {role!r} is listed; run `fit` again.")
-        return verify_file(folder, role, files[role])
-
-    path = verified("fitted")
+    path = verify_file(folder, "fitted", files)
     arrays, _ = read_arrays(path)
 
-    def under(prefix: str) -> dict[str, npt.NDArray[Any]]:
-        return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-
     def read_role(role: str) -> bytes:
-        return verified(role).read_bytes()
+        return verify_file(folder, role, files).read_bytes()
 
     try:
-        kept = under("sample/")
+        kept = arrays_under("sample/", arrays)
         sheet = (lambda: read_role(SHEET_ROLE)) if SHEET_ROLE in files else None
         sample = NeuronSample.restore(kept, group_names(manifest), sheet) if kept else None
-        crops = under("concepts/")
+        crops = arrays_under("concepts/", arrays)
         if crops:  # stages have no names here; their channels belong to other accounts
             features = crops["stages"] < 0
             crops = {key: array[features] for key, array in crops.items()}
         concepts = Concepts.restore(crops, (), read_role) if crops else None
-        nero = under("detector/nero/")
+        nero = arrays_under("detector/nero/", arrays)
         projection = None
         if nero and len(nero["components_"]) >= 2:
             projection = Projection(nero["mean_"], nero["components_"][:2], nero["centroids_"][:, :2])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.artefacts import read_arrays, sync_folder, write_arrays, write_synced
+from nero_core.artefacts import arrays_under, read_arrays, sync_folder, write_arrays, write_synced
 from nero_core.calibration import DEFAULT_ALPHA, Calibration
 from nero_core.classifier import Classifier
 from nero_core.concepts import Concepts
@@ -249,38 +249,35 @@ class Reference:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        paths = {role: verify_file(folder, role, entry) for role, entry in manifest["files"].items()}
-        for role in ("classifier", "fitted"):
-            if role not in paths:
-                raise ArtefactError(f"{MANIFEST_NAME}, field `files`: no {role!r} is listed; run `fit` again.")
+        files = manifest["files"]
+        paths = {role: verify_file(folder, role, files) for role in dict.fromkeys(("classifier", "fitted", *files))}
         classifier = Classifier.load(paths["classifier"], device)
         if classifier.classes != manifest["classes"] or classifier.architecture != manifest["architecture"]:
             raise ArtefactError(f"{MANIFEST_NAME}, fields `classes` and `architecture`, and the classifier disagree.")
         arrays, _ = read_arrays(paths["fitted"])
 
-        def under(prefix: str) -> dict[str, npt.NDArray[Any]]:
-            return {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
-
         try:
             guaranteed = bool(manifest["calibration"]["guaranteed"])
             detectors = {
-                name: make_detector(name, **entry["parameters"]).restore(under(f"detector/{name}/"), classifier.head)
+                name: make_detector(name, **entry["parameters"]).restore(
+                    arrays_under(f"detector/{name}/", arrays), classifier.head
+                )
                 for name, entry in manifest["detectors"].items()
             }
             calibrations = {name: Calibration(arrays[f"calibration/{name}"], guaranteed) for name in detectors}
-            profile = _profile(under("profile/"))
-            shown = under("concepts/")
+            profile = _profile(arrays_under("profile/", arrays))
+            shown = arrays_under("concepts/", arrays)
             concepts = (
                 Concepts.restore(shown, classifier.layout.stages, lambda role: paths[role].read_bytes())
                 if shown
                 else None
             )
-            kept = under("sample/")
+            kept = arrays_under("sample/", arrays)
             sheet = paths[SHEET_ROLE].read_bytes if SHEET_ROLE in paths else None
             sample = NeuronSample.restore(kept, group_names(manifest), sheet) if kept else None
         except (KeyError, IndexError, TypeError, InputError, UnknownDetectorError) as error:
             raise ArtefactError(f"{paths['fitted'].name} and {MANIFEST_NAME} disagree ({error}); fit again.") from error
-        ood_scores = {name: under(f"ood/{name}/") for name in detectors}
+        ood_scores = {name: arrays_under(f"ood/{name}/", arrays) for name in detectors}
         return cls(classifier, detectors, calibrations, manifest, ood_scores, profile, concepts, sample, folder)
 
 

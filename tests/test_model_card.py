@@ -14,7 +14,16 @@ from nero_core.artefacts import read_arrays
 from nero_core.errors import ArtefactError
 from nero_core.manifest import read_manifest, stored_heatmaps, verify_file, write_manifest
 from nero_core.metrics import bootstrap, interval, point_metrics
-from nero_core.model_card import SAMPLE_ROLE, Measured, ModelCard, Section, model_card, separation, share_of
+from nero_core.model_card import (
+    SAMPLE_ROLE,
+    Measured,
+    ModelCard,
+    Section,
+    model_card,
+    separation,
+    share_of,
+    training_history,
+)
 from nero_core.neuron_sample import SHEET_ROLE
 
 Z = 1.959963984540054
@@ -114,7 +123,7 @@ def test_metrics_have_intervals(tiny_reference, tmp_path):
 
 def test_separation_is_the_bootstrap_of_the_stored_scores(tiny_reference):
     manifest = read_manifest(tiny_reference)
-    arrays, _ = read_arrays(verify_file(tiny_reference, "fitted", manifest["files"]["fitted"]))
+    arrays, _ = read_arrays(verify_file(tiny_reference, "fitted", manifest["files"]))
     found = separation(tiny_reference, manifest)
     assert set(found) == {(name, "strange") for name in manifest["detectors"]}
     for (detector, name), measured in found.items():
@@ -179,3 +188,11 @@ def test_a_card_is_frozen_and_the_same_each_time(tiny_reference):
     with pytest.raises(dataclasses.FrozenInstanceError):
         card.title = "other"
     assert Measured(0.5).percent() == "50.0 %"
+
+
+def test_a_file_that_is_not_listed_is_named(tiny_reference, tmp_path):
+    folder = edited(tiny_reference, tmp_path / "x", files={})
+    with pytest.raises(ArtefactError, match="no 'fitted' is listed"):
+        separation(folder, read_manifest(folder))
+    with pytest.raises(ArtefactError, match="no 'classifier' is listed"):
+        training_history(folder)

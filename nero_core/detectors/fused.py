@@ -14,6 +14,7 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from nero_core.artefacts import arrays_under
 from nero_core.detectors.base import Detector, DetectorInfo, FittedArrays, make_detector, register
 from nero_core.detectors.outliers import synthetic_outliers
 from nero_core.errors import ArtefactError, InputError
@@ -170,8 +171,7 @@ class Fused(Detector):
         if set(own) != set(ARRAYS) or foreign:
             raise ArtefactError(f"{self.info.title}: fitted arrays missing or surplus ({sorted(own)}, {foreign}).")
         for name, member in members.items():
-            kept = {key.removeprefix(f"{name}/"): a for key, a in arrays.items() if key.startswith(f"{name}/")}
-            member.restore(kept, head)
+            member.restore(arrays_under(f"{name}/", arrays), head)
         for name, array in own.items():
             setattr(self, name, array)
         self.head_, self.members_ = head, members
