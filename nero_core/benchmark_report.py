@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nero_core.artefacts import make_folder, write_bytes
-from nero_core.evaluation.columns import COMPARED, difference, percent
+from nero_core.evaluation.columns import CLASS_KINDS, COMPARED, difference, of_counts, percent
 from nero_core.evaluation.result import ID, POOLED, RESULTS_NAME, SCORES_NAME, BenchmarkResult, DetectorResult
 from nero_core.figures.benchmark import (
     benchmark_histogram,
@@ -84,6 +84,7 @@ def tables(result: BenchmarkResult) -> list[Table]:
     found = [_main_table(result, ranked, column)] if ranked else []
     if ranked and len(result.ood_sets) > 1:
         found += [_per_set_table(result, ranked, metric) for metric in ("auroc", "fpr_ood_at_95_id_tpr")]
+    found += [table for kind in CLASS_KINDS if (table := _class_table(result, ranked, kind)) is not None]
     if result.baseline is not None and len(ranked) > 1:
         found.append(_difference_table(result, ranked, column))
     if refused := [row for row in result.detectors if not row.done]:
@@ -144,6 +145,16 @@ def _per_set_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], me
     return Table(f"{METRICS[metric]} per OOD set", header, rows, "One large set can carry the figures over all.")
 
 
+def _class_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], kind: str) -> Table | None:
+    """False alarms of each class, as counts; None where none were counted."""
+    counted = [row for row in ranked if kind in row.false_alarms]
+    if not counted:
+        return None
+    rows = [(label(row), *(of_counts(row.false_alarms[kind][name]) for name in result.classes)) for row in counted]
+    title = f"ID images flagged at α = {100 * result.alpha:g} %, by {kind} class"
+    return Table(title, ("Detector", *result.classes), rows, CLASS_KINDS[kind])
+
+
 def _difference_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], column: str) -> Table:
     base = next(row for row in ranked if row.name == result.baseline)
     rows = [
@@ -195,12 +206,7 @@ def _facts(result: BenchmarkResult) -> list[str]:
         f"{result.architecture}, classes {', '.join(result.classes)}{accuracy}. {done} detectors; intervals from "
         f"{result.resamples} resamples, seed {result.seed}.",
     ]
-    if any(row.flagged for row in result.detectors):
-        facts.append(
-            "The calibration images are known to be unseen by the classifier."
-            if result.guaranteed
-            else "No guarantee: the calibration images are not known to be unseen by the classifier."
-        )
+    facts += result.promises()
     return [*facts, DISCLAIMER]
 
 

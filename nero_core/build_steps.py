@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -10,8 +9,6 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
-
-import numpy as np
 
 from nero_core.archives import Archive, Limits, open_archive
 from nero_core.build_queue import Reporter
@@ -23,9 +20,11 @@ from nero_core.building import (
     UPLOAD,
     Build,
     BuildRequest,
-    needed_calibration,
 )
+from nero_core.calibration import CalibrationSettings
 from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.listing import read_images
+from nero_core.data.splits import Split, set_aside, split_for_fit
 from nero_core.datasets import (
     SUFFIXES,
     HashArray,
@@ -35,16 +34,14 @@ from nero_core.datasets import (
     list_images,
     mixed_groups,
     near_duplicate_groups,
-    read_class_folders,
-    split_groups,
 )
 from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
-from nero_core.fitting import Card, Unreadable, divide, fit_reference
+from nero_core.fitting import Card, Unreadable, fit_reference
 from nero_core.given_network import given_classifier
 from nero_core.images import MAX_FILE_BYTES, display_name
 from nero_core.networks import preprocessing_of
-from nero_core.records import IntArray, Preprocessing, Progress
+from nero_core.records import Preprocessing, Progress, needed_images
 from nero_core.training import train
 
 UPLOAD_LIMITS = Limits(entry_bytes=MAX_FILE_BYTES, total_bytes=8 * 2**30)
@@ -87,8 +84,9 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
         weights = _weights(job)
         assert weights is not None
         classifier = given_classifier(weights, request.architecture, _class_names(folder), preprocessing)
-    images = read_class_folders(
-        folder, None if classifier is None else classifier.classes, report.begin("Reading files")
+    group = request.group or None
+    images = read_images(
+        folder, None if classifier is None else classifier.classes, group, report.begin("Reading files")
     )
     if classifier is None:
         build_classifier(request.architecture, images.classes, request.seed, _weights(job), preprocessing)
@@ -96,15 +94,12 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     readable = [row for row in range(len(images)) if row not in unreadable]
     check_unreadable(len(images), list(unreadable.values()))
     usable = images.select(readable)
-    for note in check_images(usable, near_duplicate_groups(hashes[readable]), request):
+    for note in check_images(usable, hashes[readable], request):
         report.note(note)
     unusual = known_unusual(Path(request.unusual)) if request.unusual else {}
     calibration = None
     if request.calibration:
-        calibration = read_class_folders(Path(request.calibration), images.classes, report.begin("Reading files"))
-        look = report.begin("Looking at every calibration image")
-        for note in check_separate(calibration, images, hashes[readable], request, look):
-            report.note(note)
+        calibration = read_images(Path(request.calibration), images.classes, group, report.begin("Reading files"))
 
     checkpoint = job.folder / CLASSIFIER
     if classifier is None:
@@ -119,25 +114,36 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
                 init=_weights(job),
                 calibration_share=CALIBRATION_SHARE,
                 test_share=TEST_SHARE,
+                alpha=request.alpha,
+                group=group,
                 preprocessing=preprocessing,
                 begin=report.begin,
                 on_epoch=report.history,
             )
         classifier = Classifier.load(checkpoint)
     report.stage("fitting")
-    parts = divide(classifier, images, calibration, request.calibration_seen and classifier.training is None)
-    check_calibration(len(parts.calibration), request.alpha)
+    settings = CalibrationSettings(request.by_class, request.alpha, request.confidence or None)
+    split = split_for_fit(
+        classifier.training,
+        images,
+        calibration,
+        request.calibration_seen and classifier.training is None,
+        report.begin("Looking at every calibration image"),
+    )
+    check_calibration(len(split.calibration), request.alpha)
+    for note in notes_of(split, settings):
+        report.note(note)
     left_out = Unreadable()
     reference = fit_reference(
         classifier,
-        parts,
+        split,
         Card(request.title, request.image_source, request.licence),
         ood=unusual,
         crops=request.crops,
         faithfulness=request.faithfulness,
         begin=report.begin,
         unreadable=left_out,
-        alpha=request.alpha,
+        settings=settings,
     )
     check_calibration(int(reference.manifest["calibration"]["images"]), request.alpha)  # without those left out
     check_unreadable(len(images), list(left_out.reasons.values()))
@@ -189,7 +195,7 @@ def check_unreadable(images: int, reasons: Sequence[str]) -> None:
         )
 
 
-def check_images(images: LabelledImages, groups: IntArray, request: BuildRequest) -> list[str]:
+def check_images(images: LabelledImages, hashes: HashArray, request: BuildRequest) -> list[str]:
     """Refuse too few images for the classes and for the share of false alarms asked for; returns what is worth a note.
 
     Raises
@@ -197,25 +203,23 @@ def check_images(images: LabelledImages, groups: IntArray, request: BuildRequest
     InputError
         Says how many there are and how many are needed.
     """
-    counts = np.bincount(images.labels, minlength=len(images.classes))
-    named = zip(images.classes, counts, strict=True)
-    small = [f"{name!r} has {count}" for name, count in named if count < MIN_CLASS_IMAGES]
+    small = [f"{name!r} has {count}" for name, count in images.counts().items() if count < MIN_CLASS_IMAGES]
     if small:
         raise InputError(
             f"Too few readable images: {', '.join(small)}; wanted at least {MIN_CLASS_IMAGES} in every class."
         )
+    groups = near_duplicate_groups(hashes)
     notes = [*large_groups(images, groups), *mixed_groups(images, groups)]
     fitted = len(images)
     if request.epochs and not request.calibration:
-        needed = needed_calibration(request.alpha)
-        shares = {"train": 1 - CALIBRATION_SHARE - TEST_SHARE, "calibration": CALIBRATION_SHARE, "test": TEST_SHARE}
-        parts = split_groups(images, groups, shares, request.seed)
+        needed = needed_images(request.alpha)
+        parts = set_aside(images, hashes, CALIBRATION_SHARE, TEST_SHARE, request.alpha, request.seed)
         fitted = len(parts["train"])
         if len(parts["calibration"]) < needed:
             raise InputError(
                 f"{len(images)} images leave {len(parts['calibration'])} for calibration; to flag at most "
-                f"{100 * request.alpha:.3g} in 100 ordinary images needs {needed}: about "
-                f"{math.ceil(needed / CALIBRATION_SHARE)} images in all. Add images, or let more be flagged."
+                f"{100 * request.alpha:.3g} in 100 ordinary images needs {needed} of every class. Add images, or let "
+                "more be flagged."
             )
     components = int(512 * COMPONENT_SHARE)
     if fitted < components:
@@ -226,48 +230,30 @@ def check_images(images: LabelledImages, groups: IntArray, request: BuildRequest
     return notes
 
 
+def notes_of(split: Split, settings: CalibrationSettings) -> list[str]:
+    """What of a split is worth a note: classes short of calibration images, and what is promised."""
+    short = [
+        f"{name}: {counts['calibration']} calibration images; α = {settings.alpha:g} needs {settings.needed}, so that "
+        "images read as this class get no guarantee."
+        for name, counts in split.per_class().items()
+        if counts["calibration"] < settings.needed
+    ]
+    dropped = split.guarantee.dropped
+    if dropped:
+        short.append(
+            f"{dropped} calibration images take no part: they were trained or fitted on, look nearly like images that "
+            "were, or are of the same group."
+        )
+    return short + ([] if split.guarantee.holds else [f"No guarantee: {split.guarantee.reason}."])
+
+
 def check_calibration(images: int, alpha: float) -> None:
     """Refuse calibration images too few for the share of false alarms asked for."""
-    if images < needed_calibration(alpha):
+    if images < needed_images(alpha):
         raise InputError(
             f"There are {images} calibration images; to flag at most {100 * alpha:.3g} in 100 ordinary images needs "
-            f"{needed_calibration(alpha)}. Add images, or let more be flagged."
+            f"{needed_images(alpha)}. Add images, or let more be flagged."
         )
-
-
-def check_separate(
-    calibration: LabelledImages, images: LabelledImages, hashes: HashArray, request: BuildRequest, progress: Progress
-) -> list[str]:
-    """Refuse calibration images that are too few, unreadable, or among the others too; returns what is worth a note.
-
-    Parameters
-    ----------
-    images, hashes
-        Those of the reference, and the difference hashes of the readable ones.
-
-    Raises
-    ------
-    InputError
-        Says how many.
-    """
-    known = set(images.digests)
-    if shared := sum(each in known for each in calibration.digests):
-        raise InputError(
-            f"{shared} of {len(calibration)} calibration images are among the images of the reference too; take them "
-            "out of one of the folders. What false alarms are measured on must be new to the network."
-        )
-    own, unreadable = difference_hashes(calibration.paths, progress)
-    check_unreadable(len(calibration), list(unreadable.values()))
-    readable = [row for row in range(len(calibration)) if row not in unreadable]
-    check_calibration(len(readable), request.alpha)
-    groups = near_duplicate_groups(np.concatenate([hashes, own[readable]]))
-    alike = int(np.isin(groups[len(hashes) :], groups[: len(hashes)]).sum())
-    if not alike:
-        return []
-    return [
-        f"{alike} of {len(readable)} calibration images look nearly like images of the reference. Where they show the "
-        "same scenes, more ordinary images of new patients will be flagged than was asked for."
-    ]
 
 
 # Images and weights ------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ process can read how far it is. :mod:`nero_core.build_queue` does the work in a 
 from __future__ import annotations
 
 import json
-import math
 import re
 import secrets
 import shutil
@@ -62,6 +61,12 @@ class BuildRequest:
         Whether the owner consents that small pictures of training images become part of the reference.
     alpha : float
         Share of false alarms that the reference must support.
+    by_class : bool
+        Whether images are read against calibration images of their predicted class.
+    confidence : float
+        Probability over calibration sets with which the bound at `alpha` shall hold; 0 for on average.
+    group : str
+        Folder level below the class that holds what belongs together, such as patients; empty for none.
     side : int
         Side of the network's input in pixels; 0 for the architecture's own.
     unusual : str
@@ -83,6 +88,9 @@ class BuildRequest:
     licence: str = "not stated"
     crops: bool = False
     alpha: float = 0.05
+    by_class: bool = True
+    confidence: float = 0.0
+    group: str = ""
     side: int = 0
     unusual: str = ""
     faithfulness: int = 0
@@ -320,11 +328,6 @@ def publish(build: Build, home: Path) -> Path:
         raise ArtefactError(f"{target} cannot be written: {error.strerror}.") from error
     remove(build)
     return target
-
-
-def needed_calibration(alpha: float) -> int:
-    """The fewest calibration images that support a share α of false alarms: ⌈1/α⌉ − 1, as 1/(n + 1) ≤ α."""
-    return math.ceil(1 / alpha - 1e-9) - 1
 
 
 def folder_name(title: str) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from nero_core.artefacts import read_arrays, write_arrays
 from nero_core.checkpoints import load_weights, read_weights
+from nero_core.datasets import difference_hash
 from nero_core.errors import ArtefactError, InputError
 from nero_core.extraction import Batch, Rows, cells, mean_and_deviation
 from nero_core.images import DECODING_THREADS, Source, preprocess, read_image
@@ -176,6 +177,7 @@ class Classifier:
         on_unreadable: OnUnreadable | None = None,
         progress: Progress | None = None,
         keep_source: bool = False,
+        hashed: bool = False,
     ) -> Iterator[Batch]:
         """Batches of activations, decoded ahead of the network by two threads.
 
@@ -186,27 +188,35 @@ class Classifier:
             it the first such image raises.
         keep_source : bool
             Whether activations also hold the images, for detectors that have to see them again.
+        hashed : bool
+            Whether batches hold how their images look (:func:`~nero_core.datasets.difference_hash`).
 
         Raises
         ------
         InputError
             An image cannot be read and `on_unreadable` is None.
         """
+
+        def decode(source: Source) -> tuple[Float32Array, int]:
+            image = read_image(source)
+            return preprocess(image, self.preprocessing), difference_hash(image) if hashed else 0
+
         starts = range(0, len(images), batch_size)
         with ThreadPoolExecutor(DECODING_THREADS) as pool:
             ahead = [
-                [pool.submit(self.prepare, image) for image in images[start : start + batch_size]]
-                for start in starts[:1]
+                [pool.submit(decode, image) for image in images[start : start + batch_size]] for start in starts[:1]
             ]
             try:
                 for number, start in enumerate(starts):
                     if number + 1 < len(starts):
                         following = images[starts[number + 1] : starts[number + 1] + batch_size]
-                        ahead.append([pool.submit(self.prepare, image) for image in following])
-                    rows, inputs = [], []
+                        ahead.append([pool.submit(decode, image) for image in following])
+                    rows, inputs, hashes = [], [], []
                     for offset, future in enumerate(ahead.pop(0)):
                         try:
-                            inputs.append(future.result())
+                            prepared, looks = future.result()
+                            inputs.append(prepared)
+                            hashes.append(looks)
                             rows.append(start + offset)
                         except InputError as error:
                             if on_unreadable is None:
@@ -217,7 +227,7 @@ class Classifier:
                         if keep_source:
                             source = Images(self, [images[row] for row in rows])
                             batch = replace(batch, activations=replace(batch.activations, source=source))
-                        yield batch
+                        yield replace(batch, hashes=np.array(hashes, dtype=np.uint64)) if hashed else batch
                     if progress is not None:
                         progress(min(start + batch_size, len(images)), len(images))
             finally:
@@ -285,6 +295,8 @@ class Classifier:
                 "test": sorted(self.training.test),
                 "recipe": dict(self.training.recipe),
                 "history": [dict(epoch) for epoch in self.training.history],
+                "hashes": {key: f"{value:016x}" for key, value in sorted(self.training.hashes.items())},
+                "groups": dict(sorted(self.training.groups.items())),
             }
         return {
             "architecture": self.architecture,
@@ -320,6 +332,8 @@ class Classifier:
                 test=frozenset(record["test"]),
                 recipe=record["recipe"],
                 history=tuple(record["history"]),
+                hashes={str(key): int(value, 16) for key, value in record.get("hashes", {}).items()},
+                groups={str(key): str(value) for key, value in record.get("groups", {}).items()},
             )
             architecture, classes = described["architecture"], described["classes"]
             if not all(isinstance(name, str) for name in (architecture, *classes)):
@@ -329,7 +343,7 @@ class Classifier:
                 raise ValueError(f"an input of {preprocessing.height}×{preprocessing.width} pixels")
             if len(classes) > rows:
                 raise ValueError(f"{len(classes)} classes, and no weights of as many rows")
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, InputError) as error:
             raise ArtefactError(f"{path.name}: the description of the classifier is damaged ({error!r}).") from error
         asked = architecture, len(classes), (preprocessing.height, preprocessing.width)
         given, needed = sum(array.size for array in arrays.values()), weight_count(*asked)

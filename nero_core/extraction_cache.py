@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,72 +19,14 @@ import numpy as np
 
 from nero_core.artefacts import digest, read_arrays, write_arrays
 from nero_core.classifier import Classifier, Images
-from nero_core.datasets import LabelledImages
+from nero_core.data.image_set import ImageSet
 from nero_core.errors import ArtefactError, InputError
-from nero_core.images import Source
-from nero_core.records import Activations, IntArray, Progress
+from nero_core.records import Activations, Progress
 
 FORMAT = "nero-activations-1"
 """Changes whenever the same network and image would give other activations."""
 FOLDER_VARIABLE = "NERO_CACHE"
 LIMIT_BYTES = 4 * 2**30
-
-
-@dataclass(frozen=True, eq=False)
-class ImageSet:
-    """n images with the digests of their bytes, and their classes where they are known.
-
-    Attributes
-    ----------
-    images : n sources
-        Paths, bytes or pictures.
-    digests : n texts
-        SHA-256; equal digests are read once.
-    labels : (n,) int64 or None
-    """
-
-    images: tuple[Source, ...]
-    digests: tuple[str, ...]
-    labels: IntArray | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.images) != len(self.digests):
-            raise InputError(f"{len(self.images)} images have {len(self.digests)} digests; give one for each.")
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @classmethod
-    def of(cls, images: LabelledImages) -> ImageSet:
-        """The images of class folders."""
-        return cls(images.paths, images.digests, images.labels)
-
-    @classmethod
-    def of_files(cls, paths: Iterable[Path]) -> ImageSet:
-        """Files without classes; a file that cannot be read keeps its place, and is left out when it is extracted."""
-        files = tuple(paths)
-        return cls(files, tuple(_file_digest(path) for path in files))
-
-    def select(self, rows: Sequence[bool]) -> ImageSet:
-        """The same for the images where the mask holds."""
-        kept = np.flatnonzero(rows)
-        return ImageSet(
-            tuple(self.images[row] for row in kept),
-            tuple(self.digests[row] for row in kept),
-            None if self.labels is None else self.labels[kept],
-        )
-
-    @property
-    def digest(self) -> str:
-        """One digest for all of them, whatever their order."""
-        return digest("".join(sorted(self.digests)).encode())
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        return digest(path)
-    except ArtefactError:  # unreadable: `extract` says why, and no other file has this digest
-        return digest(f"unreadable {path}".encode())
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from nero_core.artefacts import digest, write_bytes
 from nero_core.errors import ArtefactError
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = re.compile(r"(concepts/)?[a-z0-9_]+-[0-9a-f]{16}\.(safetensors|webp)")
 """The only names a manifest may list: no path leaves the reference's folder."""
 

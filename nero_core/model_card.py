@@ -19,6 +19,7 @@ from typing import Any
 import safetensors
 
 from nero_core.artefacts import METADATA_KEY, digest
+from nero_core.calibration.stored import calibrated_as
 from nero_core.errors import ArtefactError
 from nero_core.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
 
@@ -130,7 +131,7 @@ def model_card(folder: Path) -> ModelCard:
             Section("What it is for", _purpose(manifest)),
             Section("What it knows", _classes(manifest)),
             Section("How it was trained", _training(manifest)),
-            Section(PROMISE, _promise(manifest["calibration"])),
+            Section(PROMISE, _promise(manifest)),
             Section(HOW_WELL, _measured(manifest, folder)),
             Section("Whether its heatmaps are true", _heatmaps(manifest)),
             Section("What is inside", _contents(manifest)),
@@ -157,7 +158,13 @@ def _purpose(manifest: Mapping[str, Any]) -> Lines:
 
 def _classes(manifest: Mapping[str, Any]) -> Lines:
     counts = manifest["training"].get("per_class", {})
-    fitted = tuple((str(name), f"{int(counts.get(name, 0))} images") for name in manifest["classes"])
+    split = manifest.get("split", {}).get("per_class", {})
+
+    def images(name: str) -> str:
+        parts = {part: int(count) for part, count in split.get(name, {}).items() if part != "train"}
+        return "; ".join([f"{int(counts.get(name, 0))} images fitted on", *(f"{n} for {p}" for p, n in parts.items())])
+
+    fitted = tuple((str(name), images(name)) for name in manifest["classes"])
     unusual = tuple((f"known as unusual: {name}", f"{int(count)} images") for name, count in manifest["ood"].items())
     return (*fitted, *unusual)
 
@@ -176,21 +183,53 @@ def _training(manifest: Mapping[str, Any]) -> Lines:
     )
 
 
-def _promise(calibration: Mapping[str, Any]) -> Lines:
-    n = int(calibration["images"])
+def _promise(manifest: Mapping[str, Any]) -> Lines:
+    calibration = manifest["calibration"]
+    guarantee, settings = calibrated_as(manifest)
     smallest = math.ceil(1e4 * float(calibration["smallest_alpha"]) - 1e-9) / 100  # up: a smaller one is refused
-    if calibration["guaranteed"]:
-        why = (
-            "yes: its calibration images were seen neither in training nor in fitting, so that on new images from the "
-            "same source the expected share of false alarms is at most the one chosen"
+    if guarantee.holds:
+        how = (
+            "the expected share of false alarms is at most the one chosen"
+            if settings.confidence is None
+            else f"with probability {settings.confidence:g} over calibration sets the share of false alarms is at most "
+            f"{100 * settings.alpha:g} % where that is chosen; at another setting, the expected one is at most it"
         )
+        why = "yes: its calibration images were seen neither in training nor in fitting, so that on new images from "
+        why += f"the same source {how}"
     else:
-        why = "no: its calibration images are not known to be unseen by the network, so false alarms are not bounded"
-    return (
+        why = f"no: {guarantee.reason}"
+    lines = [
         ("Guarantee", why),
-        ("Calibration images", f"{n} ({calibration['origin']})"),
+        ("Calibration images", f"{int(calibration['images'])} ({guarantee.origin})"),
+        (
+            "Read",
+            "each image against those of its predicted class"
+            if settings.by_class
+            else "each image against those of all classes together: one class may carry more false alarms than another",
+        ),
+    ]
+    if guarantee.dropped:
+        lines.append(
+            (
+                "Left out of the calibration",
+                f"{guarantee.dropped} images that were trained or fitted on, look nearly like images that were, or are "
+                "of the same group",
+            )
+        )
+    for name, each in calibration.get("per_class", {}).items():
+        short = "" if each["guaranteed"] or not guarantee.holds else "; too few: no guarantee for these"
+        lines.append((f"Calibration images read as {name}", f"{int(each['predicted'])}{short}"))
+    groups = calibration.get("groups")
+    lines += [
+        (
+            "Patients, examinations or clips",
+            "not told apart: where several images are of one, bands and intervals are too narrow"
+            if groups is None
+            else f"{int(groups)} among the calibration images; bands and intervals are by them",
+        ),
         ("Smallest share of false alarms that can be asked for", f"{smallest:g} %"),
-    )
+    ]
+    return tuple(lines)
 
 
 def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
@@ -204,10 +243,8 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
             (f"Accuracy on {name}", share_of(value, per_class.get(name)).percent())
             for name, value in metrics["accuracy_per_class"].items()
         ]
-        lines += [
-            (f"False alarms of {titled(name)}, {100 * metrics['alpha']:.3g} % asked for", share_of(value, n).percent())
-            for name, value in metrics["false_alarms"].items()
-        ]
+        for name, counts in metrics.get("false_alarms", {}).items():
+            lines += _false_alarms(titled(name), counts, metrics["alpha"], n)
     else:
         lines.append(("Accuracy", "not measured: no images were set aside for testing"))
     separations = separation(folder, manifest)
@@ -222,6 +259,19 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
     else:
         lines.append(("Separation from unusual images", "not measured: it was fitted without known unusual images"))
     return (*lines, ("Intervals", intervals))
+
+
+def _false_alarms(title: str, counts: Any, alpha: float, n: int) -> Lines:
+    """Share of flagged images set aside, with counts per class; a share alone where an earlier version measured it."""
+    what = f"False alarms of {title}, {100 * alpha:.3g} % asked for"
+    if isinstance(counts, int | float):
+        return ((what, share_of(counts, n).percent()),)
+    flagged = sum(each[0] for each in counts["predicted"].values())
+    lines = [(what, share_of(flagged / n, n).percent())]
+    for kind, words in (("predicted", "read as"), ("true", "of")):
+        per_class = [f"{name} {k} of {of}" for name, (k, of) in counts.get(kind, {}).items()]
+        lines.append((f"… {words} each class", ", ".join(per_class)))
+    return tuple(lines)
 
 
 def _heatmaps(manifest: Mapping[str, Any]) -> Lines:

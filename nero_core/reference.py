@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.artefacts import arrays_under, read_arrays, sync_folder, write_arrays, write_synced
-from nero_core.calibration import DEFAULT_ALPHA, Calibration
+from nero_core.calibration import DEFAULT_ALPHA, Calibration, CalibrationSettings, calibrated_as
 from nero_core.classifier import Classifier
 from nero_core.concepts import Concepts
+from nero_core.data.seen import SeenImages
+from nero_core.datasets import HashArray
 from nero_core.detectors import Detector, ExplainedDetector, make_detector
 from nero_core.errors import ArtefactError, InputError, UnknownDetectorError
 from nero_core.explanation import Explanation, explain
@@ -58,6 +61,8 @@ class Reference:
         None where the reference carries no pictures of training images.
     sample : NeuronSample or None
         Neurons on some held-out and known out-of-distribution images; None in older references.
+    seen : SeenImages or None
+        How the images look that it was made from; None in older references.
     path : Path, optional
         Where it was read from.
     """
@@ -72,6 +77,7 @@ class Reference:
         profile: RelevanceProfile | None = None,
         concepts: Concepts | None = None,
         sample: NeuronSample | None = None,
+        seen: SeenImages | None = None,
         path: Path | None = None,
     ) -> None:
         self.classifier = classifier
@@ -82,6 +88,7 @@ class Reference:
         self.profile = profile
         self.concepts = concepts
         self.sample = sample
+        self.seen = seen
         self.path = path
         self._attribution: Attribution | None = None
         self._attribution_lock = threading.Lock()
@@ -100,6 +107,11 @@ class Reference:
     def classes(self) -> list[str]:
         """K class names, in the order of the logits."""
         return list(self.classifier.classes)
+
+    @property
+    def calibration_settings(self) -> CalibrationSettings:
+        """How its calibrations were made."""
+        return next(iter(self.calibrations.values())).settings
 
     # Scores --------------------------------------------------------------------------------------------------
 
@@ -123,17 +135,38 @@ class Reference:
         return self.detector(detector).score(activations)
 
     def decide(
-        self, scores: npt.ArrayLike, detector: str = DEFAULT_DETECTOR, alpha: float = DEFAULT_ALPHA
+        self,
+        batch: Activations,
+        detector: str = DEFAULT_DETECTOR,
+        alpha: float = DEFAULT_ALPHA,
+        scores: npt.ArrayLike | None = None,
+        hashes: HashArray | None = None,
     ) -> list[Decision]:
-        """Read scores against this reference's calibration images.
+        """Score images, and read the scores against this reference's calibration images.
+
+        Parameters
+        ----------
+        batch : Activations
+            n images.
+        scores : (n,), optional
+            Of this detector, where they are known already.
+        hashes : (n,) uint64, optional
+            How the images look (:func:`~nero_core.datasets.difference_hash`): one that the reference was made from has
+            no guarantee, and its decision says so.
 
         Raises
         ------
         InputError
             α is not in (0, 1) or too small for the number of calibration images.
         """
-        self.detector(detector)
-        return self.calibrations[detector].decide(scores, alpha)
+        found = self.score(batch, detector) if scores is None else scores
+        decisions = self.calibrations[detector].decide(found, alpha, batch.logits.argmax(axis=1))
+        if hashes is None or self.seen is None:
+            return decisions
+        return [
+            replace(decision, guaranteed=False, no_guarantee_because=why) if why else decision
+            for decision, why in zip(decisions, self.seen.among(hashes), strict=True)
+        ]
 
     def explain(self, activations: Activations, detector: str = DEFAULT_DETECTOR) -> list[Explanation]:
         """Exact accounts of the scores.
@@ -211,6 +244,7 @@ class Reference:
         described = {
             **self.manifest,
             "schema": SCHEMA_VERSION,
+            "calibration": next(iter(self.calibrations.values())).described(),
             "detectors": {name: {"parameters": d.parameters()} for name, d in self.detectors.items()},
             "files": files,
         }
@@ -223,9 +257,14 @@ class Reference:
         arrays: dict[str, npt.NDArray[np.generic]] = {}
         for name, detector in self.detectors.items():
             arrays |= {f"detector/{name}/{key}": array for key, array in detector.fitted_arrays().items()}
-            arrays[f"calibration/{name}"] = self.calibrations[name].scores
+            calibration = self.calibrations[name]
+            arrays[f"calibration/{name}"] = calibration.scores
+            beside = {"predicted": calibration.predicted, "groups": calibration.groups}
+            arrays |= {f"{key}/{name}": given for key, given in beside.items() if given is not None}
         for name, sets in self.ood_scores.items():
             arrays |= {f"ood/{name}/{key}": scores for key, scores in sets.items()}
+        if self.seen is not None:
+            arrays |= {"seen/trained": self.seen.trained, "seen/calibrated": self.seen.calibrated}
         if self.profile is not None:
             arrays |= {"profile/mean": self.profile.mean, "profile/std": self.profile.std}
             arrays["profile/counts"] = np.array([self.profile.count, self.profile.ood_count])
@@ -257,14 +296,26 @@ class Reference:
         arrays, _ = read_arrays(paths["fitted"])
 
         try:
-            guaranteed = bool(manifest["calibration"]["guaranteed"])
+            guarantee, settings = calibrated_as(manifest)
             detectors = {
                 name: make_detector(name, **entry["parameters"]).restore(
                     arrays_under(f"detector/{name}/", arrays), classifier.head
                 )
                 for name, entry in manifest["detectors"].items()
             }
-            calibrations = {name: Calibration(arrays[f"calibration/{name}"], guaranteed) for name in detectors}
+            calibrations = {
+                name: Calibration(
+                    arrays[f"calibration/{name}"],
+                    guarantee,
+                    arrays[f"predicted/{name}"] if settings.by_class else None,
+                    tuple(classifier.classes),
+                    arrays.get(f"groups/{name}"),
+                    settings,
+                )
+                for name in detectors
+            }
+            looks = arrays_under("seen/", arrays)
+            seen = SeenImages(looks["trained"], looks["calibrated"]) if looks else None
             profile = _profile(arrays_under("profile/", arrays))
             shown = arrays_under("concepts/", arrays)
             concepts = (
@@ -278,7 +329,7 @@ class Reference:
         except (KeyError, IndexError, TypeError, InputError, UnknownDetectorError) as error:
             raise ArtefactError(f"{paths['fitted'].name} and {MANIFEST_NAME} disagree ({error}); fit again.") from error
         ood_scores = {name: arrays_under(f"ood/{name}/", arrays) for name in detectors}
-        return cls(classifier, detectors, calibrations, manifest, ood_scores, profile, concepts, sample, folder)
+        return cls(classifier, detectors, calibrations, manifest, ood_scores, profile, concepts, sample, seen, folder)
 
 
 def _rank(name: str, detector: Detector) -> tuple[bool, bool, str]:

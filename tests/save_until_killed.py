@@ -14,7 +14,7 @@ def main(source: str, target: str) -> None:
     while True:
         version += 1
         reference.manifest["title"] = f"version {version}"
-        reference.calibrations["nero"] = Calibration(base + version, guaranteed=True)
+        reference.calibrations["nero"] = Calibration(base + version, UNSEEN)
         reference.save(Path(target))
         sys.stdout.write(f"{version}\n")
         sys.stdout.flush()

@@ -288,13 +288,13 @@ def test_a_title_becomes_a_folder_name(title, name):
 def test_calibration_needed_is_what_calibration_accepts():
     for alpha in (0.5, 0.1, 0.05, 0.01, 0.3):
         needed = needed_calibration(alpha)
-        Calibration(np.arange(needed), True).check_alpha(alpha)
+        Calibration(np.arange(needed), UNSEEN).check_alpha(alpha)
         check_calibration(needed, alpha)
         with pytest.raises(InputError):
             check_calibration(needed - 1, alpha)
         if needed > 1:
             with pytest.raises(InputError):
-                Calibration(np.arange(needed - 1), True).check_alpha(alpha)
+                Calibration(np.arange(needed - 1), UNSEEN).check_alpha(alpha)
 
 
 # Uploaded images ---------------------------------------------------------------------------------------------------

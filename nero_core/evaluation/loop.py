@@ -15,15 +15,18 @@ import numpy as np
 from scipy.stats import rankdata
 
 import nero_core
-from nero_core.calibration import DEFAULT_ALPHA, Calibration, halves
+from nero_core.calibration import BY_CLASS, Calibration, CalibrationSettings, deciding_rows, false_alarms, learnt_from
 from nero_core.classifier import Classifier
+from nero_core.data.image_set import ImageSet
+from nero_core.data.splits import numbered
 from nero_core.detectors import Detector
 from nero_core.errors import Cancelled, InputError
 from nero_core.evaluation.division import Division
+from nero_core.evaluation.flags import flagged_shares, summarised
 from nero_core.evaluation.kept import KeptScores
 from nero_core.evaluation.line_up import Contender
-from nero_core.evaluation.result import ID, POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary
-from nero_core.extraction_cache import CachedExtractor, Extraction, ImageSet
+from nero_core.evaluation.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary
+from nero_core.extraction_cache import CachedExtractor, Extraction
 from nero_core.metrics import (
     RESAMPLES,
     Draws,
@@ -32,7 +35,7 @@ from nero_core.metrics import (
     paired_differences,
     point_metrics,
 )
-from nero_core.records import Activations, Begin, Float64Array
+from nero_core.records import Activations, Begin, Float64Array, IntArray, needed_images
 
 BASELINE = "nero"
 """What other detectors are held against, where it is among them."""
@@ -71,15 +74,10 @@ class Benchmark:
         images, network, parameters and code.
     cache_folder : Path, optional
         Where extractions are kept for other benchmarks; None keeps none.
-    alpha : float
-        Accepted share of false alarms.
+    settings : CalibrationSettings
+        How detectors fitted here are calibrated; its `alpha` is the accepted share of false alarms for all.
     seed, resamples : int
         Of the intervals.
-
-    Raises
-    ------
-    InputError
-        `alpha` is not in (0, 1).
     """
 
     def __init__(
@@ -90,15 +88,13 @@ class Benchmark:
         contenders: Sequence[Contender],
         folder: Path | None = None,
         cache_folder: Path | None = None,
-        alpha: float = DEFAULT_ALPHA,
+        settings: CalibrationSettings = BY_CLASS,
         seed: int = 0,
         resamples: int = RESAMPLES,
     ) -> None:
-        if not 0 < alpha < 1:
-            raise InputError(f"`alpha` is {alpha}; wanted a share of false alarms between 0 and 1, such as 0.05.")
         self.title, self.classifier, self.division = title, classifier, division
         self.contenders = list(contenders)
-        self.alpha, self.seed, self.resamples = alpha, seed, resamples
+        self.settings, self.seed, self.resamples = settings, seed, resamples
         self._extractor = CachedExtractor(classifier, cache_folder)
         digests = {name: images.digests for name, images in self._sets().items()}
         self._kept = KeptScores(folder, self._extractor.digest, digests)
@@ -202,12 +198,10 @@ class Benchmark:
                 f"reference with --detectors {info.name}."
             )
         held_out = self._activations("calibration", contender.detector)
-        learnt, deciding = None, held_out
-        if "calibration" in info.needs and held_out is not None:
-            learnt, deciding = halves(held_out)
         begun = time.perf_counter()
-        detector = contender.detector.fit(train, self.classifier.head, learnt)
+        detector = contender.detector.fit(train, self.classifier.head, learnt_from(contender.detector, held_out))
         seconds = time.perf_counter() - begun
+        deciding = None if held_out is None else held_out[deciding_rows(detector)]
         return detector, None if deciding is None else detector.score(deciding), seconds
 
     def _scored(self, detector: Detector, name: str) -> Float64Array:
@@ -237,23 +231,68 @@ class Benchmark:
         if scores is None:
             return finished
         sets = _with_pooled(scores.ood)
+        groups = self._groups()
         draws: dict[str, Draws] = {
-            name: bootstrap(scores.id, values, self.seed, self.resamples) for name, values in sets.items()
+            name: bootstrap(scores.id, values, self.seed, self.resamples, groups["id"], groups[name])
+            for name, values in sets.items()
         }
         self._draws[finished.row.name] = draws
         metrics = {
             name: metrics_with_intervals(point_metrics(scores.id, values), draws[name]) for name, values in sets.items()
         }
-        return replace(finished, row=replace(finished.row, metrics=metrics, flagged=self._flagged(scores, sets)))
+        row = replace(finished.row, metrics=metrics)
+        calibration = self._calibration(finished)
+        if calibration is not None and calibration.supports(self.settings.alpha):
+            predicted = {"id": self._predicted("id")} | {name: self._predicted(f"ood/{name}") for name in scores.ood}
+            labels = self._extractions["id"].activations.labels
+            row = replace(
+                row,
+                flagged=flagged_shares(calibration, self.settings.alpha, scores, predicted),
+                false_alarms=false_alarms(
+                    calibration, self.settings.alpha, scores.id, predicted["id"], labels, self.classifier.classes
+                ),
+                calibration=summarised(calibration, self.settings.alpha),
+            )
+        return replace(finished, row=row)
 
-    def _flagged(self, scores: Scores, sets: Mapping[str, Float64Array]) -> dict[str, float]:
-        if scores.calibration is None or self.alpha < 1 / (len(scores.calibration) + 1):
-            return {}
-        calibration = Calibration(scores.calibration, self.division.guaranteed)
-        return {
-            name: float(np.mean([d.state == "out-of-distribution" for d in calibration.decide(values, self.alpha)]))
-            for name, values in ({ID: scores.id} | dict(sets)).items()
-        }
+    def _predicted(self, name: str) -> IntArray:
+        """Predicted class of each image of a set, (n,)."""
+        predicted: IntArray = self._extractions[name].activations.logits.argmax(axis=1)
+        return predicted
+
+    def _calibration(self, finished: _Finished) -> Calibration | None:
+        """The reference's own, with its own guarantee; or that by the images of this benchmark."""
+        contender = next(each for each in self.contenders if each.name == finished.row.name)
+        if contender.calibration is not None:
+            return contender.calibration
+        if finished.scores is None or finished.scores.calibration is None or self.division.guarantee is None:
+            return None
+        rows = deciding_rows(contender.detector)
+        groups = self._set_groups("calibration")
+        return Calibration(
+            finished.scores.calibration,
+            self.division.guarantee,
+            self._predicted("calibration")[rows] if self.settings.by_class else None,
+            tuple(self.classifier.classes),
+            None if groups is None else groups[rows],
+            self.settings,
+        )
+
+    def _set_groups(self, name: str) -> IntArray | None:
+        images = self._extractions[name].images
+        return numbered(images.groups, np.arange(len(images)))
+
+    def _groups(self) -> dict[str, IntArray | None]:
+        """Which images are resampled together, by set and for all OOD images; None where nobody said."""
+        groups = {name: self._set_groups(f"ood/{name}") for name in self.division.ood}
+        pooled, first = [], 0
+        for name, each in groups.items():
+            size = len(self._extractions[f"ood/{name}"].images)
+            numbers = np.arange(size) if each is None else each
+            pooled.append(numbers + first)
+            first += int(numbers.max()) + 1
+        grouped = any(each is not None for each in groups.values())
+        return {**groups, POOLED: np.concatenate(pooled) if grouped else None, "id": self._set_groups("id")}
 
     def result(self) -> BenchmarkResult:
         """What is finished so far."""
@@ -268,8 +307,8 @@ class Benchmark:
             sets=tuple(self._summaries()),
             detectors=tuple(replace(row, differences=self._differences(row, baseline)) for row in rows),
             baseline=baseline,
-            alpha=self.alpha,
-            guaranteed=self.division.guaranteed,
+            alpha=self.settings.alpha,
+            grouped=self.division.id.groups is not None,
             accuracy=self._accuracy(),
             rank_correlation=rank_correlation(scores),
             seed=self.seed,
@@ -332,12 +371,26 @@ class Benchmark:
         if (fit := self._extractions.get("fit")) is not None:
             warnings += _singular(fit.activations, len(self.classifier.classes))
         held_out = self._extractions.get("calibration")
-        if held_out is not None and self.alpha < 1 / (len(held_out.activations) + 1):
+        if held_out is not None and needed_images(self.settings.alpha) > len(held_out.activations):
             warnings.append(
-                f"{len(held_out.activations)} calibration images are too few for α = {self.alpha:g}: "
+                f"{len(held_out.activations)} calibration images are too few for α = {self.settings.alpha:g}: "
                 "no shares of flagged images are given."
             )
+        if without := sorted({name for e in self._finished.values() for name in _without_guarantee(e.row)}):
+            warnings.append(
+                f"Images read as {', '.join(without)} have too few calibration images of that class for "
+                f"α = {self.settings.alpha:g}: images of all classes stand in, and there is no guarantee for them."
+            )
+        if self.division.id.groups is None:
+            warnings.append(
+                "Nothing is known of which images belong to one patient or clip (--group): where several do, every "
+                "interval is too narrow."
+            )
         return warnings
+
+
+def _without_guarantee(row: DetectorResult) -> tuple[str, ...]:
+    return () if row.calibration is None or not row.calibration.guaranteed else row.calibration.without_guarantee
 
 
 def _in_words(name: str) -> str:

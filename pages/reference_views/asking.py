@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, BinaryIO
 
 import streamlit as st
@@ -11,6 +10,7 @@ from nero_core import building
 from nero_core.build_queue import start_queue
 from nero_core.building import BuildRequest
 from nero_core.errors import InputError, NeroError
+from nero_core.records import needed_images
 from pages.shared import resources
 from pages.shared.words import plain
 
@@ -31,6 +31,8 @@ HEATMAPS_MEASURED_ON = 24
 FOLDER, ZIP = "A folder on this computer", "A zip file"
 TRAIN, FIT = "Train a network", "Only fit a trained network"
 NOT_STATED = "not stated"
+CONFIDENCE = 0.9
+"""As the bound with probability 1 − δ is asked for where nothing else is said."""
 ASKED = "builds-asked"
 
 
@@ -68,7 +70,7 @@ def ask() -> None:
         epochs = 0
         if how == TRAIN:
             epochs = st.number_input("Passes over the images (epochs)", 1, 500, 12, key="build-epochs")
-        alpha = _alpha(how == TRAIN)
+        alpha = _alpha()
         true = st.checkbox(
             f"Measure on {HEATMAPS_MEASURED_ON} calibration images whether heatmaps are true (about a minute)",
             value=True,
@@ -81,6 +83,24 @@ def ask() -> None:
             seen = how == FIT and st.checkbox(
                 "There are none: calibrate on images it may have learned from, without a guarantee",
                 key="build-seen",
+                wrap=True,
+            )
+            group = st.number_input(
+                "Folders of patients or clips: how many levels below the class (0: there are none)",
+                0,
+                9,
+                0,
+                key="build-group",
+                help="Images of one patient are kept together, and never both train and calibrate.",
+            )
+            by_class = not st.checkbox(
+                "Read all classes together: one may then carry most of the false alarms",
+                key="build-marginal",
+                wrap=True,
+            )
+            sure = st.checkbox(
+                f"Be {100 * CONFIDENCE:.0f} % sure of the share flagged, instead of on average (fewer are flagged)",
+                key="build-confidence",
                 wrap=True,
             )
             seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="build-seed")
@@ -98,6 +118,9 @@ def ask() -> None:
         licence=licence or NOT_STATED,
         crops=crops,
         alpha=alpha,
+        by_class=by_class,
+        confidence=CONFIDENCE if sure else 0.0,
+        group=str(group) if group else "",
         side=int(side),
         unusual=unusual,
         faithfulness=HEATMAPS_MEASURED_ON if true else 0,
@@ -127,12 +150,12 @@ def _weights() -> tuple[str, UploadedFile | None]:
     )
 
 
-def _alpha(trained: bool) -> float:
+def _alpha() -> float:
     """The share of false alarms to support, and what it takes."""
     per_hundred: int = st.select_slider("Ordinary images flagged, at most … in 100", ALPHAS, 5, key="build-alpha")
-    needed = building.needed_calibration(per_hundred / 100)
-    in_all = f": about {math.ceil(needed / building.CALIBRATION_SHARE)} in all"
-    st.caption(f"Needs {needed} images for calibration{in_all if trained else ''}.")
+    st.caption(
+        f"Needs {needed_images(per_hundred / 100)} images of every class for calibration, set aside from training."
+    )
     return per_hundred / 100
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nero_core import Reference
     from nero_core.calibration import Calibration
+    from nero_core.datasets import HashArray
     from nero_core.explanation import Explanation
     from nero_core.manifest import ReferenceEntry
     from nero_core.records import Activations, Float32Array, Float64Array, Neuron
@@ -35,7 +36,7 @@ class Reading:
     """What one detector of one reference says of one image.
 
     `explanation` is None where the detector's score is no sum over neurons. Heatmaps are the network's, so that all
-    detectors share them; `methods` says which method each is by.
+    detectors share them; `methods` says which method each is by. `hashes` (1,) is how the image looks.
     """
 
     reference: Reference
@@ -44,14 +45,15 @@ class Reading:
     relevance: Float64Array
     score: float
     explanation: Explanation | None
+    hashes: HashArray
     maps: dict[Neuron | None, Float32Array] = field(default_factory=dict)
     methods: dict[Neuron | None, str] = field(default_factory=dict)
     stopped: bool = False
 
     @property
     def calibration(self) -> Calibration:
-        """What its score is held against."""
-        return self.reference.calibrations[self.detector]
+        """What its score is held against: by class, the images read as what this one is read as."""
+        return self.reference.calibrations[self.detector].of(int(self.activations.logits[0].argmax()))
 
 
 @dataclass

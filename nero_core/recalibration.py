@@ -1,0 +1,110 @@
+"""A reference calibrated anew on images of one's own: nothing is trained and nothing is fitted.
+
+The bound on false alarms (Bates et al., 2023) holds for images from the source of the calibration images. So a bundled
+or imported reference gets one for another hospital's endoscopes only by calibration images from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nero_core.calibration import BY_CLASS, CalibrationSettings, calibrated
+from nero_core.data.image_set import ImageSet
+from nero_core.data.seen import Seen, SeenImages, looked_at
+from nero_core.data.splits import numbered, to_calibrate
+from nero_core.extraction import Batch
+from nero_core.fitting import Unreadable
+from nero_core.records import Begin, IntArray
+from nero_core.reference import Reference
+
+
+def recalibrate(
+    reference: Reference,
+    images: ImageSet,
+    settings: CalibrationSettings = BY_CLASS,
+    origin: str = "images given",
+    title: str | None = None,
+    begin: Begin | None = None,
+    unreadable: Unreadable | None = None,
+) -> Reference:
+    """The same reference with other calibration images; nothing is written.
+
+    Parameters
+    ----------
+    images : ImageSet
+        Ordinary images. Those that were trained or fitted on, look nearly like one that was, or are of one of their
+        groups, take no part.
+    settings : CalibrationSettings
+    origin : str
+        Where the images come from, in words.
+    title : str, optional
+        As it was where not given.
+    begin : callable, optional
+        Told each stretch of work.
+    unreadable : Unreadable, optional
+        Collects files that are left out; without it the first one raises.
+
+    Raises
+    ------
+    InputError
+        No image is left, or one cannot be read.
+    """
+    start: Begin = begin or (lambda what: lambda done, total: None)
+    classifier, record = reference.classifier, reference.classifier.training
+    hashes = looked_at([images], record, start("Looking at every image"))
+    kept, guarantee = to_calibrate(record, images, _seen(reference), hashes, origin)
+    read: list[IntArray] = []
+
+    def note(batch: Batch) -> None:
+        read.append(batch.rows)
+
+    held_out = classifier.extract(
+        kept.images,
+        kept.labels,
+        on_unreadable=None if unreadable is None else unreadable.among(kept.images),
+        progress=start("Reading calibration images"),
+        on_batch=note,
+        keep_source=any("source" in detector.info.needs for detector in reference.detectors.values()),
+    )
+    groups = numbered(kept.groups, np.concatenate(read))
+    calibrations = {
+        name: calibrated(detector, held_out, guarantee, classifier.classes, groups, settings, learnt=False)
+        for name, detector in reference.detectors.items()
+    }
+    looks = np.array(sorted({hashes[key] for key in kept.digests if key in hashes}), dtype=np.uint64)
+    trained = _seen(reference).hashes
+    return Reference(
+        classifier,
+        reference.detectors,
+        calibrations,
+        _described(reference, title) | {"calibration": next(iter(calibrations.values())).described()},
+        reference.ood_scores,
+        reference.profile,
+        reference.concepts,
+        reference.sample,
+        SeenImages(trained, looks),
+    )
+
+
+def _seen(reference: Reference) -> Seen:
+    """What must not calibrate: images of the training, of the fit, and those a detector has learnt its scale from."""
+    record = reference.classifier.training
+    seen = Seen.of(record, None, {} if record is None else record.hashes)
+    if reference.seen is None:
+        return seen
+    looks = [seen.hashes, reference.seen.trained]
+    if any("calibration" in detector.info.needs for detector in reference.detectors.values()):
+        looks.append(reference.seen.calibrated)
+    return replace(seen, hashes=np.unique(np.concatenate(looks)), looks_known=True)
+
+
+def _described(reference: Reference, title: str | None) -> dict[str, Any]:
+    """The manifest without what was measured with the earlier calibration images."""
+    metrics: Mapping[str, Any] = reference.manifest["metrics"]
+    kept = {name: value for name, value in metrics.items() if name not in ("false_alarms", "alpha")}
+    split = {"per_class": {}, "grouped": False}
+    return {**reference.manifest, "metrics": kept, "split": split, "title": title or reference.title}
