@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nero_core import Reference
 from nero_core.calibration import Calibration
+from nero_core.records import Guarantee
 
 
 def main(source: str, target: str) -> None:
@@ -14,7 +15,7 @@ def main(source: str, target: str) -> None:
     while True:
         version += 1
         reference.manifest["title"] = f"version {version}"
-        reference.calibrations["nero"] = Calibration(base + version, UNSEEN)
+        reference.calibrations["nero"] = Calibration(base + version, Guarantee(True))
         reference.save(Path(target))
         sys.stdout.write(f"{version}\n")
         sys.stdout.flush()

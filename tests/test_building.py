@@ -29,7 +29,6 @@ from nero_core.build_steps import (
     check_separate,
     check_upload,
     known_unusual,
-    needed_calibration,
     unpack_class_folders,
 )
 from nero_core.building import (
@@ -55,6 +54,7 @@ from nero_core.errors import InputError
 from nero_core.locks import is_locked, trying_lock
 from nero_core.manifest import list_references
 from nero_core.model_card import model_card
+from nero_core.records import Guarantee, needed_images
 from nero_core.reference import Reference
 from tests.conftest import coloured_noise, write_class_folders
 
@@ -287,14 +287,14 @@ def test_a_title_becomes_a_folder_name(title, name):
 
 def test_calibration_needed_is_what_calibration_accepts():
     for alpha in (0.5, 0.1, 0.05, 0.01, 0.3):
-        needed = needed_calibration(alpha)
-        Calibration(np.arange(needed), UNSEEN).check_alpha(alpha)
+        needed = needed_images(alpha)
+        Calibration(np.arange(needed), Guarantee(True)).check_alpha(alpha)
         check_calibration(needed, alpha)
         with pytest.raises(InputError):
             check_calibration(needed - 1, alpha)
         if needed > 1:
             with pytest.raises(InputError):
-                Calibration(np.arange(needed - 1), UNSEEN).check_alpha(alpha)
+                Calibration(np.arange(needed - 1), Guarantee(True)).check_alpha(alpha)
 
 
 # Uploaded images ---------------------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from nero_core.datasets import (
     mixed_groups,
     near_duplicate_groups,
     read_class_folders,
-    split_groups,
 )
 from nero_core.errors import Cancelled, InputError
 from nero_core.images import Source, read_image

@@ -11,17 +11,18 @@ from scipy.stats import spearmanr
 
 from nero_core import Reference
 from nero_core.benchmark_report import write_report
-from nero_core.calibration import halves
+from nero_core.calibration.held_out import DECIDING, LEARNT
 from nero_core.classifier import Classifier, build_classifier
 from nero_core.datasets import list_images, read_class_folders
 from nero_core.detectors import DETECTORS, Detector, DetectorInfo, Nero
 from nero_core.errors import ArtefactError, Cancelled, InputError, UnknownDetectorError
-from nero_core.evaluation.division import divide, read_id_folder
+from nero_core.data.listing import read_in_distribution
+from nero_core.evaluation.division import divide
 from nero_core.evaluation.line_up import Contender, PartialNero, contenders
 from nero_core.evaluation.loop import Benchmark, rank_correlation
 from nero_core.evaluation.reading import read_results
 from nero_core.evaluation.result import Scores
-from nero_core.extraction_cache import CachedExtractor, ImageSet, default_folder
+from nero_core.extraction_cache import CachedExtractor, default_folder
 from nero_core.metrics import point_metrics
 from nero_core.records import Preprocessing, TrainingRecord
 from tests.conftest import coloured_noise
@@ -132,7 +133,7 @@ def test_unseen_id_images_beside_a_training_folder(classifier, images, strange, 
     for i in range(4):
         coloured_noise((200, 140, 60), (77, i)).save(folder / f"{i}.png")
     shutil.copy(images.paths[0], folder / "trained.png")
-    new = read_id_folder(folder, classifier.classes)
+    new = read_in_distribution(folder, classifier.classes)
     assert new.labels is None
     division = divide(classifier, new, strange, train=ImageSet.of(images))
     assert [len(part) for part in (division.fit, division.calibration, division.id)] == [36, 18, 4]
@@ -149,9 +150,9 @@ def test_class_folders_that_half_fit_are_refused(classifier, tmp_path):
         (tmp_path / name).mkdir()
         coloured_noise((9, 9, 9), 0).save(tmp_path / name / "0.png")
     with pytest.raises(InputError, match="missing: slate"):
-        read_id_folder(tmp_path, classifier.classes)
+        read_in_distribution(tmp_path, classifier.classes)
     with pytest.raises(InputError, match="does not exist"):
-        read_id_folder(tmp_path / "none", classifier.classes)
+        read_in_distribution(tmp_path / "none", classifier.classes)
 
 
 def test_a_network_of_unknown_training_needs_a_training_folder(classifier, images, strange):
@@ -238,8 +239,8 @@ def test_every_detector_gets_what_it_needs_from_one_extraction(
         ("half", "ood", 2),
     ]
     calibration = CachedExtractor(classifier, None).extract(division.calibration).activations
-    np.testing.assert_array_equal(held[0].detector.seen_, halves(calibration)[0].logits)
-    np.testing.assert_array_equal(result.scores["held"].calibration, halves(calibration)[1].logits[:, 0])
+    np.testing.assert_array_equal(held[0].detector.seen_, calibration[LEARNT].logits)
+    np.testing.assert_array_equal(result.scores["held"].calibration, calibration[DECIDING].logits[:, 0])
     assert len(result.scores["nero"].calibration) == 18
 
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from nero_core.calibration import Calibration, halves
+from nero_core.calibration import Calibration, learnt_from
+from nero_core.calibration.held_out import DECIDING, LEARNT
 from nero_core.detectors import make_detector
 from nero_core.detectors.fused import MEMBERS
 from nero_core.detectors.outliers import DISTORTIONS, blurred, mixed, shuffled, synthetic_outliers
@@ -150,9 +151,10 @@ def test_decisions_on_the_unseen_half_keep_their_promise(train, combination):
     """At α the expected share of false alarms is at most α; 20 calibrations of 4 × 99 new images each."""
     alarms = []
     for seed in range(20):
-        learnt, deciding = halves(calibration(n=80, seed=100 + seed))
+        whole = calibration(n=80, seed=100 + seed)
+        learnt, deciding = whole[LEARNT], whole[DECIDING]
         fused = equal(combination).fit(*train, learnt)
-        p = Calibration(fused.score(deciding), UNSEEN).p_values(fused.score(calibration(n=396, seed=500 + seed)))
+        p = Calibration(fused.score(deciding), Guarantee(True)).p_values(fused.score(calibration(n=396, seed=500 + seed)))
         alarms.append((p <= 0.1).mean())
     # Standard error of the mean of 20 shares whose spread is that of 40 calibration scores: √(0.1·0.9/40/20) = 0.011.
     assert np.mean(alarms) <= 0.1 + 3 * 0.011
@@ -184,12 +186,12 @@ def test_too_few_calibration_images_are_refused(train):
     with pytest.raises(InputError, match="given 9 calibration images"):
         equal().fit(*train, calibration(n=9))
     with pytest.raises(InputError, match="cannot be divided"):
-        halves(calibration(n=1))
+        learnt_from(Fused(), calibration(n=1))
 
 
 def test_the_halves_share_no_image_and_lose_none():
     whole = calibration(n=11)
-    learnt, deciding = halves(whole)
+    learnt, deciding = whole[LEARNT], whole[DECIDING]
     assert len(learnt) + len(deciding) == 11
     np.testing.assert_array_equal(learnt.features, whole.features[::2])
     np.testing.assert_array_equal(deciding.features, whole.features[1::2])

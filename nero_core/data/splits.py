@@ -109,22 +109,6 @@ def grouped(images: LabelledImages, hashes: HashArray) -> IntArray:
     return by_appearance[numbers]
 
 
-def split_groups(
-    images: LabelledImages, groups: IntArray, shares: Mapping[str, float | Float64Array], seed: int
-) -> dict[str, LabelledImages]:
-    """Split into named parts, class by class, with every group whole in one part; see :func:`assigned`.
-
-    Raises
-    ------
-    InputError
-        The shares do not add up to 1, the part "train" would lack a class, or a part would be empty.
-    """
-    number = assigned(images, groups, shares, seed)
-    parts = {name: images.select(number == place) for place, name in enumerate(shares)}
-    _check_parts(parts, images.classes, len(images))
-    return parts
-
-
 def assigned(
     images: LabelledImages, groups: IntArray, shares: Mapping[str, float | Float64Array], seed: int
 ) -> IntArray:
