@@ -314,16 +314,16 @@ def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alp
 def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
     from nero_core.images import display_name
 
-    print(f"{'score':>9}  {'above':>6}  {'p':>6}  {'state':<19}  {'predicted':<24}  file")
+    print(f"{'score':>9}  {'above':>6}  {'p':>6}  {'state':<19}  {'bound':<5}  {'predicted':<24}  file")
     for number, row in enumerate(rows):
         name = display_name(Path(row["path"]), number)
         if "error" in row:
-            print(f"{'–':>9}  {'–':>6}  {'–':>6}  {'not scored':<19}  {'':<24}  {name}: {row['error']}")
+            print(f"{'–':>9}  {'–':>6}  {'–':>6}  {'not scored':<19}  {'':<5}  {'':<24}  {name}: {row['error']}")
             continue
         predicted = f"{row['predicted_class']} ({row['probability']:.0%})"
         print(
             f"{row['score']:9.4g}  {row['percentile']:6.1%}  {row['p_value']:6.3f}  {row['state']:<19}  "
-            f"{predicted:<24}  {name}"
+            f"{'yes' if row['guaranteed'] else 'no':<5}  {predicted:<24}  {name}"
         )
     for reason, count in Counter(row["no_guarantee_because"] for row in rows if row.get("guaranteed") is False).items():
         print(f"No guarantee for {count} of {len(rows)}: {reason}.")

@@ -21,9 +21,9 @@ from nero_core.building import (
     Build,
     BuildRequest,
 )
-from nero_core.calibration import CalibrationSettings
+from nero_core.calibration import Calibration, CalibrationSettings
 from nero_core.classifier import Classifier, build_classifier
-from nero_core.data.listing import read_images
+from nero_core.data.listing import read_images, read_in_distribution
 from nero_core.data.splits import Split, set_aside, split_for_fit
 from nero_core.datasets import (
     SUFFIXES,
@@ -41,7 +41,9 @@ from nero_core.fitting import Card, Unreadable, fit_reference
 from nero_core.given_network import given_classifier
 from nero_core.images import MAX_FILE_BYTES, display_name
 from nero_core.networks import preprocessing_of
-from nero_core.records import Preprocessing, Progress, needed_images
+from nero_core.recalibration import recalibrate
+from nero_core.records import Guarantee, Preprocessing, Progress, needed_images
+from nero_core.reference import Reference
 from nero_core.training import train
 
 UPLOAD_LIMITS = Limits(entry_bytes=MAX_FILE_BYTES, total_bytes=8 * 2**30)
@@ -69,7 +71,10 @@ def build(job: Build, report: Reporter) -> None:
     report.stage("checking")
     folder = _images_folder(job, report.begin("Unpacking"))
     try:
-        _build(job, folder, report)
+        if job.request.calibrate:
+            _calibrate(job, folder, report)
+        else:
+            _build(job, folder, report)
     except InputError as error:
         check_there(folder, error)
         raise
@@ -149,10 +154,39 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     check_unreadable(len(images), list(left_out.reasons.values()))
     for reason in left_out.reasons.values():
         report.note(f"Left out: {reason}")
+    _finish(job, reference)
+
+
+def _calibrate(job: Build, folder: Path, report: Reporter) -> None:
+    """A reference as it is, with other calibration images."""
+    request = job.request
+    reference = Reference.load(request.calibrate)
+    images = read_in_distribution(folder, reference.classes, request.group or None, report.begin("Reading files"))
+    report.stage("fitting")
+    left_out = Unreadable()
+    calibrated = recalibrate(
+        reference,
+        images,
+        CalibrationSettings(request.by_class, request.alpha, request.confidence or None),
+        request.image_source,
+        request.title,
+        report.begin,
+        left_out,
+    )
+    check_unreadable(len(images), list(left_out.reasons.values()))
+    calibration = next(iter(calibrated.calibrations.values()))
+    check_calibration(len(calibration), request.alpha)
+    for note in [*short_of(calibration), *promised(calibration.guarantee), *left_out.reasons.values()]:
+        report.note(note)
+    _finish(job, calibrated)
+
+
+def _finish(job: Build, reference: Reference) -> None:
+    """Save the result, and remove what it was made from."""
     shutil.rmtree(job.result, ignore_errors=True)
     reference.save(job.result)
     shutil.rmtree(job.folder / IMAGES, ignore_errors=True)
-    for left in (job.folder / UPLOAD, checkpoint, *job.folder.glob("weights.*")):
+    for left in (job.folder / UPLOAD, job.folder / CLASSIFIER, *job.folder.glob("weights.*")):
         left.unlink(missing_ok=True)
 
 
@@ -238,13 +272,28 @@ def notes_of(split: Split, settings: CalibrationSettings) -> list[str]:
         for name, counts in split.per_class().items()
         if counts["calibration"] < settings.needed
     ]
-    dropped = split.guarantee.dropped
-    if dropped:
-        short.append(
-            f"{dropped} calibration images take no part: they were trained or fitted on, look nearly like images that "
-            "were, or are of the same group."
+    return short + promised(split.guarantee)
+
+
+def short_of(calibration: Calibration) -> list[str]:
+    """The predicted classes that too few images calibrate."""
+    return [
+        f"{name}: {each['predicted']} calibration images are read as this class; α = {calibration.settings.alpha:g} "
+        f"needs {calibration.settings.needed}, so that such images get no guarantee."
+        for name, each in calibration.per_class().items()
+        if each["predicted"] < calibration.settings.needed
+    ]
+
+
+def promised(guarantee: Guarantee) -> list[str]:
+    """What took no part in a calibration, and why it promises nothing."""
+    notes = []
+    if guarantee.dropped:
+        notes.append(
+            f"{guarantee.dropped} calibration images take no part: they were trained or fitted on, look nearly like "
+            "images that were, or are of the same group."
         )
-    return short + ([] if split.guarantee.holds else [f"No guarantee: {split.guarantee.reason}."])
+    return notes + ([] if guarantee.holds else [f"No guarantee: {guarantee.reason}."])
 
 
 def check_calibration(images: int, alpha: float) -> None:

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
 from nero_core.artefacts import write_bytes
+from nero_core.calibration import CalibrationSettings
 from nero_core.errors import ArtefactError, InputError
 from nero_core.exchange import free_name
 from nero_core.locks import is_locked
-from nero_core.manifest import refused_title
+from nero_core.manifest import MANIFEST_NAME, refused_title
 
 BUILDS = ".builds"
 """Sub-folder of the references' folder, hidden so that nothing in it is taken for a reference."""
@@ -69,6 +70,9 @@ class BuildRequest:
         Folder level below the class that holds what belongs together, such as patients; empty for none.
     side : int
         Side of the network's input in pixels; 0 for the architecture's own.
+    calibrate : str
+        Folder of a reference that is calibrated on `images` as it is: nothing is trained and nothing is fitted; empty
+        where a reference is built.
     unusual : str
         Folder of known unusual images, one sub-folder per kind or images of one kind; empty for none. Nothing is
         chosen by them.
@@ -92,6 +96,7 @@ class BuildRequest:
     confidence: float = 0.0
     group: str = ""
     side: int = 0
+    calibrate: str = ""
     unusual: str = ""
     faithfulness: int = 0
 
@@ -208,6 +213,7 @@ def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, Bi
         raise InputError(f"The name of the reference {why}.")
     if uploaded == bool(request.images):
         raise InputError("Give the images either as a folder or as a zip file, not both and not neither.")
+    CalibrationSettings(request.by_class, request.alpha, request.confidence or None)  # refuses what is no share
     folders = {
         "images": request.images,
         "calibration images": request.calibration,
@@ -216,6 +222,10 @@ def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, Bi
     for what, path in folders.items():
         if path and not (Path(path).is_absolute() and Path(path).is_dir()):
             raise InputError(f"The folder of {what}, {path}, is not there; give the whole path of a folder.")
+    if request.calibrate:
+        if not (Path(request.calibrate) / MANIFEST_NAME).is_file():
+            raise InputError(f"There is no reference in {request.calibrate}; choose one that is listed.")
+        return
     given = weights[0] if weights else request.weights
     if request.epochs < 0:
         raise InputError(f"{request.epochs} epochs were asked for; wanted 0 (only fit) or more.")
@@ -225,8 +235,6 @@ def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, Bi
         raise InputError(f"The checkpoint {Path(given).name!r} should end in {', '.join(WEIGHTS_SUFFIXES)}.")
     if request.weights and not (Path(request.weights).is_absolute() and Path(request.weights).is_file()):
         raise InputError(f"The checkpoint {request.weights} is not there; give the whole path of a file.")
-    if not 0 < request.alpha < 1:
-        raise InputError(f"The share of false alarms is {request.alpha}; wanted a number between 0 and 1.")
 
 
 def _keep(source: BinaryIO, path: Path) -> None:

@@ -13,10 +13,10 @@ from nero_core import Reference
 from nero_core.benchmark_report import write_report
 from nero_core.calibration.held_out import DECIDING, LEARNT
 from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.listing import read_in_distribution
 from nero_core.datasets import list_images, read_class_folders
 from nero_core.detectors import DETECTORS, Detector, DetectorInfo, Nero
 from nero_core.errors import ArtefactError, Cancelled, InputError, UnknownDetectorError
-from nero_core.data.listing import read_in_distribution
 from nero_core.evaluation.division import divide
 from nero_core.evaluation.line_up import Contender, PartialNero, contenders
 from nero_core.evaluation.loop import Benchmark, rank_correlation

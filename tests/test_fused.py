@@ -154,7 +154,9 @@ def test_decisions_on_the_unseen_half_keep_their_promise(train, combination):
         whole = calibration(n=80, seed=100 + seed)
         learnt, deciding = whole[LEARNT], whole[DECIDING]
         fused = equal(combination).fit(*train, learnt)
-        p = Calibration(fused.score(deciding), Guarantee(True)).p_values(fused.score(calibration(n=396, seed=500 + seed)))
+        p = Calibration(fused.score(deciding), Guarantee(True)).p_values(
+            fused.score(calibration(n=396, seed=500 + seed))
+        )
         alarms.append((p <= 0.1).mean())
     # Standard error of the mean of 20 shares whose spread is that of 40 calibration scores: √(0.1·0.9/40/20) = 0.011.
     assert np.mean(alarms) <= 0.1 + 3 * 0.011
