@@ -219,17 +219,17 @@ def _promise(manifest: Mapping[str, Any]) -> Lines:
     for name, each in calibration.get("per_class", {}).items():
         short = "" if each["guaranteed"] or not guarantee.holds else "; too few: no guarantee for these"
         lines.append((f"Calibration images read as {name}", f"{int(each['predicted'])}{short}"))
-    groups = calibration.get("groups")
     lines += [
-        (
-            "Patients, examinations or clips",
-            "not told apart: where several images are of one, bands and intervals are too narrow"
-            if groups is None
-            else f"{int(groups)} among the calibration images; bands and intervals are by them",
-        ),
+        ("Patients, examinations or clips", _grouped(calibration.get("groups"))),
         ("Smallest share of false alarms that can be asked for", f"{smallest:g} %"),
     ]
     return tuple(lines)
+
+
+def _grouped(groups: int | None) -> str:
+    if groups is None:
+        return "not told apart: where several images are of one, bands and intervals are too narrow"
+    return f"{int(groups)} among the calibration images; bands and intervals are by them"
 
 
 def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:

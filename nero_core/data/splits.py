@@ -76,7 +76,7 @@ def set_aside(
     was_seen = np.isin(groups, groups[[key in seen for key in images.digests]])
     named = np.array(images.parts if images.parts is not None else [""] * len(images))
     free = ~was_seen & (named == "")
-    part = np.where(named == "", "train", named)
+    part = np.where(named == "", "train", named).astype(object)  # names of any length
     if free.any():
         shares = _shares(images, free, calibration_share, test_share, alpha)
         part[free] = np.array(list(shares))[assigned(images.select(free), groups[free], shares, seed)]
