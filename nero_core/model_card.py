@@ -268,9 +268,9 @@ def _false_alarms(title: str, counts: Any, alpha: float, n: int) -> Lines:
         return ((what, share_of(counts, n).percent()),)
     flagged = sum(each[0] for each in counts["predicted"].values())
     lines = [(what, share_of(flagged / n, n).percent())]
-    for kind, words in (("predicted", "read as"), ("true", "of")):
+    for kind, words in (("predicted", "by the class that the network reads"), ("true", "by the class it is")):
         per_class = [f"{name} {k} of {of}" for name, (k, of) in counts.get(kind, {}).items()]
-        lines.append((f"… {words} each class", ", ".join(per_class)))
+        lines.append((f"False alarms of {title} {words}", ", ".join(per_class)))
     return tuple(lines)
 
 

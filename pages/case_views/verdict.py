@@ -147,6 +147,7 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
                 "image": frame.name,
                 "verdict": f"{mark.symbol} {mark.word}" if mark else "no verdict",
                 "more unusual than": words.share_below(percentile, len(reading.calibration)),
+                "bound holds": None if decision is None else "yes" if decision.guaranteed else "no",
                 "score": rounded(reading.score),
                 "closest to": reading.explanation.nearest_class if reading.explanation else None,
                 "network’s answer": name,
