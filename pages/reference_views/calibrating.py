@@ -18,11 +18,12 @@ def calibrate(entry: ReferenceEntry) -> None:
         "images from them. Nothing is trained or fitted; the reference itself stays as it is, and a copy is calibrated."
     )
     images, upload = images_given("Folder of ordinary images", "calibrate")
-    title = line("Name of the calibrated reference", "title", f"{entry.title}, our unit", form="calibrate")
+    named = f"{entry.title}, own calibration"
+    title = line("Name of the calibrated reference", "title", named, form="calibrate")
     source = line("Where the images come from", "source", "Endoscopy unit, 2024", form="calibrate")
     alpha, by_class, confidence, group = calibration_choices("calibrate")
     request = BuildRequest(
-        title=title,
+        title=title or named,
         images=images,
         epochs=0,
         image_source=source or "images given",

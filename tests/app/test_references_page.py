@@ -8,6 +8,7 @@ import tomllib
 import zipfile
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 
 from nero_core.build_queue import run_queue
@@ -17,10 +18,12 @@ from nero_core.exchange import export_reference
 from nero_core.locks import trying_lock
 from nero_core.manifest import list_references
 from nero_core.model_card import model_card
+from nero_core.reference import Reference
 from pages.benchmarking import results
 from pages.reference_views import asking, carrying, watching
 from pages.shared import resources, session
 from tests.app.conftest import ROOT, words_of
+from tests.conftest import write_class_folders
 
 PAGE = "pages/references.py"
 HISTORY = ({"epoch": 1.0, "loss": 1.2, "train_accuracy": 0.5, "test_accuracy": 0.4},)
@@ -299,3 +302,41 @@ def test_a_title_is_shown_as_text(page, home, asked):
     assert "\\<img" in shown
     assert "\\*\\*b" in shown
     assert "http://" not in shown
+
+
+# Calibrating -----------------------------------------------------------------------------------------------------
+
+
+def test_a_calibration_is_a_job_that_ends_in_another_reference(page, home, tmp_path):
+    own = write_class_folders(tmp_path / "own", 30, seed=77)
+    open_view(page, "Calibrate")
+    page.text_input(key="calibrate-images").set_value(str(own))
+    page.text_input(key="calibrate-title").set_value("Our unit")
+    page.button(key="calibrate").click().run()
+    assert not page.exception
+    (job,) = list_builds(home)
+    assert job.request.calibrate == str((home / "coloured-noise").resolve())
+    run_queue(home, build)
+    page.run()
+    assert not page.exception
+    assert "Calibration images read as" in "".join(tables_of(page))
+    page.button(key="publish-000001").click().run()
+    assert not page.exception
+    made, was = Reference.load(home / "our-unit"), Reference.load(home / "coloured-noise")
+    assert len(made.calibrations["nero"]) == 90
+    assert made.calibrations["nero"].guarantee.holds
+    for name, detector in made.detectors.items():
+        for key, array in detector.fitted_arrays().items():
+            np.testing.assert_array_equal(array, was.detectors[name].fitted_arrays()[key])
+
+
+def test_images_that_were_trained_on_calibrate_nothing(page, home, class_folders):
+    open_view(page, "Calibrate")
+    page.text_input(key="calibrate-images").set_value(str(class_folders))
+    page.button(key="calibrate").click().run()
+    run_queue(home, build)
+    (job,) = list_builds(home)
+    assert job.state.stage == "done"
+    notes = " ".join(job.state.notes)
+    assert "36 calibration images take no part" in notes
+    assert "No guarantee: 36 of 72 calibration images (50%) were trained or fitted on" in notes
