@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import sys
@@ -255,6 +254,7 @@ def _fit(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> int:
     from nero_core.calibration import CalibrationSettings
     from nero_core.datasets import list_images
+    from nero_core.spreadsheets import comma_separated
 
     reference = load(options)
     reference.detector(options.detector)
@@ -268,9 +268,7 @@ def _score(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1))
     elif options.csv:
         fields = list(dict.fromkeys(key for row in sorted(rows, key=lambda row: "error" in row) for key in row))
-        writer = csv.DictWriter(sys.stdout, fields)
-        writer.writeheader()
-        writer.writerows(rows)
+        print(comma_separated(rows, fields), end="")
     else:
         _print_scores(rows)
     if failed == len(rows):

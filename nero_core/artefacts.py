@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -204,6 +205,36 @@ def _replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_together(folder: Path, last: str) -> Iterator[Path]:
+    """A new folder whose files replace those of the same names in `folder` once all are written, or not at all.
+
+    The file `last` is the sign that all are there: it goes first and comes last, so that after a crash there is the old
+    whole, the new whole, or no such file.
+
+    Raises
+    ------
+    ArtefactError
+        Something cannot be written; what was there before is still there.
+    """
+    make_folder(folder)
+    staged = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        staged.mkdir()
+        yield staged
+        (folder / last).unlink(missing_ok=True)
+        names = sorted(path.name for path in staged.iterdir())
+        for name in sorted(names, key=lambda name: name == last):
+            (staged / name).replace(folder / name)
+        sync_folder(folder)
+    except OSError as error:
+        raise ArtefactError(
+            f"{folder} cannot be written: {_reason(error)}; check the folder, its permissions and the free space."
+        ) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def write_synced(part: Path, data: bytes) -> None:

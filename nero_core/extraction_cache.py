@@ -89,6 +89,8 @@ class CachedExtractor:
     def __init__(self, classifier: Classifier, folder: Path | None, limit: int = LIMIT_BYTES) -> None:
         self.classifier, self.folder, self.limit = classifier, folder, limit
         self.digest = classifier_digest(classifier)
+        self.notes: list[str] = []
+        """Why extractions were not kept: the first reason, in a sentence."""
 
     def extract(self, images: ImageSet, progress: Progress | None = None) -> Extraction:
         """Activations of the readable images, in their order; each distinct image is read once at most.
@@ -97,8 +99,6 @@ class CachedExtractor:
         ------
         InputError
             None of the images can be read.
-        ArtefactError
-            The folder cannot be written.
         """
         first = {key: position for position, key in reversed(list(enumerate(images.digests)))}
         distinct = sorted(first.values())
@@ -113,7 +113,7 @@ class CachedExtractor:
             )
             readable = [images.digests[position] for position in distinct if position not in reasons]
             found = activations, readable, {images.digests[position]: text for position, text in reasons.items()}
-            self._write(key, *found)
+            self._keep(key, *found)
         elif progress is not None:
             progress(len(distinct), len(distinct))
         activations, readable, failed = found
@@ -144,6 +144,13 @@ class CachedExtractor:
             except (ArtefactError, InputError, KeyError, ValueError, FileNotFoundError):
                 path.unlink(missing_ok=True)
         return None
+
+    def _keep(self, key: str, activations: Activations, digests: list[str], unreadable: dict[str, str]) -> None:
+        """Write an extraction; where that fails, the disk is full say, the work goes on and the next one reads anew."""
+        try:
+            self._write(key, activations, digests, unreadable)
+        except ArtefactError as error:
+            self.notes = self.notes or [str(error)]
 
     def _write(self, key: str, activations: Activations, digests: list[str], unreadable: dict[str, str]) -> None:
         if self.folder is None:

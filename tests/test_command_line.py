@@ -236,3 +236,14 @@ def test_an_architecture_for_a_file_that_names_its_own_is_refused(run, class_fol
     code, _, err = run("fit", class_folders, *options)
     assert code == 2
     assert "leave out --arch" in err
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_one_line(run, tiny_reference, strange_folder, monkeypatch, name):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    code, out, err = run("score", tiny_reference, strange_folder, "--device", name)
+    assert (code, out) == (2, "")
+    assert f"This machine has no device '{name}' that PyTorch can use; choose cpu." in err

@@ -20,7 +20,7 @@ from nero_core.classifier import Classifier
 from nero_core.data.image_set import ImageSet
 from nero_core.data.splits import numbered
 from nero_core.detectors import Detector
-from nero_core.errors import Cancelled, InputError
+from nero_core.errors import ArtefactError, Cancelled, InputError
 from nero_core.evaluation.division import Division
 from nero_core.evaluation.flags import flagged_shares, summarised
 from nero_core.evaluation.kept import KeptScores
@@ -100,6 +100,7 @@ class Benchmark:
         self._extractions: dict[str, Extraction] = {}
         self._finished: dict[str, _Finished] = {}
         self._draws: dict[str, dict[str, Draws]] = {}
+        self._not_kept: dict[str, None] = {}
 
     # Run -----------------------------------------------------------------------------------------------------
 
@@ -181,7 +182,10 @@ class Benchmark:
             what = " ".join(str(error).split())[:REASON_LETTERS]
             return _Finished(replace(row, status="failed", reason=f"failed with {type(error).__name__}: {what}"), None)
         score_seconds = time.perf_counter() - begun
-        self._kept.write(contender, scores, (fit_seconds, score_seconds))
+        try:
+            self._kept.write(contender, scores, (fit_seconds, score_seconds))
+        except ArtefactError as error:  # a full disk ends no benchmark: the result has the scores
+            self._not_kept[str(error)] = None
         return _Finished(replace(row, fit_seconds=fit_seconds, score_seconds=score_seconds), scores)
 
     def _fit(self, contender: Contender) -> tuple[Detector, Float64Array | None, float]:
@@ -356,7 +360,7 @@ class Benchmark:
 
     def _warnings(self) -> list[str]:
         extractions = self._extractions
-        warnings = [*self.division.warnings, *unreadable(extractions)]
+        warnings = [*self.division.warnings, *unreadable(extractions), *self._extractor.notes, *self._not_kept]
         for name, each in self._finished.items():
             if each.scores is not None and np.ptp(np.concatenate([each.scores.id, *each.scores.ood.values()])) == 0:
                 warnings.append(f"{name} gave every image the same score: its figures say nothing.")
