@@ -4,14 +4,10 @@ import streamlit as st
 
 from nero_core.errors import NeroError
 from pages.reference_views import asking, carrying, inspecting, watching
-from pages.shared import door, resources, session
+from pages.shared import door, permission, resources, session
 from pages.shared.words import plain
 
 HERE, FILE, BUILD = "On this computer", "From a file", "Build one"
-NOT_HERE = (
-    "Importing and building are switched off on this server, because both write to it. Whoever runs it can switch them "
-    "on with the environment variable `NERO_ALLOW_BUILD=1`."
-)
 
 
 def view_control() -> str:
@@ -59,8 +55,8 @@ try:
     if view == HERE:
         carrying.added()
         here()
-    elif not resources.may_build():
-        st.info(NOT_HERE)
+    elif not permission.granted():
+        st.info(permission.not_offered("Importing" if view == FILE else "Building"))
     elif view == FILE:
         carrying.added()
         carrying.bring_in()

@@ -11,13 +11,12 @@ from nero_core import building
 from nero_core.build_queue import start_queue
 from nero_core.building import BuildRequest
 from nero_core.errors import InputError, NeroError
-from pages.shared import resources
+from pages.shared import permission, resources, uploads
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-LARGEST = 1000  # megabytes of an upload, which is held in memory; larger sets are given as a folder
 NETWORKS = (
     "resnet18",
     "resnet50",
@@ -40,6 +39,7 @@ def asked() -> int:
     return number
 
 
+@permission.needed
 def ask() -> None:
     """The questions; the answers become a job at the end of the queue."""
     st.markdown(
@@ -117,14 +117,14 @@ def _images() -> tuple[str, UploadedFile | None]:
     given = st.segmented_control("The images", [FOLDER, ZIP], default=FOLDER, required=True, key="build-given")
     if given == FOLDER:
         return _line("Folder of class folders", "images", "/data/images"), None
-    return "", st.file_uploader("Zip file of class folders", type="zip", max_upload_size=LARGEST, key="build-zip")
+    upload = uploads.uploader("Zip file of class folders", type="zip", key="build-zip")
+    st.caption("Larger sets are given as a folder.")
+    return "", upload
 
 
 def _weights() -> tuple[str, UploadedFile | None]:
     path = _line("Checkpoint: path on this computer", "weights", "/data/weights.safetensors")
-    return path, st.file_uploader(
-        "Or upload it", type=["safetensors", "pt", "pth"], max_upload_size=LARGEST, key="build-weights-file"
-    )
+    return path, uploads.uploader("Or upload it", type=["safetensors", "pt", "pth"], key="build-weights-file")
 
 
 def _alpha(trained: bool) -> float:
@@ -141,6 +141,7 @@ def _line(label: str, key: str, example: str) -> str:
     return text.strip()
 
 
+@permission.needed
 def _submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, BinaryIO] | None) -> None:
     if upload is None and not request.images:
         raise InputError("No images yet: give a folder of class folders, or a zip file of them.")
