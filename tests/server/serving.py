@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import connect
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,11 @@ def serve(log, references=None, command=None, port=None, **environment):
     finally:
         server.terminate()
         server.wait(20)
+
+
+def watched_by(log, bait="no bait", program=("streamlit", "run", "app.py")):
+    """The command that runs a program and notes what it calls and which files it touches: see `watch`."""
+    return [sys.executable, "-m", "tests.server.watch", str(log), bait, *program]
 
 
 def wait_for(address, server, log):
@@ -99,6 +105,18 @@ def handshake(address, **headers):
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def state(identity, value):
+    """What a browser says a widget's value is; True for a button that is pressed."""
+    message = WidgetState(id=identity)
+    if value is True:
+        message.trigger_value = True
+    elif isinstance(value, list):
+        message.string_array_value.data.extend(value)
+    else:
+        message.string_value = value
+    return message
 
 
 class Session:
@@ -149,13 +167,13 @@ class Session:
                 self.elements = found
                 return found
 
-    def widgets(self, kind):
-        """The widgets of one kind that the last run showed."""
-        return [message for each, message in self.elements if each == kind]
+    def kinds(self):
+        """The kinds of elements that the last run showed."""
+        return {kind for kind, _ in self.elements}
 
-    def words(self):
-        """Everything that the last run says."""
-        return "\n".join(str(getattr(message, "body", "")) for _, message in self.elements)
+    def said(self, kind="alert"):
+        """What the elements of one kind say."""
+        return [message.body for each, message in self.elements if each == kind]
 
     def upload(self, size, file=None, token=None, name="a.png"):
         """Upload that many zeros; returns the status and the file's identity."""

@@ -8,7 +8,7 @@ import tomllib
 
 import pytest
 
-from tests.server.serving import ROOT, Session, ask, handshake, serve
+from tests.server.serving import ROOT, Session, ask, handshake, serve, watched_by
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
@@ -17,9 +17,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 def watched(tmp_path_factory):
     """A server whose sockets are watched: (its address, the file that names every address it called)."""
     folder = tmp_path_factory.mktemp("watched")
-    command = [sys.executable, "-m", "tests.server.watch_sockets", str(folder / "sockets.txt"), "streamlit", "run"]
-    with serve(folder / "log.txt", command=[*command, "app.py"]) as address:
-        yield address, folder / "sockets.txt"
+    with serve(folder / "log.txt", command=watched_by(folder / "calls.txt")) as address:
+        yield address, folder / "calls.txt"
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def calls(watched):
 
 
 def abroad(watched):
-    return [call for call in calls(watched) if not any(repr(name) in call for name in LOOPBACK)]
+    return [call for call in calls(watched) if not any(name in call for name in LOOPBACK)]
 
 
 # Names -------------------------------------------------------------------------------------------------------------
@@ -90,8 +89,7 @@ def test_an_owner_adds_a_name_and_an_origin(tmp_path):
         "STREAMLIT_SERVER_ALLOWED_HOSTS": "localhost 127.0.0.1 *.hospital.example",
         "STREAMLIT_SERVER_CORS_ALLOWED_ORIGINS": "https://portal.example",
     }
-    command = [sys.executable, "-m", "tests.server.watch_sockets", str(tmp_path / "sockets.txt"), "streamlit", "run"]
-    with serve(tmp_path / "log.txt", command=[*command, "app.py"], **names) as address:
+    with serve(tmp_path / "log.txt", command=watched_by(tmp_path / "calls.txt"), **names) as address:
         own = "nero.hospital.example"
         assert ask(address, Host=own)[0] == 200
         assert handshake(address, Host=own, Origin=f"https://{own}") == 101
@@ -99,7 +97,7 @@ def test_an_owner_adds_a_name_and_an_origin(tmp_path):
         assert handshake(address, Host=own, Origin="https://other.example") == 403
         assert handshake(address, Host=own, Origin="http://localhost:3000") == 403, "a visitor's own machine"
         assert ask(address, Host="hospital.example.evil")[0] == 403
-        assert abroad((address, tmp_path / "sockets.txt")) == []
+        assert abroad((address, tmp_path / "calls.txt")) == []
 
 
 # Origins -----------------------------------------------------------------------------------------------------------
@@ -152,16 +150,15 @@ def test_the_watcher_sees_a_call(tmp_path):
     """Else the test before says nothing."""
     code = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('192.0.2.1', 1))"
     (tmp_path / "caller.py").write_text(code)
-    log = tmp_path / "sockets.txt"
-    command = [sys.executable, "-m", "tests.server.watch_sockets", str(log), "caller"]
+    log = tmp_path / "calls.txt"
+    command = [sys.executable, "-m", "tests.server.watch", str(log), "no bait", "caller"]
     subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(tmp_path)}, check=True)
     assert abroad((None, log)) == ["socket.connect ('192.0.2.1', 1)"]
 
 
 def test_a_server_for_others_calls_nobody_when_it_starts(tmp_path):
     """Streamlit would ask the internet for its own address, to print it."""
-    log = tmp_path / "sockets.txt"
-    command = [sys.executable, "-m", "tests.server.watch_sockets", str(log), "streamlit", "run", "app.py"]
-    with serve(tmp_path / "log.txt", command=[*command, "--server.address", "0.0.0.0"]) as address:
+    log = tmp_path / "calls.txt"
+    with serve(tmp_path / "log.txt", command=[*watched_by(log), "--server.address", "0.0.0.0"]) as address:
         assert ask(address)[0] == 200
     assert abroad((None, log)) == []
