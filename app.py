@@ -8,6 +8,9 @@ from pages.shared import door, requests, resources, session, start, uploads, wid
 
 def show() -> None:
     """One run of the app in one browser session."""
+    if not requests.is_guarded():
+        st.error(requests.UNGUARDED)
+        st.stop()
     st.set_page_config(
         page_title="NERO",
         page_icon=str(resources.ASSETS / "mark.svg"),

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import PlainTextResponse, Response
+from streamlit import runtime
 
 from pages.shared import permission, start
 
@@ -28,14 +29,21 @@ FOREIGN_ORIGIN = (
     "This server does not answer to pages of that address. Whoever runs it can add addresses to "
     "`server.corsAllowedOrigins` in .streamlit/config.toml, or let the proxy before it pass the Host on."
 )
+UNGUARDED = (
+    "Streamlit was started in a way in which requests from elsewhere are not turned down, so nothing is shown. Install "
+    "the version that requirements.txt names, and start with `make app` or `streamlit run app.py`."
+)
 COOKIE_SECONDS = 30 * 24 * 60 * 60  # it opens nothing once the server that gave it has ended
 
 
 class OwnRequests:
     """ASGI middleware: turns down what is asked under a foreign name or by a foreign page; takes the token."""
 
+    in_place = False
+
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        OwnRequests.in_place = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request or WebSocket."""
@@ -54,6 +62,11 @@ class OwnRequests:
             if scope["type"] == "websocket" and origin is not None and urlsplit(origin).netloc != host:
                 scope = _without_origin(scope)
             await self.app(scope, receive, send)
+
+
+def is_guarded() -> bool:
+    """Whether this session came through the middleware; a test of a page alone comes through no server at all."""
+    return OwnRequests.in_place or type(runtime.get_instance()) is not runtime.Runtime
 
 
 def is_own_host(host: str) -> bool:

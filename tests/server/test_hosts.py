@@ -162,3 +162,13 @@ def test_a_server_for_others_calls_nobody_when_it_starts(tmp_path):
     with serve(tmp_path / "log.txt", command=[*watched_by(log), "--server.address", "0.0.0.0"]) as address:
         assert ask(address)[0] == 200
     assert abroad((None, log)) == []
+
+
+def test_without_what_guards_it_nothing_is_shown(tmp_path):
+    """Should another Streamlit not find what app.py asks it to serve, it says so, and asks for nothing."""
+    command = [sys.executable, "-m", "tests.server.unguarded", "streamlit", "run", "app.py"]
+    with serve(tmp_path / "log.txt", command=command, NERO_ALLOW_BUILD="1") as address, Session(address) as session:
+        for page in ("", "benchmark", "references"):
+            session.run(page)
+            assert session.kinds() == {"alert"}
+            assert "requirements.txt" in session.said()[0]
