@@ -7,14 +7,11 @@ import streamlit as st
 
 from nero_core.errors import NeroError
 from pages.reference_views import asking, calibrating, carrying, inspecting, watching
-from pages.shared import door, resources, session
+from pages.shared import door, permission, resources, session
 from pages.shared.words import plain
 
 HERE, FILE, CALIBRATE, BUILD = "On this computer", "From a file", "Calibrate", "Build one"
-NOT_HERE = (
-    "Importing, calibrating and building are switched off on this server, because they write to it. Whoever runs it "
-    "can switch them on with the environment variable `NERO_ALLOW_BUILD=1`."
-)
+WRITES = {FILE: "Importing", CALIBRATE: "Calibrating", BUILD: "Building"}
 
 
 def view_control() -> str:
@@ -71,8 +68,8 @@ try:
     if view == HERE:
         carrying.added()
         here()
-    elif not resources.may_build():
-        st.info(NOT_HERE)
+    elif not permission.granted():
+        st.info(permission.not_offered(WRITES[view]))
     elif view == FILE:
         carrying.added()
         carrying.bring_in()

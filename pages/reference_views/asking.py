@@ -11,13 +11,12 @@ from nero_core.build_queue import start_queue
 from nero_core.building import BuildRequest
 from nero_core.errors import InputError, NeroError
 from nero_core.records import needed_images
-from pages.shared import resources
+from pages.shared import permission, resources, uploads
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-LARGEST = 1000  # megabytes of an upload, which is held in memory; larger sets are given as a folder
 NETWORKS = (
     "resnet18",
     "resnet50",
@@ -42,6 +41,7 @@ def asked() -> int:
     return number
 
 
+@permission.needed
 def ask() -> None:
     """The questions; the answers become a job at the end of the queue."""
     st.markdown(
@@ -123,16 +123,14 @@ def images_given(label: str, form: str) -> tuple[str, UploadedFile | None]:
     given = st.segmented_control("The images", [FOLDER, ZIP], default=FOLDER, required=True, key=f"{form}-given")
     if given == FOLDER:
         return line(label, "images", "/data/images", form), None
-    return "", st.file_uploader(
-        f"Zip file: {label[0].lower()}{label[1:]}", type="zip", max_upload_size=LARGEST, key=f"{form}-zip"
-    )
+    upload = uploads.uploader(f"Zip file of a {label[0].lower()}{label[1:]}", type="zip", key=f"{form}-zip")
+    st.caption("Larger sets are given as a folder.")
+    return "", upload
 
 
 def _weights() -> tuple[str, UploadedFile | None]:
     path = line("Checkpoint: path on this computer", "weights", "/data/weights.safetensors")
-    return path, st.file_uploader(
-        "Or upload it", type=["safetensors", "pt", "pth"], max_upload_size=LARGEST, key="build-weights-file"
-    )
+    return path, uploads.uploader("Or upload it", type=["safetensors", "pt", "pth"], key="build-weights-file")
 
 
 def calibration_choices(form: str) -> tuple[float, bool, float, str]:
@@ -166,6 +164,7 @@ def line(label: str, key: str, example: str, form: str = "build") -> str:
     return text.strip()
 
 
+@permission.needed
 def submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, BinaryIO] | None) -> None:
     """Put a request into the queue.
 

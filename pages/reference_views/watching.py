@@ -13,7 +13,7 @@ from nero_core.building import RUNNING, Build
 from nero_core.errors import NeroError
 from nero_core.model_card import HOW_WELL, PROMISE, model_card
 from pages.reference_views.inspecting import curves, show_card, use
-from pages.shared import resources
+from pages.shared import permission, resources
 from pages.shared.words import plain
 
 LOOK_EVERY = 2.0  # seconds between two looks at a build under way
@@ -35,6 +35,7 @@ EXPLAINED = {
 }
 
 
+@permission.needed
 def under_way() -> bool:
     """Every build, looked at every two seconds while one runs; returns whether there is any."""
     start_queue(resources.home())  # wakes a queue whose process was killed
@@ -111,6 +112,7 @@ def _button(label: str, what: str, do: Callable[[Build], Any], build: Build, pri
     )
 
 
+@permission.needed
 def _doing(do: Callable[[Build], Any], build: Build) -> None:
     try:
         do(building.read_build(build.folder))

@@ -20,7 +20,7 @@ from nero_core.manifest import list_references
 from nero_core.model_card import model_card
 from nero_core.reference import Reference
 from pages.benchmarking import results
-from pages.reference_views import asking, carrying, watching
+from pages.reference_views import asking, watching
 from pages.shared import resources, session
 from tests.app.conftest import ROOT, words_of
 from tests.conftest import write_class_folders
@@ -257,29 +257,6 @@ def test_a_button_pressed_too_late_says_so(page, home, asked):
     assert "is gone" in " ".join(e.value for e in page.error)
 
 
-def test_a_deployment_decides(page, monkeypatch):
-    monkeypatch.setenv(resources.BUILD_VARIABLE, "0")
-    for view in ("From a file", "Build one"):
-        open_view(page, view)
-        assert "switched off" in page.info[0].value
-
-
-@pytest.mark.parametrize(
-    ("said", "address", "allowed"),
-    [
-        ("", "127.0.0.1", True),
-        ("", "0.0.0.0", False),
-        ("", None, False),
-        ("1", "0.0.0.0", True),
-        ("no", "127.0.0.1", False),
-    ],
-)
-def test_who_may_build(monkeypatch, said, address, allowed):
-    monkeypatch.setenv(resources.BUILD_VARIABLE, said)
-    monkeypatch.setattr(resources.st, "get_option", lambda name: address)
-    assert resources.may_build() is allowed
-
-
 def test_new_references_go_to_the_first_folder_that_can_be_written(monkeypatch, tmp_path):
     (tmp_path / "there").mkdir()
     monkeypatch.setattr(resources, "USER_REFERENCES", tmp_path / "own")
@@ -290,9 +267,9 @@ def test_new_references_go_to_the_first_folder_that_can_be_written(monkeypatch, 
 
 
 def test_the_server_takes_what_the_uploaders_offer():
-    """A page may say that it takes 1 GB: the server refuses more than its own limit, whatever the page says."""
+    """It refuses more than its own limit, whatever a page says; uploaders that name none take what it takes."""
     limit = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["server"]["maxUploadSize"]
-    assert max(asking.LARGEST, carrying.LARGEST, results.LARGEST) <= limit
+    assert max(session.LARGEST, results.LARGEST) <= limit
 
 
 def test_a_title_is_shown_as_text(page, home, asked):
