@@ -27,6 +27,12 @@ from nero_core.command_line.console import (
     say,
 )
 from nero_core.command_line.faithfulness import add_faithfulness
+from nero_core.command_line.preprocessing import (
+    add_preprocessing,
+    agreement_lines,
+    given_settings,
+    preprocessing_lines,
+)
 from nero_core.command_line.protocols import add_protocols
 from nero_core.command_line.references import add_references
 from nero_core.errors import InputError, NeroError
@@ -117,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--title", help="as shown to people (default: the name of the folder)")
     fit.add_argument("--image-source", default="not stated", metavar="TEXT", help="where the images come from")
     fit.add_argument("--licence", default="not stated", metavar="TEXT", help="licence of the images")
+    add_preprocessing(fit)
 
     score = command("score", _score, "Score images against a reference.")
     score.add_argument("reference", type=Path, metavar="REF")
@@ -189,7 +196,10 @@ def _fit(options: argparse.Namespace) -> int:
     if ours and options.arch:
         raise InputError(f"{options.classifier} says itself what network it is; leave out --arch.")
     classes = [] if ours else read_class_folders(options.data).classes
-    classifier = given_classifier(options.classifier, options.arch, classes, device=device(options))
+    settings, from_file = given_settings(options)
+    classifier = given_classifier(
+        options.classifier, options.arch, classes, settings, from_file, device=device(options)
+    )
     images = read_class_folders(options.data, classifier.classes)
     calibration = options.calibration and read_class_folders(options.calibration, classifier.classes)
     ood = {name: list_images(folder) for name, folder in map(named_folder, options.ood)}
@@ -233,8 +243,12 @@ def _summary(reference: Reference, folder: Path) -> str:
         f"  false-alarm guarantee: {'yes' if calibration['guaranteed'] else 'no'}; "
         f"pictures of training images inside: {'yes' if card['crops'] else 'no'}",
     ]
+    lines += preprocessing_lines(card)
     if "accuracy" in metrics:
         lines.append(f"  accuracy {metrics['accuracy']:.3f} on {metrics['test_images']} images set aside")
+    else:
+        lines += agreement_lines(card)
+    lines += [f"  warning: {warning}" for warning in metrics["warnings"]]
     if calibration["smallest_alpha"] > DEFAULT_ALPHA:
         lines.append(
             f"  too few calibration images for α = {DEFAULT_ALPHA}: give --alpha "

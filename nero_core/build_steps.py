@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -42,9 +42,9 @@ from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
 from nero_core.fitting import Card, Unreadable, divide, fit_reference
 from nero_core.given_network import given_classifier
+from nero_core.given_preprocessing import described, given_preprocessing
 from nero_core.images import MAX_FILE_BYTES, display_name
-from nero_core.networks import preprocessing_of
-from nero_core.records import IntArray, Preprocessing, Progress
+from nero_core.records import IntArray, Progress
 from nero_core.training import train
 
 UPLOAD_LIMITS = Limits(entry_bytes=MAX_FILE_BYTES, total_bytes=8 * 2**30)
@@ -80,16 +80,19 @@ def build(job: Build, report: Reporter) -> None:
 
 def _build(job: Build, folder: Path, report: Reporter) -> None:
     request = job.request
-    preprocessing = _preprocessing(request)
+    settings = request.settings()
     check_class_count(folder)
     classifier = None
     if not request.epochs:
         weights = _weights(job)
         assert weights is not None
-        classifier = given_classifier(weights, request.architecture, _class_names(folder), preprocessing)
+        classifier = given_classifier(weights, request.architecture, _class_names(folder), *settings)
+        for name, text in described(asdict(classifier.preprocessing), classifier.preprocessing_origins):
+            report.note(f"{name}: {text}.")
     images = read_class_folders(
         folder, None if classifier is None else classifier.classes, report.begin("Reading files")
     )
+    preprocessing = given_preprocessing(request.architecture, *settings).preprocessing
     if classifier is None:
         build_classifier(request.architecture, images.classes, request.seed, _weights(job), preprocessing)
     hashes, unreadable = difference_hashes(images.paths, report.begin("Looking at every image"))
@@ -143,6 +146,8 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     check_unreadable(len(images), list(left_out.reasons.values()))
     for reason in left_out.reasons.values():
         report.note(f"Left out: {reason}")
+    for warning in reference.manifest["metrics"]["warnings"]:
+        report.note(warning)
     shutil.rmtree(job.result, ignore_errors=True)
     reference.save(job.result)
     shutil.rmtree(job.folder / IMAGES, ignore_errors=True)
@@ -345,11 +350,6 @@ def _images_folder(job: Build, progress: Progress) -> Path:
     if (job.folder / UPLOAD).is_file():
         unpack_class_folders(job.folder / UPLOAD, folder, progress)
     return folder
-
-
-def _preprocessing(request: BuildRequest) -> Preprocessing:
-    own = preprocessing_of(request.architecture)
-    return replace(own, height=request.side, width=request.side) if request.side else own
 
 
 def _class_names(folder: Path) -> list[str]:

@@ -20,6 +20,7 @@ import safetensors
 
 from nero_core.artefacts import METADATA_KEY, digest
 from nero_core.errors import ArtefactError
+from nero_core.given_preprocessing import described, recorded_origins
 from nero_core.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
 
 CARD_NAME = "MODEL_CARD.md"
@@ -28,7 +29,7 @@ RESEARCH_USE = (
 )
 MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&!]|(?<=\w)://|(?<=\w)@)")
 """What Markdown would read as markup in the middle of a line, and what it would make a link of."""
-PROMISE, HOW_WELL = "What a flag promises", "How well it does"
+PREPARED, PROMISE, HOW_WELL = "How images are prepared", "What a flag promises", "How well it does"
 CONFIDENCE = 0.95
 SAMPLE_ROLE = "concepts/sample"  # neuron_sample.SHEET_ROLE, whose module pulls in more than a card needs
 CELL_STYLE = (
@@ -130,6 +131,7 @@ def model_card(folder: Path) -> ModelCard:
             Section("What it is for", _purpose(manifest)),
             Section("What it knows", _classes(manifest)),
             Section("How it was trained", _training(manifest)),
+            Section(PREPARED, _prepared(manifest)),
             Section(PROMISE, _promise(manifest["calibration"])),
             Section(HOW_WELL, _measured(manifest, folder)),
             Section("Whether its heatmaps are true", _heatmaps(manifest)),
@@ -163,17 +165,22 @@ def _classes(manifest: Mapping[str, Any]) -> Lines:
 
 
 def _training(manifest: Mapping[str, Any]) -> Lines:
-    training, preprocessing = manifest["training"], manifest["preprocessing"]
+    training = manifest["training"]
     start = training["recipe"].get("init")
     recipe = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in training["recipe"].items() if value != "")
     return (
-        ("Architecture", f"{manifest['architecture']}, {preprocessing['height']} × {preprocessing['width']} pixels"),
+        ("Architecture", str(manifest["architecture"])),
         ("Images fitted on", str(int(training["images"]))),
         ("Known what it was trained on", "yes" if training["known"] else "no"),
         ("Recipe", recipe or "not known"),
         ("Started from", "not known" if start is None else f"weights {start}" if start else "random weights"),
         ("Digest of the fitted images", str(training["digest"])),
     )
+
+
+def _prepared(manifest: Mapping[str, Any]) -> Lines:
+    origins = manifest.get("preprocessing_origins") or (recorded_origins() if manifest["training"]["known"] else {})
+    return described(manifest["preprocessing"], origins)
 
 
 def _promise(calibration: Mapping[str, Any]) -> Lines:
@@ -208,8 +215,17 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
             (f"False alarms of {titled(name)}, {100 * metrics['alpha']:.3g} % asked for", share_of(value, n).percent())
             for name, value in metrics["false_alarms"].items()
         ]
+    elif "calibration_accuracy" in metrics:
+        counts = metrics["calibration_per_class"]
+        measured = share_of(metrics["calibration_accuracy"], sum(counts.values())).percent()
+        lines.append((f"Accuracy on the calibration images, {manifest['calibration']['origin']}", measured))
+        lines += [
+            (f"Accuracy on {name}", share_of(value, counts[name]).percent())
+            for name, value in metrics["calibration_accuracy_per_class"].items()
+        ]
     else:
         lines.append(("Accuracy", "not measured: no images were set aside for testing"))
+    lines += [("Warning", str(warning)) for warning in metrics.get("warnings", ())]
     separations = separation(folder, manifest)
     lines += [
         (f"AUROC of {titled(detector)} on {name}", measured.score())
