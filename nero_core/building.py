@@ -20,6 +20,7 @@ from nero_core.artefacts import write_bytes
 from nero_core.calibration import CalibrationSettings
 from nero_core.errors import ArtefactError, InputError
 from nero_core.exchange import free_name
+from nero_core.given_preprocessing import Settings
 from nero_core.locks import is_locked
 from nero_core.manifest import MANIFEST_NAME, refused_title
 
@@ -73,6 +74,11 @@ class BuildRequest:
     calibrate : str
         Folder of a reference that is calibrated on `images` as it is: nothing is trained and nothing is fitted; empty
         where a reference is built.
+    mean, std, interpolation, crop : str
+        How images are prepared for the weights given, as typed (see
+        :meth:`~nero_core.given_preprocessing.Settings.parsed`); empty for the architecture's own.
+    pretrained_cfg : str
+        The text of timm's configuration of these weights, for what is not typed; empty for none.
     unusual : str
         Folder of known unusual images, one sub-folder per kind or images of one kind; empty for none. Nothing is
         chosen by them.
@@ -97,8 +103,26 @@ class BuildRequest:
     group: str = ""
     side: int = 0
     calibrate: str = ""
+    mean: str = ""
+    std: str = ""
+    interpolation: str = ""
+    crop: str = ""
+    pretrained_cfg: str = ""
     unusual: str = ""
     faithfulness: int = 0
+
+    def settings(self) -> tuple[Settings, Settings]:
+        """How images are prepared: what was typed, and what the configuration says of the rest.
+
+        Raises
+        ------
+        InputError
+            Something was not understood.
+        """
+        side = str(self.side) if self.side else None
+        typed = Settings.parsed(side, self.mean, self.std, self.interpolation, self.crop)
+        kept = self.pretrained_cfg
+        return typed, Settings.of_pretrained_cfg(kept, "The configuration", typed) if kept else Settings()
 
 
 @dataclass(frozen=True)
@@ -235,6 +259,9 @@ def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, Bi
         raise InputError(f"The checkpoint {Path(given).name!r} should end in {', '.join(WEIGHTS_SUFFIXES)}.")
     if request.weights and not (Path(request.weights).is_absolute() and Path(request.weights).is_file()):
         raise InputError(f"The checkpoint {request.weights} is not there; give the whole path of a file.")
+    typed, configured = request.settings()
+    if not given and {*typed.given, *configured.given} - {"size"}:
+        raise InputError("How images are prepared is asked for weights that you bring; give their checkpoint, too.")
 
 
 def _keep(source: BinaryIO, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -84,6 +84,7 @@ class Classifier:
         self.architecture = architecture
         self.classes = list(classes)
         self.preprocessing = preprocessing
+        self.preprocessing_origins: Mapping[str, str] = {}  # of each setting, where not from a training
         self.training = training
         self.device = torch.device(device)
         self.layout = inspect_layout(self.network, preprocessing.height, preprocessing.width)
