@@ -78,7 +78,9 @@ def read_classifier_file(path: Path) -> ClassifierFile:
             raise InputError(f"`classes` are {len(classes)}, and no weights have as many rows.")
         preprocessing = Preprocessing.read(described["preprocessing"])
     except (InputError, KeyError, ValueError, RecursionError) as error:
-        raise ArtefactError(f"{path.name}: the description of the classifier is damaged ({error}).") from error
+        raise ArtefactError(
+            f"{path.name}: the description of the classifier is damaged ({str(error).rstrip('.')})."
+        ) from error
     for name, array in weights.items():
         if np.issubdtype(array.dtype, np.floating) and array.size and not np.isfinite([array.min(), array.max()]).all():
             raise ArtefactError(f"{path.name}: the weights `{name}` hold NaN or infinity; restore the file.")

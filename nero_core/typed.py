@@ -281,7 +281,7 @@ def check_array(
     if array.shape != tuple(axis if isinstance(axis, int) else sizes.get(axis, -1) for axis in shape.axes):
         known = ", ".join(f"{axis} = {sizes[axis]}" for axis in shape.axes if axis in sizes)
         raise InputError(
-            f"`{field}`{of} has shape {array.shape}; wanted {shape}" + (f" with {known}." if known else ", none empty.")
+            f"`{field}`{of} has shape {array.shape}; wanted {shape}" + (f" with {known}." if known else ".")
         )
     if not array.size:
         return
@@ -291,3 +291,26 @@ def check_array(
     allowed = Range(0, sizes[shape.below], "most") if shape.below else shape.values
     if allowed is not None and not (low in allowed and high in allowed):
         raise InputError(f"`{field}`{of} holds numbers from {low:g} to {high:g}; wanted them in {allowed}.")
+
+
+def check_arrays(
+    arrays: Mapping[str, npt.NDArray[Any]],
+    declared: Mapping[str, Any],
+    sizes: MutableMapping[str, int],
+    of: str = "",
+    optional: Sequence[str] = (),
+) -> None:
+    """Refuse arrays of which one is missing or surplus, or is not as it is declared; see :func:`check_array`.
+
+    Raises
+    ------
+    InputError
+        Names the array.
+    """
+    missing = sorted(declared.keys() - arrays.keys() - set(optional))
+    if missing or (surplus := sorted(arrays.keys() - declared.keys())):
+        what = f"`{missing[0]}`{of} is missing" if missing else f"`{surplus[0]}`{of} is not known"
+        raise InputError(f"{what}; wanted {', '.join(declared)}.")
+    for name, kind in declared.items():
+        if name in arrays:
+            check_array(arrays[name], kind, name, sizes, of)
