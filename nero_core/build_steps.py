@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from nero_core.archives import Archive, Limits, open_archive
+from nero_core.artefacts import make_private_folder
 from nero_core.build_queue import Reporter
 from nero_core.building import (
     CALIBRATION_SHARE,
@@ -21,6 +22,7 @@ from nero_core.building import (
     IMAGES,
     TEST_SHARE,
     UPLOAD,
+    WEIGHTS,
     Build,
     BuildRequest,
     needed_calibration,
@@ -144,9 +146,9 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     for reason in left_out.reasons.values():
         report.note(f"Left out: {reason}")
     shutil.rmtree(job.result, ignore_errors=True)
+    make_private_folder(job.result)  # it holds activations of the images, and crops of them where that was allowed
     reference.save(job.result)
-    shutil.rmtree(job.folder / IMAGES, ignore_errors=True)
-    for left in (job.folder / UPLOAD, checkpoint, *job.folder.glob("weights.*")):
+    for left in (job.folder / UPLOAD, checkpoint, *job.folder.glob(f"{WEIGHTS}.*")):
         left.unlink(missing_ok=True)
 
 
