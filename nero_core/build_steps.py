@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from nero_core.archives import Archive, Limits, open_archive
+from nero_core.artefacts import make_private_folder
 from nero_core.build_queue import Reporter
 from nero_core.building import (
     CALIBRATION_SHARE,
@@ -18,6 +19,7 @@ from nero_core.building import (
     IMAGES,
     TEST_SHARE,
     UPLOAD,
+    WEIGHTS,
     Build,
     BuildRequest,
 )
@@ -189,9 +191,9 @@ def _calibrate(job: Build, folder: Path, report: Reporter) -> None:
 def _finish(job: Build, reference: Reference) -> None:
     """Save the result, and remove what it was made from."""
     shutil.rmtree(job.result, ignore_errors=True)
+    make_private_folder(job.result)  # it holds activations of the images, and crops of them where that was allowed
     reference.save(job.result)
-    shutil.rmtree(job.folder / IMAGES, ignore_errors=True)
-    for left in (job.folder / UPLOAD, job.folder / CLASSIFIER, *job.folder.glob("weights.*")):
+    for left in (job.folder / UPLOAD, job.folder / CLASSIFIER, *job.folder.glob(f"{WEIGHTS}.*")):
         left.unlink(missing_ok=True)
 
 

@@ -232,8 +232,13 @@ def test_a_duration_in_words(seconds, said):
 def test_a_failed_build_says_why(page, home, asked):
     folder = submit(home, asked)
     write_record(folder / STATE, asdict(BuildState("failed", error="Too few *images*.")))
+    (folder / "classifier.resume.safetensors").write_bytes(bytes(3 * 2**20))
     open_view(page, "Build one")
     assert "Too few" in page.error[0].value
+    assert "until you **remove** it: what was asked, what was learned so far (3.0 MB)" in words_of(page)
+    page.button(key="remove-000001").click().run()
+    assert list_builds(home) == []
+    assert not folder.exists()
 
 
 def test_metrics_are_seen_before_it_can_be_used(page, home, asked):
