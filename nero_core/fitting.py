@@ -21,7 +21,7 @@ from nero_core.class_agreement import ClassAgreement
 from nero_core.classifier import Classifier
 from nero_core.concepts import CROP_PIXELS, cut_concepts
 from nero_core.data.seen import SeenImages
-from nero_core.data.splits import Split, numbered
+from nero_core.data.splits import Split, group_digests, numbered
 from nero_core.detectors import Detector, Nero, make_detector
 from nero_core.errors import InputError
 from nero_core.extraction import Batch
@@ -256,6 +256,8 @@ def _training(classifier: Classifier, split: Split, train: Activations) -> dict[
         "per_class": dict(counts),
         "digest": digest("".join(sorted(split.fit.digests)).encode()),
         "known": record is not None,
+        "looks_known": split.looks_known,
+        "groups": sorted(set(group_digests(split.fit).values())),
         "recipe": {} if record is None else dict(record.recipe),
     }
 

@@ -56,6 +56,8 @@ class TrainingFields(_TrainingFields, total=False):
     """What the detectors learnt from, and what is known of the network."""
 
     per_class: dict[str, Count]
+    looks_known: bool
+    groups: list[str]
 
 
 class MetricsFields(TypedDict, total=False):

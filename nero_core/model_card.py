@@ -316,7 +316,7 @@ def separation(folder: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str
         for name in manifest["ood"]:
             unusual = arrays[f"ood/{detector}/{name}"]
             value = point_metrics(usual, unusual)["auroc"]
-            measured = interval(value, bootstrap(usual, unusual)["auroc"])
+            measured = interval(value, bootstrap(usual, unusual, id_groups=arrays.get(f"groups/{detector}"))["auroc"])
             found[detector, name] = Measured(*measured, len(usual) + len(unusual))
     return found
 

@@ -92,14 +92,16 @@ def recalibrate(
 
 def _seen(reference: Reference) -> Seen:
     """What must not calibrate: images of the training, of the fit, and those a detector has learnt its scale from."""
-    record = reference.classifier.training
+    record, training = reference.classifier.training, reference.manifest["training"]
     seen = Seen.of(record, None, {} if record is None else record.hashes)
+    seen = replace(seen, groups=seen.groups | frozenset(training.get("groups", ())))
     if reference.seen is None:
         return seen
     looks = [seen.hashes, reference.seen.trained]
     if any("calibration" in detector.info.needs for detector in reference.detectors.values()):
         looks.append(reference.seen.calibrated)
-    return replace(seen, hashes=np.unique(np.concatenate(looks)), looks_known=True)
+    known = seen.looks_known or bool(training.get("looks_known", False))
+    return replace(seen, hashes=np.unique(np.concatenate(looks)), looks_known=known)
 
 
 def _described(reference: Reference, title: str | None, held_out: Activations) -> dict[str, Any]:
