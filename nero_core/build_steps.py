@@ -100,6 +100,7 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     calibration = None
     if request.calibration:
         calibration = read_images(Path(request.calibration), images.classes, group, report.begin("Reading files"))
+        check_calibration(len(set(calibration.digests) - set(images.digests)), request.alpha)
 
     checkpoint = job.folder / CLASSIFIER
     if classifier is None:

@@ -43,7 +43,7 @@ def test_score_as_json_equals_the_python_api(run, tiny_reference, class_folders)
     ref = Reference.load(tiny_reference)
     acts = ref.classifier.extract([row["path"] for row in rows])
     np.testing.assert_allclose([row["score"] for row in rows], ref.score(acts), rtol=1e-9)
-    for row, decision, e in zip(rows, ref.decide(ref.score(acts)), ref.explain(acts), strict=True):
+    for row, decision, e in zip(rows, ref.decide(acts), ref.explain(acts), strict=True):
         assert (row["state"], row["p_value"], row["percentile"]) == (
             decision.state,
             decision.p_value,
@@ -150,9 +150,10 @@ def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
     checkpoint, reference = tmp_path / "c.safetensors", tmp_path / "ref"
     code, out, err = run("train", class_folders, "--out", checkpoint, "--epochs", 1, "--json")
     assert code == 0, err
-    counts = json.loads(out)["images"]
-    assert counts["calibration"] >= 3
-    assert sum(counts.values()) == 72
+    counts, per_class = json.loads(out)["images"], json.loads(out)["per_class"]
+    # α = 0.05 needs 19 of each class, of which half of 24 less the test images can be had.
+    assert per_class == {key: {"train": 12, "calibration": 10, "test": 2} for key in ("amber", "moss", "slate")}
+    assert counts == {"train": 36, "calibration": 30, "test": 6}
     code, out, err = run(
         "fit",
         class_folders,
@@ -167,7 +168,10 @@ def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
         1,
     )
     assert code == 0, err
-    assert "false-alarm guarantee: yes; pictures of training images inside: no" in out
+    assert "pictures of training images inside: no" in out
+    for name in per_class:
+        assert f"{name}: 12 train, 10 calibration, 2 test" in err
+        assert f"note: {name} has 10 calibration images, and α = 0.05 needs 19" in err
     ref = Reference.load(reference)
     assert ref.concepts is None
     assert not (reference / "concepts").exists()
@@ -176,9 +180,14 @@ def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
     assert ref.manifest["training"]["images"] == counts["train"]
     assert ref.manifest["heatmaps"]["images"] == 1
     assert [row["method"] for row in ref.manifest["heatmaps"]["methods"]][-1] == "random order"
+    assert ref.manifest["split"]["per_class"] == per_class
+    assert ref.calibrations["nero"].guarantee.holds
     code, out, _ = run("score", reference, strange_folder, "--json", "--alpha", "0.3")
     assert code == 0
-    assert all(row["guaranteed"] for row in json.loads(out))
+    for row in json.loads(out):
+        of_class = ref.calibrations["nero"].of(ref.classes.index(row["predicted_class"]))
+        assert row["guaranteed"] == of_class.guarantee.holds
+        assert row["no_guarantee_because"] == of_class.guarantee.reason
 
 
 def test_calibrating_on_seen_images_is_said_aloud(run, class_folders, tmp_path, tiny_reference):

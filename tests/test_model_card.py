@@ -45,7 +45,7 @@ def edited(source, target, **fields):
 
 def test_it_says_what_the_manifest_holds(lines, tiny_reference):
     manifest = read_manifest(tiny_reference)
-    assert lines["amber"] == lines["moss"] == "12 images"
+    assert lines["amber"] == lines["moss"] == "12 images fitted on; 12 for calibration"
     assert lines["known as unusual: strange"] == "5 images"
     assert lines["Source of the images"] == "made by the tests"
     assert lines["Licence of the images"] == "Apache-2.0"
@@ -92,10 +92,12 @@ def test_it_says_how_true_the_heatmaps_are(lines, tiny_reference, tmp_path):
 def test_no_guarantee_no_crops_no_unusual_images(tiny_reference, tmp_path):
     manifest = read_manifest(tiny_reference)
     files = {role: entry for role, entry in manifest["files"].items() if not role.startswith("concepts/")}
-    calibration = {**manifest["calibration"], "guaranteed": False}
+    reason = "nobody knows where the images come from"
+    guarantee = {**manifest["calibration"]["guarantee"], "holds": False, "reason": reason}
+    calibration = {**manifest["calibration"], "guarantee": guarantee}
     folder = edited(tiny_reference, tmp_path / "x", calibration=calibration, files=files, crops=0, ood={})
     lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
-    assert lines["Guarantee"].startswith("no")
+    assert lines["Guarantee"] == f"no: {reason}"
     assert lines["Pictures of training images"] == "no"
     assert lines["Separation from unusual images"].startswith("not measured")
 

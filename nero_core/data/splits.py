@@ -74,7 +74,7 @@ def set_aside(
     """
     groups = grouped(images, hashes)
     was_seen = np.isin(groups, groups[[key in seen for key in images.digests]])
-    named = np.array(images.parts if images.parts is not None else [""] * len(images))
+    named = np.array(images.parts if images.parts is not None else [""] * len(images), dtype=object)
     free = ~was_seen & (named == "")
     part = np.where(named == "", "train", named)
     if free.any():

@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from nero_core.data.splits import FOLDER_ORIGIN, UNKNOWN_TRAINING
 from nero_core.figures import STATES, significant
-from nero_core.records import Neuron
+from nero_core.records import Guarantee, Neuron
 from tests.app.conftest import PATIENCE, ROOT, picture_bytes, upload, words_of
 
 STATE_WORDS = {mark.word for mark in STATES.values()}
@@ -119,8 +121,8 @@ def reviewed(app):
 
 def test_a_verdict_names_state_standing_guarantee_and_the_networks_answer(reviewed, reference):
     assert not reviewed.exception
-    score = reference.score(reference.classifier.extract([picture_bytes()]))
-    decision = reference.decide(score)[0]
+    activations = reference.classifier.extract([picture_bytes()])
+    score, decision = reference.score(activations), reference.decide(activations)[0]
     assert headline(reviewed) == STATES[decision.state].word
     text = words_of(reviewed)
     assert "reference images" in text
@@ -286,10 +288,10 @@ def test_an_alpha_that_the_reference_cannot_support_is_refused_in_words(reviewed
 
 
 def test_alpha_changes_the_verdict_as_the_api_says(reviewed, reference):
-    score = frames(reviewed)[0].reading.score
+    activations = reference.classifier.extract([picture_bytes()])
     for percent in (3.0, 20.0, 50.0):
         reviewed.number_input[0].set_value(percent).run()
-        state = reference.decide([score], alpha=percent / 100)[0].state
+        state = reference.decide(activations, alpha=percent / 100)[0].state
         assert headline(reviewed) == STATES[state].word
 
 
@@ -297,7 +299,8 @@ def test_without_a_training_record_there_is_no_guarantee(no_bundle, monkeypatch,
     from nero_core import Reference
 
     copy = Reference.load(reference.path)
-    copy.manifest["calibration"] = {**copy.manifest["calibration"], "guaranteed": False}
+    untold = Guarantee(False, UNKNOWN_TRAINING, FOLDER_ORIGIN)
+    copy.calibrations = {name: replace(each, guarantee=untold) for name, each in copy.calibrations.items()}
     copy.save(tmp_path / "unsure")
     monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
