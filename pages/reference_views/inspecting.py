@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nero_core.artefacts import digest
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry
 from pages.shared import permission, session, widgets
 from pages.shared.words import plain
@@ -50,7 +51,7 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry) -> None:
         list(usable),
         index=list(usable).index(str(chosen.path)),
         format_func=lambda path: usable[path].title,
-        key=f"inspected-{chosen.path}",
+        key=f"inspected-{digest(str(chosen.path).encode())[:8]}",  # a browser is told the key, and no path
         label_visibility="collapsed",
     )
     entry = usable[path]

@@ -132,6 +132,7 @@ def _doing(do: Callable[[Build], Any], build: Build) -> None:
         st.session_state[REFUSED] = str(error)
 
 
+@permission.needed
 def _publish(build: Build) -> None:
     use(building.publish(build, resources.home()))
     st.session_state[PUBLISHED] = build.request.title

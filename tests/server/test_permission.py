@@ -25,7 +25,7 @@ VIEWS = {
 }
 """Pages, what the identity of the control ends in that chooses a view, and the views."""
 ASKS_FOR_PATHS = {"text_input", "text_area", "chat_input"}
-UPLOADERS = {"Drop one image or many", "Or drop results.json and scores.safetensors"}
+UPLOADERS = {"Drop one image or many", "Drop results.json and scores.safetensors"}
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
@@ -57,8 +57,9 @@ def paths_asked(session):
 
 
 def assert_nothing_is_offered(session):
-    """No page takes a path, a file for the server's folders, or writes; those that would say so."""
+    """No page takes a path, a file for the server's folders, or writes, or tells a path; those that would say so."""
     for view, elements in walk(session):
+        assert str(ROOT) not in "".join(str(message) for _, message in elements), view
         assert not {kind for kind, _ in elements} & {*ASKS_FOR_PATHS, "exception"}, view
         assert {m.label for kind, m in elements if kind == "file_uploader"} <= UPLOADERS, view
         assert not {m.label for kind, m in elements if kind in ("button", "download_button")} & {
@@ -189,7 +190,7 @@ def test_pages_say_how_it_is_allowed(started, tmp_path):
     address, _ = started
     with Session(address) as session:
         session.run("references", "view=Build+one")
-        assert "open the address that was printed when the server was started" in session.said()[0]
+        assert "open the address that the server printed when it was started" in session.said()[0]
     with serve(tmp_path / "log.txt") as address, Session(address) as session:
         session.run("references", "view=Build+one")
         assert f"{permission.ALLOW}=1" in session.said()[0].replace("\\", "")
