@@ -41,7 +41,8 @@ MAX_JPEG_SCANS = 100
 MAX_JPEG_SEGMENTS = 2_000
 """Segments hold up to 64 KiB each; a file of millions of empty ones takes minutes to walk through."""
 MAX_READS = 200_000
-"""Of a file, by its decoder: the largest PNG, in pieces of 8 KiB, takes 40,000. Comments cut into millions of pieces fill the memory."""
+"""Of a file, by its decoder: the largest PNG, in pieces of 8 KiB, takes 40,000. Comments cut into millions of pieces
+fill the memory."""
 MAX_EXIF_BYTES = 2**20
 """Of a camera's note; a JPEG's segment holds 64 KiB. Each of its fractions takes its reader microseconds."""
 MAX_NAME = 80
