@@ -26,6 +26,8 @@ UPLOAD = "upload"
 CHOSEN = "chosen"
 ALPHA = "alpha_percent"
 REFERENCE = "reference"
+IN_USE = "reference-in-use"  # as the last run had it, whoever chose it
+FALLEN = "reference-fallen"  # what was in use before that
 ENTRY = "entry"
 ENTRIES = "entries"
 
