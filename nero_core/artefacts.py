@@ -178,8 +178,8 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
             metadata = {str(name): str(text) for name, text in json.loads(metadata[METADATA_KEY]).items()}
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {_reason(error)}.") from error
-    # TypeError: a type numpy does not have (bfloat16); ValueError, AttributeError: metadata that is not a JSON object.
-    except (safetensors.SafetensorError, TypeError, ValueError, AttributeError) as error:
+    # TypeError: a type numpy does not have (bfloat16); the others: metadata that is no JSON object, or too deep a one.
+    except (safetensors.SafetensorError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ArtefactError(f"{path} cannot be used: {_diagnosis(path, error)}.") from error
     return arrays, metadata
 

@@ -10,7 +10,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -24,6 +24,7 @@ from nero_core.calibration.stored import calibrated_as
 from nero_core.errors import ArtefactError
 from nero_core.given_preprocessing import described, recorded_origins
 from nero_core.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
+from nero_core.signatures import TrustedKey, read_signature, who_made_it
 
 CARD_NAME = "MODEL_CARD.md"
 RESEARCH_USE = (
@@ -119,18 +120,25 @@ class ModelCard:
         )
 
 
-def model_card(folder: Path) -> ModelCard:
-    """The card of a reference; reads its manifest and its stored scores, and runs no network.
+def model_card(folder: Path, trusted: Sequence[TrustedKey] = ()) -> ModelCard:
+    """The card of a reference; reads its manifest, its signature and its stored scores, and runs no network.
+
+    Parameters
+    ----------
+    folder : Path
+    trusted : sequence of TrustedKey
+        Whose signature is told by name.
 
     Raises
     ------
     ArtefactError
-        The manifest or the stored scores are missing, damaged or of an unknown shape.
+        The manifest or the stored scores are missing, damaged or of an unknown shape, or the signature does not hold.
     """
     manifest = read_manifest(folder)
+    maker = who_made_it(read_signature(folder, trusted))
     try:
         sections = (
-            Section("What it is for", _purpose(manifest)),
+            Section("What it is for", (*_purpose(manifest), ("Signature", maker))),
             Section("What it knows", _classes(manifest)),
             Section("How it was trained", _training(manifest)),
             Section(PREPARED, _prepared(manifest)),
@@ -337,7 +345,7 @@ def training_history(folder: Path) -> tuple[dict[str, float], ...]:
             described = json.loads(json.loads((file.metadata() or {})[METADATA_KEY])["classifier"])
         record = described["training"] or {"history": []}
         return tuple({str(key): float(value) for key, value in epoch.items()} for epoch in record["history"])
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ArtefactError(f"{path.name}: the description of the classifier is damaged ({error!r}).") from error
 
 

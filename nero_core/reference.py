@@ -35,7 +35,9 @@ from nero_core.manifest import (
     write_manifest,
 )
 from nero_core.neuron_sample import SHEET_ROLE, NeuronSample, group_names
+from nero_core.origin import Origin, read_origin, write_origin
 from nero_core.records import Activations, Decision, Float32Array, Float64Array, RelevanceProfile
+from nero_core.signatures import SIGNATURE_NAME
 
 if TYPE_CHECKING:
     from nero_core.attribution import Attribution, AttributionPass
@@ -229,6 +231,8 @@ class Reference:
     def save(self, folder: Path) -> None:
         """Write to a folder: a crash leaves the old reference or the new one, never half.
 
+        The signature of what was there goes. Whether it was imported stays noted of what was, wherever it is written.
+
         Raises
         ------
         ArtefactError
@@ -263,7 +267,12 @@ class Reference:
         }
         for written in {(folder / entry["name"]).parent for entry in files.values()}:
             sync_folder(written)
+        origin = replace(Origin() if self.path is None else read_origin(self.path), default=read_origin(folder).default)
+        if origin.imported:
+            write_origin(folder, origin)
+        (folder / SIGNATURE_NAME).unlink(missing_ok=True)
         write_manifest(folder, described)
+        write_origin(folder, origin)  # what was made here is told so only once nothing of what was imported is left
         remove_unlisted(folder, files)
 
     def _fitted_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
