@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import sys
@@ -36,6 +35,10 @@ from nero_core.command_line.console import (
     say,
 )
 from nero_core.command_line.faithfulness import add_faithfulness
+from nero_core.command_line.preprocessing import (
+    add_preprocessing,
+    given_settings,
+)
 from nero_core.command_line.protocols import add_protocols
 from nero_core.command_line.references import add_references
 from nero_core.errors import InputError, NeroError
@@ -135,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--title", help="as shown to people (default: the name of the folder)")
     fit.add_argument("--image-source", default="not stated", metavar="TEXT", help="where the images come from")
     fit.add_argument("--licence", default="not stated", metavar="TEXT", help="licence of the images")
+    add_preprocessing(fit)
 
     score = command("score", _score, "Score images against a reference.")
     score.add_argument("reference", type=Path, metavar="REF")
@@ -213,8 +217,9 @@ def _fit(options: argparse.Namespace) -> int:
     ours = is_ours(options.classifier)
     if ours and options.arch:
         raise InputError(f"{options.classifier} says itself what network it is; leave out --arch.")
+    given, from_file = given_settings(options)
     classes = () if ours else read_images(options.data, group=options.group).classes
-    classifier = given_classifier(options.classifier, options.arch, classes, device=device(options))
+    classifier = given_classifier(options.classifier, options.arch, classes, given, from_file, device=device(options))
     images = read_images(options.data, classifier.classes, options.group)
     calibration = None
     if options.calibration:
@@ -255,6 +260,7 @@ def _fit(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> int:
     from nero_core.calibration import CalibrationSettings
     from nero_core.datasets import list_images
+    from nero_core.spreadsheets import comma_separated
 
     reference = load(options)
     reference.detector(options.detector)
@@ -268,9 +274,7 @@ def _score(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1))
     elif options.csv:
         fields = list(dict.fromkeys(key for row in sorted(rows, key=lambda row: "error" in row) for key in row))
-        writer = csv.DictWriter(sys.stdout, fields)
-        writer.writeheader()
-        writer.writerows(rows)
+        print(comma_separated(rows, fields), end="")
     else:
         _print_scores(rows)
     if failed == len(rows):
@@ -314,16 +318,16 @@ def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alp
 def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
     from nero_core.images import display_name
 
-    print(f"{'score':>9}  {'above':>6}  {'p':>6}  {'state':<19}  {'predicted':<24}  file")
+    print(f"{'score':>9}  {'above':>6}  {'p':>6}  {'state':<19}  {'bound':<5}  {'predicted':<24}  file")
     for number, row in enumerate(rows):
         name = display_name(Path(row["path"]), number)
         if "error" in row:
-            print(f"{'–':>9}  {'–':>6}  {'–':>6}  {'not scored':<19}  {'':<24}  {name}: {row['error']}")
+            print(f"{'–':>9}  {'–':>6}  {'–':>6}  {'not scored':<19}  {'':<5}  {'':<24}  {name}: {row['error']}")
             continue
         predicted = f"{row['predicted_class']} ({row['probability']:.0%})"
         print(
             f"{row['score']:9.4g}  {row['percentile']:6.1%}  {row['p_value']:6.3f}  {row['state']:<19}  "
-            f"{predicted:<24}  {name}"
+            f"{'yes' if row['guaranteed'] else 'no':<5}  {predicted:<24}  {name}"
         )
     for reason, count in Counter(row["no_guarantee_because"] for row in rows if row.get("guaranteed") is False).items():
         print(f"No guarantee for {count} of {len(rows)}: {reason}.")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from nero_core.archives import Archive, Limits, open_archive
+from nero_core.artefacts import make_private_folder
 from nero_core.build_queue import Reporter
 from nero_core.building import (
     CALIBRATION_SHARE,
@@ -18,12 +19,13 @@ from nero_core.building import (
     IMAGES,
     TEST_SHARE,
     UPLOAD,
+    WEIGHTS,
     Build,
     BuildRequest,
 )
-from nero_core.calibration import CalibrationSettings
+from nero_core.calibration import Calibration, CalibrationSettings
 from nero_core.classifier import Classifier, build_classifier
-from nero_core.data.listing import read_images
+from nero_core.data.listing import read_images, read_in_distribution
 from nero_core.data.splits import Split, set_aside, split_for_fit
 from nero_core.datasets import (
     SUFFIXES,
@@ -39,9 +41,11 @@ from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
 from nero_core.fitting import Card, Unreadable, fit_reference
 from nero_core.given_network import given_classifier
+from nero_core.given_preprocessing import described, given_preprocessing
 from nero_core.images import MAX_FILE_BYTES, display_name
-from nero_core.networks import preprocessing_of
-from nero_core.records import Preprocessing, Progress, needed_images
+from nero_core.recalibration import recalibrate
+from nero_core.records import Guarantee, Progress, needed_images
+from nero_core.reference import Reference
 from nero_core.training import train
 
 UPLOAD_LIMITS = Limits(entry_bytes=MAX_FILE_BYTES, total_bytes=8 * 2**30)
@@ -69,7 +73,10 @@ def build(job: Build, report: Reporter) -> None:
     report.stage("checking")
     folder = _images_folder(job, report.begin("Unpacking"))
     try:
-        _build(job, folder, report)
+        if job.request.calibrate:
+            _calibrate(job, folder, report)
+        else:
+            _build(job, folder, report)
     except InputError as error:
         check_there(folder, error)
         raise
@@ -77,17 +84,20 @@ def build(job: Build, report: Reporter) -> None:
 
 def _build(job: Build, folder: Path, report: Reporter) -> None:
     request = job.request
-    preprocessing = _preprocessing(request)
+    settings = request.settings()
     check_class_count(folder)
     classifier = None
     if not request.epochs:
         weights = _weights(job)
         assert weights is not None
-        classifier = given_classifier(weights, request.architecture, _class_names(folder), preprocessing)
+        classifier = given_classifier(weights, request.architecture, _class_names(folder), *settings)
+        for name, text in described(asdict(classifier.preprocessing), classifier.preprocessing_origins):
+            report.note(f"{name}: {text}.")
     group = request.group or None
     images = read_images(
         folder, None if classifier is None else classifier.classes, group, report.begin("Reading files")
     )
+    preprocessing = given_preprocessing(request.architecture, *settings).preprocessing
     if classifier is None:
         build_classifier(request.architecture, images.classes, request.seed, _weights(job), preprocessing)
     hashes, unreadable = difference_hashes(images.paths, report.begin("Looking at every image"))
@@ -123,7 +133,7 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
             )
         classifier = Classifier.load(checkpoint)
     report.stage("fitting")
-    settings = CalibrationSettings(request.by_class, request.alpha, request.confidence or None)
+    calibration_settings = CalibrationSettings(request.by_class, request.alpha, request.confidence or None)
     split = split_for_fit(
         classifier.training,
         images,
@@ -132,7 +142,7 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
         report.begin("Looking at every calibration image"),
     )
     check_calibration(len(split.calibration), request.alpha)
-    for note in notes_of(split, settings):
+    for note in notes_of(split, calibration_settings):
         report.note(note)
     left_out = Unreadable()
     reference = fit_reference(
@@ -144,16 +154,47 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
         faithfulness=request.faithfulness,
         begin=report.begin,
         unreadable=left_out,
-        settings=settings,
+        settings=calibration_settings,
     )
     check_calibration(int(reference.manifest["calibration"]["images"]), request.alpha)  # without those left out
     check_unreadable(len(images), list(left_out.reasons.values()))
     for reason in left_out.reasons.values():
         report.note(f"Left out: {reason}")
+    for warning in reference.manifest["metrics"]["warnings"]:
+        report.note(warning)
+    _finish(job, reference)
+
+
+def _calibrate(job: Build, folder: Path, report: Reporter) -> None:
+    """A reference as it is, with other calibration images."""
+    request = job.request
+    reference = Reference.load(request.calibrate)
+    images = read_in_distribution(folder, reference.classes, request.group or None, report.begin("Reading files"))
+    report.stage("fitting")
+    left_out = Unreadable()
+    calibrated = recalibrate(
+        reference,
+        images,
+        CalibrationSettings(request.by_class, request.alpha, request.confidence or None),
+        request.image_source,
+        request.title,
+        report.begin,
+        left_out,
+    )
+    check_unreadable(len(images), list(left_out.reasons.values()))
+    calibration = next(iter(calibrated.calibrations.values()))
+    check_calibration(len(calibration), request.alpha)
+    for note in [*short_of(calibration), *promised(calibration.guarantee), *left_out.reasons.values()]:
+        report.note(note)
+    _finish(job, calibrated)
+
+
+def _finish(job: Build, reference: Reference) -> None:
+    """Save the result, and remove what it was made from."""
     shutil.rmtree(job.result, ignore_errors=True)
+    make_private_folder(job.result)  # it holds activations of the images, and crops of them where that was allowed
     reference.save(job.result)
-    shutil.rmtree(job.folder / IMAGES, ignore_errors=True)
-    for left in (job.folder / UPLOAD, checkpoint, *job.folder.glob("weights.*")):
+    for left in (job.folder / UPLOAD, job.folder / CLASSIFIER, *job.folder.glob(f"{WEIGHTS}.*")):
         left.unlink(missing_ok=True)
 
 
@@ -239,13 +280,28 @@ def notes_of(split: Split, settings: CalibrationSettings) -> list[str]:
         for name, counts in split.per_class().items()
         if counts["calibration"] < settings.needed
     ]
-    dropped = split.guarantee.dropped
-    if dropped:
-        short.append(
-            f"{dropped} calibration images take no part: they were trained or fitted on, look nearly like images that "
-            "were, or are of the same group."
+    return short + promised(split.guarantee)
+
+
+def short_of(calibration: Calibration) -> list[str]:
+    """The predicted classes that too few images calibrate."""
+    return [
+        f"{name}: {each['predicted']} calibration images are read as this class; α = {calibration.settings.alpha:g} "
+        f"needs {calibration.settings.needed}, so that such images get no guarantee."
+        for name, each in calibration.per_class().items()
+        if each["predicted"] < calibration.settings.needed
+    ]
+
+
+def promised(guarantee: Guarantee) -> list[str]:
+    """What took no part in a calibration, and why it promises nothing."""
+    notes = []
+    if guarantee.dropped:
+        notes.append(
+            f"{guarantee.dropped} calibration images take no part: they were trained or fitted on, look nearly like "
+            "images that were, or are of the same group."
         )
-    return short + ([] if split.guarantee.holds else [f"No guarantee: {split.guarantee.reason}."])
+    return notes + ([] if guarantee.holds else [f"No guarantee: {guarantee.reason}."])
 
 
 def check_calibration(images: int, alpha: float) -> None:
@@ -332,11 +388,6 @@ def _images_folder(job: Build, progress: Progress) -> Path:
     if (job.folder / UPLOAD).is_file():
         unpack_class_folders(job.folder / UPLOAD, folder, progress)
     return folder
-
-
-def _preprocessing(request: BuildRequest) -> Preprocessing:
-    own = preprocessing_of(request.architecture)
-    return replace(own, height=request.side, width=request.side) if request.side else own
 
 
 def _class_names(folder: Path) -> list[str]:

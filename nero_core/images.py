@@ -140,6 +140,11 @@ def displayed(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
     -------
     PIL image
         Mode RGB, `preprocessing.width` × `preprocessing.height` pixels.
+
+    Raises
+    ------
+    InputError
+        The mode is another, or the picture is so long a strip that its resized whole would not fit into memory.
     """
     if image.mode != "RGB":
         raise InputError(f"The image has mode {image.mode}; wanted RGB, as `read_image` returns it.")
@@ -152,6 +157,11 @@ def displayed(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
         wide = int(high * image.width / image.height)
     else:
         high = int(wide * image.height / image.width)
+    if wide * high > MAX_PIXELS:
+        raise InputError(
+            f"The image is a strip of {image.width} × {image.height} pixels: resized for the network, before its "
+            f"middle is taken, it would have {wide} × {high}; at most {MAX_PIXELS // 10**6} million are made. Crop it."
+        )
     left, top = round((wide - width) / 2), round((high - height) / 2)
     return image.resize((wide, high), resampling).crop((left, top, left + width, top + height))
 

@@ -339,8 +339,11 @@ FORGERIES = {
     "a name from the root": (lambda m: m["files"]["fitted"].update(name="/etc/passwd"), "not a name of ours"),
     "a hash of something else": (lambda m: m["files"]["fitted"].update(sha256="0" * 64), "SHA-256 differs"),
     "a negative size": (lambda m: m["files"]["fitted"].update(bytes=-1), "another size"),
-    "an accuracy that is none": (setting(metrics={"accuracy": math.nan, "test_images": 3}), "share nan"),
-    "endless images": (lambda m: m["calibration"].update(images=math.inf), "model card"),
+    "an accuracy that is none": (
+        setting(metrics={"accuracy": math.nan, "test_images": 3}),
+        "`metrics.accuracy` is nan",
+    ),
+    "endless images": (lambda m: m["calibration"].update(images=math.inf), "`calibration.images` is inf"),
     "a detector of another name": (lambda m: m["detectors"].update(os={"parameters": {}}), "No detector is named"),
     "a parameter that is none": (lambda m: m["detectors"]["nero"].update(parameters={"__class__": 1}), "no parameter"),
 }
@@ -360,10 +363,13 @@ def test_a_manifest_too_deep_to_read_is_refused(slight, tmp_path):
 @pytest.mark.parametrize(
     ("described", "why"),
     [
-        ({"preprocessing": {"height": 10**6, "width": 10**6, "mean": [0, 0, 0], "std": [1, 1, 1]}}, "1000000×1000000"),
-        ({"classes": ["x"] * 10**5}, "100000 classes"),
-        ({"classes": [1, 2, 3]}, "no text"),
-        ({"architecture": ["test_resnet"]}, "no text"),
+        (
+            {"preprocessing": {"height": 10**6, "width": 10**6, "mean": [0, 0, 0], "std": [1, 1, 1]}},
+            "`preprocessing.height` is 1000000",
+        ),
+        ({"classes": [f"x{i}" for i in range(10**5)]}, "`classes` are 100000"),
+        ({"classes": [1, 2, 3]}, "`classes[0]` is 1; wanted text"),
+        ({"architecture": ["test_resnet"]}, "`architecture` is ['test_resnet']; wanted text"),
         ({"architecture": "vit_giant_patch14_224"}, "and vit_giant_patch14_224 1010"),
     ],
     ids=["an input that fills memory", "a head that fills memory", "classes", "architecture", "a giant"],

@@ -170,7 +170,7 @@ def test_equal_calibration_scores_give_a_defined_scale(train):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"members": "nero"}, "wanted detector names"),
+        ({"members": "nero"}, "`members` of Fused is 'nero'; wanted a list"),
         ({"members": ()}, "wanted detector names"),
         ({"members": ("nero", "nero")}, "each once"),
         ({"members": ("odin",)}, "needs more than activations"),
@@ -201,5 +201,5 @@ def test_the_halves_share_no_image_and_lose_none():
 
 def test_arrays_of_other_members_are_refused(train):
     arrays = equal().fit(*train, calibration()).fitted_arrays()
-    with pytest.raises(ArtefactError, match="missing or surplus"):
+    with pytest.raises(ArtefactError, match="which are no members"):
         make_detector("fused", members=("nero",)).restore(arrays, train[1])

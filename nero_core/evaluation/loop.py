@@ -20,11 +20,12 @@ from nero_core.classifier import Classifier
 from nero_core.data.image_set import ImageSet
 from nero_core.data.splits import numbered
 from nero_core.detectors import Detector
-from nero_core.errors import Cancelled, InputError
+from nero_core.errors import ArtefactError, Cancelled, InputError
 from nero_core.evaluation.division import Division
 from nero_core.evaluation.flags import flagged_shares, summarised
 from nero_core.evaluation.kept import KeptScores
 from nero_core.evaluation.line_up import Contender
+from nero_core.evaluation.notes import UNGROUPED, in_words, singular, too_few, unreadable, without_guarantee
 from nero_core.evaluation.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary
 from nero_core.extraction_cache import CachedExtractor, Extraction
 from nero_core.metrics import (
@@ -35,13 +36,11 @@ from nero_core.metrics import (
     paired_differences,
     point_metrics,
 )
-from nero_core.records import Activations, Begin, Float64Array, IntArray, needed_images
+from nero_core.records import Activations, Begin, Float64Array, IntArray
 
 BASELINE = "nero"
 """What other detectors are held against, where it is among them."""
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pytorch-ood")
-UNREADABLE_NAMED = 5
-"""Unreadable images are all counted; so many per set are named."""
 
 REASON_LETTERS = 300
 """Of an error's text so much is a detector's reason; the log holds all of it."""
@@ -101,6 +100,7 @@ class Benchmark:
         self._extractions: dict[str, Extraction] = {}
         self._finished: dict[str, _Finished] = {}
         self._draws: dict[str, dict[str, Draws]] = {}
+        self._not_kept: dict[str, None] = {}
 
     # Run -----------------------------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class Benchmark:
         """
         start: Begin = begin or (lambda what: lambda done, total: None)
         for name, images in self._sets().items():
-            self._extractions[name] = self._extractor.extract(images, start(f"Reading {_in_words(name)}"))
+            self._extractions[name] = self._extractor.extract(images, start(f"Reading {in_words(name)}"))
         progress = start("Fitting and scoring")
         # The baseline comes first, for whoever stops early; those that go through the network again come last, as they
         # take longer than all others together.
@@ -182,7 +182,10 @@ class Benchmark:
             what = " ".join(str(error).split())[:REASON_LETTERS]
             return _Finished(replace(row, status="failed", reason=f"failed with {type(error).__name__}: {what}"), None)
         score_seconds = time.perf_counter() - begun
-        self._kept.write(contender, scores, (fit_seconds, score_seconds))
+        try:
+            self._kept.write(contender, scores, (fit_seconds, score_seconds))
+        except ArtefactError as error:  # a full disk ends no benchmark: the result has the scores
+            self._not_kept[str(error)] = None
         return _Finished(replace(row, fit_seconds=fit_seconds, score_seconds=score_seconds), scores)
 
     def _fit(self, contender: Contender) -> tuple[Detector, Float64Array | None, float]:
@@ -356,59 +359,17 @@ class Benchmark:
         return float((extraction.activations.logits.argmax(axis=1) == extraction.activations.labels).mean())
 
     def _warnings(self) -> list[str]:
-        warnings = list(self.division.warnings)
-        for name, extraction in self._extractions.items():
-            if count := len(extraction.unreadable):
-                named = "; ".join(text.rstrip(".") for text in extraction.unreadable[:UNREADABLE_NAMED])
-                more = "; and others" if count > UNREADABLE_NAMED else ""
-                warnings.append(
-                    f"{count} of {_in_words(name)} could not be read and {'was' if count == 1 else 'were'} left out: "
-                    f"{named}{more}."
-                )
+        extractions = self._extractions
+        warnings = [*self.division.warnings, *unreadable(extractions), *self._extractor.notes, *self._not_kept]
         for name, each in self._finished.items():
             if each.scores is not None and np.ptp(np.concatenate([each.scores.id, *each.scores.ood.values()])) == 0:
                 warnings.append(f"{name} gave every image the same score: its figures say nothing.")
-        if (fit := self._extractions.get("fit")) is not None:
-            warnings += _singular(fit.activations, len(self.classifier.classes))
-        held_out = self._extractions.get("calibration")
-        if held_out is not None and needed_images(self.settings.alpha) > len(held_out.activations):
-            warnings.append(
-                f"{len(held_out.activations)} calibration images are too few for α = {self.settings.alpha:g}: "
-                "no shares of flagged images are given."
-            )
-        if without := sorted({name for e in self._finished.values() for name in _without_guarantee(e.row)}):
-            warnings.append(
-                f"Images read as {', '.join(without)} have too few calibration images of that class for "
-                f"α = {self.settings.alpha:g}: images of all classes stand in, and there is no guarantee for them."
-            )
-        if self.division.id.groups is None:
-            warnings.append(
-                "Nothing is known of which images belong to one patient or clip (--group): where several do, every "
-                "interval is too narrow."
-            )
-        return warnings
-
-
-def _without_guarantee(row: DetectorResult) -> tuple[str, ...]:
-    return () if row.calibration is None or not row.calibration.guaranteed else row.calibration.without_guarantee
-
-
-def _in_words(name: str) -> str:
-    words = {"fit": "training images", "calibration": "calibration images", "id": "ID test images"}
-    return words.get(name) or name.removeprefix("ood/")
-
-
-def _singular(fit: Activations, classes: int) -> list[str]:
-    """A sentence where the training images cannot span the features, so that no covariance has an inverse."""
-    images, width = fit.features.shape
-    still = int((np.ptp(fit.features, axis=0) == 0).sum())
-    if images - classes >= width and not still:
-        return []
-    why = f"{still} of {width} features never change" if still else f"there are {width} features"
-    return [
-        f"{images} training images, and {why}: the covariance is singular. Detectors that invert it hold it up by "
-        "shrinkage or a small ridge, and their figures rest on that."
-    ]
+        if (fit := extractions.get("fit")) is not None:
+            warnings += singular(fit.activations, len(self.classifier.classes))
+        if (held_out := extractions.get("calibration")) is not None:
+            warnings += too_few(len(held_out.activations), self.settings.alpha)
+        warnings += without_guarantee([each.row for each in self._finished.values()], self.settings.alpha)
+        return warnings + ([] if self.division.id.groups is not None else [UNGROUPED])
 
 
 def _with_pooled(ood: Mapping[str, Float64Array]) -> dict[str, Float64Array]:

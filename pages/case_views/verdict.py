@@ -9,6 +9,7 @@ import streamlit as st
 
 from nero_core import figures
 from nero_core.figures import STATES, rounded, significant
+from nero_core.spreadsheets import inert
 from pages.shared import session, widgets, words
 from pages.shared.reading import under
 from pages.shared.session import Frame, Reading
@@ -144,9 +145,10 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
         mark = STATES[decision.state] if decision is not None else None
         rows.append(
             {
-                "image": frame.name,
+                "image": inert(frame.name),  # the table can be saved as CSV
                 "verdict": f"{mark.symbol} {mark.word}" if mark else "no verdict",
                 "more unusual than": words.share_below(percentile, len(reading.calibration)),
+                "bound holds": None if decision is None else "yes" if decision.guaranteed else "no",
                 "score": rounded(reading.score),
                 "closest to": reading.explanation.nearest_class if reading.explanation else None,
                 "network’s answer": name,
@@ -164,7 +166,7 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
     index = st.selectbox(
         "Image under review",
         range(len(rows)),
-        format_func=lambda i: f"{i + 1} · {rows[i]['image']}",
+        format_func=lambda i: f"{i + 1} · {readings[i][0].name}",
         key=session.CHOSEN,
         persist_state="session",
     )

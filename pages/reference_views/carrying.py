@@ -7,20 +7,21 @@ from pathlib import Path
 import streamlit as st
 
 from pages.reference_views.inspecting import use
-from pages.shared import resources
+from pages.shared import permission, resources, uploads
 from pages.shared.words import plain
 
-LARGEST = 1000  # megabytes; an upload is held in memory until it is verified
 ADDED = "reference-added"
 
 
+@permission.needed
 def bring_in() -> None:
     """Ask for a file, verify it, add it to the others."""
     st.markdown(
         "A file that **Export as one file** made on another computer. Every part of it is verified before it is added: "
         "names, sizes, hashes, and that the reference opens."
     )
-    file = st.file_uploader("Reference file", type="zip", max_upload_size=LARGEST, key="import-file")
+    file = uploads.uploader("Reference file", type="zip", key="import-file")
+    st.caption(uploads.larger("python -m nero_core import FILE.zip --to FOLDER"))
     if file is None:
         return
     from nero_core.building import folder_name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry
-from pages.shared import session, widgets
+from pages.shared import permission, session, widgets
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -59,16 +59,17 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry) -> None:
         card = _card(path, changed)
     name = entry.path.name
     with st.container(horizontal=True):
-        st.download_button(
-            "Export as one file",
-            data=lambda: _packed(entry.path),
-            file_name=f"{name}.zip",
-            mime="application/zip",
-            icon=":material/download:",
-            key="export",
-            on_click="ignore",
-            help="A zip with everything in it, for another computer. It is verified when it is imported.",
-        )
+        if permission.granted():
+            st.download_button(
+                "Export as one file",
+                data=lambda: _packed(entry.path),
+                file_name=f"{name}.zip",
+                mime="application/zip",
+                icon=":material/download:",
+                key="export",
+                on_click="ignore",
+                help="A zip with everything in it, for another computer. It is verified when it is imported.",
+            )
         st.download_button(
             "Save the model card",
             data=card.markdown(),

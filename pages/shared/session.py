@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core.images import display_name, read_image
+from pages.shared import uploads
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,6 +30,7 @@ ALPHA = "alpha_percent"
 REFERENCE = "reference"
 ENTRY = "entry"
 ENTRIES = "entries"
+LARGEST = 20  # megabytes of one image
 
 
 @dataclass
@@ -113,7 +115,7 @@ def open_case(files: Sequence[tuple[str, bytes]]) -> None:
 
 def take_upload() -> None:
     """Copy what was uploaded: the uploader itself forgets its files on a page switch."""
-    open_case([(file.name, file.getvalue()) for file in st.session_state[UPLOAD] or []])
+    open_case([(file.name, file.getvalue()) for file in uploads.within(st.session_state[UPLOAD], LARGEST)])
 
 
 def take_examples(paths: Sequence[Path]) -> None:
