@@ -1,9 +1,9 @@
 """False alarms on real frames by class, over random splits and on the official one: part of ``benchmarks.promises``.
 
-Frames that nobody has learnt from are divided at random into those that calibrate and those that are scored, again and
-again. Then all are exchangeable, and what a promise allows is known exactly: with l of n + 1 allowed, the number flagged
-of m frames with distinct scores is beta-binomial (m, l, n + 1 − l) (Vovk, "Conditional validity of inductive conformal
-predictors", 2012); ties only lower it.
+Frames that nobody has learnt from are divided at random into those that calibrate and those that are scored, again
+and again. Then all are exchangeable, and what a promise allows is known exactly: with l of n + 1 allowed, the number
+flagged of m frames with distinct scores is beta-binomial (m, l, n + 1 − l) (Vovk, "Conditional validity of inductive
+conformal predictors", 2012); ties only lower it.
 """
 
 from __future__ import annotations
