@@ -3,13 +3,13 @@
 import streamlit as st
 from starlette.middleware import Middleware
 
-from pages.shared import door, requests, resources, session, start, uploads, widgets, words
+from pages.shared import door, origins, resources, session, start, uploads, widgets, words
 
 
 def show() -> None:
     """One run of the app in one browser session."""
-    if not requests.is_guarded():
-        st.error(requests.UNGUARDED)
+    if not origins.is_guarded():
+        st.error(origins.UNGUARDED)
         st.stop()
     st.set_page_config(
         page_title="NERO",
@@ -66,5 +66,5 @@ if __name__ == "__main__":  # as Streamlit runs a script
     show()
 else:  # as the server asks for what it serves
     app = st.App(
-        __file__, middleware=[Middleware(requests.OwnRequests), Middleware(uploads.Limits)], lifespan=start.announced
+        __file__, middleware=[Middleware(origins.OwnOrigins), Middleware(uploads.Limits)], lifespan=start.announced
     )

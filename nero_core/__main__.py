@@ -35,6 +35,10 @@ from nero_core.command_line.console import (
     say,
 )
 from nero_core.command_line.faithfulness import add_faithfulness
+from nero_core.command_line.preprocessing import (
+    add_preprocessing,
+    given_settings,
+)
 from nero_core.command_line.protocols import add_protocols
 from nero_core.command_line.references import add_references
 from nero_core.errors import InputError, NeroError
@@ -134,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--title", help="as shown to people (default: the name of the folder)")
     fit.add_argument("--image-source", default="not stated", metavar="TEXT", help="where the images come from")
     fit.add_argument("--licence", default="not stated", metavar="TEXT", help="licence of the images")
+    add_preprocessing(fit)
 
     score = command("score", _score, "Score images against a reference.")
     score.add_argument("reference", type=Path, metavar="REF")
@@ -212,8 +217,9 @@ def _fit(options: argparse.Namespace) -> int:
     ours = is_ours(options.classifier)
     if ours and options.arch:
         raise InputError(f"{options.classifier} says itself what network it is; leave out --arch.")
+    given, from_file = given_settings(options)
     classes = () if ours else read_images(options.data, group=options.group).classes
-    classifier = given_classifier(options.classifier, options.arch, classes, device=device(options))
+    classifier = given_classifier(options.classifier, options.arch, classes, given, from_file, device=device(options))
     images = read_images(options.data, classifier.classes, options.group)
     calibration = None
     if options.calibration:

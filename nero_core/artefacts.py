@@ -24,6 +24,9 @@ from nero_core.errors import ArtefactError
 
 Array = npt.NDArray[Any]
 
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+"""Modes of what holds images or activations: nobody but its owner looks into it."""
+
 METADATA_KEY = "nero"
 """The one safetensors metadata entry we write: a JSON object. Several entries would be stored in random order."""
 
@@ -70,6 +73,19 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtefactError(f"{folder} cannot be made ({_reason(error)}); name another folder.") from error
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder of ours that only its owner may look into, whatever the umask; one that is there is closed.
+
+    Raises
+    ------
+    OSError
+        It cannot be made, or belongs to somebody else.
+    """
+    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(PRIVATE_FOLDER)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -162,8 +178,8 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
             metadata = {str(name): str(text) for name, text in json.loads(metadata[METADATA_KEY]).items()}
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {_reason(error)}.") from error
-    # TypeError: a type numpy does not have (bfloat16); ValueError, AttributeError: metadata that is not a JSON object.
-    except (safetensors.SafetensorError, TypeError, ValueError, AttributeError) as error:
+    # TypeError: a type numpy does not have (bfloat16); the others: metadata that is no JSON object, or too deep a one.
+    except (safetensors.SafetensorError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ArtefactError(f"{path} cannot be used: {_diagnosis(path, error)}.") from error
     return arrays, metadata
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from nero_core.archives import Archive, Limits, open_archive
+from nero_core.artefacts import make_private_folder
 from nero_core.build_queue import Reporter
 from nero_core.building import (
     CALIBRATION_SHARE,
@@ -18,6 +19,7 @@ from nero_core.building import (
     IMAGES,
     TEST_SHARE,
     UPLOAD,
+    WEIGHTS,
     Build,
     BuildRequest,
 )
@@ -39,10 +41,10 @@ from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
 from nero_core.fitting import Card, Unreadable, fit_reference
 from nero_core.given_network import given_classifier
+from nero_core.given_preprocessing import described, given_preprocessing
 from nero_core.images import MAX_FILE_BYTES, display_name
-from nero_core.networks import preprocessing_of
 from nero_core.recalibration import recalibrate
-from nero_core.records import Guarantee, Preprocessing, Progress, needed_images
+from nero_core.records import Guarantee, Progress, needed_images
 from nero_core.reference import Reference
 from nero_core.training import train
 
@@ -82,17 +84,20 @@ def build(job: Build, report: Reporter) -> None:
 
 def _build(job: Build, folder: Path, report: Reporter) -> None:
     request = job.request
-    preprocessing = _preprocessing(request)
+    settings = request.settings()
     check_class_count(folder)
     classifier = None
     if not request.epochs:
         weights = _weights(job)
         assert weights is not None
-        classifier = given_classifier(weights, request.architecture, _class_names(folder), preprocessing)
+        classifier = given_classifier(weights, request.architecture, _class_names(folder), *settings)
+        for name, text in described(asdict(classifier.preprocessing), classifier.preprocessing_origins):
+            report.note(f"{name}: {text}.")
     group = request.group or None
     images = read_images(
         folder, None if classifier is None else classifier.classes, group, report.begin("Reading files")
     )
+    preprocessing = given_preprocessing(request.architecture, *settings).preprocessing
     if classifier is None:
         build_classifier(request.architecture, images.classes, request.seed, _weights(job), preprocessing)
     hashes, unreadable = difference_hashes(images.paths, report.begin("Looking at every image"))
@@ -105,6 +110,7 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     calibration = None
     if request.calibration:
         calibration = read_images(Path(request.calibration), images.classes, group, report.begin("Reading files"))
+        check_calibration(len(set(calibration.digests) - set(images.digests)), request.alpha)
 
     checkpoint = job.folder / CLASSIFIER
     if classifier is None:
@@ -127,7 +133,7 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
             )
         classifier = Classifier.load(checkpoint)
     report.stage("fitting")
-    settings = CalibrationSettings(request.by_class, request.alpha, request.confidence or None)
+    calibration_settings = CalibrationSettings(request.by_class, request.alpha, request.confidence or None)
     split = split_for_fit(
         classifier.training,
         images,
@@ -136,7 +142,7 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
         report.begin("Looking at every calibration image"),
     )
     check_calibration(len(split.calibration), request.alpha)
-    for note in notes_of(split, settings):
+    for note in notes_of(split, calibration_settings):
         report.note(note)
     left_out = Unreadable()
     reference = fit_reference(
@@ -148,12 +154,14 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
         faithfulness=request.faithfulness,
         begin=report.begin,
         unreadable=left_out,
-        settings=settings,
+        settings=calibration_settings,
     )
     check_calibration(int(reference.manifest["calibration"]["images"]), request.alpha)  # without those left out
     check_unreadable(len(images), list(left_out.reasons.values()))
     for reason in left_out.reasons.values():
         report.note(f"Left out: {reason}")
+    for warning in reference.manifest["metrics"]["warnings"]:
+        report.note(warning)
     _finish(job, reference)
 
 
@@ -184,9 +192,9 @@ def _calibrate(job: Build, folder: Path, report: Reporter) -> None:
 def _finish(job: Build, reference: Reference) -> None:
     """Save the result, and remove what it was made from."""
     shutil.rmtree(job.result, ignore_errors=True)
+    make_private_folder(job.result)  # it holds activations of the images, and crops of them where that was allowed
     reference.save(job.result)
-    shutil.rmtree(job.folder / IMAGES, ignore_errors=True)
-    for left in (job.folder / UPLOAD, job.folder / CLASSIFIER, *job.folder.glob("weights.*")):
+    for left in (job.folder / UPLOAD, job.folder / CLASSIFIER, *job.folder.glob(f"{WEIGHTS}.*")):
         left.unlink(missing_ok=True)
 
 
@@ -380,11 +388,6 @@ def _images_folder(job: Build, progress: Progress) -> Path:
     if (job.folder / UPLOAD).is_file():
         unpack_class_folders(job.folder / UPLOAD, folder, progress)
     return folder
-
-
-def _preprocessing(request: BuildRequest) -> Preprocessing:
-    own = preprocessing_of(request.architecture)
-    return replace(own, height=request.side, width=request.side) if request.side else own
 
 
 def _class_names(folder: Path) -> list[str]:

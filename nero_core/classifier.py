@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,14 +16,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nero_core.artefacts import read_arrays, write_arrays
+from nero_core.artefacts import write_arrays
 from nero_core.checkpoints import load_weights, read_weights
+from nero_core.classifier_file import FORMAT, check_kinds, read_classifier_file
 from nero_core.datasets import difference_hash
-from nero_core.errors import ArtefactError, InputError
+from nero_core.errors import InputError
 from nero_core.extraction import Batch, Rows, cells, mean_and_deviation
 from nero_core.images import DECODING_THREADS, Source, preprocess, read_image
 from nero_core.layout import inspect_layout
-from nero_core.networks import build_network, preprocessing_of, weight_count
+from nero_core.networks import build_network, preprocessing_of
 from nero_core.randomness import global_generator
 from nero_core.records import (
     Activations,
@@ -36,10 +37,7 @@ from nero_core.records import (
     TrainingRecord,
 )
 
-FORMAT = "nero-classifier-1"
 BATCH_SIZE = 32
-MAX_SIDE = 2048
-"""Of a network's input, pixels: a file that says more is refused before memory for it is asked for."""
 
 OnUnreadable = Callable[[int, InputError], None]
 
@@ -83,7 +81,8 @@ class Classifier:
         self.network = network.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
         self.architecture = architecture
         self.classes = list(classes)
-        self.preprocessing = preprocessing
+        self.preprocessing = preprocessing.checked()
+        self.preprocessing_origins: Mapping[str, str] = {}  # of each setting, where not from a training
         self.training = training
         self.device = torch.device(device)
         self.layout = inspect_layout(self.network, preprocessing.height, preprocessing.width)
@@ -312,48 +311,17 @@ class Classifier:
         Raises
         ------
         ArtefactError
-            The file is missing, damaged, foreign or newer, or its weights do not fit its architecture.
+            The file is missing, damaged, foreign or newer, a field of it cannot be what it says, or its weights do not
+            fit its architecture.
         """
         path = Path(path)
-        arrays, metadata = read_arrays(path)
-        if metadata.get("format") != FORMAT:
-            raise ArtefactError(
-                f"{path.name} says format {metadata.get('format')!r}; wanted {FORMAT!r}. Give a file written by "
-                "`train`, or turn foreign weights into one with `train --init`."
-            )
-        try:
-            described = json.loads(metadata["classifier"])
-            sizes = described["preprocessing"]
-            preprocessing = Preprocessing(**{**sizes, "mean": tuple(sizes["mean"]), "std": tuple(sizes["std"])})
-            record = described["training"]
-            training = record and TrainingRecord(
-                train=frozenset(record["train"]),
-                calibration=frozenset(record["calibration"]),
-                test=frozenset(record["test"]),
-                recipe=record["recipe"],
-                history=tuple(record["history"]),
-                hashes={str(key): int(value, 16) for key, value in record.get("hashes", {}).items()},
-                groups={str(key): str(value) for key, value in record.get("groups", {}).items()},
-            )
-            architecture, classes = described["architecture"], described["classes"]
-            if not all(isinstance(name, str) for name in (architecture, *classes)):
-                raise TypeError("names that are no text")
-            rows = max((array.shape[0] for array in arrays.values() if array.ndim), default=0)
-            if not (0 < preprocessing.height <= MAX_SIDE and 0 < preprocessing.width <= MAX_SIDE):
-                raise ValueError(f"an input of {preprocessing.height}×{preprocessing.width} pixels")
-            if len(classes) > rows:
-                raise ValueError(f"{len(classes)} classes, and no weights of as many rows")
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, InputError) as error:
-            raise ArtefactError(f"{path.name}: the description of the classifier is damaged ({error!r}).") from error
-        asked = architecture, len(classes), (preprocessing.height, preprocessing.width)
-        given, needed = sum(array.size for array in arrays.values()), weight_count(*asked)
-        if given < needed:  # before memory for them is asked for: a forged file may name any architecture
-            raise ArtefactError(f"{path.name} has {given} weights, and {architecture} {needed}; restore the file.")
+        read = read_classifier_file(path)
+        preprocessing = read.preprocessing
         with global_generator(0):  # the initial weights are all replaced
-            network = build_network(*asked)
-        weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        load_weights(network, weights, path.name)
-        return cls(network, architecture, classes, preprocessing, training, device)
+            network = build_network(read.architecture, len(read.classes), (preprocessing.height, preprocessing.width))
+        check_kinds(read.weights, network, path.name)
+        load_weights(network, {name: torch.from_numpy(array) for name, array in read.weights.items()}, path.name)
+        return cls(network, read.architecture, read.classes, preprocessing, read.training, device)
 
 
 class Images:

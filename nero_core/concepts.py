@@ -7,14 +7,16 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from nero_core.errors import InputError
 from nero_core.images import DECODING_THREADS, Source, displayed, read_image
-from nero_core.records import Float64Array, IntArray, Neuron, Preprocessing, Progress
+from nero_core.records import Float64Array, FloatArray, IntArray, Neuron, Preprocessing, Progress
+from nero_core.typed import Range, Shape, check_arrays
 
 CROP_PIXELS = 128
 """Side of a stored crop."""
@@ -142,12 +144,32 @@ class Concepts:
 
     @classmethod
     def restore(
-        cls, arrays: Mapping[str, npt.NDArray[Any]], stages: Sequence[str], read_role: Callable[[str], bytes]
+        cls,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        stages: Sequence[str],
+        read_role: Callable[[str], bytes],
+        classes: int,
+        width: int,
     ) -> Concepts:
         """The concepts again, from what `arrays` gave and a way to read a sheet by its role.
 
         Without "by", as older references are, features are ranked by relevance and channels of stages by activation.
+
+        Raises
+        ------
+        InputError
+            An array is missing, or names a stage, a class of K or a feature of d that is none.
         """
+        declared = {
+            "stages": Annotated[IntArray, Shape("m", values=Range(-1, len(stages) - 1), empty=True)],
+            "channels": Annotated[IntArray, Shape("m", values=Range(0), empty=True)],
+            "by": Annotated[IntArray, Shape("m", values=Range(0, len(RANKED_BY) - 1), empty=True)],
+            "strengths": Annotated[FloatArray, Shape("m", "q", endless=True, empty=True)],
+            "labels": Annotated[IntArray, Shape("m", "q", values=Range(-1, classes - 1), empty=True)],
+        }
+        check_arrays(arrays, declared, {}, " of the concepts", optional=("by",))
+        if (outside := arrays["channels"][(arrays["stages"] < 0) & (arrays["channels"] >= width)]).size:
+            raise InputError(f"`channels` of the concepts names feature {outside[0]}; there are {width}.")
         by = arrays.get("by", np.where(arrays["stages"] < 0, 0, 1))
         rows = zip(arrays["stages"], arrays["channels"], by, arrays["strengths"], arrays["labels"], strict=True)
         strongest: dict[tuple[Neuron, RankedBy], Strongest] = {}

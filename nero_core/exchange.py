@@ -12,21 +12,35 @@ import secrets
 import shutil
 import stat
 import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from nero_core.archives import Archive, Limits, open_archive
 from nero_core.artefacts import sync_folder
-from nero_core.errors import ArtefactError, InputError, NeroError
+from nero_core.errors import ArtefactError, InputError
 from nero_core.locks import trying_lock
-from nero_core.manifest import MANIFEST_NAME, ReferenceEntry, read_manifest, verify_file
+from nero_core.manifest import MANIFEST_NAME, read_manifest, verify_file
 from nero_core.model_card import CARD_NAME, model_card
+from nero_core.origin import Origin, write_origin
+from nero_core.signatures import (
+    MAX_SIGNATURE_BYTES,
+    SIGNATURE_NAME,
+    Signature,
+    TrustedKey,
+    read_signature,
+    sign,
+)
+from nero_core.trial import try_reference
 
 LIMITS = Limits(entry_bytes=2 * 2**30, total_bytes=3 * 2**30)
 """Of a reference: the largest networks in use have 1.2 GB of weights."""
 MAX_MANIFEST_BYTES = 8 * 2**20
 """About 300 bytes per neuron with crops."""
 MAX_CARD_BYTES = 2**20
+BESIDE = (MANIFEST_NAME, CARD_NAME, SIGNATURE_NAME)
+"""Entries that no manifest lists."""
 
 SUFFIX = ".zip"
 UNFINISHED = ".importing"
@@ -35,10 +49,20 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)
 NAMES_TRIED = 1000
 
 
-def export_reference(folder: Path, out: Path | BinaryIO) -> None:
+@dataclass(frozen=True)
+class Imported:
+    """A reference that was taken in: unchanged since it was made, tried, and with or without a signature that holds."""
+
+    path: Path
+    title: str
+    signature: Signature | None
+
+
+def export_reference(folder: Path, out: Path | BinaryIO, private_key: Path | None = None) -> None:
     """Write a reference as one zip; every file is verified as it goes in.
 
-    Entries are stored, not packed (weights hardly shrink), in a fixed order and with one fixed time.
+    Entries are stored, not packed (weights hardly shrink), in a fixed order and with one fixed time. The signature that
+    a reference was imported with goes along.
 
     Parameters
     ----------
@@ -46,17 +70,21 @@ def export_reference(folder: Path, out: Path | BinaryIO) -> None:
         Of the reference.
     out : Path or binary file
         A path must be new; what was begun is removed after an error.
+    private_key : Path, optional
+        Signs it, in place of whoever signed it before.
 
     Raises
     ------
     ArtefactError
         The reference is damaged, or the file cannot be written.
+    InputError
+        The file of the key holds none.
     """
     if isinstance(out, Path):
         part = out.with_name(f".{secrets.token_hex(8)}.part")
         try:
             with part.open("xb") as file:
-                export_reference(folder, file)
+                export_reference(folder, file, private_key)
             if out.exists():
                 raise ArtefactError(f"{out} exists; choose another name.")
             part.replace(out)
@@ -69,13 +97,24 @@ def export_reference(folder: Path, out: Path | BinaryIO) -> None:
         return
     folder = Path(folder)
     manifest = read_manifest(folder)
+    signature = _signature(folder, private_key)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:
         packed.writestr(_entry(MANIFEST_NAME), (folder / MANIFEST_NAME).read_bytes())
         packed.writestr(_entry(CARD_NAME), model_card(folder).markdown())
+        if signature is not None:
+            packed.writestr(_entry(SIGNATURE_NAME), signature)
         for role, entry in sorted(manifest["files"].items(), key=lambda item: item[1]["name"]):
             source = verify_file(folder, role, manifest["files"])
             with source.open("rb") as file, packed.open(_entry(entry["name"], entry["bytes"]), "w") as target:
                 shutil.copyfileobj(file, target)
+
+
+def _signature(folder: Path, private_key: Path | None) -> bytes | None:
+    if private_key is not None:
+        return sign(folder, private_key)
+    if read_signature(folder) is None:  # one that does not hold is an error, and not passed on
+        return None
+    return (folder / SIGNATURE_NAME).read_bytes()
 
 
 def _entry(name: str, size: int = 0) -> zipfile.ZipInfo:
@@ -86,25 +125,32 @@ def _entry(name: str, size: int = 0) -> zipfile.ZipInfo:
     return info
 
 
-def import_reference(source: Path | BinaryIO, target: Path) -> ReferenceEntry:
+def import_reference(
+    source: Path | BinaryIO, target: Path, trusted: Sequence[TrustedKey] = (), must_be_trusted: bool = False
+) -> Imported:
     """Unpack a reference into a new folder, which appears in one step once everything is verified.
 
     What is in the zip must be exactly what its manifest lists. It is unpacked into a hidden folder beside the target,
-    verified there by size and hash, loaded once, and then moved; a crash leaves the hidden folder, which the next
-    import removes, and never half a reference.
+    verified there by size and hash, tried by a process of its own (see :mod:`nero_core.trial`), noted as imported, and
+    then moved; a crash leaves the hidden folder, which the next import removes, and never half a reference.
 
     Parameters
     ----------
     source : Path or binary file
     target : Path
         Must not exist; the folder around it is made where it is missing.
+    trusted : sequence of TrustedKey
+        Whose signature is told by name.
+    must_be_trusted : bool
+        Whether a reference is refused that none of them has signed.
 
     Raises
     ------
     InputError
         The file is no zip, damaged, or holds an entry that is refused (see :func:`~nero_core.archives.open_archive`).
     ArtefactError
-        What it holds is not a whole reference of this version, the target exists, or the disk is full.
+        What it holds is not a whole reference of this version, or not signed as it must be; it cannot be used within
+        the limits of a trial; the target exists, or the disk is full.
     """
     what = Path(source).name if isinstance(source, Path) else "The file"
     _refuse_existing(target)
@@ -117,7 +163,10 @@ def import_reference(source: Path | BinaryIO, target: Path) -> ReferenceEntry:
             staging.mkdir()
             try:
                 with trying_lock(staging / "lock"):
-                    entry = _unpack(archive, staging / "reference", what)
+                    manifest = _unpack(archive, staging / "reference", what)
+                    signature = _check_signature(staging / "reference", trusted, must_be_trusted, what)
+                    try_reference(staging / "reference", what)
+                    write_origin(staging / "reference", Origin(imported=True))
                     _refuse_existing(target)
                     (staging / "reference").rename(target)
             finally:
@@ -127,26 +176,33 @@ def import_reference(source: Path | BinaryIO, target: Path) -> ReferenceEntry:
             raise ArtefactError(
                 f"{target} cannot be written: {error.strerror}; check the folder, its permissions and the free space."
             ) from error
-    return ReferenceEntry(target, entry.title, entry.synthetic)
+    return Imported(target, manifest["title"], signature)
+
+
+def _check_signature(folder: Path, trusted: Sequence[TrustedKey], must_be_trusted: bool, what: str) -> Signature | None:
+    signature = read_signature(folder, trusted)
+    if must_be_trusted and (signature is None or signature.signer is None):
+        seen = "is not signed" if signature is None else f"is signed with another key ({signature.fingerprint})"
+        keys = "; ".join(f"{key.name} ({key.fingerprint})" for key in trusted)
+        raise ArtefactError(f"{what} {seen}; wanted a signature by {keys}.")
+    return signature
 
 
 def _check_small_files(archive: Archive, what: str) -> None:
     if MANIFEST_NAME not in archive.sizes:
         raise ArtefactError(f"{what} holds no {MANIFEST_NAME}; give a file that `export` wrote.")
-    for name, limit in ((MANIFEST_NAME, MAX_MANIFEST_BYTES), (CARD_NAME, MAX_CARD_BYTES)):
+    for name, limit in zip(BESIDE, (MAX_MANIFEST_BYTES, MAX_CARD_BYTES, MAX_SIGNATURE_BYTES), strict=True):
         if archive.sizes.get(name, 0) > limit:
             raise InputError(f"{what} is refused: {name} has {archive.sizes[name]} bytes; at most {limit} are taken.")
 
 
-def _unpack(archive: Archive, folder: Path, what: str) -> ReferenceEntry:
-    """Manifest first, then exactly the files it lists, then everything verified and loaded once."""
-    from nero_core.reference import Reference  # pulls in torch, which a refusal need not wait for
-
+def _unpack(archive: Archive, folder: Path, what: str) -> dict[str, Any]:
+    """Manifest first, then exactly the files it lists, which are verified, and the signature; returns the manifest."""
     folder.mkdir()
     archive.unpack(MANIFEST_NAME, folder / MANIFEST_NAME)
     manifest = read_manifest(folder)
     listed = {entry["name"]: int(entry["bytes"]) for entry in manifest["files"].values()}
-    found = {name: size for name, size in archive.sizes.items() if name not in (MANIFEST_NAME, CARD_NAME)}
+    found = {name: size for name, size in archive.sizes.items() if name not in BESIDE}
     if found != listed:
         differing = sorted(name for name in found.keys() | listed.keys() if found.get(name) != listed.get(name))
         name = differing[0]
@@ -160,15 +216,12 @@ def _unpack(archive: Archive, folder: Path, what: str) -> ReferenceEntry:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         archive.unpack(name, path)
+    if SIGNATURE_NAME in archive.sizes:
+        archive.unpack(SIGNATURE_NAME, folder / SIGNATURE_NAME)
     _sync_all(folder)
-    try:
-        model_card(folder)
-        loaded = Reference.load(folder)
-    except NeroError:
-        raise
-    except (ValueError, RuntimeError, ArithmeticError, AttributeError, AssertionError, MemoryError) as error:
-        raise ArtefactError(f"{what} holds a reference that does not open ({error!r}); export it again.") from error
-    return ReferenceEntry(folder, loaded.title, loaded.synthetic)
+    for role in manifest["files"]:
+        verify_file(folder, role, manifest["files"])
+    return manifest
 
 
 def _sync_all(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """Activations kept on disk, so that a second look at the same images with the same network takes seconds.
 
 One file per set of images, named after what it was made from (network, preprocessing, the images' digests) and after
-its own content. It holds activations, no pixels and no file names. A damaged file is removed and made again; the
-files used longest ago go first where all together pass the limit.
+its own content. It holds activations, no pixels and no file names, and only its owner can read it. A damaged file is
+removed and made again; the files used longest ago go first where all together pass the limit.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import json
 import os
 import secrets
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nero_core.artefacts import digest, read_arrays, write_arrays
+from nero_core.artefacts import PRIVATE_FILE, PRIVATE_FOLDER, digest, read_arrays, write_arrays
 from nero_core.classifier import Classifier, Images
 from nero_core.data.image_set import ImageSet
 from nero_core.errors import ArtefactError, InputError
@@ -161,9 +162,10 @@ class CachedExtractor:
         arrays |= {f"stage:{name}": values for name, values in (activations.stages or {}).items()}
         part = self.folder / f"{secrets.token_hex(8)}.part"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)  # one that is there may be anybody's
             try:
                 write_arrays(part, arrays, {"digests": json.dumps(digests), "unreadable": json.dumps(unreadable)})
+                part.chmod(PRIVATE_FILE)
                 written = part.replace(self.folder / f"{key}-{digest(part)[:16]}.safetensors")
             finally:
                 part.unlink(missing_ok=True)
@@ -175,9 +177,12 @@ class CachedExtractor:
         self._make_room(written)
 
     def _make_room(self, newest: Path) -> None:
-        """Remove the files used longest ago until the rest fits; the newest stays."""
+        """Remove the files used longest ago until the rest fits; the newest stays. What others could read is closed."""
         assert self.folder is not None
         files = sorted(self.folder.glob("*-*.safetensors"), key=lambda path: (path == newest, path.stat().st_mtime))
+        for path in files:
+            with suppress(OSError):  # somebody else's, or removed meanwhile
+                path.chmod(PRIVATE_FILE)
         size = sum(path.stat().st_size for path in files)
         for path in files[:-1]:
             if size <= self.limit:

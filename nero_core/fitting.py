@@ -17,14 +17,16 @@ from sklearn.metrics import roc_auc_score
 import nero_core
 from nero_core.artefacts import digest
 from nero_core.calibration import BY_CLASS, Calibration, CalibrationSettings, calibrated, false_alarms, learnt_from
+from nero_core.class_agreement import ClassAgreement
 from nero_core.classifier import Classifier
 from nero_core.concepts import CROP_PIXELS, cut_concepts
 from nero_core.data.seen import SeenImages
-from nero_core.data.splits import Split, numbered
+from nero_core.data.splits import Split, group_digests, numbered
 from nero_core.detectors import Detector, Nero, make_detector
 from nero_core.errors import InputError
 from nero_core.extraction import Batch
 from nero_core.faithfulness import heatmap_summary
+from nero_core.given_preprocessing import recorded_origins
 from nero_core.images import Source
 from nero_core.manifest import SCHEMA_VERSION
 from nero_core.neuron_sample import KNOWN_KEPT, ORDINARY_KEPT, NeuronSample, chosen_rows, sample_neurons
@@ -224,6 +226,8 @@ def fit_reference(
             "architecture": classifier.architecture,
             "classes": classifier.classes,
             "preprocessing": asdict(classifier.preprocessing),
+            "preprocessing_origins": dict(classifier.preprocessing_origins)
+            or (recorded_origins() if classifier.training is not None else {}),
             "calibration": next(iter(calibrations.values())).described(),
             "split": {"per_class": split.per_class(), "grouped": split.fit.groups is not None},
             "training": _training(classifier, split, train),
@@ -231,7 +235,8 @@ def fit_reference(
             "crops": 0 if concepts is None else len(concepts.neurons),
             "sample": {"images": len(sample.groups), "pictures": crops},
             "heatmaps": heatmaps,
-            "metrics": _metrics(classifier, fitted, calibrations, ood_scores, tested, settings.alpha),
+            "metrics": _metrics(classifier, fitted, calibrations, ood_scores, tested, settings.alpha)
+            | _agreement(classifier, held_out).metrics(),
             "versions": {"nero-dashboard": nero_core.__version__, "python": platform.python_version()}
             | {package: version(package) for package in RECORDED_PACKAGES},
         }
@@ -251,8 +256,16 @@ def _training(classifier: Classifier, split: Split, train: Activations) -> dict[
         "per_class": dict(counts),
         "digest": digest("".join(sorted(split.fit.digests)).encode()),
         "known": record is not None,
+        "looks_known": split.looks_known,
+        "groups": sorted(set(group_digests(split.fit).values())),
         "recipe": {} if record is None else dict(record.recipe),
     }
+
+
+def _agreement(classifier: Classifier, held_out: Activations) -> ClassAgreement:
+    """The network's answers on the calibration images against their class folders."""
+    assert held_out.labels is not None
+    return ClassAgreement.of(classifier.classes, held_out.labels, held_out.logits.argmax(axis=1))
 
 
 def _epsilon(detectors: Mapping[str, Detector]) -> float:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from nero_core.artefacts import digest, write_bytes
-from nero_core.errors import ArtefactError
+from nero_core.errors import ArtefactError, InputError
+from nero_core.manifest_fields import check_fields
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 2
@@ -136,6 +137,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
                 raise ArtefactError(f"{MANIFEST_NAME}, field `files.{role}.{field}` is missing or of a wrong type.")
         if not FILE_NAME.fullmatch(entry["name"]):
             raise ArtefactError(f"{MANIFEST_NAME}, field `files.{role}.name`: {entry['name']!r} is not a name of ours.")
+    try:
+        check_fields(content)
+    except InputError as error:
+        raise ArtefactError(f"{MANIFEST_NAME}, field {error} Restore it or run `fit` again.") from error
     if content.get("sha256") != _own_digest(content):
         raise ArtefactError(
             f"{MANIFEST_NAME}, field `sha256`: the content was changed after it was written; "

@@ -10,7 +10,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -19,9 +19,12 @@ from typing import Any
 import safetensors
 
 from nero_core.artefacts import METADATA_KEY, digest
+from nero_core.calibration.in_words import promise_lines
 from nero_core.calibration.stored import calibrated_as
 from nero_core.errors import ArtefactError
+from nero_core.given_preprocessing import described, recorded_origins
 from nero_core.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
+from nero_core.signatures import TrustedKey, read_signature, who_made_it
 
 CARD_NAME = "MODEL_CARD.md"
 RESEARCH_USE = (
@@ -29,7 +32,7 @@ RESEARCH_USE = (
 )
 MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&!]|(?<=\w)://|(?<=\w)@)")
 """What Markdown would read as markup in the middle of a line, and what it would make a link of."""
-PROMISE, HOW_WELL = "What a flag promises", "How well it does"
+PREPARED, PROMISE, HOW_WELL = "How images are prepared", "What a flag promises", "How well it does"
 CONFIDENCE = 0.95
 SAMPLE_ROLE = "concepts/sample"  # neuron_sample.SHEET_ROLE, whose module pulls in more than a card needs
 CELL_STYLE = (
@@ -117,21 +120,29 @@ class ModelCard:
         )
 
 
-def model_card(folder: Path) -> ModelCard:
-    """The card of a reference; reads its manifest and its stored scores, and runs no network.
+def model_card(folder: Path, trusted: Sequence[TrustedKey] = ()) -> ModelCard:
+    """The card of a reference; reads its manifest, its signature and its stored scores, and runs no network.
+
+    Parameters
+    ----------
+    folder : Path
+    trusted : sequence of TrustedKey
+        Whose signature is told by name.
 
     Raises
     ------
     ArtefactError
-        The manifest or the stored scores are missing, damaged or of an unknown shape.
+        The manifest or the stored scores are missing, damaged or of an unknown shape, or the signature does not hold.
     """
     manifest = read_manifest(folder)
+    maker = who_made_it(read_signature(folder, trusted))
     try:
         sections = (
-            Section("What it is for", _purpose(manifest)),
+            Section("What it is for", (*_purpose(manifest), ("Signature", maker))),
             Section("What it knows", _classes(manifest)),
             Section("How it was trained", _training(manifest)),
-            Section(PROMISE, _promise(manifest)),
+            Section(PREPARED, _prepared(manifest)),
+            Section(PROMISE, promise_lines(manifest)),
             Section(HOW_WELL, _measured(manifest, folder)),
             Section("Whether its heatmaps are true", _heatmaps(manifest)),
             Section("What is inside", _contents(manifest)),
@@ -170,11 +181,11 @@ def _classes(manifest: Mapping[str, Any]) -> Lines:
 
 
 def _training(manifest: Mapping[str, Any]) -> Lines:
-    training, preprocessing = manifest["training"], manifest["preprocessing"]
+    training = manifest["training"]
     start = training["recipe"].get("init")
     recipe = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in training["recipe"].items() if value != "")
     return (
-        ("Architecture", f"{manifest['architecture']}, {preprocessing['height']} × {preprocessing['width']} pixels"),
+        ("Architecture", str(manifest["architecture"])),
         ("Images fitted on", str(int(training["images"]))),
         ("Known what it was trained on", "yes" if training["known"] else "no"),
         ("Recipe", recipe or "not known"),
@@ -183,53 +194,9 @@ def _training(manifest: Mapping[str, Any]) -> Lines:
     )
 
 
-def _promise(manifest: Mapping[str, Any]) -> Lines:
-    calibration = manifest["calibration"]
-    guarantee, settings = calibrated_as(manifest)
-    smallest = math.ceil(1e4 * float(calibration["smallest_alpha"]) - 1e-9) / 100  # up: a smaller one is refused
-    if guarantee.holds:
-        how = (
-            "the expected share of false alarms is at most the one chosen"
-            if settings.confidence is None
-            else f"with probability {settings.confidence:g} over calibration sets the share of false alarms is at most "
-            f"{100 * settings.alpha:g} % where that is chosen; at another setting, the expected one is at most it"
-        )
-        why = "yes: its calibration images were seen neither in training nor in fitting, so that on new images from "
-        why += f"the same source {how}"
-    else:
-        why = f"no: {guarantee.reason}"
-    lines = [
-        ("Guarantee", why),
-        ("Calibration images", f"{int(calibration['images'])} ({guarantee.origin})"),
-        (
-            "Read",
-            "each image against those of its predicted class"
-            if settings.by_class
-            else "each image against those of all classes together: one class may carry more false alarms than another",
-        ),
-    ]
-    if guarantee.dropped:
-        lines.append(
-            (
-                "Left out of the calibration",
-                f"{guarantee.dropped} images that were trained or fitted on, look nearly like images that were, or are "
-                "of the same group",
-            )
-        )
-    for name, each in calibration.get("per_class", {}).items():
-        short = "" if each["guaranteed"] or not guarantee.holds else "; too few: no guarantee for these"
-        lines.append((f"Calibration images read as {name}", f"{int(each['predicted'])}{short}"))
-    lines += [
-        ("Patients, examinations or clips", _grouped(calibration.get("groups"))),
-        ("Smallest share of false alarms that can be asked for", f"{smallest:g} %"),
-    ]
-    return tuple(lines)
-
-
-def _grouped(groups: int | None) -> str:
-    if groups is None:
-        return "not told apart: where several images are of one, bands and intervals are too narrow"
-    return f"{int(groups)} among the calibration images; bands and intervals are by them"
+def _prepared(manifest: Mapping[str, Any]) -> Lines:
+    origins = manifest.get("preprocessing_origins") or (recorded_origins() if manifest["training"]["known"] else {})
+    return described(manifest["preprocessing"], origins)
 
 
 def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
@@ -245,8 +212,17 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
         ]
         for name, counts in metrics.get("false_alarms", {}).items():
             lines += _false_alarms(titled(name), counts, metrics["alpha"], n)
+    elif "calibration_accuracy" in metrics:
+        counts = metrics["calibration_per_class"]
+        measured = share_of(metrics["calibration_accuracy"], sum(counts.values())).percent()
+        lines.append((f"Accuracy on the calibration images, {calibrated_as(manifest)[0].origin}", measured))
+        lines += [
+            (f"Accuracy on {name}", share_of(value, counts[name]).percent())
+            for name, value in metrics["calibration_accuracy_per_class"].items()
+        ]
     else:
         lines.append(("Accuracy", "not measured: no images were set aside for testing"))
+    lines += [("Warning", str(warning)) for warning in metrics.get("warnings", ())]
     separations = separation(folder, manifest)
     lines += [
         (f"AUROC of {titled(detector)} on {name}", measured.score())
@@ -348,7 +324,7 @@ def separation(folder: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str
         for name in manifest["ood"]:
             unusual = arrays[f"ood/{detector}/{name}"]
             value = point_metrics(usual, unusual)["auroc"]
-            measured = interval(value, bootstrap(usual, unusual)["auroc"])
+            measured = interval(value, bootstrap(usual, unusual, id_groups=arrays.get(f"groups/{detector}"))["auroc"])
             found[detector, name] = Measured(*measured, len(usual) + len(unusual))
     return found
 
@@ -369,7 +345,7 @@ def training_history(folder: Path) -> tuple[dict[str, float], ...]:
             described = json.loads(json.loads((file.metadata() or {})[METADATA_KEY])["classifier"])
         record = described["training"] or {"history": []}
         return tuple({str(key): float(value) for key, value in epoch.items()} for epoch in record["history"])
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ArtefactError(f"{path.name}: the description of the classifier is damaged ({error!r}).") from error
 
 

@@ -143,6 +143,11 @@ def check_device(name: str) -> str:
     return name
 
 
+def states_preprocessing(architecture: str) -> bool:
+    """Whether :func:`preprocessing_of` follows a configuration of the architecture's own; else it is what is usual."""
+    return architecture not in _torchvision_names()
+
+
 def best_device() -> str:
     """The fastest device this machine has: "cuda", "mps" or "cpu"."""
     if torch.cuda.is_available():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from nero_core.manifest import MANIFEST_NAME, read_manifest, verify_file
 from nero_core.neuron_statistics import Group, Moments, pooled
 from nero_core.records import Activations, Float64Array, FloatArray, Head, IntArray
 from nero_core.relevance import relevance_of
+from nero_core.typed import AT_LEAST_ZERO, MOST, Range, Shape, check_arrays
 
 SHEET_ROLE = "concepts/sample"
 """What the sheet of the sample's pictures is called in a reference."""
@@ -27,6 +28,23 @@ ORDINARY_KEPT, KNOWN_KEPT = 1000, 400
 SAMPLE_SEED = 0
 CHUNK_ROWS = 512
 """Images whose relevance is worked out at a time, so that memory does not grow with their number."""
+
+SAMPLE_ARRAYS = {
+    "weight": Annotated[FloatArray, Shape("K", "d")],
+    "bias": Annotated[FloatArray, Shape("K")],
+    "epsilon": Annotated[FloatArray, Shape(values=AT_LEAST_ZERO)],
+    "features": Annotated[FloatArray, Shape("n", "d")],
+    "groups": Annotated[IntArray, Shape("n", below="groups")],
+    "counts": Annotated[IntArray, Shape("groups", values=Range(0))],
+    "means": Annotated[FloatArray, Shape("groups", "d")],
+    "squares": Annotated[FloatArray, Shape("groups", "d", values=AT_LEAST_ZERO)],
+}
+PROJECTION_ARRAYS = {
+    "mean_": Annotated[FloatArray, Shape("d")],
+    "components_": Annotated[FloatArray, Shape("m", "d")],
+    "centroids_": Annotated[FloatArray, Shape("K", "m")],
+}
+"""Of NERO's, those that are drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,26 +126,24 @@ class NeuronSample:
         cls,
         arrays: Mapping[str, npt.NDArray[Any]],
         names: Sequence[str],
+        classes: int,
         read_sheet: Callable[[], bytes] | None,
     ) -> NeuronSample:
-        """The sample again, from what `arrays` gave.
+        """The sample again, from what `arrays` gave, and the names of its groups, K classes first.
 
         Raises
         ------
         InputError
-            The arrays do not belong together.
+            An array is missing, or is not what it can be, or they do not belong together.
         """
+        check_arrays(arrays, SAMPLE_ARRAYS, {"K": classes, "groups": len(names)}, " of the sample")
         head = Head(arrays["weight"], arrays["bias"])
-        features, groups, counts = arrays["features"], arrays["groups"], arrays["counts"]
-        shapes = (features.shape, groups.shape, counts.shape, arrays["means"].shape, arrays["squares"].shape)
-        n, d, m = len(features), head.width, len(names)
-        if shapes != ((n, d), (n,), (m,), (m, d), (m, d)) or (n and not 0 <= groups.min() <= groups.max() < m):
-            raise InputError(f"the sample's arrays have shapes {shapes} for {m} groups of {d} neurons")
         moments = tuple(
             Moments(int(count), mean, squares)
-            for count, mean, squares in zip(counts, arrays["means"], arrays["squares"], strict=True)
+            for count, mean, squares in zip(arrays["counts"], arrays["means"], arrays["squares"], strict=True)
         )
-        return cls(tuple(names), head, float(arrays["epsilon"]), features, groups, moments, read_sheet)
+        epsilon, features, groups = float(arrays["epsilon"]), arrays["features"], arrays["groups"]
+        return cls(tuple(names), head, epsilon, features, groups, moments, read_sheet)
 
 
 def chosen_rows(count: int, most: int) -> IntArray:
@@ -263,14 +279,18 @@ def read_neurons(folder: Path) -> StoredNeurons:
     try:
         kept = arrays_under("sample/", arrays)
         sheet = (lambda: read_role(SHEET_ROLE)) if SHEET_ROLE in files else None
-        sample = NeuronSample.restore(kept, group_names(manifest), sheet) if kept else None
+        classes = len(manifest["classes"])
+        sample = NeuronSample.restore(kept, group_names(manifest), classes, sheet) if kept else None
         crops = arrays_under("concepts/", arrays)
         if crops:  # stages have no names here; their channels belong to other accounts
             features = crops["stages"] < 0
             crops = {key: array[features] for key, array in crops.items()}
-        concepts = Concepts.restore(crops, (), read_role) if crops else None
         nero = arrays_under("detector/nero/", arrays)
         projection = None
+        sizes = {"K": classes} if sample is None else {"K": classes, "d": sample.head.width}
+        if nero:
+            check_arrays({name: nero[name] for name in PROJECTION_ARRAYS}, PROJECTION_ARRAYS, sizes, " of NERO")
+        concepts = Concepts.restore(crops, (), read_role, classes, sizes.get("d", MOST)) if crops else None
         if nero and len(nero["components_"]) >= 2:
             projection = Projection(nero["mean_"], nero["components_"][:2], nero["centroids_"][:, :2])
     except (KeyError, IndexError, TypeError, ValueError, InputError) as error:

@@ -6,19 +6,19 @@ or imported reference gets one for another hospital's endoscopes only by calibra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from nero_core.calibration import BY_CLASS, CalibrationSettings, calibrated
+from nero_core.class_agreement import ClassAgreement
 from nero_core.data.image_set import ImageSet
 from nero_core.data.seen import Seen, SeenImages, looked_at
 from nero_core.data.splits import numbered, to_calibrate
 from nero_core.extraction import Batch
 from nero_core.fitting import Unreadable
-from nero_core.records import Begin, IntArray
+from nero_core.records import Activations, Begin, IntArray
 from nero_core.reference import Reference
 
 
@@ -81,7 +81,7 @@ def recalibrate(
         classifier,
         reference.detectors,
         calibrations,
-        _described(reference, title) | {"calibration": next(iter(calibrations.values())).described()},
+        _described(reference, title, held_out) | {"calibration": next(iter(calibrations.values())).described()},
         reference.ood_scores,
         reference.profile,
         reference.concepts,
@@ -92,19 +92,28 @@ def recalibrate(
 
 def _seen(reference: Reference) -> Seen:
     """What must not calibrate: images of the training, of the fit, and those a detector has learnt its scale from."""
-    record = reference.classifier.training
+    record, training = reference.classifier.training, reference.manifest["training"]
     seen = Seen.of(record, None, {} if record is None else record.hashes)
+    seen = replace(seen, groups=seen.groups | frozenset(training.get("groups", ())))
     if reference.seen is None:
         return seen
     looks = [seen.hashes, reference.seen.trained]
     if any("calibration" in detector.info.needs for detector in reference.detectors.values()):
         looks.append(reference.seen.calibrated)
-    return replace(seen, hashes=np.unique(np.concatenate(looks)), looks_known=True)
+    known = seen.looks_known or bool(training.get("looks_known", False))
+    return replace(seen, hashes=np.unique(np.concatenate(looks)), looks_known=known)
 
 
-def _described(reference: Reference, title: str | None) -> dict[str, Any]:
-    """The manifest without what was measured with the earlier calibration images."""
-    metrics: Mapping[str, Any] = reference.manifest["metrics"]
-    kept = {name: value for name, value in metrics.items() if name not in ("false_alarms", "alpha")}
-    split = {"per_class": {}, "grouped": False}
-    return {**reference.manifest, "metrics": kept, "split": split, "title": title or reference.title}
+def _described(reference: Reference, title: str | None, held_out: Activations) -> dict[str, Any]:
+    """The manifest, with what was measured on the earlier calibration images measured on these, or left out."""
+    earlier = ("false_alarms", "alpha", "warnings")
+    metrics = {
+        name: value
+        for name, value in reference.manifest["metrics"].items()
+        if name not in earlier and not name.startswith("calibration_")
+    }
+    if held_out.labels is not None:
+        predicted = held_out.logits.argmax(axis=1)
+        metrics |= ClassAgreement.of(reference.classes, held_out.labels, predicted).metrics()
+    split: dict[str, Any] = {"per_class": {}, "grouped": False}
+    return {**reference.manifest, "metrics": metrics, "split": split, "title": title or reference.title}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from nero_core.agreement import check_agreement, restore_calibrations, restore_ood_scores, restore_profile, restore_seen
 from nero_core.artefacts import arrays_under, read_arrays, sync_folder, write_arrays, write_synced
-from nero_core.calibration import DEFAULT_ALPHA, Calibration, CalibrationSettings, calibrated_as
+from nero_core.calibration import DEFAULT_ALPHA, Calibration, CalibrationSettings
 from nero_core.classifier import Classifier
 from nero_core.concepts import Concepts
 from nero_core.data.seen import SeenImages
 from nero_core.datasets import HashArray
 from nero_core.detectors import Detector, ExplainedDetector, make_detector
-from nero_core.errors import ArtefactError, InputError, UnknownDetectorError
+from nero_core.errors import ArtefactError, InputError, NeroError, UnknownDetectorError
 from nero_core.explanation import Explanation, explain
 from nero_core.images import Source
 from nero_core.manifest import (
@@ -33,7 +35,9 @@ from nero_core.manifest import (
     write_manifest,
 )
 from nero_core.neuron_sample import SHEET_ROLE, NeuronSample, group_names
+from nero_core.origin import Origin, read_origin, write_origin
 from nero_core.records import Activations, Decision, Float32Array, Float64Array, RelevanceProfile
+from nero_core.signatures import SIGNATURE_NAME
 
 if TYPE_CHECKING:
     from nero_core.attribution import Attribution, AttributionPass
@@ -41,6 +45,17 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_DETECTOR", "Reference", "list_references"]
 
 DEFAULT_DETECTOR = "nero"
+DAMAGE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+)
+"""What the libraries raise on a network that is none; no error of the machine's is among them but want of memory."""
 
 
 class Reference:
@@ -216,6 +231,8 @@ class Reference:
     def save(self, folder: Path) -> None:
         """Write to a folder: a crash leaves the old reference or the new one, never half.
 
+        The signature of what was there goes. Whether it was imported stays noted of what was, wherever it is written.
+
         Raises
         ------
         ArtefactError
@@ -250,7 +267,12 @@ class Reference:
         }
         for written in {(folder / entry["name"]).parent for entry in files.values()}:
             sync_folder(written)
+        origin = replace(Origin() if self.path is None else read_origin(self.path), default=read_origin(folder).default)
+        if origin.imported:
+            write_origin(folder, origin)
+        (folder / SIGNATURE_NAME).unlink(missing_ok=True)
         write_manifest(folder, described)
+        write_origin(folder, origin)  # what was made here is told so only once nothing of what was imported is left
         remove_unlisted(folder, files)
 
     def _fitted_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
@@ -284,61 +306,62 @@ class Reference:
         Raises
         ------
         ArtefactError
-            A file is missing, truncated, swapped, edited or newer: file and field are named.
+            A file is missing, truncated, swapped, edited or newer, holds what cannot be, or says something else than
+            the others: file and field are named.
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
         files = manifest["files"]
         paths = {role: verify_file(folder, role, files) for role in dict.fromkeys(("classifier", "fitted", *files))}
-        classifier = Classifier.load(paths["classifier"], device)
-        if classifier.classes != manifest["classes"] or classifier.architecture != manifest["architecture"]:
-            raise ArtefactError(f"{MANIFEST_NAME}, fields `classes` and `architecture`, and the classifier disagree.")
+        with _naming(paths["classifier"].name):
+            classifier = Classifier.load(paths["classifier"], device)
         arrays, _ = read_arrays(paths["fitted"])
-
-        try:
-            guarantee, settings = calibrated_as(manifest)
+        with _naming(f"{paths['fitted'].name} and {MANIFEST_NAME} disagree"):
             detectors = {
                 name: make_detector(name, **entry["parameters"]).restore(
                     arrays_under(f"detector/{name}/", arrays), classifier.head
                 )
                 for name, entry in manifest["detectors"].items()
             }
-            calibrations = {
-                name: Calibration(
-                    arrays[f"calibration/{name}"],
-                    guarantee,
-                    arrays[f"predicted/{name}"] if settings.by_class else None,
-                    tuple(classifier.classes),
-                    arrays.get(f"groups/{name}"),
-                    settings,
+            shown, stages, head = arrays_under("concepts/", arrays), classifier.layout.stages, classifier.head
+            concepts = None
+            if shown:
+                concepts = Concepts.restore(
+                    shown, stages, lambda role: paths[role].read_bytes(), head.classes, head.width
                 )
-                for name in detectors
-            }
-            looks = arrays_under("seen/", arrays)
-            seen = SeenImages(looks["trained"], looks["calibrated"]) if looks else None
-            profile = _profile(arrays_under("profile/", arrays))
-            shown = arrays_under("concepts/", arrays)
-            concepts = (
-                Concepts.restore(shown, classifier.layout.stages, lambda role: paths[role].read_bytes())
-                if shown
-                else None
-            )
             kept = arrays_under("sample/", arrays)
             sheet = paths[SHEET_ROLE].read_bytes if SHEET_ROLE in paths else None
-            sample = NeuronSample.restore(kept, group_names(manifest), sheet) if kept else None
-        except (KeyError, IndexError, TypeError, InputError, UnknownDetectorError) as error:
-            raise ArtefactError(f"{paths['fitted'].name} and {MANIFEST_NAME} disagree ({error}); fit again.") from error
-        ood_scores = {name: arrays_under(f"ood/{name}/", arrays) for name in detectors}
-        return cls(classifier, detectors, calibrations, manifest, ood_scores, profile, concepts, sample, seen, folder)
+            names = group_names(manifest)
+            loaded = cls(
+                classifier,
+                detectors,
+                restore_calibrations(manifest, detectors, arrays),
+                manifest,
+                restore_ood_scores(manifest, detectors, arrays),
+                restore_profile(arrays_under("profile/", arrays), head),
+                concepts,
+                NeuronSample.restore(kept, names, head.classes, sheet) if kept else None,
+                restore_seen(arrays_under("seen/", arrays)),
+                folder,
+            )
+        check_agreement(loaded)
+        return loaded
+
+
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Whatever goes wrong with a file as one kind of error, which names it."""
+    try:
+        yield
+    except ArtefactError as error:
+        raise (
+            error if what in str(error) else ArtefactError(f"{what} ({str(error).rstrip('.')}); fit again.")
+        ) from error
+    except (NeroError, *DAMAGE) as error:
+        said = str(error).rstrip(".") if isinstance(error, NeroError) else repr(error)
+        raise ArtefactError(f"{what} ({said}); fit again.") from error
 
 
 def _rank(name: str, detector: Detector) -> tuple[bool, bool, str]:
     """The order in which detectors are offered: NERO, those with an exact account, the others."""
     return name != DEFAULT_DETECTOR, not isinstance(detector, ExplainedDetector), name
-
-
-def _profile(arrays: Mapping[str, npt.NDArray[Any]]) -> RelevanceProfile | None:
-    if not arrays:
-        return None
-    count, ood_count = (int(value) for value in arrays["counts"])
-    return RelevanceProfile(arrays["mean"], arrays["std"], count, arrays.get("ood_mean"), ood_count)

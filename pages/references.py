@@ -36,10 +36,15 @@ def here() -> None:
         st.subheader("No reference on this computer yet", anchor=False)
         st.markdown("Bring one in **from a file**, or **build one** from folders of images: the choices are above.")
         return
-    inspecting.listed(entries, chosen)
-    if chosen is not None:
+    try:
+        trusted = resources.trusted_keys()
+    except NeroError as error:
+        st.error(f"No signature can be told by name: {plain(str(error))}")
+        trusted = []
+    inspecting.listed(entries, chosen, trusted)
+    if any(entry.error is None for entry in entries):
         st.subheader("Look inside", anchor=False)
-        inspecting.inspect(entries, chosen)
+        inspecting.inspect(entries, chosen, trusted)
 
 
 def queued(ask: Callable[[], None], another: str) -> None:

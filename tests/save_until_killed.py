@@ -1,21 +1,20 @@
 """Run by test_crash_safety: loads a reference and saves version after version of it to one folder, until killed."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from nero_core import Reference
-from nero_core.calibration import Calibration
-from nero_core.records import Guarantee
 
 
 def main(source: str, target: str) -> None:
     reference = Reference.load(source)
-    base = reference.calibrations["nero"].scores
+    first = reference.calibrations["nero"]
     version = 0
     while True:
         version += 1
         reference.manifest["title"] = f"version {version}"
-        reference.calibrations["nero"] = Calibration(base + version, Guarantee(True))
+        reference.calibrations["nero"] = replace(first, scores=first.scores + version)
         reference.save(Path(target))
         sys.stdout.write(f"{version}\n")
         sys.stdout.flush()

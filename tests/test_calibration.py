@@ -40,6 +40,9 @@ def test_a_score_within_the_tolerance_is_a_tie():
     calibration = Calibration(np.arange(1.0, 20.0), UNSEEN)
     assert calibration.p_values([19.001])[0] == 2 / 20
     assert calibration.p_values([19.01])[0] == 1 / 20
+    assert calibration.percentiles([19.001, 19.01]).tolist() == [18 / 19, 1.0]
+    # An image that calibrates, scored again in another batch: rounding does not move it.
+    assert calibration.percentiles(np.arange(1.0, 20.0) * (1 + 1e-14)).tolist() == [k / 19 for k in range(19)]
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.2, 0.5])

@@ -13,6 +13,7 @@ from nero_core.detectors import make_detector
 from nero_core.detectors.fused import MEMBERS
 from nero_core.detectors.outliers import DISTORTIONS, blurred, mixed, shuffled, synthetic_outliers
 from nero_core.errors import ArtefactError, InputError
+from nero_core.records import Guarantee
 from tests.activations import image_activations, make_activations
 
 
@@ -154,9 +155,8 @@ def test_decisions_on_the_unseen_half_keep_their_promise(train, combination):
         whole = calibration(n=80, seed=100 + seed)
         learnt, deciding = whole[LEARNT], whole[DECIDING]
         fused = equal(combination).fit(*train, learnt)
-        p = Calibration(fused.score(deciding), Guarantee(True)).p_values(
-            fused.score(calibration(n=396, seed=500 + seed))
-        )
+        calibrated = Calibration(fused.score(deciding), Guarantee(True))
+        p = calibrated.p_values(fused.score(calibration(n=396, seed=500 + seed)))
         alarms.append((p <= 0.1).mean())
     # Standard error of the mean of 20 shares whose spread is that of 40 calibration scores: √(0.1·0.9/40/20) = 0.011.
     assert np.mean(alarms) <= 0.1 + 3 * 0.011
@@ -170,7 +170,7 @@ def test_equal_calibration_scores_give_a_defined_scale(train):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"members": "nero"}, "wanted detector names"),
+        ({"members": "nero"}, "`members` of Fused is 'nero'; wanted a list"),
         ({"members": ()}, "wanted detector names"),
         ({"members": ("nero", "nero")}, "each once"),
         ({"members": ("odin",)}, "needs more than activations"),
@@ -188,7 +188,7 @@ def test_too_few_calibration_images_are_refused(train):
     with pytest.raises(InputError, match="given 9 calibration images"):
         equal().fit(*train, calibration(n=9))
     with pytest.raises(InputError, match="cannot be divided"):
-        learnt_from(Fused(), calibration(n=1))
+        learnt_from(make_detector("fused"), calibration(n=1))
 
 
 def test_the_halves_share_no_image_and_lose_none():
@@ -201,5 +201,5 @@ def test_the_halves_share_no_image_and_lose_none():
 
 def test_arrays_of_other_members_are_refused(train):
     arrays = equal().fit(*train, calibration()).fitted_arrays()
-    with pytest.raises(ArtefactError, match="missing or surplus"):
+    with pytest.raises(ArtefactError, match="which are no members"):
         make_detector("fused", members=("nero",)).restore(arrays, train[1])

@@ -45,7 +45,7 @@ def edited(source, target, **fields):
 
 def test_it_says_what_the_manifest_holds(lines, tiny_reference):
     manifest = read_manifest(tiny_reference)
-    assert lines["amber"] == lines["moss"] == "12 images"
+    assert lines["amber"] == lines["moss"] == "12 images fitted on; 12 for calibration"
     assert lines["known as unusual: strange"] == "5 images"
     assert lines["Source of the images"] == "made by the tests"
     assert lines["Licence of the images"] == "Apache-2.0"
@@ -59,7 +59,26 @@ def test_it_says_what_the_manifest_holds(lines, tiny_reference):
     assert SAMPLE_ROLE == SHEET_ROLE
     assert lines["SHA-256 of the classifier file"] == manifest["files"]["classifier"]["sha256"]
     assert f"torch {manifest['versions']['torch']}" in lines["Versions"]
+    accuracy = manifest["metrics"]["calibration_accuracy"]
+    said = lines["Accuracy on the calibration images, set aside before training"]
+    assert said.startswith(f"{100 * accuracy:.1f} % (")
+    assert said.endswith("; 36 images)")
+    assert lines["Input of the network"] == "64 × 64 pixels (as it was trained)"
+
+
+def test_an_older_reference_without_figures_or_origins_says_so(tiny_reference, tmp_path):
+    manifest = read_manifest(tiny_reference)
+    training = {**manifest["training"], "known": False}
+    folder = edited(tiny_reference, tmp_path / "x", metrics={"auroc": {}}, training=training, preprocessing_origins={})
+    lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
     assert lines["Accuracy"].startswith("not measured")
+    assert lines["Interpolation"] == "bilinear (not recorded)"
+
+
+@pytest.mark.parametrize("origins", [7, ["given"], "given"])
+def test_origins_of_another_shape_are_refused(tiny_reference, tmp_path, origins):
+    with pytest.raises(ArtefactError, match="does not hold what a model card needs"):
+        model_card(edited(tiny_reference, tmp_path / "x", preprocessing_origins=origins))
 
 
 def test_it_says_how_true_the_heatmaps_are(lines, tiny_reference, tmp_path):
@@ -92,10 +111,12 @@ def test_it_says_how_true_the_heatmaps_are(lines, tiny_reference, tmp_path):
 def test_no_guarantee_no_crops_no_unusual_images(tiny_reference, tmp_path):
     manifest = read_manifest(tiny_reference)
     files = {role: entry for role, entry in manifest["files"].items() if not role.startswith("concepts/")}
-    calibration = {**manifest["calibration"], "guaranteed": False}
+    reason = "nobody knows where the images come from"
+    guarantee = {**manifest["calibration"]["guarantee"], "holds": False, "reason": reason}
+    calibration = {**manifest["calibration"], "guarantee": guarantee}
     folder = edited(tiny_reference, tmp_path / "x", calibration=calibration, files=files, crops=0, ood={})
     lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
-    assert lines["Guarantee"].startswith("no")
+    assert lines["Guarantee"] == f"no: {reason}"
     assert lines["Pictures of training images"] == "no"
     assert lines["Separation from unusual images"].startswith("not measured")
 
@@ -165,7 +186,7 @@ def test_a_share_that_is_none_is_refused(value, n):
     ],
 )
 def test_a_manifest_of_another_shape_is_an_error_in_words(tiny_reference, tmp_path, fields):
-    with pytest.raises(ArtefactError, match="model card"):
+    with pytest.raises(ArtefactError, match=r"manifest\.json, field `"):
         model_card(edited(tiny_reference, tmp_path / "x", **fields))
 
 

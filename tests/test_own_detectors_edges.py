@@ -279,7 +279,7 @@ def test_many_classes_need_little_memory(name):
         ("nap", {"epsilon": 0}, "`epsilon` of NAP is 0"),
         ("stage_mahalanobis", {"stages": ["layer9"]}, "asked for stage 'layer9'; this network has layer1, layer2"),
         ("stage_mahalanobis", {"stages": []}, r"`stages` of Stage Mahalanobis is \[\]; wanted names"),
-        ("stage_mahalanobis", {"stages": "layer1"}, "is 'layer1'; wanted names"),
+        ("stage_mahalanobis", {"stages": "layer1"}, "`stages` of Stage Mahalanobis is 'layer1'; wanted a list"),
         ("stage_mahalanobis", {"stages": ["layer1", "layer1"]}, "each once"),
     ],
     ids=str,

@@ -224,10 +224,10 @@ class Calibration:
     # Of scores -------------------------------------------------------------------------------------------------
 
     def percentiles(self, scores: npt.ArrayLike, predicted: npt.ArrayLike | None = None) -> Float64Array:
-        """Share of calibration scores below each score, in [0, 1]; see :meth:`p_values`."""
+        """Share of calibration scores below each score by more than a tie, in [0, 1]; see :meth:`p_values`."""
 
         def below(of: Calibration, s: Float64Array) -> Float64Array:
-            return np.searchsorted(of.scores, s, side="left") / len(of)
+            return _below(of.scores, s) / len(of)
 
         return self._each(below, scores, predicted)
 
@@ -242,7 +242,7 @@ class Calibration:
         """
 
         def p_value(of: Calibration, s: Float64Array) -> Float64Array:
-            at_least = len(of) - np.searchsorted(of.scores, s - TIE_TOLERANCE * np.abs(s), side="left")
+            at_least = len(of) - _below(of.scores, s)
             p: Float64Array = (1 + at_least) / (len(of) + 1)
             return p
 
@@ -314,6 +314,12 @@ class Calibration:
             calibration_images=len(self),
             calibration_class=self.of_class,
         )
+
+
+def _below(calibration: Float64Array, s: Float64Array) -> IntArray:
+    """How many calibration scores lie below each score by more than a tie."""
+    found: IntArray = np.searchsorted(calibration, s - TIE_TOLERANCE * np.abs(s), side="left")
+    return found
 
 
 def rounded_up(alpha: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nero_core.command_line.console import DONE, SOME_FAILED, begin, load, say
+from nero_core.command_line.preprocessing import agreement_lines, preprocessing_lines
 
 if TYPE_CHECKING:
     from nero_core.calibration import CalibrationSettings
@@ -100,6 +101,8 @@ def _calibrate(options: argparse.Namespace) -> int:
         for line in said_per_class(calibration.described()):
             print(f"  {line}")
         print(f"  false-alarm guarantee: {_guaranteed(calibration.described())}")
+        for warning in calibrated.manifest["metrics"].get("warnings", ()):
+            print(f"  warning: {warning}")
     return SOME_FAILED if unreadable.reasons else DONE
 
 
@@ -148,8 +151,12 @@ def summary(reference: Reference, folder: Path) -> str:
         f"pictures of training images inside: {'yes' if card['crops'] else 'no'}",
     ]
     lines += [f"  {line}" for line in said_per_class(calibration)]
+    lines += preprocessing_lines(card)
     if "accuracy" in metrics:
         lines.append(f"  accuracy {metrics['accuracy']:.3f} on {metrics['test_images']} images set aside")
+    else:
+        lines += agreement_lines(card)
+    lines += [f"  warning: {warning}" for warning in metrics["warnings"]]
     if calibration["smallest_alpha"] > DEFAULT_ALPHA:
         lines.append(
             f"  too few calibration images for α = {DEFAULT_ALPHA}: give --alpha "

@@ -1,4 +1,4 @@
-"""``nero export``, ``nero import`` and ``nero run-builds``: references as one file, and the queue of builds."""
+"""``nero export``, ``import``, ``keygen``, ``default``, ``run-builds``: references as files, and what they are here."""
 
 from __future__ import annotations
 
@@ -16,9 +16,27 @@ def add_references(command: AddCommand) -> None:
     export = command("export", _export, "Write a reference as one file, to be carried elsewhere.")
     export.add_argument("reference", type=Path, metavar="REF", help="folder of the reference")
     export.add_argument("--out", type=Path, required=True, metavar="FILE.zip", help="must be new")
-    bring = command("import", _import, "Verify a file that `export` wrote, and unpack it into a new folder.")
+    export.add_argument("--sign", type=Path, metavar="KEY", help="sign it with a private key that `keygen` wrote")
+    bring = command(
+        "import", _import, "Check a file that `export` wrote, try it within limits, and unpack it into a new folder."
+    )
     bring.add_argument("file", type=Path, metavar="FILE.zip")
     bring.add_argument("--to", type=Path, required=True, metavar="REF", help="folder of the reference; must be new")
+    bring.add_argument(
+        "--trust",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="KEY.pub",
+        help="refuse what is not signed with this key, or with another that is given so (repeatable)",
+    )
+    keygen = command("keygen", _keygen, "Make a pair of keys to sign references with.")
+    keygen.add_argument(
+        "--out", type=Path, required=True, metavar="KEY", help="the private key; the public one is written beside it"
+    )
+    default = command("default", _default, "Let sessions of the app start with a reference, also with an imported one.")
+    default.add_argument("reference", type=Path, metavar="REF", help="folder of the reference")
+    default.add_argument("--clear", action="store_true", help="take that back")
     builds = command("run-builds", _run_builds, "Build the references that wait in the queue; the app starts this.")
     builds.add_argument("home", type=Path, metavar="DIR", help="the folder that references are written to")
 
@@ -26,7 +44,7 @@ def add_references(command: AddCommand) -> None:
 def _export(options: argparse.Namespace) -> int:
     from nero_core.exchange import export_reference
 
-    export_reference(options.reference, options.out)
+    export_reference(options.reference, options.out, options.sign)
     size = options.out.stat().st_size
     print(
         json.dumps({"file": str(options.out), "bytes": size}) if options.json else f"Wrote {options.out}, {size} bytes"
@@ -36,10 +54,47 @@ def _export(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     from nero_core.exchange import import_reference
+    from nero_core.signatures import read_trusted, who_made_it
+    from nero_core.trial import LIMITS_NOTE
 
-    entry = import_reference(options.file, options.to)
-    told = {"reference": str(entry.path), "title": entry.title}
-    print(json.dumps(told) if options.json else f"Verified and unpacked to {entry.path}: {entry.title}")
+    trusted = [read_trusted(path) for path in options.trust]
+    taken = import_reference(options.file, options.to, trusted, must_be_trusted=bool(trusted))
+    signature = taken.signature
+    if options.json:
+        signer = None if signature is None or signature.signer is None else signature.signer.name
+        key = None if signature is None else signature.fingerprint
+        told = {"reference": str(taken.path), "title": taken.title, "signed_by": signer, "key": key}
+        print(json.dumps(told))
+        return DONE
+    print(f"Unpacked to {taken.path}: {taken.title}")
+    print(f"Unchanged since it was made; {who_made_it(signature)}.")
+    print(f"It has scored one image within limits. {LIMITS_NOTE}".rstrip())
+    return DONE
+
+
+def _keygen(options: argparse.Namespace) -> int:
+    from nero_core.signatures import make_key, public_path
+
+    key = make_key(options.out)
+    public = public_path(options.out)
+    if options.json:
+        print(json.dumps({"private": str(options.out), "public": str(public), "fingerprint": key.fingerprint}))
+    else:
+        print(f"Wrote {options.out}, which is yours alone, and {public}, for those who trust you.")
+        print(f"Tell them the fingerprint by another way than the file: {key.fingerprint}")
+    return DONE
+
+
+def _default(options: argparse.Namespace) -> int:
+    from nero_core.origin import clear_default, set_default
+
+    if options.clear:
+        clear_default(options.reference)
+        told = f"Sessions no longer start with {options.reference} because of a word of yours."
+    else:
+        set_default(options.reference)
+        told = f"Sessions of the app start with {options.reference}."
+    print(json.dumps({"reference": str(options.reference), "default": not options.clear}) if options.json else told)
     return DONE
 
 

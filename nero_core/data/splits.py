@@ -74,7 +74,7 @@ def set_aside(
     """
     groups = grouped(images, hashes)
     was_seen = np.isin(groups, groups[[key in seen for key in images.digests]])
-    named = np.array(images.parts if images.parts is not None else [""] * len(images))
+    named = np.array(images.parts if images.parts is not None else [""] * len(images), dtype=object)
     free = ~was_seen & (named == "")
     part = np.where(named == "", "train", named).astype(object)  # names of any length
     if free.any():
@@ -245,6 +245,8 @@ class Split:
     guarantee : Guarantee
     hashes : {digest: difference hash}
         Of the images that were looked at.
+    looks_known : bool
+        Whether those are (nearly) all that were trained or fitted on.
     """
 
     fit: LabelledImages
@@ -252,6 +254,7 @@ class Split:
     test: LabelledImages | None
     guarantee: Guarantee
     hashes: Mapping[str, int] = field(default_factory=dict)
+    looks_known: bool = True
 
     def hashes_of(self, images: LabelledImages, more: Iterable[str] = ()) -> HashArray:
         """How these images look, and others by their digests: (m,) uint64, each once, as far as it is known."""
@@ -303,9 +306,9 @@ def split_for_fit(
     if test is not None:
         test = test.select(~seen.overlap(test, hashes))
     if asked is None:
-        return Split(fit, fit, test, Guarantee(False, CALIBRATED_ON_SEEN, SEEN_ORIGIN), hashes)
+        return Split(fit, fit, test, Guarantee(False, CALIBRATED_ON_SEEN, SEEN_ORIGIN), hashes, seen.looks_known)
     kept, guarantee = to_calibrate(record, asked, seen, hashes, origin)
-    return Split(fit, kept, test, guarantee, hashes)
+    return Split(fit, kept, test, guarantee, hashes, seen.looks_known)
 
 
 def _kept_from_training(

@@ -10,13 +10,15 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, TypeVar, cast
+from functools import cache
+from typing import Any, ClassVar, Literal, Self, TypeVar, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from nero_core.errors import ArtefactError, InputError, NotFittedError, UnknownDetectorError
 from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, Neuron
+from nero_core.typed import Shape, check, check_array
 
 Need = Literal["peaks", "stages", "source", "calibration", "outliers"]
 NEEDS_IN_WORDS: Mapping[Need, str] = {
@@ -62,8 +64,10 @@ class DetectorInfo:
 class Detector(ABC):
     """A score for how far out of distribution an image is.
 
-    Parameters given to ``__init__`` are stored unchanged under their names; `fit` sets only attributes whose
-    names end in an underscore.
+    Parameters given to ``__init__`` are stored unchanged under their names, and held against its annotations, such as
+    ``k: Annotated[int, Range(1)]``, when it is fitted or restored. `fit` sets only attributes whose names end in an
+    underscore. Each array among them is declared, ``means_: Annotated[Float64Array, Shape("K", "d")]``: "K" and "d" are
+    those of the head, other axes are named as one likes, and what is restored is held against it.
     """
 
     info: ClassVar[DetectorInfo]
@@ -83,8 +87,10 @@ class Detector(ABC):
         Raises
         ------
         InputError
-            Something that `info.needs` names is missing, shapes disagree, or a class has no image.
+            A parameter cannot be used, something that `info.needs` names is missing, shapes disagree, or a class has no
+            image.
         """
+        self._check_parameters()
         if len(train) == 0:
             raise InputError(f"{self.info.title} was given no training images; wanted at least one per class.")
         if train.features.shape[1] != head.width or train.logits.shape[1] != head.classes:
@@ -108,6 +114,7 @@ class Detector(ABC):
                 raise InputError(f"No training image of class {empty}; wanted at least one of each of {head.classes}.")
         self.head_ = head
         self._fit(train, head, calibration)
+        self._check_arrays({name: np.asarray(getattr(self, name)) for name in self._declared()})
         return self
 
     def score(self, batch: Activations) -> Float64Array:
@@ -168,21 +175,51 @@ class Detector(ABC):
         ------
         ArtefactError
             An array is missing or surplus.
+        InputError
+            A parameter cannot be used, or an array has another type or shape than `fit` gives it, or holds NaN or a
+            number that cannot be one of its own.
         """
+        self._check_parameters()
         self.head_ = head
-        wanted = set(self._fitted_names())
-        if wanted != set(arrays):
-            missing, surplus = sorted(wanted - set(arrays)), sorted(set(arrays) - wanted)
-            raise ArtefactError(f"{self.info.title}: fitted arrays missing {missing}, surplus {surplus}; fit again.")
-        for name, array in arrays.items():
-            setattr(self, name, array)
+        self._restore(arrays)
         return self
 
+    def _restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Take the arrays; what must agree beside shared axes is for the detector to check."""
+        declared = self._declared()
+        if declared.keys() != arrays.keys():
+            missing, surplus = sorted(declared.keys() - arrays.keys()), sorted(arrays.keys() - declared.keys())
+            raise ArtefactError(f"{self.info.title}: fitted arrays missing {missing}, surplus {surplus}; fit again.")
+        self._check_arrays(arrays)
+        for name, array in arrays.items():
+            setattr(self, name, array)
+
+    def _check_arrays(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        sizes = {"K": self.head_.classes, "d": self.head_.width}
+        for name, declared in self._declared().items():
+            check_array(arrays[name], declared, name, sizes, f" of {self.info.title}")
+
     @classmethod
-    def _fitted_names(cls) -> list[str]:
-        """Names of the attributes `fit` sets, from the annotations of the class and those it extends."""
-        names = [name for each in cls.__mro__ for name in inspect.get_annotations(each) if name.endswith("_")]
-        return [name for name in names if name != "head_"]
+    def _declared(cls) -> Mapping[str, Any]:
+        """The arrays that `fit` sets, with their declarations."""
+        return _declared_arrays(cls)
+
+    def _check_parameters(self) -> None:
+        given = self.parameters()
+        for name, parameter in inspect.signature(type(self), eval_str=True).parameters.items():
+            check(given[name], parameter.annotation, name, f" of {self.info.title}")
+
+
+@cache
+def _declared_arrays(detector: type[Detector]) -> Mapping[str, Any]:
+    """Annotations with a shape, of a class and those it extends."""
+    found = [inspect.get_annotations(each, eval_str=True) for each in reversed(detector.__mro__)]
+    return {
+        name: annotation
+        for annotations in found
+        for name, annotation in annotations.items()
+        if any(isinstance(argument, Shape) for argument in get_args(annotation))
+    }
 
 
 class ExplainedDetector(Detector):

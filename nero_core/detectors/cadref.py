@@ -8,6 +8,7 @@ whole method.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from nero_core.detectors.base import (
 )
 from nero_core.detectors.statistics import class_means, floor_of, logsumexp_of, whole_account
 from nero_core.records import Account, Activations, Float64Array, FloatArray, Head
+from nero_core.typed import ABOVE_ZERO, Shape
 
 
 def predicted_means(train: Activations, classes: int) -> Float64Array:
@@ -57,10 +59,10 @@ class CARef(ExplainedDetector):
         year=2025,
         claims_far_point=False,  # tends to 1 far out, and images close to zero exceed that
     )
-    class_means_: Float64Array
-    """(K, d) μ_c."""
-    size_floor_: Float64Array
-    """() least ‖a‖₁."""
+    class_means_: Annotated[Float64Array, Shape("K", "d")]
+    """μ_c."""
+    size_floor_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
+    """Least ‖a‖₁."""
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         self.class_means_ = predicted_means(train, head.classes)
@@ -106,10 +108,10 @@ class CADRef(CARef):
         year=2025,
         claims_far_point=False,  # relative to the size of the features, and divided by a logit that grows with it
     )
-    energy_floor_: Float64Array
-    """() least L."""
-    mean_energy_: Float64Array
-    """() mean_train(L)."""
+    energy_floor_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
+    """Least L."""
+    mean_energy_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
+    """mean_train(L)."""
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         super()._fit(train, head, calibration)

@@ -9,7 +9,7 @@ member is worth: 2·AUROC − 1, Somers' D, American Sociological Review 1962, o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from nero_core.detectors.outliers import synthetic_outliers
 from nero_core.errors import ArtefactError, InputError
 from nero_core.metrics import point_metrics
 from nero_core.records import Activations, Float64Array, Head
+from nero_core.typed import Range, Shape
 
 MEMBERS = ("stage_mahalanobis", "energy", "nero", "mahalanobis_pp")
 """Statistics of early stages, a logit score, relevance, and a distance in the last layer."""
@@ -35,7 +36,6 @@ SHARPNESS = 2
 
 Combination = Literal["max", "fisher"]
 Weights = Literal["outliers", "equal"]
-ARRAYS = ("surprise_", "scores_", "tails_", "weights_")
 
 
 @register
@@ -77,14 +77,14 @@ class Fused(Detector):
     )
     members_: dict[str, Detector]
     """Fitted, by registry name."""
-    surprise_: Float64Array
-    """(M, n) −log p̂ at the members' sorted calibration scores."""
-    scores_: Float64Array
-    """(M, n) those scores."""
-    tails_: Float64Array
-    """(M, 3) u, −log p̂(u) and β."""
-    weights_: Float64Array
-    """(M,) what each member is worth; they sum to 1."""
+    surprise_: Annotated[Float64Array, Shape("members", "n")]
+    """−log p̂ at the members' sorted calibration scores."""
+    scores_: Annotated[Float64Array, Shape("members", "n")]
+    """Those scores."""
+    tails_: Annotated[Float64Array, Shape("members", 3)]
+    """u, −log p̂(u) and β."""
+    weights_: Annotated[Float64Array, Shape("members", values=Range(0, 1))]
+    """What each member is worth; they sum to 1."""
 
     def __init__(
         self, members: Sequence[str] = MEMBERS, combination: Combination = "fisher", weights: Weights = "outliers"
@@ -94,12 +94,8 @@ class Fused(Detector):
         self.weights = weights
 
     def _unfitted(self) -> dict[str, Detector]:
-        if isinstance(self.members, str) or not self.members or len(set(self.members)) < len(self.members):
+        if not self.members or len(set(self.members)) < len(self.members):
             raise InputError(f"`members` is {self.members!r}; wanted detector names, each once.")
-        if self.combination not in ("max", "fisher"):
-            raise InputError(f"`combination` is {self.combination!r}; wanted 'max' or 'fisher'.")
-        if self.weights not in ("outliers", "equal"):
-            raise InputError(f"`weights` is {self.weights!r}; wanted 'outliers' or 'equal'.")
         members = {name: make_detector(name) for name in self.members}
         for name, member in members.items():
             if member.info.needs & {"calibration", "source", "outliers"}:
@@ -158,24 +154,27 @@ class Fused(Detector):
 
     def fitted_arrays(self) -> FittedArrays:
         """Its own arrays, and the members' under their names."""
-        arrays: FittedArrays = {name: getattr(self, name) for name in ARRAYS}
+        arrays: FittedArrays = {name: getattr(self, name) for name in self._declared()}
         for name, member in self.members_.items():
             arrays |= {f"{name}/{key}": array for key, array in member.fitted_arrays().items()}
         return arrays
 
-    def restore(self, arrays: Mapping[str, npt.NDArray[np.generic]], head: Head) -> Self:
-        """The fitted detector again; see :meth:`Detector.restore`."""
+    def _restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
         members = self._unfitted()
         own = {key: array for key, array in arrays.items() if "/" not in key}
         foreign = sorted({key.partition("/")[0] for key in arrays if "/" in key} - set(members))
-        if set(own) != set(ARRAYS) or foreign:
-            raise ArtefactError(f"{self.info.title}: fitted arrays missing or surplus ({sorted(own)}, {foreign}).")
+        if foreign:
+            raise ArtefactError(f"{self.info.title}: fitted arrays of {foreign}, which are no members; fit again.")
         for name, member in members.items():
-            member.restore(arrays_under(f"{name}/", arrays), head)
-        for name, array in own.items():
-            setattr(self, name, array)
-        self.head_, self.members_ = head, members
-        return self
+            member.restore(arrays_under(f"{name}/", arrays), self.head_)
+        self.members_ = members
+        super()._restore(own)
+        excess = self.tails_[:, 2]
+        if len(excess) != len(members) or not (excess > 0).all():
+            raise InputError(
+                f"`tails_` of {self.info.title} holds {len(excess)} members, the least excess {excess.min():g}; wanted "
+                f"{len(members)}, all above 0."
+            )
 
 
 def _at_least(sorted_scores: Float64Array, s: Float64Array) -> Float64Array:

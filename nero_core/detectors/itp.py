@@ -6,13 +6,15 @@ Source: Xu, Yang, "ITP: Instance-Aware Test Pruning for Out-of-Distribution Dete
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from scipy.special import logsumexp
 
 from nero_core.detectors.base import Detector, DetectorInfo, register
-from nero_core.detectors.statistics import class_means, constant_columns
-from nero_core.errors import InputError
+from nero_core.detectors.statistics import Percentile, class_means, constant_columns
 from nero_core.records import Activations, Float64Array, Head
+from nero_core.typed import ABOVE_ZERO, AboveZero, Shape
 
 
 @register
@@ -42,24 +44,18 @@ class Itp(Detector):
         year=2025,
         claims_far_point=False,  # neurons far below their mean are kept, and a large logit lowers the score
     )
-    class_means_: Float64Array
-    """(K, d) of the features of class c; mean(C_cj) = W_cj · mean_cj."""
-    deviations_: Float64Array
-    """(K, d) their standard deviation, std(C_cj) = |W_cj| · deviation_cj; infinite for a constant neuron."""
-    threshold_: Float64Array
-    """() what mean(C_cj) has to exceed."""
+    class_means_: Annotated[Float64Array, Shape("K", "d")]
+    """Of the features of class c; mean(C_cj) = W_cj · mean_cj."""
+    deviations_: Annotated[Float64Array, Shape("K", "d", values=ABOVE_ZERO, endless=True)]
+    """Their standard deviation, std(C_cj) = |W_cj| · deviation_cj; infinite for a constant neuron."""
+    threshold_: Annotated[Float64Array, Shape()]
+    """What mean(C_cj) has to exceed."""
 
-    def __init__(self, weight_percentile: float = 30, deviations: float = 1.5) -> None:
+    def __init__(self, weight_percentile: Percentile = 30, deviations: AboveZero = 1.5) -> None:
         self.weight_percentile = weight_percentile
         self.deviations = deviations
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
-        if not 0 <= self.weight_percentile < 100:
-            raise InputError(
-                f"`weight_percentile` of ITP is {self.weight_percentile!r}; wanted a percentile in [0, 100)."
-            )
-        if not self.deviations > 0:
-            raise InputError(f"`deviations` of ITP is {self.deviations!r}; wanted a number above 0, 1.5 by default.")
         assert train.labels is not None
         a, labels = train.features.astype(np.float64), train.labels
         self.class_means_ = class_means(a, labels, head.classes)

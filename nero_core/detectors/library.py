@@ -15,6 +15,7 @@ Detectors with an exact account are in `library_explained`, those that see the i
 from __future__ import annotations
 
 import inspect
+from typing import Annotated, Literal
 
 from nero_core.detectors.base import DetectorInfo, register
 from nero_core.detectors.library_adapters import (
@@ -27,8 +28,12 @@ from nero_core.detectors.library_adapters import (
     NNGuide,
     Row,
     Shaped,
+    learnt,
     on_maps,
 )
+from nero_core.typed import ABOVE_ZERO, AT_LEAST_ZERO, MOST, AboveZero, AtLeastOne, Range, Share
+
+LessThanAll = Annotated[float, Range(0, 1, "most")]
 
 TABLE = (
     Row(
@@ -45,7 +50,7 @@ TABLE = (
         temperature : float
             T of the softmax; 1 in the paper.
         """,
-        parameters={"temperature": 1.0},
+        parameters={"temperature": (AboveZero, 1.0)},
         make=lambda cls, me, head: cls(None, me.temperature),
     ),
     Row(
@@ -57,7 +62,7 @@ TABLE = (
         reads="logits",
         about="""S = −max_k softmax(z/T)_k with the T of least cross-entropy on the training images.""",
         make=lambda cls, me, head: cls(None),
-        fitted={"temperature_": "t"},
+        fitted={"temperature_": learnt("t", values=ABOVE_ZERO)},
     ),
     Row(
         name="energy",
@@ -73,7 +78,7 @@ TABLE = (
         temperature : float
             T; 1 in the paper.
         """,
-        parameters={"temperature": 1.0},
+        parameters={"temperature": (AboveZero, 1.0)},
         make=lambda cls, me, head: cls(None, me.temperature),
     ),
     Row(
@@ -112,7 +117,7 @@ TABLE = (
         top_classes : int
             M; the paper's 100, at most K.
         """,
-        parameters={"gamma": 0.1, "top_classes": 100},
+        parameters={"gamma": (AboveZero, 0.1), "top_classes": (AtLeastOne, 100)},
         make=lambda cls, me, head: cls(None, me.gamma, min(me.top_classes, head.out_features)),
     ),
     Row(
@@ -124,7 +129,7 @@ TABLE = (
         reads="logits",
         about="""S = min_c KL(p ‖ mean p of the training images predicted c), over the classes that are predicted.""",
         make=lambda cls, me, head: cls(None),
-        fitted={"distributions_": "dists"},
+        fitted={"distributions_": learnt("dists", "predicted", "K", values=AT_LEAST_ZERO)},
         adapter=KLMatching,
     ),
     Row(
@@ -141,9 +146,9 @@ TABLE = (
         percentile : float
             c is this quantile of all training features, in [0, 1]; the paper's 0.9.
         """,
-        parameters={"percentile": 0.9},
+        parameters={"percentile": (Share, 0.9)},
         make=lambda cls, me, head: cls(None, on_maps(head), percentile=me.percentile),
-        fitted={"threshold_": "threshold"},
+        fitted={"threshold_": learnt("threshold")},
     ),
     Row(
         name="vra",
@@ -159,9 +164,9 @@ TABLE = (
         lower_percentile, upper_percentile : float
             In [0, 1]; the library's 0.01 and 0.99.
         """,
-        parameters={"lower_percentile": 0.01, "upper_percentile": 0.99},
+        parameters={"lower_percentile": (Share, 0.01), "upper_percentile": (Share, 0.99)},
         make=lambda cls, me, head: cls(None, on_maps(head), me.lower_percentile, me.upper_percentile),
-        fitted={"lower_": "_lower_threshold", "upper_": "_upper_threshold"},
+        fitted={"lower_": learnt("_lower_threshold", "d", 1, 1), "upper_": learnt("_upper_threshold", "d", 1, 1)},
     ),
     Row(
         name="ash",
@@ -179,7 +184,7 @@ TABLE = (
         percentile : float
             Share of an image's features set to zero, in [0, 1); the paper's 0.9.
         """,
-        parameters={"variant": "ash-s", "percentile": 0.9},
+        parameters={"variant": (Literal["ash-s", "ash-b", "ash-p"], "ash-s"), "percentile": (LessThanAll, 0.9)},
         make=lambda cls, me, head: cls(None, on_maps(head), me.variant, me.percentile),
         adapter=Shaped,
     ),
@@ -197,7 +202,7 @@ TABLE = (
         percentile : float
             Share of an image's features left out of the second sum, in [0, 1); the paper's 0.85.
         """,
-        parameters={"percentile": 0.85},
+        parameters={"percentile": (LessThanAll, 0.85)},
         make=lambda cls, me, head: cls(None, on_maps(head), me.percentile),
         adapter=Shaped,
     ),
@@ -215,9 +220,9 @@ TABLE = (
         p : float
             Share of weights set to zero, in [0, 1]; the paper's 0.9.
         """,
-        parameters={"p": 0.9},
+        parameters={"p": (Share, 0.9)},
         make=lambda cls, me, head: cls(None, head.weight, head.bias, me.p),
-        fitted={"masked_weight_": "masked_w"},
+        fitted={"masked_weight_": learnt("masked_w", "K", "d")},
         adapter=Dice,
     ),
     Row(
@@ -234,7 +239,7 @@ TABLE = (
         temperature : float
             T of the softmax; 1 in the paper.
         """,
-        parameters={"temperature": 1.0},
+        parameters={"temperature": (AboveZero, 1.0)},
         make=lambda cls, me, head: cls(head, lambda name: name == "weight", temperature=me.temperature),
         adapter=GradNorm,
     ),
@@ -247,7 +252,7 @@ TABLE = (
         reads="features",
         about="""S = −a·(mean feature of the training images rightly predicted ŷ).""",
         make=lambda cls, me, head: cls(None, head),
-        fitted={"patterns_": "patterns"},
+        fitted={"patterns_": learnt("patterns", "K", "d")},
     ),
     Row(
         name="fdbd",
@@ -258,7 +263,7 @@ TABLE = (
         reads="features",
         about="""S = −mean distance to the decision boundaries of ŷ, over the distance to the training mean.""",
         make=lambda cls, me, head: cls(None, head),
-        fitted={"mean_": "train_mean", "normals_": "_denom_matrix"},
+        fitted={"mean_": learnt("train_mean", "d"), "normals_": learnt("_denom_matrix", "K", "K", values=ABOVE_ZERO)},
         adapter=FDBD,
         single=True,
     ),
@@ -278,9 +283,9 @@ TABLE = (
         k : int
             Neighbours; the library's 10, at most n.
         """,
-        parameters={"k": 10},
+        parameters={"k": (AtLeastOne, 10)},
         make=lambda cls, me, head: cls(None, head, me.k),
-        fitted={"bank_": "_scaled_features"},
+        fitted={"bank_": learnt("_scaled_features", "n", "d")},
         adapter=NNGuide,
         single=True,
     ),
@@ -299,9 +304,9 @@ TABLE = (
             α. The paper tunes it on out-of-distribution images; where it is not given, both terms are equally
             large on the training images.
         """,
-        parameters={"alpha": None},
+        parameters={"alpha": (Annotated[float, Range(-MOST)] | None, None)},
         make=lambda cls, me, head: cls(None, head),
-        fitted={"mean_": "global_mean", "alpha_": "alpha"},
+        fitted={"mean_": learnt("global_mean", "d"), "alpha_": learnt("alpha")},
         adapter=NCI,
         single=True,
     ),
@@ -318,8 +323,8 @@ def _class_of(row: Row) -> type[Adapter]:
         claims_far_point=False,
     )
     parameters = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
-        for name, default in row.parameters.items()
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=declared)
+        for name, (declared, default) in row.parameters.items()
     ]
     return type(
         row.name.title().replace("_", ""),

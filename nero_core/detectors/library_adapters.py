@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,8 @@ from scipy.spatial.distance import cdist
 
 from nero_core.detectors.base import Detector
 from nero_core.errors import InputError
-from nero_core.records import Activations, Float32Array, Float64Array, Head
+from nero_core.records import Activations, Float32Array, Float64Array, FloatArray, Head
+from nero_core.typed import Range, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +34,17 @@ BANK_CHUNK_ROWS = 4096
 PAIR_CHUNK_NUMBERS = 1 << 24
 """Similarities to training images held at a time, numbers: 64 MB in float32."""
 
-WHOLE_NUMBERS = {"k", "top_classes"}
-ABOVE_ZERO = {"temperature", "gamma"}
+
+class Learnt(NamedTuple):
+    """An array that is learnt: the library object's attribute, and what ours is declared as."""
+
+    attribute: str
+    declared: Any
+
+
+def learnt(attribute: str, *axes: str | int, values: Range | None = None) -> Learnt:
+    """An attribute of the library's object, as an array of these axes; see :class:`~nero_core.typed.Shape`."""
+    return Learnt(attribute, Annotated[FloatArray, Shape(*axes, values=values)])
 
 
 @dataclass(frozen=True)
@@ -54,8 +64,8 @@ class Row:
         Class docstring: score and parameters.
     make : callable
         (library class, our detector, head as a layer) → the library's object, unfitted.
-    parameters : {name: default}
-    fitted : {our attribute: the library object's}
+    parameters : {name: (what it may be, default)}
+    fitted : {our attribute: Learnt}
         Empty where nothing is learnt.
     adapter : class
         `Adapter`, or what of it differs.
@@ -71,8 +81,8 @@ class Row:
     reads: Literal["logits", "features", "feature_maps"]
     about: str
     make: Callable[[Any, Any, nn.Linear], Any]
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    fitted: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    fitted: Mapping[str, Learnt] = field(default_factory=dict)
     adapter: type[Adapter] | None = None
     single: bool = False
 
@@ -89,16 +99,8 @@ class Adapter(Detector):
             setattr(self, name, value)
 
     @classmethod
-    def _fitted_names(cls) -> list[str]:
-        return list(cls.row.fitted)
-
-    def _check_parameters(self) -> None:
-        for name, value in self.parameters().items():
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if name in WHOLE_NUMBERS and (not whole or value < 1):
-                raise InputError(f"`{name}` is {value!r}; {self.info.title} wants a whole number, at least 1.")
-            if name in ABOVE_ZERO and not 0 < value < np.inf:
-                raise InputError(f"`{name}` is {value!r}; {self.info.title} wants a finite number above 0.")
+    def _declared(cls) -> Mapping[str, Any]:
+        return {name: learnt.declared for name, learnt in cls.row.fitted.items()}
 
     def _theirs(self, dtype: torch.dtype) -> Any:
         """The library's object for this head, unfitted."""
@@ -110,14 +112,13 @@ class Adapter(Detector):
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         import torch
 
-        self._check_parameters()
         theirs = self._theirs(torch.float32)
         if not self.info.fits:
             return
         with in_words(self.info.title):
             self._learn(theirs, self._input(train, torch.float32), torch.from_numpy(train.labels))
-        for ours, attribute in self.row.fitted.items():
-            array = as_array(getattr(theirs, attribute))
+        for ours, learnt in self.row.fitted.items():
+            array = as_array(getattr(theirs, learnt.attribute))
             if not np.isfinite(array).all():
                 raise InputError(
                     f"{self.info.title} could not be fitted: `{ours}` is not finite on these {len(train)} training "
@@ -130,8 +131,8 @@ class Adapter(Detector):
 
         dtype = torch.float32 if self.row.single else torch.float64
         theirs = self._theirs(dtype)
-        for ours, attribute in self.row.fitted.items():
-            setattr(theirs, attribute, as_tensor(getattr(self, ours), dtype))
+        for ours, learnt in self.row.fitted.items():
+            setattr(theirs, learnt.attribute, as_tensor(getattr(self, ours), dtype))
         theirs._is_fitted = True
         scores = np.empty(len(batch))
         rows = self._rows_at_once()
@@ -178,6 +179,13 @@ class Shaped(Adapter):
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         super()._fit(train, head, calibration)
+        self._check_kept(head)
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        super()._restore(arrays)
+        self._check_kept(self.head_)
+
+    def _check_kept(self, head: Head) -> None:
         if head.width - round(head.width * self.percentile) < 1:
             raise InputError(
                 f"{self.info.title} keeps none of {head.width} features at `percentile` {self.percentile}; lower it."

@@ -6,6 +6,7 @@ pytorch-ood computes these in float32, where an account would add up to three di
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -14,6 +15,7 @@ from scipy.special import logsumexp
 from nero_core.detectors.base import DetectorInfo, ExplainedDetector, feature_neurons, register, with_features
 from nero_core.errors import InputError
 from nero_core.records import Account, Activations, Float32Array, Float64Array, FloatArray, Head, IntArray
+from nero_core.typed import AtLeastOne, Shape
 
 CHUNK_ROWS = 4096
 """Training images worked on at a time, so that memory grows with d², not with n."""
@@ -31,8 +33,8 @@ ROUNDING = 1e-9
 class AgainstClassMeans(ExplainedDetector):
     """Neurons become usual by taking the mean of their class."""
 
-    class_means_: Float64Array
-    """(K, d) mean training feature per class."""
+    class_means_: Annotated[Float64Array, Shape("K", "d")]
+    """Mean training feature per class."""
 
     def what_if(self, batch: Activations, neurons: Sequence[int]) -> Float64Array:
         """The score recomputed with the chosen features set to the nearest class's training mean.
@@ -93,8 +95,8 @@ class Mahalanobis(AgainstClassMeans):
         year=2018,
         claims_far_point=True,  # Σ⁻¹ is positive definite: the distance grows along every direction
     )
-    whitening_: Float64Array
-    """(d, d) T with T Tᵀ = Σ⁻¹."""
+    whitening_: Annotated[Float64Array, Shape("d", "d")]
+    """T with T Tᵀ = Σ⁻¹."""
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         assert train.labels is not None
@@ -129,12 +131,12 @@ class RMD(AgainstClassMeans):
         year=2021,
         claims_far_point=False,  # far along a direction in which the classes do not differ, the two cancel
     )
-    whitening_: Float64Array
-    """(d, d) T with T Tᵀ = Σ⁻¹."""
-    mean_: Float64Array
-    """(d,) μ₀."""
-    background_whitening_: Float64Array
-    """(d, d) T₀ with T₀ T₀ᵀ = Σ₀⁻¹."""
+    whitening_: Annotated[Float64Array, Shape("d", "d")]
+    """T with T Tᵀ = Σ⁻¹."""
+    mean_: Annotated[Float64Array, Shape("d")]
+    """μ₀."""
+    background_whitening_: Annotated[Float64Array, Shape("d", "d")]
+    """T₀ with T₀ T₀ᵀ = Σ₀⁻¹."""
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         assert train.labels is not None
@@ -187,21 +189,21 @@ class ViM(AgainstClassMeans):
         year=2022,
         claims_far_point=False,  # the energy of a far point may outgrow its residual
     )
-    origin_: Float64Array
-    """(d,) u."""
-    residual_: Float64Array
-    """(d, d − D) orthonormal basis of what the principal components leave."""
-    alpha_: Float64Array
-    """() α."""
+    origin_: Annotated[Float64Array, Shape("d")]
+    """u."""
+    residual_: Annotated[Float64Array, Shape("d", "left")]
+    """Orthonormal basis of what the principal components leave."""
+    alpha_: Annotated[Float64Array, Shape()]
+    """α."""
 
-    def __init__(self, dimension: int | None = None) -> None:
+    def __init__(self, dimension: AtLeastOne | None = None) -> None:
         self.dimension = dimension
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         n, d = train.features.shape
         usual = 1000 if d >= 2048 else 512 if d >= 768 else d // 2
         dimension = max(1, min(usual, n // 2)) if self.dimension is None else self.dimension
-        if isinstance(dimension, bool) or not isinstance(dimension, (int, np.integer)) or not 1 <= dimension < d:
+        if dimension >= d:
             raise InputError(
                 f"`dimension` is {dimension!r}; {self.info.title} wants a whole number of principal components, "
                 f"at least 1 and less than the {d} features, so that a residual is left."
@@ -265,18 +267,16 @@ class KNN(AgainstClassMeans):
         year=2022,
         claims_far_point=False,  # lengths are divided out
     )
-    bank_: Float32Array
-    """(n, d) training features of length one."""
-    labels_: IntArray
-    """(n,) their classes."""
+    bank_: Annotated[Float32Array, Shape("n", "d")]
+    """Training features of length one."""
+    labels_: Annotated[IntArray, Shape("n", below="K")]
+    """Their classes."""
 
-    def __init__(self, k: int = 50) -> None:
+    def __init__(self, k: AtLeastOne = 50) -> None:
         self.k = k
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         assert train.labels is not None
-        if isinstance(self.k, bool) or not isinstance(self.k, (int, np.integer)) or self.k < 1:
-            raise InputError(f"`k` is {self.k!r}; {self.info.title} wants a whole number of neighbours, at least 1.")
         self.class_means_ = means_by_class(train, head.classes)
         self.bank_ = np.empty(train.features.shape, np.float32)
         for rows, features in chunks(train.features):

@@ -5,16 +5,18 @@ Each call works on a copy of the network that is thrown away afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nero_core.detectors.base import Detector, DetectorInfo, register
 from nero_core.detectors.library_adapters import as_array, as_tensor, in_words, linear
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float64Array, Head, ImageSource, IntArray
+from nero_core.typed import ABOVE_ZERO, AT_LEAST_ZERO, AboveZero, AtLeastOne, Range, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,6 +26,12 @@ SEED = 0
 
 SPREAD_IMAGES = 100
 """Training images from which NAC's steepness is derived."""
+
+STEPS = Range(-1, 1)
+"""Of ODIN's ε: grey values have no further to go."""
+
+BINS = Range(2, 10_000)
+"""Of NAC, per neuron. The paper and the library have tens."""
 
 OUTERMOST = float(np.log((1 - 1e-6) / 1e-6))
 """α·p at the outermost edges of the library's bins, sigmoid⁻¹(1 − 10⁻⁶)."""
@@ -98,6 +106,18 @@ def gram_rows(maps: Tensor, order: int) -> Tensor:
     return rows.sign() * rows.abs() ** (1 / order)
 
 
+def check_channels(channels: IntArray, wanted: int, title: str) -> None:
+    """Refuse channels per stage that do not add up to an array's axis of all of them.
+
+    Raises
+    ------
+    InputError
+        They do not.
+    """
+    if int(channels.sum()) != wanted:
+        raise InputError(f"`channels_` of {title} are {channels.sum()} in all; wanted {wanted}.")
+
+
 class SeesImages(Detector):
     """A detector that runs the network."""
 
@@ -137,16 +157,12 @@ class ODIN(SeesImages):
         claims_far_point=False,  # a softmax grows more certain far away
     )
 
-    def __init__(self, temperature: float = 1000.0, epsilon: float = 0.0014) -> None:
+    def __init__(self, temperature: AboveZero = 1000.0, epsilon: Annotated[float, STEPS] = 0.0014) -> None:
         self.temperature = temperature
         self.epsilon = epsilon
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
-        if not self.temperature > 0 or not np.isfinite(self.epsilon):
-            raise InputError(
-                f"`temperature` is {self.temperature!r} and `epsilon` {self.epsilon!r}; {self.info.title} wants a "
-                "temperature above 0 and a finite step."
-            )
+        """Nothing is learnt."""
 
     def _score(self, batch: Activations) -> Float64Array:
         from pytorch_ood.detector import MaxSoftmax, odin_preprocessing
@@ -240,16 +256,18 @@ class NAC(SeesImages):
         needs=frozenset({"source"}),
         claims_far_point=False,  # beyond the outermost bins nothing changes
     )
-    counts_: IntArray
-    """(channels of all stages, bins) training images per bin."""
-    channels_: IntArray
-    """(stages,) channels of each."""
-    alpha_: Float64Array
-    """(stages,) α."""
-    full_count_: IntArray
-    """() O."""
+    counts_: Annotated[IntArray, Shape("channels", "bins", values=AT_LEAST_ZERO)]
+    """Training images per bin."""
+    channels_: Annotated[IntArray, Shape("stages", values=Range(1))]
+    """Channels of each."""
+    alpha_: Annotated[Float64Array, Shape("stages", values=ABOVE_ZERO)]
+    """α."""
+    full_count_: Annotated[IntArray, Shape(values=Range(1))]
+    """O."""
 
-    def __init__(self, bins: int = 50, alpha: float | None = None, full_count: int | None = None) -> None:
+    def __init__(
+        self, bins: Annotated[int, BINS] = 50, alpha: AboveZero | None = None, full_count: AtLeastOne | None = None
+    ) -> None:
         self.bins = bins
         self.alpha = alpha
         self.full_count = full_count
@@ -278,12 +296,7 @@ class NAC(SeesImages):
         return bins
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
-        full = max(1, len(train) // max(1, self.bins)) if self.full_count is None else self.full_count
-        if self.bins < 2 or full < 1 or (self.alpha is not None and not 0 < self.alpha < np.inf):
-            raise InputError(
-                f"`bins` is {self.bins!r}, `alpha` {self.alpha!r} and `full_count` {self.full_count!r}; "
-                f"{self.info.title} wants at least 2 bins, a finite steepness above 0 and a count of at least 1."
-            )
+        full = max(1, len(train) // self.bins) if self.full_count is None else self.full_count
         stages = len(self._stages(train))
         first = np.unique(np.linspace(0, len(train) - 1, SPREAD_IMAGES).astype(int))
         seen = list(self._responses(train[first]))
@@ -302,6 +315,13 @@ class NAC(SeesImages):
             np.quantile(np.concatenate([np.abs(p.numpy()) for p in stage]), 0.99) for stage in zip(*seen, strict=True)
         ]
         return OUTERMOST / np.maximum(sizes, np.finfo(np.float32).tiny)
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        super()._restore(arrays)
+        channels, bins = self.counts_.shape
+        check_channels(self.channels_, channels, self.info.title)
+        if bins != self.bins:
+            raise InputError(f"`counts_` of {self.info.title} has {bins} bins; wanted {self.bins}, as `bins` says.")
 
     def _score(self, batch: Activations) -> Float64Array:
         stages = np.split(self.counts_, np.cumsum(self.channels_)[:-1])
@@ -332,14 +352,14 @@ class Gram(SeesImages):
         needs=frozenset({"source"}),
         claims_far_point=False,  # it reads maps, not the feature vector
     )
-    lowest_: Float64Array
-    """(orders, K, channels of all stages) smallest value of each Gram row."""
-    highest_: Float64Array
-    """(orders, K, channels of all stages)."""
-    scale_: Float64Array
-    """(stages,) mean deviation of held-out training images."""
-    channels_: IntArray
-    """(stages,) channels of each."""
+    lowest_: Annotated[Float64Array, Shape("orders", "K", "channels")]
+    """Smallest value of each Gram row."""
+    highest_: Annotated[Float64Array, Shape("orders", "K", "channels")]
+    """Largest value of each."""
+    scale_: Annotated[Float64Array, Shape("stages", values=ABOVE_ZERO)]
+    """Mean deviation of held-out training images."""
+    channels_: Annotated[IntArray, Shape("stages", values=Range(1))]
+    """Channels of each."""
 
     def _theirs(self, batch: Activations) -> tuple[Any, Opened]:
         from pytorch_ood.detector import Gram as Theirs
@@ -365,6 +385,10 @@ class Gram(SeesImages):
         self.lowest_ = as_array(torch.cat([torch.stack(stage) for stage in theirs.feature_min], dim=2))
         self.highest_ = as_array(torch.cat([torch.stack(stage) for stage in theirs.feature_max], dim=2))
         self.scale_ = as_array(theirs.layer_norm)
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        super()._restore(arrays)
+        check_channels(self.channels_, self.lowest_.shape[2], self.info.title)
 
     def _score(self, batch: Activations) -> Float64Array:
         import torch

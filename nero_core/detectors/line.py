@@ -6,13 +6,15 @@ Source: Ahn, Park, Kim, "LINe: Out-of-Distribution Detection by Leveraging Impor
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from scipy.special import logsumexp
 
 from nero_core.detectors.base import Detector, DetectorInfo, register
-from nero_core.detectors.statistics import class_means
-from nero_core.errors import InputError
+from nero_core.detectors.statistics import Percentile, class_means
 from nero_core.records import Activations, Float64Array, Head
+from nero_core.typed import MOST, Range, Shape
 
 CLIP_PERCENTILE = 90
 """δ of training features that are never negative, as ReAct chooses it."""
@@ -48,26 +50,26 @@ class Line(Detector):
         year=2023,
         claims_far_point=False,  # clipped features are bounded, and a large logit lowers the score
     )
-    contributions_: Float64Array
-    """(K, d) C, transposed."""
-    neuron_thresholds_: Float64Array
-    """(K,) what C has to exceed."""
-    weight_thresholds_: Float64Array
-    """(K,) what |C|·W has to exceed."""
-    clip_: Float64Array
-    """(2,) features are clipped to this range."""
+    contributions_: Annotated[Float64Array, Shape("K", "d")]
+    """C, transposed."""
+    neuron_thresholds_: Annotated[Float64Array, Shape("K")]
+    """What C has to exceed."""
+    weight_thresholds_: Annotated[Float64Array, Shape("K")]
+    """What |C|·W has to exceed."""
+    clip_: Annotated[Float64Array, Shape(2, endless=True)]
+    """Features are clipped to this range."""
 
     def __init__(
-        self, clip: float | None = None, activation_percentile: float = 10, weight_percentile: float = 10
+        self,
+        clip: Annotated[float, Range(-MOST)] | None = None,
+        activation_percentile: Percentile = 10,
+        weight_percentile: Percentile = 10,
     ) -> None:
         self.clip = clip
         self.activation_percentile = activation_percentile
         self.weight_percentile = weight_percentile
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
-        for name in ("activation_percentile", "weight_percentile"):
-            if not 0 <= getattr(self, name) < 100:
-                raise InputError(f"`{name}` of LINe is {getattr(self, name)!r}; wanted a percentile in [0, 100).")
         assert train.labels is not None
         a, W = train.features.astype(np.float64), head.weight.astype(np.float64)
         self.clip_ = self._clip_range(a)
@@ -83,8 +85,6 @@ class Line(Detector):
 
     def _clip_range(self, features: Float64Array) -> Float64Array:
         if self.clip is not None:
-            if not np.isfinite(self.clip):
-                raise InputError(f"`clip` of LINe is {self.clip!r}; wanted a finite number, or None to choose it.")
             return np.array([-np.inf, self.clip])
         if (features < 0).any():
             return np.percentile(features, SIGNED_CLIP_PERCENTILES)

@@ -7,6 +7,7 @@ Source: Müller, Hein, "Mahalanobis++: Improving OOD Detection via Feature Norma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from nero_core.detectors.statistics import (
     whole_account,
 )
 from nero_core.records import Account, Activations, Float64Array, Head
+from nero_core.typed import Shape
 
 
 @register
@@ -49,12 +51,12 @@ class MahalanobisPP(ExplainedDetector):
         year=2025,
         claims_far_point=False,  # features are normalised: a far point in a usual direction is usual
     )
-    class_means_: Float64Array
-    """(K, d) μ_c, of normalised features."""
-    class_features_: Float64Array
-    """(K, d) mean feature per class, not normalised: what is usual for a neuron."""
-    whitening_: Float64Array
-    """(d, r) W with W Wᵀ = Σ⁻¹."""
+    class_means_: Annotated[Float64Array, Shape("K", "d")]
+    """μ_c, of normalised features."""
+    class_features_: Annotated[Float64Array, Shape("K", "d")]
+    """Mean feature per class, not normalised: what is usual for a neuron."""
+    whitening_: Annotated[Float64Array, Shape("d", "rank")]
+    """W with W Wᵀ = Σ⁻¹."""
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         assert train.labels is not None

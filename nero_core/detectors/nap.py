@@ -6,12 +6,15 @@ It reads what global pooling throws away.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
 from nero_core.detectors.base import Detector, DetectorInfo, register
 from nero_core.detectors.statistics import logsumexp_of
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float64Array, Head
+from nero_core.typed import ABOVE_ZERO, AboveZero, Shape, Share
 
 PAPER_EPSILON = 1e-3
 """ε beside the mean of a channel."""
@@ -47,20 +50,16 @@ class Nap(Detector):
         needs=frozenset({"peaks"}),
         claims_far_point=False,  # a ratio within each channel, and an energy that falls with large logits
     )
-    median_prior_: Float64Array
-    """() of N over the training images."""
-    median_energy_: Float64Array
-    """() of E over the training images."""
+    median_prior_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
+    """Of N over the training images."""
+    median_energy_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
+    """Of E over the training images."""
 
-    def __init__(self, weight: float = 0.5, epsilon: float = PAPER_EPSILON) -> None:
+    def __init__(self, weight: Share = 0.5, epsilon: AboveZero = PAPER_EPSILON) -> None:
         self.weight = weight
         self.epsilon = epsilon
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
-        if not 0 <= self.weight <= 1:
-            raise InputError(f"`weight` of NAP is {self.weight!r}; wanted a share in [0, 1].")
-        if not (np.isfinite(self.epsilon) and self.epsilon > 0):
-            raise InputError(f"`epsilon` of NAP is {self.epsilon!r}; wanted a number above 0, 0.001 by default.")
         self.median_prior_ = np.asarray(np.median(self._prior(train)))
         self.median_energy_ = np.asarray(np.median(logsumexp_of(train.logits)))
         for what, median in (("peaks over means", self.median_prior_), ("energy", self.median_energy_)):

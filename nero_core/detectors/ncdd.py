@@ -7,6 +7,7 @@ Gastrointestinal Vision", 2024 (arXiv 2412.01590).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -28,6 +29,7 @@ from nero_core.detectors.statistics import (
 )
 from nero_core.errors import InputError
 from nero_core.records import Account, Activations, Float64Array, Head
+from nero_core.typed import ABOVE_ZERO, Shape
 
 NEAREST_SCALE = 10.0
 """The paper's: what ‖a − g‖₁ is divided by for the nearest class."""
@@ -56,14 +58,14 @@ class Ncdd(ExplainedDetector):
         year=2024,
         claims_far_point=False,  # not monotone in the distance
     )
-    mean_: Float64Array
-    """(d,) g."""
-    class_means_: Float64Array
-    """(K, d) mean feature per class."""
-    centroids_: Float64Array
-    """(K, d) m_c; zero for a class whose mean is g."""
-    size_floor_: Float64Array
-    """() least s."""
+    mean_: Annotated[Float64Array, Shape("d")]
+    """g."""
+    class_means_: Annotated[Float64Array, Shape("K", "d")]
+    """Mean feature per class."""
+    centroids_: Annotated[Float64Array, Shape("K", "d")]
+    """m_c; zero for a class whose mean is g."""
+    size_floor_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
+    """Least s."""
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         if head.classes < 2:

@@ -7,6 +7,7 @@ ICLR 2024 (arXiv 2310.06823). As in its authors' code, networks without a pooled
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,8 @@ from nero_core.detectors.base import (
     with_usual_features,
 )
 from nero_core.detectors.statistics import centre_and_scale, class_means, whole_account
-from nero_core.errors import InputError
 from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, IntArray
+from nero_core.typed import ABOVE_ZERO, AtLeastOne, Shape
 
 PAPER_COMPONENTS = 100
 """q; at most as many as the training features vary in."""
@@ -49,24 +50,21 @@ class Neco(ExplainedDetector):
         year=2024,
         claims_far_point=False,  # a ratio of norms: how far a vector lies out in the subspace does not show
     )
-    mean_: Float64Array
-    """(d,) of the training features."""
-    scale_: Float64Array
-    """(d,) their standard deviation."""
-    components_: Float64Array
-    """(q, d) principal components of the standardised training features, orthonormal rows."""
-    class_means_: Float64Array
-    """(K, d) mean feature per class."""
-    by_logit_: npt.NDArray[np.bool_]
-    """() whether the network has no pooled map, so that the largest logit multiplies."""
+    mean_: Annotated[Float64Array, Shape("d")]
+    """Of the training features."""
+    scale_: Annotated[Float64Array, Shape("d", values=ABOVE_ZERO)]
+    """Their standard deviation."""
+    components_: Annotated[Float64Array, Shape("q", "d", empty=True)]
+    """Principal components of the standardised training features, orthonormal rows."""
+    class_means_: Annotated[Float64Array, Shape("K", "d")]
+    """Mean feature per class."""
+    by_logit_: Annotated[npt.NDArray[np.bool_], Shape()]
+    """Whether the network has no pooled map, so that the largest logit multiplies."""
 
-    def __init__(self, components: int = PAPER_COMPONENTS) -> None:
+    def __init__(self, components: AtLeastOne = PAPER_COMPONENTS) -> None:
         self.components = components
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
-        q = self.components
-        if isinstance(q, bool) or not isinstance(q, (int, np.integer)) or q < 1:
-            raise InputError(f"`components` of NECO is {q!r}; wanted a whole number of at least 1.")
         assert train.labels is not None
         a = train.features.astype(np.float64)
         self.mean_, self.scale_ = centre_and_scale(a)
@@ -76,7 +74,7 @@ class Neco(ExplainedDetector):
         variances, vectors = np.linalg.eigh(standard.T @ standard)
         # No direction without variance: which of those a solver returns is chance.
         rank = int((variances > head.width * np.finfo(np.float64).eps * variances.max()).sum())
-        self.components_ = np.ascontiguousarray(vectors[:, ::-1][:, : min(int(q), rank)].T)
+        self.components_ = np.ascontiguousarray(vectors[:, ::-1][:, : min(self.components, rank)].T)
 
     def _standardised(self, features: FloatArray) -> Float64Array:
         standard: Float64Array = (features.astype(np.float64) - self.mean_) / self.scale_

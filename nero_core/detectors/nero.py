@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.utils.extmath import svd_flip
 
 from nero_core.detectors.base import DetectorInfo, ExplainedDetector, feature_neurons, register
-from nero_core.errors import InputError
 from nero_core.records import Account, Activations, Float64Array, Head, IntArray, Relevance
 from nero_core.relevance import DEFAULT_EPSILON, low_relevance_share, relevance_of
+from nero_core.typed import AT_LEAST_ZERO, AtLeastOne, Range, Shape
 
 PAPER_K = 175
 """Size of the low-relevance set L (section 2 of the paper, d = 512)."""
@@ -76,18 +77,23 @@ class Nero(ExplainedDetector):
         year=2025,
         claims_far_point=False,  # relevance is a share of the prediction: it does not grow with the features
     )
-    mean_: Float64Array
-    """(d,) mean relevance of all training images."""
-    components_: Float64Array
-    """(m, d) principal components of the relevance, orthonormal rows."""
-    class_means_: Float64Array
-    """(K, d) r̄_c, the mean relevance per class."""
-    centroids_: Float64Array
-    """(K, m) μ_c = P(r̄_c)."""
-    bias_scale_: Float64Array
-    """() λ."""
+    mean_: Annotated[Float64Array, Shape("d")]
+    """Mean relevance of all training images."""
+    components_: Annotated[Float64Array, Shape("m", "d")]
+    """Principal components of the relevance, orthonormal rows."""
+    class_means_: Annotated[Float64Array, Shape("K", "d")]
+    """r̄_c, the mean relevance per class."""
+    centroids_: Annotated[Float64Array, Shape("K", "m")]
+    """μ_c = P(r̄_c)."""
+    bias_scale_: Annotated[Float64Array, Shape(values=AT_LEAST_ZERO)]
+    """λ."""
 
-    def __init__(self, epsilon: float = DEFAULT_EPSILON, k: int | float = PAPER_K, m: int | None = None) -> None:
+    def __init__(
+        self,
+        epsilon: Annotated[float, Range(0)] = DEFAULT_EPSILON,
+        k: AtLeastOne | Annotated[float, Range(0, 1, "both")] = PAPER_K,
+        m: AtLeastOne | None = None,
+    ) -> None:
         self.epsilon = epsilon
         self.k = k
         self.m = m
@@ -98,10 +104,7 @@ class Nero(ExplainedDetector):
         n, d = train.features.shape
         assert train.labels is not None
         m = int(d * COMPONENT_SHARE) if self.m is None else self.m
-        if not isinstance(m, (int, np.integer)) or isinstance(m, bool) or m < 1:
-            raise InputError(f"`m` is {self.m!r}; wanted a whole number of principal components, at least 1.")
-        m = max(1, min(int(m), n, d))
-        self._low_set_size(d)
+        m = max(1, min(m, n, d))
 
         # [r, r_β], summed per class
         counts = np.bincount(train.labels, minlength=head.classes)
@@ -136,10 +139,7 @@ class Nero(ExplainedDetector):
             yield train.labels[start : start + CHUNK_ROWS], relevance_of(rows, head, self.epsilon)
 
     def _low_set_size(self, d: int) -> int:
-        k = self.k
-        if isinstance(k, bool) or not np.isfinite(k) or k <= 0 or (not float(k).is_integer() and k > 1):
-            raise InputError(f"`k` is {k!r}; wanted a number of neurons, at least 1, or a fraction of them in (0, 1).")
-        return max(1, round(k * d)) if k < 1 else int(k)
+        return max(1, round(self.k * d)) if self.k < 1 else int(self.k)
 
     # Score ---------------------------------------------------------------------------------------------------
 

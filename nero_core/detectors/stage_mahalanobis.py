@@ -8,6 +8,7 @@ well-conditioned estimator for large-dimensional covariance matrices", Journal o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from nero_core.detectors.statistics import (
 )
 from nero_core.errors import InputError
 from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, IntArray, Neuron
+from nero_core.typed import Range, Shape
 
 DEFAULT_STAGES = 3
 """Stages taken where none are named, from the input on: the last one hurts most near the training images."""
@@ -60,14 +62,14 @@ class StageMahalanobis(ExplainedDetector):
         needs=frozenset({"stages"}),
         claims_far_point=False,  # features are not read, and stages are normalised
     )
-    class_means_: Float64Array
-    """(K, w) μ_c."""
-    whitening_: Float64Array
-    """(w, r) W with W Wᵀ = Σ⁻¹."""
-    stage_names_: npt.NDArray[np.uint8]
+    class_means_: Annotated[Float64Array, Shape("K", "coordinates")]
+    """μ_c."""
+    whitening_: Annotated[Float64Array, Shape("coordinates", "rank")]
+    """W with W Wᵀ = Σ⁻¹."""
+    stage_names_: Annotated[npt.NDArray[np.uint8], Shape("bytes")]
     """UTF-8 bytes of the stages' names, a newline between them: files of arrays hold numbers only."""
-    channels_: IntArray
-    """(stages,) channels of each."""
+    channels_: Annotated[IntArray, Shape("stages", values=Range(1))]
+    """Channels of each."""
 
     def __init__(self, stages: Sequence[str] | None = None) -> None:
         self.stages = stages
@@ -87,7 +89,7 @@ class StageMahalanobis(ExplainedDetector):
 
     def _choose(self, stages: Mapping[str, FloatArray]) -> list[str]:
         names = list(stages)[:DEFAULT_STAGES] if self.stages is None else list(self.stages)
-        if isinstance(self.stages, str) or not names or len(set(names)) < len(names):
+        if not names or len(set(names)) < len(names):
             raise InputError(f"`stages` of {self.info.title} is {self.stages!r}; wanted names, each once, or None.")
         if unknown := [name for name in names if name not in stages]:
             raise InputError(
@@ -99,6 +101,19 @@ class StageMahalanobis(ExplainedDetector):
                 "followed by their deviations."
             )
         return names
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        super()._restore(arrays)
+        try:
+            names = self._names()
+        except UnicodeDecodeError as error:
+            raise InputError(f"`stage_names_` of {self.info.title} is no text ({error}).") from error
+        coordinates = self.class_means_.shape[1]
+        if len(names) != len(self.channels_) or 2 * int(self.channels_.sum()) != coordinates:
+            raise InputError(
+                f"`stage_names_` of {self.info.title} are {len(names)}, and `channels_` {len(self.channels_)} with "
+                f"{self.channels_.sum()} in all; wanted one of each per stage, and {coordinates / 2:g} channels."
+            )
 
     def _names(self) -> list[str]:
         return self.stage_names_.tobytes().decode().split("\n")

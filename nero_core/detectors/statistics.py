@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
 from nero_core.errors import InputError
 from nero_core.records import Account, Float64Array, FloatArray, IntArray, Neuron
+from nero_core.typed import Range
+
+Percentile = Annotated[float, Range(0, 100, "most")]
+"""Of values of which at least one is above it."""
 
 FLOOR_SHARE = 0.01
 """Norms and energies that a score divides by are at least this share of their training median (CADRef's own floor)."""

@@ -38,6 +38,7 @@ def new_result(entry: ReferenceEntry) -> BenchmarkResult | None:
     return ended(run) if run is not None else None
 
 
+@permission.needed
 def ask(entry: ReferenceEntry) -> Plan | None:
     """The questions; a plan when Run is pressed and all are answered well."""
     st.markdown(

@@ -59,7 +59,7 @@ def opened() -> BenchmarkResult | None:
             st.info(permission.not_offered("Opening a folder"))
     with right:
         uploads.uploader(
-            f"Or drop {RESULTS_NAME} and {SCORES_NAME}",
+            f"{'Or drop' if permission.granted() else 'Drop'} {RESULTS_NAME} and {SCORES_NAME}",
             type=["json", "safetensors"],
             accept_multiple_files=True,
             key=FILES,
@@ -71,7 +71,7 @@ def opened() -> BenchmarkResult | None:
     if isinstance(found, NeroError):
         st.error(plain(str(found)))
     elif found is None:
-        st.markdown("Drop what `python -m nero_core benchmark … --out FOLDER` wrote, here or on another computer.")
+        st.markdown("Open what `python -m nero_core benchmark … --out FOLDER` wrote, here or on another computer.")
     else:
         return found
     return None

@@ -15,10 +15,11 @@ ADDED = "reference-added"
 
 @permission.needed
 def bring_in() -> None:
-    """Ask for a file, verify it, add it to the others."""
+    """Ask for a file, check and try it, add it to the others."""
     st.markdown(
-        "A file that **Export as one file** made on another computer. Every part of it is verified before it is added: "
-        "names, sizes, hashes, and that the reference opens."
+        "A file that **Export as one file** made on another computer. Before it is added, it is checked that nothing "
+        "in it was changed since it was made, and one image is scored with it within limits of memory and time. Who "
+        "made it is known only where it was signed. It is used by those who choose it."
     )
     file = uploads.uploader("Reference file", type="zip", key="import-file")
     st.caption(uploads.larger("python -m nero_core import FILE.zip --to FOLDER"))
@@ -29,12 +30,16 @@ def bring_in() -> None:
     name = st.text_input(
         "Name of its folder here", folder_name(Path(file.name).stem), key=f"import-name-{file.file_id}"
     )
-    if st.button("Verify and add", type="primary", icon=":material/verified:", key="import"):
+    if st.button("Check and add", type="primary", icon=":material/fact_check:", key="import"):
         from nero_core.exchange import import_reference
+        from nero_core.signatures import who_made_it
+        from nero_core.trial import LIMITS_NOTE
 
-        with st.spinner("Verifying and unpacking…"):
-            entry = import_reference(file, resources.home() / folder_name(name))
-        st.session_state[ADDED] = (str(entry.path), entry.title)
+        trusted = resources.trusted_keys()
+        with st.spinner("Checking it, and scoring one image with it…"):
+            taken = import_reference(file, resources.home() / folder_name(name), trusted)
+        said = f"unchanged since it was made; {who_made_it(taken.signature)}. {LIMITS_NOTE}"
+        st.session_state[ADDED] = (str(taken.path), taken.title, said)
         st.rerun()
 
 
@@ -42,7 +47,7 @@ def added() -> None:
     """Say once what was added, and offer it."""
     if ADDED not in st.session_state:
         return
-    path, title = st.session_state.pop(ADDED)
+    path, title, said = st.session_state.pop(ADDED)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.success(f"**{plain(title)}** was verified and added.")
+        st.success(f"**{plain(title)}** was added: {plain(said)}")
         st.button("Use it", on_click=use, args=(Path(path),), key="use-added")

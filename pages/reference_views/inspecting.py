@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nero_core.artefacts import digest
+from nero_core.errors import NeroError
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry
-from pages.shared import permission, session, widgets
+from nero_core.origin import clear_default, read_origin, set_default
+from nero_core.signatures import TrustedKey, read_signature, who_made_it
+from pages.shared import permission, resources, session, widgets
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from nero_core.model_card import ModelCard, Section
 
 KEPT = 8  # cards in memory; they hold no pictures
+REFUSED = "default-refused"
 
 
 def use(path: Path) -> None:
@@ -24,14 +29,17 @@ def use(path: Path) -> None:
     st.session_state[session.REFERENCE] = str(path)
 
 
-def listed(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None) -> None:
+def listed(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, trusted: Sequence[TrustedKey]) -> None:
     """Every reference found, the broken ones with the reason."""
+    if REFUSED in st.session_state:
+        st.error(plain(st.session_state.pop(REFUSED)))
     for number, entry in enumerate(entries):
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             with st.container():
                 st.markdown(f"**{plain(entry.title)}**")
                 if entry.error is None:
                     widgets.describe(entry)
+                    _came_from(entry, trusted)
                 else:
                     st.caption(f":material/block: Cannot be used: {plain(entry.error)}")
             if chosen is not None and entry.path == chosen.path:
@@ -40,23 +48,57 @@ def listed(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None) -> 
                 st.button(
                     "Use", key=f"use-{number}", on_click=use, args=(entry.path,), help=f"Use {plain(entry.title)}"
                 )
+            if entry.error is None and permission.granted():
+                _default_button(entry, number)
 
 
-def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry) -> None:
+def _came_from(entry: ReferenceEntry, trusted: Sequence[TrustedKey]) -> None:
+    """Whether it was imported, and by whom it was signed."""
+    origin = read_origin(entry.path)
+    if not origin.imported:
+        return
+    try:
+        maker = who_made_it(read_signature(entry.path, trusted))
+    except NeroError as error:
+        maker = str(error)
+    st.caption(f":material/move_to_inbox: Imported: unchanged since it was made; {plain(maker)}")
+
+
+def _default_button(entry: ReferenceEntry, number: int) -> None:
+    """For whoever may change this server: what every session starts with."""
+    origin = read_origin(entry.path)
+    if origin.default:
+        label, change, why = "Sessions start with it", clear_default, "Take that back"
+    elif origin.imported:
+        label, change, why = "Start sessions with it", set_default, "Everybody who opens this dashboard begins with it"
+    else:
+        return
+    st.button(label, key=f"default-{number}", on_click=_change, args=(change, entry.path), help=why, type="tertiary")
+
+
+@permission.needed
+def _change(change: Callable[[Path], None], path: Path) -> None:
+    try:
+        change(path)
+    except NeroError as error:
+        st.session_state[REFUSED] = str(error)
+
+
+def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, trusted: Sequence[TrustedKey]) -> None:
     """The model card of one reference, how its training went, and the reference as a file."""
     usable = {str(entry.path): entry for entry in entries if entry.error is None}
     path = st.selectbox(
         "Look inside",
         list(usable),
-        index=list(usable).index(str(chosen.path)),
+        index=0 if chosen is None else list(usable).index(str(chosen.path)),
         format_func=lambda path: usable[path].title,
-        key=f"inspected-{chosen.path}",
+        key=f"inspected-{digest(str(chosen and chosen.path).encode())[:8]}",  # a browser is told the key, and no path
         label_visibility="collapsed",
     )
     entry = usable[path]
     changed = (entry.path / MANIFEST_NAME).stat().st_mtime_ns
     with st.spinner("Reading the model card…"):
-        card = _card(path, changed)
+        card = _card(path, changed, tuple((key.name, key.raw) for key in trusted))
     name = entry.path.name
     with st.container(horizontal=True):
         if permission.granted():
@@ -68,7 +110,7 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry) -> None:
                 icon=":material/download:",
                 key="export",
                 on_click="ignore",
-                help="A zip with everything in it, for another computer. It is verified when it is imported.",
+                help="A zip with everything in it, for another computer. It is checked when it is imported.",
             )
         st.download_button(
             "Save the model card",
@@ -115,11 +157,11 @@ def _packed(folder: Path) -> io.BytesIO:
 
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)
-def _card(path: str, changed: int) -> ModelCard:
+def _card(path: str, changed: int, trusted: tuple[tuple[str, bytes], ...]) -> ModelCard:
     """`changed` makes a reference that was written anew a new entry."""
     from nero_core.model_card import model_card
 
-    return model_card(Path(path))
+    return model_card(Path(path), [TrustedKey(*key) for key in trusted])
 
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)

@@ -31,8 +31,9 @@ MARKS = {
 EXPLAINED = {
     "waiting": "Builds run one at a time. This one starts by itself when those before it are through.",
     "cancelled": "Nothing of it was kept.",
-    "interrupted": "Its process ended before it was through. What it had learned up to its last whole epoch is kept.",
+    "interrupted": "Its process ended before it was through. It goes on after its last whole epoch.",
 }
+MEGABYTE = 2**20
 
 
 @permission.needed
@@ -77,8 +78,19 @@ def _show(build: Build) -> None:
         if state.notes:
             with st.expander(f"{len(state.notes)} {'note' if len(state.notes) == 1 else 'notes'}", type="compact"):
                 st.markdown("\n".join(f"- {plain(note)}" for note in state.notes))
+        if state.stage in ("failed", "interrupted"):
+            _say_what_is_kept(build)
         with st.container(horizontal=True):
             _buttons(build)
+
+
+def _say_what_is_kept(build: Build) -> None:
+    sizes = [f"{what} ({size / MEGABYTE:.1f} MB)" for what, size in building.kept(build).items()]
+    left = ", ".join(["what was asked", *sizes])
+    st.caption(
+        f"Kept for another try, until you **remove** it: {left}. Only the account that this server runs under can read "
+        "it, and the log of all builds, which goes with the last of them."
+    )
 
 
 def _show_result(build: Build) -> None:
@@ -120,6 +132,7 @@ def _doing(do: Callable[[Build], Any], build: Build) -> None:
         st.session_state[REFUSED] = str(error)
 
 
+@permission.needed
 def _publish(build: Build) -> None:
     use(building.publish(build, resources.home()))
     st.session_state[PUBLISHED] = build.request.title

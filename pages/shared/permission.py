@@ -90,13 +90,14 @@ def needed(do: Callable[P, R]) -> Callable[P, R]:
 
 
 def not_offered(what: str) -> str:
-    """In a sentence: what is not offered, why, and how the owner of the server offers it."""
+    """What is not offered, why, and how the owner of the server offers it."""
     how = (
-        "open the address that was printed when the server was started; each works once, and the next stands below it"
+        "To have it, open the address that the server printed when it was started: each works once, and the next "
+        "stands below it."
         if said() and _token is not None
-        else f"whoever runs the server can allow it with the environment variable {ALLOW}=1, or start it by `make app`"
+        else f"Whoever runs the server can allow it with the environment variable {ALLOW}=1, or start it by `make app`."
     )
-    return f"{what} is not offered here, as it reads and writes files of the computer that runs this page: {how}."
+    return f"{what} is not offered here, as it reads and writes files of the computer that runs this page. {how}"
 
 
 def _equal(shown: str, wanted: str) -> bool:

@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -15,8 +16,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nero_core.errors import ArtefactError
 from nero_core.examples import read_examples
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry, list_references
+from nero_core.origin import read_origin
+from nero_core.signatures import TrustedKey, trusted_in
 
 if TYPE_CHECKING:
     from nero_core import Reference
@@ -26,6 +30,7 @@ ASSETS = ROOT / "assets"
 BUNDLED_REFERENCES = ASSETS / "references"
 BUNDLED_EXAMPLES = ASSETS / "examples"
 FOLDERS_VARIABLE = "NERO_REFERENCES"
+KEYS_VARIABLE = "NERO_TRUSTED_KEYS"
 
 
 def _data_folder() -> Path:
@@ -46,17 +51,45 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reference-loader")
 
+_failed: dict[tuple[str, int], str] = {}
+"""Why references did not load, by folder and when they were written: none is tried again until it changes."""
+
 
 def entries() -> list[ReferenceEntry]:
     """References that are bundled, in the folders that $NERO_REFERENCES names, and in the user's own; manifests only.
 
-    Usable ones first, and among these the ones made from real images. Those of one title are told apart by their
-    folders.
+    Usable ones first: the one that the owner wants sessions to start with, those made here, those imported; and among
+    these the ones made from real images. Those of one title are told apart by their folders, and one that did not load
+    has its reason, until its files change.
     """
     found = list_references(list(dict.fromkeys([BUNDLED_REFERENCES, *_named(), USER_REFERENCES])))
     titles = Counter(entry.title for entry in found)
     told = [replace(e, title=told_apart(e.title, e.path)) if titles[e.title] > 1 else e for e in found]
-    return sorted(told, key=lambda e: (e.error is not None, e.synthetic))
+    told = [e if e.error else replace(e, error=_failed.get((str(e.path), _changed(e.path)))) for e in told]
+
+    def place(entry: ReferenceEntry) -> tuple[bool, bool, bool, bool]:
+        origin = read_origin(entry.path)
+        return entry.error is not None, not origin.default, origin.imported, entry.synthetic
+
+    return sorted(told, key=place)
+
+
+def default_of(entries: Sequence[ReferenceEntry]) -> ReferenceEntry | None:
+    """What a session starts with; None where every reference that can be used was imported, and nobody chose one."""
+    first = next(iter(entries), None)
+    return first if first is not None and first.error is None and read_origin(first.path).may_begin else None
+
+
+def trusted_keys() -> list[TrustedKey]:
+    """The public keys in the folder that $NERO_TRUSTED_KEYS names: whose signatures are told by name.
+
+    Raises
+    ------
+    InputError
+        The folder is not there, or holds what is no public key.
+    """
+    folder = os.environ.get(KEYS_VARIABLE, "")
+    return trusted_in(Path(folder)) if folder else []
 
 
 def told_apart(title: str, path: Path) -> str:
@@ -83,22 +116,29 @@ def examples() -> dict[str, list[Path]]:
 
 def begin_loading(path: Path) -> Future[Reference]:
     """Start loading a reference unless it is there or on its way; never waits."""
-    return _loading(str(path), (path / MANIFEST_NAME).stat().st_mtime_ns)
+    return _loading(str(path), _changed(path))
+
+
+def _changed(path: Path) -> int:
+    try:
+        return (path / MANIFEST_NAME).stat().st_mtime_ns
+    except OSError:  # it is gone, as loading it will tell
+        return 0
 
 
 def reference(path: Path) -> Reference:
     """The loaded reference; waits for it.
 
-    Raises
-    ------
-    ArtefactError
-        A file of it is missing, damaged or newer.
+    One that does not load is noted, and the page runs again, with another: see `entries`, which tells the reason.
     """
     loading = begin_loading(path)
-    if not loading.done():
-        with st.spinner("Loading the reference…"):
-            return loading.result()
-    return loading.result()
+    try:
+        if not loading.done():
+            with st.spinner("Loading the reference…"):
+                return loading.result()
+        return loading.result()
+    except Exception:  # noqa: BLE001  whatever a reference brings about, it stops no page
+        st.rerun()
 
 
 def _worked(loading: Future[Reference]) -> bool:
@@ -108,7 +148,7 @@ def _worked(loading: Future[Reference]) -> bool:
 @st.cache_resource(max_entries=KEPT, show_spinner=False, validate=_worked)
 def _loading(path: str, changed: int) -> Future[Reference]:
     """`changed` (the manifest's time stamp) makes a reference that was written anew a new entry."""
-    return _loader.submit(_load, path)
+    return _loader.submit(_load, path, changed)
 
 
 @cache
@@ -122,7 +162,15 @@ def _set_imports_aside() -> None:
     atexit.register(gc.unfreeze)  # else modules complain at the end that they were not freed
 
 
-def _load(path: str) -> Reference:
+def _load(path: str, changed: int) -> Reference:
+    try:
+        return _loaded(path)
+    except Exception as error:
+        _failed[path, changed] = str(error) if isinstance(error, ArtefactError) else f"It does not load ({error!r})."
+        raise
+
+
+def _loaded(path: str) -> Reference:
     import pandas  # noqa: F401  # tables need it; here it does not hold up a screen
     import plotly.graph_objects  # noqa: F401
     from PIL import Image

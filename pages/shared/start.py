@@ -6,6 +6,7 @@ On a loopback address, whoever opens the address that is printed may build and i
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import ipaddress
 import os
@@ -28,22 +29,13 @@ def main(arguments: Sequence[str]) -> None:
     """Serve the app until it is stopped."""
     from streamlit.web import cli
 
-    address = address_in(arguments)
-    if is_loopback(address) and permission.said() is not False:
+    own = argparse.ArgumentParser(prog="python -m pages.shared.start", add_help=False, allow_abbrev=False)
+    own.add_argument(ADDRESS, dest="address", default=os.environ.get("STREAMLIT_SERVER_ADDRESS") or HERE)
+    given, rest = own.parse_known_args(arguments)
+    if is_loopback(given.address) and permission.said() is not False:
         os.environ[permission.ALLOW] = "1"
         permission.ask_for_token()
-    cli.main(["run", str(DOOR), *arguments, ADDRESS, address], prog_name="streamlit")
-
-
-def address_in(arguments: Sequence[str]) -> str:
-    """The address to listen on: the last one given, else that of the environment, else this machine alone."""
-    given = os.environ.get("STREAMLIT_SERVER_ADDRESS") or HERE
-    for option, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        if option == ADDRESS:
-            given = following
-        elif option.startswith(f"{ADDRESS}="):
-            given = option.partition("=")[2]
-    return given
+    cli.main(["run", str(DOOR), ADDRESS, given.address, *rest], prog_name="streamlit")
 
 
 def is_loopback(address: str) -> bool:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from nero_core.figures import Cell, Chart
 from nero_core.manifest import ReferenceEntry, read_manifest
-from pages.shared import session
+from pages.shared import resources, session
 from pages.shared.words import STANDING_LINE, plain, reference_line
 
 STILL = {"displayModeBar": False, "scrollZoom": False}
@@ -17,30 +17,48 @@ STILL = {"displayModeBar": False, "scrollZoom": False}
 def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | None:
     """The slim line above every page: its title, the reference in use (and another to choose), the current case."""
     usable = {str(entry.path): entry for entry in entries if entry.error is None}
+    default = resources.default_of(entries)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.title(title, anchor=False, width="content")
         chosen = None
         if usable:
-            name = usable.get(st.session_state.get(session.REFERENCE, ""), next(iter(usable.values()))).title
-            with st.popover(plain(name), icon=":material/library_books:", type="tertiary", help="Change the reference"):
+            named = usable.get(st.session_state.get(session.REFERENCE) or "", default)
+            name = "Choose a reference" if named is None else plain(named.title)
+            with st.popover(name, icon=":material/library_books:", type="tertiary", help="Change the reference"):
                 path = st.selectbox(
                     "Reference: the images that this case is held against",
                     list(usable),
+                    index=None if default is None else list(usable).index(str(default.path)),
+                    placeholder="Choose one",
                     format_func=lambda path: usable[path].title,
                     key=session.REFERENCE,
                     persist_state="session",
                 )
-                chosen = usable[path]
-                describe(chosen)
+                if path is not None:
+                    chosen = usable[path]
+                    describe(chosen)
                 for entry in entries:
                     if entry.error is not None:
                         st.caption(f"{plain(entry.title)} cannot be used: {plain(entry.error)}")
-            if chosen.synthetic:
+            if chosen is not None and chosen.synthetic:
                 st.badge("Synthetic images: for trying out only", icon=":material/science:", color="orange")
         st.space("stretch")
         st.text(_case_line())
     st.caption(STANDING_LINE)
+    _tell_of_fallen(entries, chosen)
     return chosen
+
+
+def _tell_of_fallen(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None) -> None:
+    """Say that what this session used cannot be used any more, until the reader chooses by hand."""
+    broken = {str(entry.path): entry for entry in entries if entry.error is not None}
+    before, now = st.session_state.get(session.IN_USE), None if chosen is None else str(chosen.path)
+    if before != now:
+        st.session_state[session.IN_USE] = now
+        st.session_state[session.FALLEN] = before
+    if (fallen := broken.get(st.session_state.get(session.FALLEN) or "")) is not None:
+        instead = "" if chosen is None else f" **{plain(chosen.title)}** is in use instead."
+        st.warning(f"**{plain(fallen.title)}** cannot be used: {plain(fallen.error or '')}{instead}")
 
 
 def describe(entry: ReferenceEntry) -> None:
@@ -80,6 +98,13 @@ def make_charts_ready() -> None:
 
 def how_to_get_a_reference(entries: Sequence[ReferenceEntry]) -> None:
     """The empty state of every page that needs a reference."""
+    if any(entry.error is None for entry in entries):
+        st.subheader("First, choose a reference")
+        st.markdown(
+            "Each one on this computer came as a file from elsewhere, and is used by those who choose it: above, "
+            "beside this page’s title. What to know of one before is on the References page."
+        )
+        return
     st.subheader("First, a reference")
     st.markdown(
         "A reference holds a trained network and what is usual for it. None was found on this computer. Two commands "

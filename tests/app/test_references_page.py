@@ -7,6 +7,7 @@ import shutil
 import tomllib
 import zipfile
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,7 +36,8 @@ def home(tmp_path, tiny_reference, monkeypatch):
     folder = tmp_path / "references"
     folder.mkdir()
     shutil.copytree(tiny_reference, folder / "coloured-noise")
-    monkeypatch.setattr("nero_core.build_queue.subprocess.Popen", lambda *a, **k: pytest.fail("a process was started"))
+    never = SimpleNamespace(Popen=lambda *a, **k: pytest.fail("a queue was started"))
+    monkeypatch.setattr("nero_core.build_queue.subprocess", never)
     for module in ("asking", "watching"):
         monkeypatch.setattr(f"pages.reference_views.{module}.start_queue", lambda home: None)
     return folder
@@ -109,7 +111,8 @@ def test_a_file_is_verified_and_added(page, home):
     page.file_uploader(key="import-file").upload("Taken along.zip", file.getvalue()).run()
     page.button(key="import").click().run()
     assert not page.exception
-    assert "was verified and added" in " ".join(s.value for s in page.success)
+    said = " ".join(s.value for s in page.success)
+    assert "was added: unchanged since it was made; who made it is not checked" in said
     assert [e.path.name for e in list_references([home])] == ["coloured-noise", "taken-along"]
     page.button(key="use-added").click().run()
     assert page.session_state[session.ENTRY].path.name == "taken-along"
@@ -232,8 +235,13 @@ def test_a_duration_in_words(seconds, said):
 def test_a_failed_build_says_why(page, home, asked):
     folder = submit(home, asked)
     write_record(folder / STATE, asdict(BuildState("failed", error="Too few *images*.")))
+    (folder / "classifier.resume.safetensors").write_bytes(bytes(3 * 2**20))
     open_view(page, "Build one")
     assert "Too few" in page.error[0].value
+    assert "until you **remove** it: what was asked, what was learned so far (3.0 MB)" in words_of(page)
+    page.button(key="remove-000001").click().run()
+    assert list_builds(home) == []
+    assert not folder.exists()
 
 
 def test_metrics_are_seen_before_it_can_be_used(page, home, asked):

@@ -8,13 +8,12 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from pages.shared import permission
-from tests.server.serving import Session, ask, free_port, handshake, serve, state, wait_for, watched_by
+from tests.server.serving import ROOT, Session, ask, free_port, handshake, serve, state, wait_for, watched_by
 
 BAIT = "some-secret-folder"
 START = ("pages.shared.start",)
@@ -26,7 +25,7 @@ VIEWS = {
 }
 """Pages, what the identity of the control ends in that chooses a view, and the views."""
 ASKS_FOR_PATHS = {"text_input", "text_area", "chat_input"}
-UPLOADERS = {"Drop one image or many", "Or drop results.json and scores.safetensors"}
+UPLOADERS = {"Drop one image or many", "Drop results.json and scores.safetensors"}
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
@@ -58,8 +57,9 @@ def paths_asked(session):
 
 
 def assert_nothing_is_offered(session):
-    """No page takes a path, a file for the server's folders, or writes; those that would say so."""
+    """No page takes a path, a file for the server's folders, or writes, or tells a path; those that would say so."""
     for view, elements in walk(session):
+        assert str(ROOT) not in "".join(str(message) for _, message in elements), view
         assert not {kind for kind, _ in elements} & {*ASKS_FOR_PATHS, "exception"}, view
         assert {m.label for kind, m in elements if kind == "file_uploader"} <= UPLOADERS, view
         assert not {m.label for kind, m in elements if kind in ("button", "download_button")} & {
@@ -181,7 +181,7 @@ def test_an_owner_may_forbid_it_on_this_machine_too(tmp_path):
 
 
 def test_the_makefile_starts_it_so():
-    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
     assert "python -m pages.shared.start --server.port $(PORT) --server.address $(ADDRESS)" in makefile
     assert re.search(r"^ADDRESS \?= 127\.0\.0\.1$", makefile, re.MULTILINE)
 
@@ -190,7 +190,7 @@ def test_pages_say_how_it_is_allowed(started, tmp_path):
     address, _ = started
     with Session(address) as session:
         session.run("references", "view=Build+one")
-        assert "open the address that was printed when the server was started" in session.said()[0]
+        assert "open the address that the server printed when it was started" in session.said()[0]
     with serve(tmp_path / "log.txt") as address, Session(address) as session:
         session.run("references", "view=Build+one")
         assert f"{permission.ALLOW}=1" in session.said()[0].replace("\\", "")
@@ -254,11 +254,21 @@ def test_the_watcher_sees_an_owner_look(tmp_path, known):
 # Behind a proxy ---------------------------------------------------------------------------------------------------
 
 
+PLAIN = """location / {
+    proxy_pass http://127.0.0.1:8501;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection "upgrade";
+}"""
+"""WebSockets pass; Host is rewritten to that of the server behind, as nginx does by itself."""
+(DOCUMENTED,) = re.findall(r"```nginx\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
 @contextmanager
-def nginx(folder, behind, more=""):
-    """Address of a plain nginx before a server; its own rewriting of Host is left as it is."""
+def nginx(folder, behind, location=PLAIN):
+    """Address of an nginx before a server."""
     port = free_port()
-    user = f"user {'root' if os.geteuid() == 0 else ''};" if os.geteuid() == 0 else ""
+    user = "user root;" if os.geteuid() == 0 else ""
     kept = "\n".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -270,13 +280,7 @@ def nginx(folder, behind, more=""):
             access_log off; client_max_body_size 0; {kept}
             server {{
                 listen 127.0.0.1:{port};
-                location / {{
-                    proxy_pass {behind};
-                    proxy_http_version 1.1;
-                    proxy_set_header Upgrade $http_upgrade;
-                    proxy_set_header Connection "upgrade";
-                    {more}
-                }}
+                {location.replace("http://127.0.0.1:8501", behind)}
             }}
         }}"""
     )
@@ -294,10 +298,10 @@ needs_nginx = pytest.mark.skipif(NGINX is None, reason="no nginx here: apt-get i
 
 
 @needs_nginx
-@pytest.mark.parametrize("more", ["", "proxy_set_header Host $http_host;"], ids=["Host rewritten", "Host passed on"])
-def test_behind_nginx_nobody_builds_without_the_token(tmp_path, started, more):
+@pytest.mark.parametrize("location", [PLAIN, DOCUMENTED], ids=["Host rewritten", "as the README has it"])
+def test_behind_nginx_nobody_builds_without_the_token(tmp_path, started, location):
     address, log = started
-    with nginx(tmp_path, address, more) as outside:
+    with nginx(tmp_path, address, location) as outside:
         with Session(outside) as session:
             assert_nothing_is_offered(session)
         cookie = cookie_for(outside, token_in(log))
@@ -313,7 +317,18 @@ def test_behind_nginx_nobody_builds_where_it_was_not_allowed(tmp_path):
 
 
 @needs_nginx
-def test_behind_nginx_a_page_of_another_name_opens_no_session(tmp_path, started):
-    with nginx(tmp_path, started[0]) as outside:
+@pytest.mark.parametrize("location", [PLAIN, DOCUMENTED], ids=["Host rewritten", "as the README has it"])
+def test_behind_nginx_a_page_of_another_name_opens_no_session(tmp_path, started, location):
+    with nginx(tmp_path, started[0], location) as outside:
         assert handshake(outside, Host="nero.example", Origin="http://nero.example") == 403
         assert handshake(outside, Host="evil.example", Origin="http://evil.example") == 403
+
+
+@needs_nginx
+def test_behind_nginx_under_a_name_of_ones_own(tmp_path):
+    log, names = tmp_path / "log.txt", {"STREAMLIT_SERVER_ALLOWED_HOSTS": "localhost 127.0.0.1 nero.example"}
+    command = [sys.executable, "-m", *START]
+    with serve(log, command=command, **names) as address, nginx(tmp_path, address, DOCUMENTED) as outside:
+        assert handshake(outside, Host="nero.example", Origin="https://nero.example") == 101
+        assert handshake(outside, Host="nero.example", Origin="https://evil.example") == 403
+        assert ask(outside, Host="evil.example")[0] == 403

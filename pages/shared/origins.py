@@ -36,14 +36,14 @@ UNGUARDED = (
 COOKIE_SECONDS = 30 * 24 * 60 * 60  # it opens nothing once the server that gave it has ended
 
 
-class OwnRequests:
+class OwnOrigins:
     """ASGI middleware: turns down what is asked under a foreign name or by a foreign page; takes the token."""
 
     in_place = False
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        OwnRequests.in_place = True
+        OwnOrigins.in_place = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request or WebSocket."""
@@ -66,7 +66,7 @@ class OwnRequests:
 
 def is_guarded() -> bool:
     """Whether this session came through the middleware; a test of a page alone comes through no server at all."""
-    return OwnRequests.in_place or type(runtime.get_instance()) is not runtime.Runtime
+    return OwnOrigins.in_place or type(runtime.get_instance()) is not runtime.Runtime
 
 
 def is_own_host(host: str) -> bool:

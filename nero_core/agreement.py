@@ -1,0 +1,199 @@
+"""Whether a reference's manifest says what its files hold: whatever can be worked out is worked out, and compared.
+
+A manifest that was changed and sealed again is whole. What it says of counts, classes, recipe and separation is in the
+files, too, and there it can be looked up.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nero_core.artefacts import arrays_under
+from nero_core.calibration import Calibration, calibrated_as
+from nero_core.calibration.stored import BY_CLASS_SCHEMA
+from nero_core.concepts import sheet_role
+from nero_core.data.seen import SeenImages
+from nero_core.detectors import Detector
+from nero_core.errors import ArtefactError, InputError
+from nero_core.manifest import MANIFEST_NAME
+from nero_core.neuron_sample import SHEET_ROLE
+from nero_core.records import Float64Array, FloatArray, Head, IntArray, Preprocessing, RelevanceProfile
+from nero_core.typed import AT_LEAST_ZERO, Range, Shape, check_array, check_arrays
+
+if TYPE_CHECKING:
+    from nero_core.reference import Reference
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+PROFILE_ARRAYS = {
+    "mean": Annotated[FloatArray, Shape("d")],
+    "std": Annotated[FloatArray, Shape("d", values=AT_LEAST_ZERO)],
+    "counts": Annotated[IntArray, Shape(2, values=Range(0))],
+    "ood_mean": Annotated[FloatArray, Shape("d")],
+}
+ROUNDING = 1e-6
+"""Relative; figures are written in full, and worked out by another formula here."""
+
+
+# From arrays -----------------------------------------------------------------------------------------------------
+
+
+def restore_calibrations(
+    manifest: Mapping[str, Any], detectors: Mapping[str, Detector], arrays: Arrays
+) -> dict[str, Calibration]:
+    """The calibration of each detector, as many scores as the manifest says there were images.
+
+    A detector that learns from half of the calibration images is decided on by the other half.
+
+    Raises
+    ------
+    InputError
+        Scores are missing, no finite numbers, or more or fewer than the manifest says.
+    """
+    images, (guarantee, settings) = manifest["calibration"]["images"], calibrated_as(manifest)
+    classes, found, counted = tuple(manifest["classes"]), {}, ", which `calibration.images` counts,"
+    for name, detector in detectors.items():
+        scores = arrays[f"calibration/{name}"]
+        # One that learns from half of the images is decided on by the other half, unless it was calibrated anew.
+        count = images // 2 if "calibration" in detector.info.needs and len(scores) != images else images
+        check_array(scores, _scores(count), f"calibration/{name}", {}, counted)
+        beside = {"predicted": Range(0, len(classes) - 1), "groups": Range(0)}
+        for key, values in beside.items():
+            if (given := arrays.get(f"{key}/{name}")) is not None:
+                check_array(given, Annotated[IntArray, Shape(count, values=values)], f"{key}/{name}", {}, counted)
+        predicted = arrays[f"predicted/{name}"] if settings.by_class else None
+        found[name] = Calibration(scores, guarantee, predicted, classes, arrays.get(f"groups/{name}"), settings)
+    return found
+
+
+def restore_seen(arrays: Arrays) -> SeenImages | None:
+    """How the images look that a reference was made from; None in references of earlier versions.
+
+    Raises
+    ------
+    InputError
+        An array is missing, or does not hold hashes of 64 bits.
+    """
+    if not arrays:
+        return None
+    for name in ("trained", "calibrated"):
+        if name not in arrays or arrays[name].dtype != np.uint64 or arrays[name].ndim != 1:
+            raise InputError(f"`seen/{name}` is missing or no list of 64-bit hashes; wanted one per image.")
+    return SeenImages(arrays["trained"], arrays["calibrated"])
+
+
+def restore_ood_scores(
+    manifest: Mapping[str, Any], detectors: Mapping[str, Detector], arrays: Arrays
+) -> dict[str, dict[str, Float64Array]]:
+    """Scores of the known out-of-distribution images, by detector and set: as many as the manifest says.
+
+    Raises
+    ------
+    InputError
+        A set is missing or surplus, or its scores are no finite numbers, or more or fewer than the manifest says.
+    """
+    declared = {name: _scores(count) for name, count in manifest["ood"].items()}
+    found = {name: arrays_under(f"ood/{name}/", arrays) for name in detectors}
+    for name, sets in found.items():
+        check_arrays(sets, declared, {}, f" of ood/{name}")
+    return found
+
+
+def restore_profile(arrays: Arrays, head: Head) -> RelevanceProfile | None:
+    """The relevance profile; None where there is none.
+
+    Raises
+    ------
+    InputError
+        An array is missing, or is not what it can be.
+    """
+    if not arrays:
+        return None
+    check_arrays(arrays, PROFILE_ARRAYS, {"d": head.width}, " of the profile", optional=("ood_mean",))
+    count, ood_count = (int(value) for value in arrays["counts"])
+    return RelevanceProfile(arrays["mean"], arrays["std"], count, arrays.get("ood_mean"), ood_count)
+
+
+def _scores(count: int) -> Any:
+    return Annotated[FloatArray, Shape(count)]
+
+
+# Manifest and files ----------------------------------------------------------------------------------------------
+
+
+def check_agreement(reference: Reference) -> None:
+    """Refuse a reference whose manifest says something else than what is stored.
+
+    Raises
+    ------
+    ArtefactError
+        Names the field, what it says, and what is stored.
+    """
+    manifest, classifier = reference.manifest, reference.classifier
+    record, concepts, sample = classifier.training, reference.concepts, reference.sample
+    files, stages = manifest["files"], classifier.layout.stages
+    stored: dict[str, object] = {
+        "classes": classifier.classes,
+        "architecture": classifier.architecture,
+        "preprocessing": classifier.preprocessing,
+        "training.known": record is not None,
+        "training.recipe": {} if record is None else dict(record.recipe),
+        "crops": 0 if concepts is None else len(concepts.neurons),
+    }
+    stated = {name: _at(manifest, name) for name in stored}
+    stated["preprocessing"] = Preprocessing.read(manifest["preprocessing"])
+    if "sample" in manifest:
+        stored["sample.images"] = 0 if sample is None else len(sample.groups)
+        stored["sample.pictures"] = SHEET_ROLE in files
+        stated |= {name: _at(manifest, name) for name in ("sample.images", "sample.pictures")}
+    if manifest["schema"] >= BY_CLASS_SCHEMA:
+        described = next(iter(reference.calibrations.values())).described()
+        stored |= {f"calibration.{name}": value for name, value in described.items()}
+        stated |= {f"calibration.{name}": manifest["calibration"].get(name) for name in described}
+    for name, found in stored.items():
+        _agree(name, stated[name], found)
+    for detector, sets in manifest["metrics"].get("auroc", {}).items():
+        for name, value in sets.items():
+            found = auroc(reference.calibrations[detector].scores, reference.ood_scores[detector][name])
+            if not math.isclose(value, found, rel_tol=ROUNDING, abs_tol=ROUNDING):
+                _agree(f"metrics.auroc.{detector}.{name}", value, found)
+    for neuron in [] if concepts is None else concepts.neurons:
+        if sheet_role(neuron, stages) not in files:
+            raise ArtefactError(
+                f"{MANIFEST_NAME}, field `files`: no pictures of neuron {neuron} are listed; fit again."
+            )
+    head = classifier.head
+    if sample is not None and not (_equal(sample.head.weight, head.weight) and _equal(sample.head.bias, head.bias)):
+        raise ArtefactError("The head of the sample is not that of the classifier; fit again.")
+
+
+def _at(manifest: Mapping[str, Any], name: str) -> Any:
+    value: Any = manifest
+    for part in name.split("."):
+        value = value[part]
+    return value
+
+
+def _agree(name: str, stated: object, found: object) -> None:
+    if stated != found:
+        raise ArtefactError(
+            f"{MANIFEST_NAME}, field `{name}`, says {reprlib.repr(stated)}, and what is stored {reprlib.repr(found)}; "
+            "restore the reference, or run `fit` again."
+        )
+
+
+def _equal(first: FloatArray, second: FloatArray) -> bool:
+    return first.shape == second.shape and bool(np.allclose(first, second, rtol=ROUNDING, atol=0))
+
+
+def auroc(usual: Float64Array, unusual: Float64Array) -> float:
+    """Share of pairs in which the unusual image scores higher, ties counting half: the Mann–Whitney statistic."""
+    ordered = np.sort(usual)
+    below = np.searchsorted(ordered, unusual, side="left") + np.searchsorted(ordered, unusual, side="right")
+    return float(below.sum() / (2 * len(usual) * len(unusual)))

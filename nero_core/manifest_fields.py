@@ -1,0 +1,162 @@
+"""What stands in a manifest, field by field, and what of it must agree with the rest of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, TypedDict
+
+from nero_core.calibration import CalibrationSettings, calibrated_as
+from nero_core.calibration.stored import BY_CLASS_SCHEMA
+from nero_core.errors import InputError
+from nero_core.records import Guarantee, Preprocessing
+from nero_core.typed import AtLeastOne, Count, Range, Share, check
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+ROUNDING = 1e-6
+"""Relative; figures are written in full."""
+
+
+class EarlierCalibrationFields(TypedDict):
+    """What decides, before calibrations said how they were made."""
+
+    images: AtLeastOne
+    guaranteed: bool
+    origin: str
+    smallest_alpha: Annotated[float, Range(0, 1, "least")]
+
+
+class ClassFields(TypedDict):
+    """What calibrates one predicted class."""
+
+    predicted: Count
+    guaranteed: bool
+
+
+class CalibrationFields(TypedDict):
+    """What decides, as :meth:`~nero_core.calibration.Calibration.described` gives it."""
+
+    images: AtLeastOne
+    guarantee: Guarantee
+    settings: CalibrationSettings
+    per_class: dict[str, ClassFields]
+    groups: AtLeastOne | None
+    smallest_alpha: Annotated[float, Range(0, 1, "least")]
+
+
+class _TrainingFields(TypedDict):
+    images: AtLeastOne
+    digest: str
+    known: bool
+    recipe: dict[str, str | int | float]
+
+
+class TrainingFields(_TrainingFields, total=False):
+    """What the detectors learnt from, and what is known of the network."""
+
+    per_class: dict[str, Count]
+    looks_known: bool
+    groups: list[str]
+
+
+class MetricsFields(TypedDict, total=False):
+    """What was measured on the images set aside; without accuracy where there were none."""
+
+    test_images: AtLeastOne
+    accuracy: Share
+    accuracy_per_class: dict[str, Share]
+    test_per_class: dict[str, Count]
+    alpha: Share
+    false_alarms: dict[str, Any]
+    auroc: dict[str, dict[str, Share]]
+
+
+class DetectorFields(TypedDict):
+    """One detector; its parameters are its own to check."""
+
+    parameters: dict[str, Any]
+
+
+class SampleFields(TypedDict):
+    """What is kept of the neurons."""
+
+    images: Count
+    pictures: bool
+
+
+class _ManifestFields(TypedDict):
+    preprocessing: Preprocessing
+    detectors: dict[str, DetectorFields]
+    calibration: dict[str, Any]
+    training: TrainingFields
+    ood: dict[str, AtLeastOne]
+    crops: Count
+    metrics: MetricsFields
+    versions: dict[str, str]
+
+
+class ManifestFields(_ManifestFields, total=False):
+    """The parts of a manifest that have parts of their own."""
+
+    sample: SampleFields
+
+
+def check_fields(manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest of which a part is of another type, out of its range, or at odds with another part.
+
+    Raises
+    ------
+    InputError
+        Names the field.
+    """
+    check(manifest, ManifestFields, "")
+    classes, detectors, ood = manifest["classes"], manifest["detectors"], manifest["ood"]
+    if len(set(classes)) < len(classes):
+        raise InputError("`classes` names one twice; wanted a name for each.")
+    calibration, training, metrics = manifest["calibration"], manifest["training"], manifest["metrics"]
+    earlier = manifest["schema"] < BY_CLASS_SCHEMA
+    check(calibration, EarlierCalibrationFields if earlier else CalibrationFields, "calibration")
+    kinds = dict[str, Share] if earlier else dict[str, dict[str, dict[str, list[Count]]]]
+    check(metrics.get("false_alarms", {}), kinds, "metrics.false_alarms")
+    if calibrated_as(manifest)[0].holds and not training["known"]:
+        raise InputError("`calibration.guarantee.holds`, and `training.known` is not: nobody can promise that.")
+    if "per_class" in training:
+        _check_names("training.per_class", training["per_class"], classes)
+        _check_same("training.images", training["images"], sum(training["per_class"].values()))
+    if "accuracy" in metrics:
+        _check_accuracy(metrics, classes)
+    _check_names("metrics.false_alarms", metrics.get("false_alarms", {}), detectors)
+    _check_names("metrics.auroc", metrics.get("auroc", {}), detectors)
+    for name, sets in metrics.get("auroc", {}).items():
+        _check_names(f"metrics.auroc.{name}", sets, ood)
+    for role, entry in manifest["files"].items():
+        if not SHA256.fullmatch(entry["sha256"]):
+            raise InputError(f"`files.{role}.sha256` is no SHA-256; wanted 64 hexadecimal digits.")
+        if not entry["name"].startswith(f"{role}-"):
+            raise InputError(f"`files.{role}.name` is {entry['name']!r}; wanted one that begins with its role.")
+
+
+def _check_accuracy(metrics: Mapping[str, Any], classes: list[str]) -> None:
+    """Accuracy is the mean of that of each class, weighed by its images."""
+    for name in ("test_images", "accuracy_per_class"):
+        if name not in metrics:
+            raise InputError(f"`metrics.{name}` is missing, and `metrics.accuracy` is there.")
+    _check_names("metrics.accuracy_per_class", metrics["accuracy_per_class"], classes)
+    counts, right = metrics.get("test_per_class", {}), metrics["accuracy_per_class"]
+    _check_names("metrics.test_per_class", counts, classes)
+    if set(right) - set(counts):  # an older reference
+        return
+    _check_same("metrics.test_images", metrics["test_images"], sum(counts.values()))
+    whole = sum(share * counts[name] for name, share in right.items()) / metrics["test_images"]
+    _check_same("metrics.accuracy", metrics["accuracy"], whole)
+
+
+def _check_names(field: str, given: Mapping[str, Any], known: Mapping[str, Any] | list[str]) -> None:
+    if unknown := sorted(set(given) - set(known)):
+        raise InputError(f"`{field}` names {unknown[0]!r}, which this reference has not.")
+
+
+def _check_same(field: str, stated: float, found: float) -> None:
+    if not math.isclose(stated, found, rel_tol=ROUNDING, abs_tol=ROUNDING):
+        raise InputError(f"`{field}` is {stated:g}; from the rest of the manifest follows {found:g}.")
