@@ -134,7 +134,9 @@ def _state(p: float, alpha: float) -> State:
 def halves(held_out: Activations) -> tuple[Activations, Activations]:
     """Calibration images for a detector that learns from some of them: those it learns from, and those that decide.
 
-    Every second image, so that classes stay balanced. Only the second half is unseen by the detector.
+    Every second image, so that classes stay balanced. Only the second half is unseen by the detector, and only as far
+    as it holds no near-duplicates of the first: with every image twice, once in each half, Fused flags 5.5 % where
+    4.9 % are expected.
 
     Raises
     ------
