@@ -114,9 +114,10 @@ def assigned(
 ) -> IntArray:
     """The part of each image, with every group whole in one part.
 
-    Class by class, groups in seeded random order, largest first, go one by one to the part that still lacks most
-    images; for a group of several classes the lacks count by its images of each. Such a group comes with its first
-    image's class.
+    Class by class, groups in seeded random order go one by one to the part that still lacks most images; for a group
+    of several classes the lacks count by its images of each. Such a group comes with its first image's class. The order
+    does not look at their sizes: were the largest placed first, all of them would train, and images that come in groups
+    would be held against calibration images that never do.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ def assigned(
     of_class = np.stack([np.broadcast_to(np.asarray(share, np.float64), (K,)) for share in shares.values()])
     if (of_class <= 0).any() or (abs(of_class.sum(axis=0) - 1) > 1e-9).any():
         raise InputError(f"The shares are {dict(shares)}; wanted positive numbers that add up to 1.")
-    members, starts, place, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    members, starts, place = np.unique(groups, return_index=True, return_inverse=True)
     per_class = np.zeros((len(members), K))
     np.add.at(per_class, (place, images.labels), 1)
     owner = images.labels[starts]
@@ -148,7 +149,7 @@ def assigned(
     part_of = np.zeros(len(members), dtype=np.int64)
     for label in range(K):
         own = np.random.default_rng([seed, label]).permutation(np.flatnonzero(owner == label))
-        for group in own[np.argsort(-sizes[own], kind="stable")]:
+        for group in own:
             neediest = int((lacking @ per_class[group]).argmax())
             lacking[neediest] -= per_class[group]
             part_of[group] = neediest
