@@ -85,6 +85,7 @@ def build(job: Build, report: Reporter) -> None:
 def _build(job: Build, folder: Path, report: Reporter) -> None:
     request = job.request
     settings = request.settings()
+    preprocessing = given_preprocessing(request.architecture, *settings).preprocessing
     check_class_count(folder)
     classifier = None
     if not request.epochs:
@@ -97,7 +98,6 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     images = read_images(
         folder, None if classifier is None else classifier.classes, group, report.begin("Reading files")
     )
-    preprocessing = given_preprocessing(request.architecture, *settings).preprocessing
     if classifier is None:
         build_classifier(request.architecture, images.classes, request.seed, _weights(job), preprocessing)
     hashes, unreadable = difference_hashes(images.paths, report.begin("Looking at every image"))

@@ -34,7 +34,6 @@ from nero_core.detectors import Detector, Nero, make_detector
 from nero_core.errors import InputError
 from nero_core.extraction import Batch
 from nero_core.faithfulness import heatmap_summary
-from nero_core.given_preprocessing import recorded_origins
 from nero_core.images import Source
 from nero_core.manifest import SCHEMA_VERSION
 from nero_core.neuron_sample import KNOWN_KEPT, ORDINARY_KEPT, NeuronSample, chosen_rows, sample_neurons
@@ -233,8 +232,7 @@ def fit_reference(
             "architecture": classifier.architecture,
             "classes": classifier.classes,
             "preprocessing": asdict(classifier.preprocessing),
-            "preprocessing_origins": dict(classifier.preprocessing_origins)
-            or (recorded_origins() if classifier.training is not None else {}),
+            "preprocessing_origins": dict(classifier.preprocessing_origins),
             "calibration": next(iter(calibrations.values())).described(),
             "split": {"per_class": split.per_class(), "grouped": split.fit.groups is not None},
             "training": _training(classifier, split, train),

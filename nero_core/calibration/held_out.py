@@ -27,6 +27,9 @@ def deciding_rows(detector: Detector) -> slice:
 def learnt_from(detector: Detector, held_out: Activations | None) -> Activations | None:
     """The calibration images that a detector learns from, and that cannot decide on its scores; None for most.
 
+    The others are unseen by the detector only as far as they hold no near-duplicates of these: with every image twice,
+    once in each half, Fused flags 5.5 % where 4.9 % are expected.
+
     Raises
     ------
     InputError
