@@ -281,7 +281,7 @@ class Reference:
             arrays |= {f"detector/{name}/{key}": array for key, array in detector.fitted_arrays().items()}
             calibration = self.calibrations[name]
             arrays[f"calibration/{name}"] = calibration.scores
-            beside = {"predicted": calibration.predicted, "groups": calibration.groups}
+            beside = {name: getattr(calibration, name) for name in ("predicted", "groups", "looks")}
             arrays |= {f"{key}/{name}": given for key, given in beside.items() if given is not None}
         for name, sets in self.ood_scores.items():
             arrays |= {f"ood/{name}/{key}": scores for key, scores in sets.items()}
