@@ -295,13 +295,8 @@ def short_of(calibration: Calibration) -> list[str]:
 
 def promised(guarantee: Guarantee) -> list[str]:
     """What took no part in a calibration, and why it promises nothing."""
-    notes = []
-    if guarantee.dropped:
-        notes.append(
-            f"{guarantee.dropped} calibration images take no part: they were trained or fitted on, look nearly like "
-            "images that were, or are of the same group."
-        )
-    return notes + ([] if guarantee.holds else [f"No guarantee: {guarantee.reason}."])
+    notes = [f"{note}." for note in guarantee.left_out]
+    return notes if guarantee.holds else [*notes, f"No guarantee: {guarantee.reason}."]
 
 
 def check_calibration(images: int, alpha: float) -> None:

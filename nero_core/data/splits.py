@@ -190,13 +190,19 @@ def counted(parts: Mapping[str, LabelledImages]) -> dict[str, dict[str, int]]:
     return {label: {name: counts[label] for name, counts in per_part.items()} for label in parts["train"].classes}
 
 
-def said_of_split(per_class: Mapping[str, Mapping[str, int]], alpha: float) -> list[str]:
-    """The counts of a split as lines for a person, and a warning for each class that is short of calibration images."""
+def said_of_split(per_class: Mapping[str, Mapping[str, int]], alpha: float, needed: int | None = None) -> list[str]:
+    """The counts of a split as lines for a person, and a warning for each class that is short of calibration images.
+
+    Parameters
+    ----------
+    needed : int, optional
+        Calibration images that a class needs; by default what α needs on average.
+    """
     lines = [
         f"{name}: " + ", ".join(f"{count} {part}" for part, count in counts.items())
         for name, counts in per_class.items()
     ]
-    needed = needed_images(alpha)
+    needed = needed_images(alpha) if needed is None else needed
     return lines + [
         f"note: {name} has {counts['calibration']} calibration images, and α = {alpha:g} needs {needed}: without more, "
         "images that are read as this class get no guarantee."
@@ -219,6 +225,9 @@ def to_calibrate(
     record: TrainingRecord | None, asked: S, seen: Seen, hashes: Mapping[str, int], origin: str
 ) -> tuple[S, Guarantee]:
     """Of the images that are to calibrate those that were not seen, and what they promise.
+
+    Of those that look nearly the same one calibrates: a hundred frames of one view say no more than one. Where groups
+    are known, all of a group's images calibrate, and it is the groups that count.
 
     Raises
     ------
@@ -244,7 +253,19 @@ def to_calibrate(
         )
     elif not seen.looks_known:
         reason = LOOKS_UNKNOWN
-    return kept, Guarantee(not reason, reason, origin, dropped)
+    distinct = _distinct(kept, hashes)
+    return kept.select(distinct), Guarantee(not reason, reason, origin, dropped, int((~distinct).sum()))
+
+
+def _distinct(images: S, hashes: Mapping[str, int]) -> npt.NDArray[np.bool_]:
+    """One image of each look, (n,) bool: the first; all where groups are known, or how an image looks is not."""
+    distinct = np.ones(len(images), dtype=bool)
+    if images.groups is None:
+        looked = np.flatnonzero([key in hashes for key in images.digests])
+        alike = near_duplicate_groups(np.array([hashes[images.digests[row]] for row in looked], dtype=np.uint64))
+        distinct[looked] = False
+        distinct[looked[np.unique(alike, return_index=True)[1]]] = True
+    return distinct
 
 
 @dataclass(frozen=True, eq=False)
