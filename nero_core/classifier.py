@@ -287,7 +287,7 @@ class Classifier:
 
     def description(self) -> dict[str, object]:
         """Architecture, classes, preprocessing and training record as plain JSON values."""
-        record = None
+        record: dict[str, object] | None = None
         if self.training is not None:
             record = {
                 "train": sorted(self.training.train),
@@ -295,9 +295,11 @@ class Classifier:
                 "test": sorted(self.training.test),
                 "recipe": dict(self.training.recipe),
                 "history": [dict(epoch) for epoch in self.training.history],
-                "hashes": {key: f"{value:016x}" for key, value in sorted(self.training.hashes.items())},
-                "groups": dict(sorted(self.training.groups.items())),
             }
+            if self.training.hashes:
+                record["hashes"] = {key: f"{value:016x}" for key, value in sorted(self.training.hashes.items())}
+            if self.training.groups:
+                record["groups"] = dict(sorted(self.training.groups.items()))
         return {
             "architecture": self.architecture,
             "classes": self.classes,

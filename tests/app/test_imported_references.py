@@ -156,14 +156,14 @@ def test_choosing_one_that_does_not_load_falls_back(begin, home):
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("odd"), KeyError("x"), RecursionError("deep")])
 def test_whatever_loading_raises_no_page_stops(begin, home, monkeypatch, error):
     """Also what a library raises that nobody thought of."""
-    real = resources._loaded
+    real = resources._load
 
     def fail(path):
         if path.endswith("imported"):
             raise error
         return real(path)
 
-    monkeypatch.setattr(resources, "_loaded", fail)
+    monkeypatch.setattr(resources, "_load", fail)
     write_origin(home / "imported", Origin(default=True))
     page = begin()
     upload(page, ("a.png", picture_bytes()))
