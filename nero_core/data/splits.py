@@ -330,6 +330,8 @@ def split_for_fit(
     if asked is None:
         return Split(fit, fit, test, Guarantee(False, CALIBRATED_ON_SEEN, SEEN_ORIGIN), hashes, seen.looks_known)
     kept, guarantee = to_calibrate(record, asked, seen, hashes, origin)
+    if test is not None and calibration is not None:  # false alarms are counted on images that do not calibrate
+        test = test.select(~Seen.of(None, kept, hashes).overlap(test, hashes))
     return Split(fit, kept, test, guarantee, hashes, seen.looks_known)
 
 
