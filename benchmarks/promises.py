@@ -20,9 +20,10 @@ import numpy.typing as npt
 from scipy import stats
 from scipy.stats import norm
 
-from benchmarks import promises_copies, promises_frames
+from benchmarks import promises_by_class, promises_copies, promises_frames
 from benchmarks.measure import Row, table
-from benchmarks.promises_frames import ALPHA, SIGNIFICANT
+from benchmarks.promises_by_class import SIGNIFICANT
+from benchmarks.promises_frames import ALPHA
 from nero_core.calibration import Calibration, CalibrationSettings
 from nero_core.classifier import Classifier
 from nero_core.records import Float64Array, Guarantee, IntArray
@@ -37,7 +38,7 @@ WIDE_CLASS, WIDE = 39, 3.0
 """Scores of the class with so many calibration images are so many times as wide as those of the others."""
 WRONG = 2.0
 """An image that is read wrongly scores so much more."""
-SETS = 2000
+SETS = 5000
 """Calibration sets drawn of each kind."""
 P_VALUE_SIZES = (19, 67, 202)
 P_VALUE_SETS, P_VALUE_DRAWS = 1000, 100
@@ -45,10 +46,10 @@ LEVELS = (0.05, 0.1, 0.2, 0.5)
 ROUNDING = 1e-12
 """2/40 and 0.05 must meet."""
 KINDS: Mapping[str, CalibrationSettings] = {
-    "marginal": CalibrationSettings(by_class=False, alpha=ALPHA),
-    "by class": CalibrationSettings(alpha=ALPHA),
-    "by class, with confidence": CalibrationSettings(alpha=ALPHA, confidence=CONFIDENCE),
+    **promises_frames.KINDS,
+    "with confidence": CalibrationSettings(alpha=ALPHA, confidence=CONFIDENCE),
 }
+MARGINAL, AVERAGE, CONFIDENT = KINDS
 
 
 class Distribution(Protocol):
@@ -156,10 +157,10 @@ class Rates:
     guaranteed: npt.NDArray[np.bool_]
 
 
-def rates_over_sets(source: Source, settings: CalibrationSettings, sets: int = SETS) -> Rates:
+def rates_over_sets(source: Source, settings: CalibrationSettings, seed: int) -> Rates:
     """Draw calibration sets, and see what each of them flags."""
-    rng, names, found = np.random.default_rng(0), tuple(map(str, source.sizes)), []
-    for _ in range(sets):
+    rng, names, found = np.random.default_rng(seed), tuple(map(str, source.sizes)), []
+    for _ in range(SETS):
         scores, predicted, _ = source.draw(source.sizes, rng)
         of_class = predicted if settings.by_class else None
         calibration = Calibration(scores, Guarantee(True), of_class, names, settings=settings)
@@ -197,70 +198,75 @@ def beyond_chance(shares: Sequence[Share], bound: float) -> str:
     """Which are above a bound by more than so many comparisons explain (Bonferroni, 5 % in all)."""
     far = norm.isf(SIGNIFICANT / len(shares))
     above = [share for share in shares if share.mean - bound > far * share.error + ROUNDING]
-    return f"{len(above)} of {len(shares)} beyond chance" + "".join(f"; {share}" for share in above)
+    return f"beyond chance {len(above)} of {len(shares)}" + (f", the largest {largest(above)}" if above else "")
 
 
-def rows_of_kinds() -> list[Row]:
-    """Classes of unequal size whose scores differ: what each kind of calibration flags of them."""
-    rows, above = [], {}
-    for kind, settings in KINDS.items():
-        found = {name: rates_over_sets(Source(noise), settings) for name, noise in DISTRIBUTIONS.items()}
-        promised = [
-            Share.over(f"{name}, {size} images of the class", rates.predicted[:, place])
-            for name, rates in found.items()
-            for place, size in enumerate(SIZES)
-            if rates.guaranteed[place]
-        ]
-        true = [
-            Share.over(f"{name}, class of {size}", rates.true[:, place])
-            for name, rates in found.items()
-            for place, size in enumerate(SIZES)
-        ]
-        above[kind] = {
-            place: max(
-                (
-                    Share.over(name, (rates.predicted[:, place] > ALPHA).astype(np.float64))
-                    for name, rates in found.items()
-                ),
-                key=lambda share: share.mean,
-            )
-            for place in np.flatnonzero(found["normal"].guaranteed)
-        }
-        rows.append(
-            Row(
-                f"{len(SIZES)} predicted classes with {', '.join(map(str, SIZES))} calibration images, "
-                f"{len(DISTRIBUTIONS)} distributions, {SETS:,} sets, {kind}: largest mean share flagged of a predicted class",
-                f"≤ {ALPHA:.0%} where promised" if settings.by_class else "promised of all together only",
-                f"{largest(promised)}",
-                f"{beyond_chance(promised, ALPHA)}; true classes, not promised: at most {largest(true)}",
-            )
-        )
-    confident, average = list(KINDS)[-1], list(KINDS)[1]
-    worst = largest(list(above[confident].values()))
-    rows.append(
-        Row(
-            f"the same, {confident} {CONFIDENCE:g}: sets that flag more than α of a predicted class, largest share of sets",
-            f"≤ {1 - CONFIDENCE:.0%}",
-            str(worst),
-            "by class on average: "
-            + ", ".join(f"{share.mean:.0%} of {SIZES[place]}" for place, share in above[average].items())
-            + f"; {confident}: "
-            + ", ".join(f"{share.mean:.1%} of {SIZES[place]}" for place, share in above[confident].items())
-            + ", the others have no guarantee",
-        )
+def by_distribution(kind: str, sizes: tuple[int, ...] = SIZES) -> dict[str, Rates]:
+    """What this kind of calibration flags, for each distribution of scores."""
+    return {
+        name: rates_over_sets(Source(noise, sizes), KINDS[kind], seed)
+        for seed, (name, noise) in enumerate(DISTRIBUTIONS.items())
+    }
+
+
+def row_of_kind(kind: str, found: Mapping[str, Rates]) -> Row:
+    """Classes of unequal size whose scores differ: the largest mean share flagged of one."""
+    sizes = np.array(SIZES)
+    together = [Share.over(name, rates.predicted @ (sizes / sizes.sum())) for name, rates in found.items()]
+    of_class = [(name, rates, place) for name, rates in found.items() for place in range(len(SIZES))]
+    predicted = [
+        Share.over(f"{name}, {SIZES[place]} images", rates.predicted[:, place])
+        for name, rates, place in of_class
+        if rates.guaranteed[place]
+    ]
+    true = [Share.over(f"{name}, {SIZES[place]} images", rates.true[:, place]) for name, rates, place in of_class]
+    return Row(
+        f"{len(SIZES)} predicted classes with {', '.join(map(str, SIZES))} calibration images, {len(found)} "
+        f"distributions, {SETS:,} sets each, {kind}: largest mean share flagged of a predicted class",
+        f"≤ {ALPHA:.0%}" if KINDS[kind].by_class else "not promised",
+        str(largest(predicted)),
+        f"{beyond_chance(predicted, ALPHA)}; all classes together {largest(together)}; not promised: a true class "
+        f"{largest(true)}",
     )
-    return rows
+
+
+def row_of_confidence(found: Mapping[str, Mapping[str, Rates]]) -> Row:
+    """How many calibration sets flag more than α of a predicted class."""
+
+    def above(kind: str) -> dict[int, Share]:
+        """By class with a guarantee, the distribution with most such sets."""
+        some = next(iter(found[kind].values()))
+        return {
+            SIZES[place]: largest(
+                [
+                    Share.over(f"{name}, {SIZES[place]} images", (rates.predicted[:, place] > ALPHA).astype(np.float64))
+                    for name, rates in found[kind].items()
+                ]
+            )
+            for place in np.flatnonzero(some.guaranteed)
+        }
+
+    confident = above(CONFIDENT)
+    average = ", ".join(f"{share.mean:.0%} of {size}" for size, share in above(AVERAGE).items())
+    without = ", ".join(str(size) for size in SIZES if size not in confident)
+    return Row(
+        f"the same, confidence {CONFIDENCE:g}: largest share of sets that flag more than α of a predicted class",
+        f"≤ {1 - CONFIDENCE:.0%}",
+        ", ".join(map(str, confident.values())),
+        f"no guarantee with {without} images. Without confidence the bound is on average: {average}",
+    )
 
 
 def row_of_one_class() -> Row:
     """All images of one class: the marginal kind at each size."""
     shares = [
-        Share.over(f"{name}, n = {size}", rates_over_sets(Source(noise, (size,)), KINDS["marginal"]).predicted[:, 0])
-        for name, noise in DISTRIBUTIONS.items()
+        Share.over(f"{name}, n = {size}", rates.predicted[:, 0])
         for size in SIZES
+        for name, rates in by_distribution(MARGINAL, (size,)).items()
     ]
     return Row(
-        f"one class, marginal, n = {', '.join(map(str, SIZES))}, {len(DISTRIBUTIONS)} distributions: largest mean share",
+        f"one class, n = {', '.join(map(str, SIZES))}, {len(DISTRIBUTIONS)} distributions, {SETS:,} sets each: largest "
+        "mean share flagged",
         f"≤ {ALPHA:.0%}",
         str(largest(shares)),
         beyond_chance(shares, ALPHA),
@@ -285,7 +291,7 @@ def row_of_p_values() -> Row:
             ]
     draws = len(DISTRIBUTIONS) * len(P_VALUE_SIZES) * P_VALUE_SETS * P_VALUE_DRAWS
     return Row(
-        f"p-values of {draws:,} draws, {len(DISTRIBUTIONS)} distributions, n = {', '.join(map(str, P_VALUE_SIZES))}, at "
+        f"p-values of {draws:,} draws, {len(DISTRIBUTIONS)} distributions, n = {', '.join(map(str, P_VALUE_SIZES))}, "
         f"u = {', '.join(f'{level:g}' for level in LEVELS)}: largest share of p ≤ u, less u",
         "≤ 0",
         str(largest(excess)),
@@ -295,7 +301,9 @@ def row_of_p_values() -> Row:
 
 def main() -> list[Row]:
     """Rows of draws whose truth is known."""
-    return [row_of_p_values(), row_of_one_class(), *rows_of_kinds()]
+    found = {kind: by_distribution(kind) for kind in KINDS}
+    kinds = [row_of_kind(kind, of_kind) for kind, of_kind in found.items()]
+    return [row_of_p_values(), row_of_one_class(), *kinds, row_of_confidence(found)]
 
 
 def on_frames(data: Path, file: Path | None) -> tuple[list[Row], list[str]]:
@@ -305,7 +313,7 @@ def on_frames(data: Path, file: Path | None) -> tuple[list[Row], list[str]]:
             file = Path(folder) / "classifier.safetensors"
             train(data / "id" / "train", "resnet18", file, say=lambda line: print(line, file=sys.stderr))
         frames = promises_frames.read_frames(data, Classifier.load(file))
-    rows, tables = promises_frames.main(frames)
+    rows, tables = promises_by_class.main(frames)
     return rows + promises_copies.main(frames, data), tables
 
 

@@ -121,7 +121,7 @@ def rows_of_copies(frames: Frames, images: LabelledImages) -> list[Row]:
             try:
                 split = split_for_fit(record, images, copies)
             except InputError as error:  # none is left
-                now, why = "refused", str(error)
+                now, why = "refused", str(error).rstrip(".")
             else:
                 left, guarantee = held_out[np.isin(copies.digests, split.calibration.digests)], split.guarantee
                 now = f"guarantee: {_yes(guarantee)}; {guarantee.dropped} dropped, {len(left)} left"
@@ -148,7 +148,7 @@ def _flagged(frames: Frames, detector: Detector, held_out: Activations, guarante
     try:
         counts = false_alarms(calibration, ALPHA, detector.score(unseen), predicted, unseen.labels, frames.classes)
     except InputError as error:  # too few are left
-        return f"nothing is flagged: {error}"
+        return f"nothing is flagged: {error}".rstrip(".")
     told = [f"{flagged / max(of, 1):.1%} of {of} {name}" for name, (flagged, of) in counts["true"].items()]
     return f"{detector.info.title} flags {', '.join(told)}"
 
@@ -167,11 +167,14 @@ def rows_of_aside(images: LabelledImages, hashes: HashArray) -> list[Row]:
             f"`train` sets aside of {sum(now[name].values())} images of {name} to calibrate",
             f"≥ {needed_images(ALPHA)} where half of the class suffices",
             f"{now[name]['calibration']}",
-            f"before {before[name]['calibration']}; now "
-            + ", ".join(f"{count} {part}" for part, count in now[name].items()),
+            f"before {before[name]['calibration']}; now {_parts(now[name])}",
         )
         for name in images.classes
     ]
+
+
+def _parts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {part}" for part, count in counts.items())
 
 
 # A class of near-identical frames --------------------------------------------------------------------------
@@ -206,7 +209,8 @@ def row_of_moving(images: LabelledImages) -> Row:
         clip = with_alike(images, Path(place) / "id", ALIKE_SHIFT)
         hashes, _ = difference_hashes(clip.paths)
         parts = set_aside(clip, hashes, SHARES["calibration"], SHARES["test"], ALPHA, SEED)
-        record = TrainingRecord(*(frozenset(parts[name].digests) for name in SHARES))
+        learnt, held, tested = (frozenset(parts[name].digests) for name in SHARES)
+        record = TrainingRecord(learnt, held, tested)
         split = split_for_fit(record, clip)
     name, per_class = clip.classes[-1], counted(parts)
     return Row(
@@ -247,13 +251,15 @@ def row_of_still(images: LabelledImages, test: LabelledImages) -> Row:
         promised = sum(decision.guaranteed for decision in decisions)
         return f"{flagged} of {len(decisions)} flagged, {promised} of them promised"
 
-    notes = [line for line in said if line.startswith("note: ") and name in line]
+    read_as_it = int((predicted[test.labels == last] == last).sum())
+    notes = " ".join(line for line in said if line.startswith("note: ") and name in line) or "nothing"
     return Row(
         f"{ALIKE} near-identical frames are all that trained {name}: other frames of it, {DETECTOR} at α = {ALPHA:g}",
         "none promised",
         told(held_out, split.guarantee, NOW),
-        f"{trained.per_class[name]}; `train` says: {' '.join(notes) or 'nothing'} Marginal on request: "
-        f"{told(held_out, split.guarantee, BEFORE)}. Before: {told(all_aside, Guarantee(True), BEFORE)}",
+        f"{_parts(trained.per_class[name])}; {read_as_it} read as it. `train` says: “{notes}” "
+        f"Marginal on request: {told(held_out, split.guarantee, BEFORE)}. Before: "
+        f"{told(all_aside, Guarantee(True), BEFORE)}",
     )
 
 

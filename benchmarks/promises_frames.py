@@ -1,4 +1,4 @@
-"""False alarms on real frames by class, over random splits and on the official one: part of ``benchmarks.promises``.
+"""What detectors flag of real frames, split after split, and how many an exact bound allows: part of ``promises``.
 
 Frames that nobody has learnt from are divided at random into those that calibrate and those that are scored, again
 and again. Then all are exchangeable, and what a promise allows is known exactly: with l of n + 1 allowed, the number
@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import betabinom, binom, norm
+from scipy.stats import betabinom
 
-from benchmarks.measure import Row
 from nero_core.calibration import Calibration, CalibrationSettings, deciding_rows, false_alarms, learnt_from
 from nero_core.classifier import Classifier
 from nero_core.data.seen import Seen, looked_at
@@ -32,8 +31,6 @@ from nero_core.records import Activations, Float64Array, Guarantee, IntArray
 ALPHA = 0.05
 LEVEL = 0.999
 """Of each cell (a detector, a class, a split): the number flagged is within its bound in so many of all splits."""
-SIGNIFICANT = 0.05
-"""For all detectors and classes together: a larger probability is what so many comparisons bring."""
 SPLITS = 200
 REFITTED_SPLITS = 10
 """For each of these Fused learns anew, and runs the network on distorted images: seconds for each."""
@@ -43,10 +40,12 @@ KINDS: Mapping[str, CalibrationSettings] = {
     "by class": CalibrationSettings(by_class=True, alpha=ALPHA),
 }
 BEFORE, NOW = KINDS
-SIDES = ("predicted", "true")
+SIDES = PREDICTED, TRUE = ("predicted", "true")
 Counts = npt.NDArray[np.int64]
 Draw = tuple[Float64Array, IntArray, IntArray]
 """One split: scores (N,) of all frames, the rows that calibrate, and the rows that are scored."""
+Scored = tuple[Float64Array, IntArray]
+"""Scores (N,) of all frames, and the rows that decide."""
 
 
 @cache
@@ -127,7 +126,8 @@ def read_frames(data: Path, classifier: Classifier) -> Frames:
     seen = Seen.of(record, split.fit, hashes).overlap(test, hashes)
     place = {key: row for row, key in enumerate(train.digests)}
     chosen = {"fit": split.fit, "calibration": split.calibration, "aside": split.test}
-    parts = {name: np.array([place[key] for key in each.digests]) for name, each in chosen.items() if each is not None}
+    digests = {name: () if each is None else each.digests for name, each in chosen.items()}
+    parts = {name: np.array([place[key] for key in keys], dtype=np.int64) for name, keys in digests.items()}
     parts["calibration before"] = np.flatnonzero([key in record.calibration for key in train.digests])
     parts |= {"test": len(train) + np.flatnonzero(~seen), "test before": len(train) + np.arange(len(test))}
     labels = np.concatenate([train.labels, test.labels])
@@ -143,7 +143,7 @@ def scores_on_arrays(frames: Frames) -> dict[str, Float64Array]:
     return {name: make_detector(name).fit(fit, head).score(frames.activations) for name in names}
 
 
-def scores_of_fused(frames: Frames, calibration: IntArray) -> tuple[Float64Array, IntArray]:
+def scores_of_fused(frames: Frames, calibration: IntArray) -> Scored:
     """The scores (N,) of Fused, which learns from some of these calibration rows; and the rows that decide."""
     activations, detector = frames.activations, make_detector(FUSED)
     own = learnt_from(detector, activations[calibration])
@@ -172,20 +172,22 @@ class Flags:
     allowed: Mapping[str, Counts]
 
     def rates(self, kind: str, side: str) -> Float64Array:
-        """(S, K) shares of frames flagged; NaN where a split scores no frame of a class."""
+        """(S, K) shares of frames flagged; NaN where a split scores no frame of a class, or the class has no guarantee.
+
+        A true class has none of its own; that of the predicted class of the same name stands in.
+        """
         frames = self.frames[kind, side]
-        return np.where(frames > 0, self.flagged[kind, side] / np.maximum(frames, 1), np.nan)
+        told = (frames > 0) & (self.allowed[kind] > 0)
+        return np.where(told, self.flagged[kind, side] / np.maximum(frames, 1), np.nan)
 
     def mean(self, kind: str, side: str) -> tuple[Float64Array, Float64Array]:
-        """Over splits the mean rate of each class (K,) and its standard error."""
-        rates = self.rates(kind, side)
-        return np.nanmean(rates, axis=0), np.nanstd(rates, axis=0, ddof=1) / np.sqrt(len(rates))
+        """Over splits the mean rate of each class (K,) and its standard error; NaN where there are too few splits."""
+        rates = np.ma.masked_invalid(self.rates(kind, side))
+        means, errors = rates.mean(axis=0), rates.std(axis=0, ddof=1) / np.sqrt(rates.count(axis=0))
+        return np.ma.filled(means.astype(np.float64), np.nan), np.ma.filled(errors.astype(np.float64), np.nan)
 
     def bounds(self, kind: str, side: str) -> tuple[Counts, Float64Array]:
-        """(S, K) the most that a guarantee lets be flagged, and the probability of more.
-
-        A true class has no bound of its own; it is given that of the predicted class of the same name.
-        """
+        """(S, K) the most that a guarantee lets be flagged, and the probability of more; 0 where there is none."""
         frames = self.frames[kind, side]
         cells = zip(frames.ravel(), self.allowed[kind].ravel(), self.calibration[kind].ravel(), strict=True)
         most, chance = zip(*(most_by_chance(*map(int, cell)) for cell in cells), strict=True)
@@ -223,7 +225,7 @@ def count_flags(frames: Frames, draws: Iterable[Draw], alpha: float = ALPHA) -> 
     )
 
 
-def random_splits(rows: IntArray, calibration: int, count: int = SPLITS) -> Iterator[tuple[IntArray, IntArray]]:
+def random_splits(rows: IntArray, calibration: int, count: int) -> Iterator[tuple[IntArray, IntArray]]:
     """Of these rows some that calibrate, and all others; the same draws whenever it is called."""
     rng = np.random.default_rng(0)
     for _ in range(count):
@@ -233,14 +235,14 @@ def random_splits(rows: IntArray, calibration: int, count: int = SPLITS) -> Iter
 
 def over_splits(frames: Frames, scores: Float64Array, alpha: float = ALPHA) -> Flags:
     """Random splits of all unseen frames; as many calibrate as `train` has set aside."""
-    splits = random_splits(frames.unseen, len(frames.parts["calibration"]))
+    splits = random_splits(frames.unseen, len(frames.parts["calibration"]), SPLITS)
     return count_flags(frames, ((scores, *split) for split in splits), alpha)
 
 
 def fused_over_splits(frames: Frames, scores: Float64Array, deciding: IntArray, alpha: float = ALPHA) -> Flags:
     """Fused has learnt once from half of the calibration frames; random splits of all the others."""
     learnt = np.setdiff1d(frames.parts["calibration"], deciding)
-    splits = random_splits(np.setdiff1d(frames.unseen, learnt), len(deciding))
+    splits = random_splits(np.setdiff1d(frames.unseen, learnt), len(deciding), SPLITS)
     return count_flags(frames, ((scores, *split) for split in splits), alpha)
 
 
@@ -249,111 +251,3 @@ def fused_refitted(frames: Frames) -> Iterator[Draw]:
     for own, others in random_splits(frames.unseen, len(frames.parts["calibration"]), REFITTED_SPLITS):
         scores, deciding = scores_of_fused(frames, own)
         yield scores, deciding, others
-
-
-# What comes out --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One detector and class over all splits: splits above the bound, mean rate ± standard error, and a p-value."""
-
-    detector: str
-    of_class: str
-    above: int
-    mean: float
-    error: float
-    p: float
-
-    def __str__(self) -> str:
-        return f"{self.detector} on {self.of_class} {self.mean:.1%} ± {self.error:.1%}"
-
-
-def cells(flags: Mapping[str, Flags], classes: Sequence[str], kind: str, side: str) -> list[Cell]:
-    """Every detector and class. p: that the guarantee holds and so many splits are above, or the mean is so large.
-
-    Splits are independent draws from fixed frames, so that of S splits Binomial(S, 1 − LEVEL) are above their bound at
-    most, and the mean is normal. Bonferroni over the two and all cells, which do depend on each other.
-    """
-    comparisons = 2 * len(flags) * len(classes)
-    found = []
-    for name, each in flags.items():
-        above, (means, errors) = each.above(kind, side), each.mean(kind, side)
-        for place, of_class in enumerate(classes):
-            many = int(above[:, place].sum())
-            large = norm.sf((means[place] - ALPHA) / errors[place]) if errors[place] > 0 else 1.0
-            p = min(float(binom.sf(many - 1, len(above), 1 - LEVEL)), float(large))
-            found.append(
-                Cell(name, of_class, many, float(means[place]), float(errors[place]), min(1.0, comparisons * p))
-            )
-    return found
-
-
-def _told(found: Sequence[Cell], at_most: int = 6) -> str:
-    worst = sorted(found, key=lambda cell: -cell.mean)
-    more = f"; {len(worst) - at_most} more" if len(worst) > at_most else ""
-    return "; ".join(map(str, worst[:at_most])) + more if worst else "none"
-
-
-def beyond_chance(found: Sequence[Cell]) -> list[Cell]:
-    """Those that so many comparisons do not explain."""
-    return [cell for cell in found if cell.p < SIGNIFICANT]
-
-
-def row_of_splits(flags: Mapping[str, Flags], classes: Sequence[str], side: str) -> Row:
-    """How many cells (detector × class × split) lie above their bound, of both kinds, and where beyond chance."""
-    count = sum(each.frames[NOW, side].size for each in flags.values())
-    expected = sum(float(each.bounds(NOW, side)[1].sum()) for each in flags.values())
-    above = {kind: sum(int(each.above(kind, side).sum()) for each in flags.values()) for kind in KINDS}
-    where = {kind: beyond_chance(cells(flags, classes, kind, side)) for kind in KINDS}
-    return Row(
-        f"{len(flags)} detectors × {len(classes)} {side} classes × {SPLITS} random splits: cells above the number that "
-        f"α = {ALPHA:g} lets be flagged in {LEVEL:.1%} of splits",
-        f"about {expected:.0f} of {count} by chance" + ("" if side == "predicted" else ", were it promised"),
-        f"{above[NOW]}",
-        f"beyond chance by class: {_told(where[NOW])}. Before (marginal) {above[BEFORE]}, beyond chance "
-        f"{len(where[BEFORE])} of {len(flags) * len(classes)} detectors and classes: {_told(where[BEFORE])}",
-    )
-
-
-def row_of_means(flags: Mapping[str, Flags], classes: Sequence[str], side: str) -> Row:
-    """The largest mean rate of any detector and class."""
-    worst = {kind: max(cells(flags, classes, kind, side), key=lambda cell: cell.mean) for kind in KINDS}
-    return Row(
-        f"the same, largest mean share flagged of a {side} class",
-        f"≤ {ALPHA:.0%}" if side == "predicted" else "not promised",
-        f"{worst[NOW].mean:.1%} ± {worst[NOW].error:.1%}",
-        f"{worst[NOW]}; before (marginal) {worst[BEFORE]}",
-    )
-
-
-def table_of_splits(flags: Mapping[str, Flags], classes: Sequence[str]) -> str:
-    """Mean shares flagged per class in per cent, as Markdown."""
-    shares = [(f"{side} class, {kind}", kind, side) for side in SIDES for kind in KINDS]
-    lines = [f"| flagged of {' / '.join(classes)}, % | " + " | ".join(title for title, _, _ in shares) + " |"]
-    lines.append("|---" * (1 + len(shares)) + "|")
-    for name, each in flags.items():
-        told = [" / ".join(f"{100 * share:.1f}" for share in each.mean(kind, side)[0]) for _, kind, side in shares]
-        lines.append(f"| {name} | " + " | ".join(told) + " |")
-    return "\n".join(lines)
-
-
-def table_of_one(flags: Mapping[str, Flags], classes: Sequence[str]) -> str:
-    """The official split: flagged of frames per predicted class with the bound, as Markdown; bold above it."""
-    lines = [
-        f"| flagged of {' / '.join(classes)} | before: marginal | now: by class | bound of each |",
-        "|---" * 4 + "|",
-    ]
-    for name, each in flags.items():
-        told = []
-        for kind in KINDS:
-            over, flagged, of = (
-                table[0]
-                for table in (each.above(kind, SIDES[0]), each.flagged[kind, SIDES[0]], each.frames[kind, SIDES[0]])
-            )
-            told.append(
-                " / ".join(f"**{k}** of {m}" if o else f"{k} of {m}" for k, m, o in zip(flagged, of, over, strict=True))
-            )
-        bound = " / ".join(map(str, each.bounds(NOW, SIDES[0])[0][0]))
-        lines.append(f"| {name} | {told[0]} | {told[1]} | {bound} |")
-    return "\n".join(lines)

@@ -24,6 +24,7 @@ from nero_core.detectors import Detector, ExplainedDetector, make_detector
 from nero_core.errors import ArtefactError, InputError, NeroError, UnknownDetectorError
 from nero_core.explanation import Explanation, explain
 from nero_core.images import Source
+from nero_core.locks import LOCK_NAME, writing
 from nero_core.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
@@ -239,19 +240,29 @@ class Reference:
         InputError
             Detectors were calibrated in different ways: a reference makes one promise.
         ArtefactError
-            The folder holds something else, or cannot be written.
+            The folder holds something else, cannot be written, or is being written by another process.
         """
         if len({(each.guarantee, each.settings) for each in self.calibrations.values()}) > 1:
             raise InputError("The detectors' calibrations promise different things; calibrate all on the same images.")
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            foreign = [p.name for p in folder.iterdir() if p.name != "concepts" and p.suffix != ".part"]
+            known = ("concepts", LOCK_NAME)
+            foreign = [p.name for p in folder.iterdir() if p.name not in known and p.suffix != ".part"]
         except OSError as error:
             raise ArtefactError(f"{folder} cannot be made or read ({error.strerror}); choose another --out.") from error
         ours = any(name.startswith(("classifier-", "fitted-")) for name in foreign)
         if foreign and not (folder / MANIFEST_NAME).is_file() and not ours:
             raise ArtefactError(f"{folder} holds other files ({foreign[0]}); choose a new or an empty folder.")
+        with writing(folder):
+            try:
+                self._write(folder)
+            except OSError as error:
+                raise ArtefactError(
+                    f"{folder} cannot be written ({error.strerror}); check its permissions and the free space."
+                ) from error
+
+    def _write(self, folder: Path) -> None:
         files = {
             "classifier": write_hashed(folder, "classifier", "safetensors", self.classifier.save),
             "fitted": write_hashed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 # Workers run side by side; more threads than cores would only wait for each other.
@@ -80,6 +81,26 @@ def tiny_reference(tmp_path_factory, class_folders, strange_folder):
     folder = tmp_path_factory.mktemp("references") / "coloured-noise"
     reference.save(folder)
     return folder
+
+
+ROOM = 2**30
+"""Bytes that a test with `little_memory` may take."""
+
+
+@pytest.fixture
+def little_memory():
+    """At most a gigabyte more than this process has now; a copy of a billion numbers does not fit."""
+    resource = pytest.importorskip("resource", reason="limits of a process are POSIX")
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the data limit counts mapped memory on Linux alone")
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    now = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData"))
+    resource.setrlimit(resource.RLIMIT_DATA, (now + ROOM, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 @pytest.fixture(scope="session")

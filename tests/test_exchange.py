@@ -14,12 +14,14 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nero_core.exchange
 from nero_core.archives import MAX_RATIO, Limits, open_archive
 from nero_core.artefacts import digest
 from nero_core.classifier import build_classifier
@@ -423,6 +425,43 @@ def test_a_file_that_is_a_folder_too_is_refused(names):
 
 def test_a_zip_in_a_zip_is_no_reference(packed, tmp_path):
     assert MANIFEST_NAME in refused(zipped([("reference.zip", packed.read_bytes())]), tmp_path / "in" / "new")
+
+
+def deflated(zeros):
+    """So many zeros as a raw deflate stream, never all of them in memory."""
+    pack = zlib.compressobj(1, zlib.DEFLATED, -15)
+    return b"".join([pack.compress(bytes(2**24)) for _ in range(zeros // 2**24)] + [pack.flush()])
+
+
+def listed(name, packed, size):
+    """An entry of a table of contents (APPNOTE 4.3.12), whatever it says of its size."""
+    return struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 8, 0, 33, 0, packed, size, len(name), *[0] * 6) + name
+
+
+def zip_of(packed, size, table):
+    """A zip of one entry `0` with these bytes, and a table of contents."""
+    local = struct.pack("<4s5H3L2H", b"PK\x03\x04", 20, 0, 8, 0, 33, 0, len(packed), size, 1, 0) + b"0"
+    entries = table.count(b"PK\x01\x02") % 2**16
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, entries, entries, len(table), len(local + packed), 0)
+    return io.BytesIO(local + packed + table + end)
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize(("claimed", "why"), [(2**30, "times as much"), (100, "damaged")], ids=["honest", "a lie"])
+def test_a_bomb_of_a_gigabyte_is_refused(claimed, why):
+    packed = deflated(2**30)
+    bomb = zip_of(packed, claimed, listed(b"0", len(packed), claimed))
+    assert len(bomb.getvalue()) < 2**23
+    with pytest.raises(InputError, match=why), open_archive(bomb, nero_core.exchange.LIMITS, "it") as archive:
+        archive.read("0")
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_two_hundred_thousand_entries_are_refused(tmp_path):
+    """In a table of contents just short enough to be read, whose count does not fit into its field."""
+    table = b"".join(listed(b"%06d" % number, 0, 0) for number in range(200_000))
+    said = refused(zip_of(b"", 0, table), tmp_path / "in" / "new", InputError)
+    assert "200000 entries; at most 50000" in said
 
 
 # Crashes -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-import sys
 from typing import Annotated, Literal, TypedDict
 
 import numpy as np
@@ -21,25 +20,6 @@ from nero_core.errors import ArtefactError, InputError
 from nero_core.records import Float64Array, IntArray, Preprocessing
 from nero_core.typed import Range, Shape, check, check_array, check_arrays
 from tests.test_detector_contract import NAMES, fitted_of, material_of
-
-ROOM = 2**30
-"""Bytes that restoring and scoring a detector of 24 features may take at most."""
-
-
-@pytest.fixture
-def little_memory():
-    """At most a gigabyte more than this process has now; a copy of a billion numbers does not fit."""
-    resource = pytest.importorskip("resource", reason="limits of a process are POSIX")
-    if not sys.platform.startswith("linux"):
-        pytest.skip("the data limit counts mapped memory on Linux alone")
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    with open("/proc/self/status") as status:  # noqa: PTH123  a file of the kernel
-        now = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData"))
-    resource.setrlimit(resource.RLIMIT_DATA, (now + ROOM, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def harms(array):

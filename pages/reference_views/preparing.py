@@ -10,6 +10,7 @@ import streamlit as st
 from nero_core.building import BuildRequest
 from nero_core.errors import InputError
 from nero_core.given_preprocessing import CONFIG_BYTES, described, given_preprocessing
+from pages.shared import uploads
 from pages.shared.words import plain
 
 OWN = "the architecture’s own"
@@ -32,10 +33,10 @@ def ask_preparation(architecture: str, side: int) -> Answers:
         "Weights do not say for what they were trained. A network fed in another way answers all the same, only "
         "worse: look at its accuracy when it is built."
     )
-    upload = st.file_uploader(
+    upload = uploads.uploader(
         "timm’s config.json, if there is one",
         type="json",
-        max_upload_size=CONFIG_BYTES // 2**20,
+        megabytes=CONFIG_BYTES // 2**20,
         key="build-pretrained-cfg",
     )
     configuration = "" if upload is None else upload.getvalue().decode(errors="replace")
