@@ -342,7 +342,7 @@ class Calibration:
             score=score,
             percentile=percentile,
             p_value=p,
-            state=_state(p, level),
+            state=_state(p, level, alpha),
             guaranteed=self.guarantee.holds,
             no_guarantee_because=self.guarantee.reason,
             calibration_images=len(self),
@@ -369,9 +369,9 @@ def _finite(scores: npt.ArrayLike) -> Float64Array:
     return s
 
 
-def _state(p: float, alpha: float) -> State:
+def _state(p: float, level: float, alpha: float) -> State:
     rounding = 1e-12  # p and α are ratios of small whole numbers: 2/40 and 0.05 must meet
-    if p <= alpha + rounding:
+    if p <= level + rounding:
         return "out-of-distribution"
     return "borderline" if p <= min(BORDERLINE_FACTOR * alpha, 1.0) + rounding else "in-distribution"
 
