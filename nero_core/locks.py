@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from nero_core.errors import ArtefactError
@@ -50,12 +50,20 @@ def trying_lock(path: Path) -> Iterator[bool]:
     try:
         try:
             _take(descriptor)
-            held = True
+            held = _is_still(path, descriptor)
         except (BlockingIOError, PermissionError):  # what a held lock raises on POSIX and on Windows
             held = False
         yield held
     finally:
         os.close(descriptor)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether a path names the file that was opened: whoever held the lock before may have removed it meanwhile."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -65,7 +73,7 @@ def writing(folder: Path) -> Iterator[None]:
     Parameters
     ----------
     folder : Path
-        Exists. A hidden file is left in it, which says nothing (see :func:`trying_lock`).
+        Exists. A hidden file lies in it meanwhile.
 
     Raises
     ------
@@ -81,7 +89,11 @@ def writing(folder: Path) -> Iterator[None]:
             raise ArtefactError(
                 f"Another process is writing {folder}; wait until it is done, or choose another folder."
             )
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open file; it says nothing where it stays
+                (folder / LOCK_NAME).unlink()
 
 
 def is_locked(path: Path) -> bool:

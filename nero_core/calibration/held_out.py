@@ -63,8 +63,9 @@ def promised(
 ) -> Guarantee:
     """What calibration images promise once it is known which of them can be read, and as what.
 
-    By class nothing is promised where no class has calibration images enough. For all classes together nothing where
-    they are of too few patients or views, or where a class has none at all: its images may carry any share of alarms.
+    Nothing is promised where a class has no calibration image at all: its images may carry any share of alarms, also
+    among those of the classes that they are taken for. By class nothing where no class has enough; for all classes
+    together nothing where the images are of too few patients or views.
 
     Parameters
     ----------
@@ -79,6 +80,11 @@ def promised(
     predicted = held_out.logits.argmax(axis=1)
     by_class = predicted if settings.by_class else None
     whole = Calibration(np.zeros(len(held_out)), guarantee, by_class, tuple(classes), groups, settings, looks=looks)
+    known, word = (predicted, "read as") if held_out.labels is None else (held_out.labels, "of")
+    absent = [name for number, name in enumerate(classes) if number not in known]
+    # By class, too: images of a class without any are read as another, and were never among those that calibrate it.
+    if absent and (held_out.labels is not None or not settings.by_class):
+        return guarantee.withdrawn(f"no calibration image is {word} {' or '.join(absent)}")
     if settings.by_class:
         if any(each["guaranteed"] for each in whole.per_class().values()):
             return guarantee
@@ -86,9 +92,6 @@ def promised(
             f"no class has the {settings.needed} independent calibration images of its own that α = "
             f"{settings.alpha:g} needs"
         )
-    known, word = (predicted, "read as") if held_out.labels is None else (held_out.labels, "of")
-    if absent := [name for number, name in enumerate(classes) if number not in known]:
-        return guarantee.withdrawn(f"no calibration image is {word} {' or '.join(absent)}")
     return guarantee if whole.independent >= settings.needed else guarantee.withdrawn(whole.too_alike)
 
 
