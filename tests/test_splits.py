@@ -366,7 +366,7 @@ def test_patients_on_both_sides_do_not_calibrate(frames):
     assert all(group.startswith("q") for group in split.calibration.groups)
     assert (split.guarantee.dropped, len(split.calibration)) == (10, 10)
     assert split.guarantee.reason.startswith("10 of 20 calibration images (50%) were trained or fitted on")
-    with pytest.raises(InputError, match="All 20 calibration images .* or are of the same group"):
+    with pytest.raises(InputError, match=r"All 20 calibration images .* or are of the same group"):
         split_for_fit(record_of(frames), replace(frames, groups=("p",) * 100))
 
 
