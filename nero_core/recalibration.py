@@ -58,7 +58,7 @@ def recalibrate(
     start: Begin = begin or (lambda what: lambda done, total: None)
     classifier, record = reference.classifier, reference.classifier.training
     hashes = looked_at([images], record, start("Looking at every image"))
-    kept, guarantee = to_calibrate(record, images, _seen(reference), hashes, origin)
+    kept, guarantee = to_calibrate(record, images, seen_by(reference), hashes, origin)
     read: list[IntArray] = []
 
     def note(batch: Batch) -> None:
@@ -80,7 +80,7 @@ def recalibrate(
         for name, detector in reference.detectors.items()
     }
     calibrate = np.array(sorted({hashes[key] for key in kept.digests if key in hashes}), dtype=np.uint64)
-    trained = _seen(reference).hashes
+    trained = seen_by(reference).hashes
     return Reference(
         classifier,
         reference.detectors,
@@ -94,7 +94,7 @@ def recalibrate(
     )
 
 
-def _seen(reference: Reference) -> Seen:
+def seen_by(reference: Reference) -> Seen:
     """What must not calibrate: images of the training, of the fit, and those a detector has learnt its scale from."""
     record, training = reference.classifier.training, reference.manifest["training"]
     seen = Seen.of(record, None, {} if record is None else record.hashes)

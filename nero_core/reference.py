@@ -237,9 +237,13 @@ class Reference:
 
         Raises
         ------
+        InputError
+            Detectors were calibrated in different ways: a reference makes one promise.
         ArtefactError
             The folder holds something else, cannot be written, or is being written by another process.
         """
+        if len({(each.guarantee, each.settings) for each in self.calibrations.values()}) > 1:
+            raise InputError("The detectors' calibrations promise different things; calibrate all on the same images.")
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -191,14 +191,18 @@ class Calibration:
 
     def confident(self, alpha: float) -> bool:
         """Whether the bound at this α holds with the settings' confidence, not only on average."""
-        return self.settings.confidence is not None and math.isclose(alpha, self.settings.alpha, rel_tol=1e-9)
+        return (
+            self.settings.confidence is not None
+            and math.isclose(alpha, self.settings.alpha, rel_tol=1e-9)
+            and self.independent >= self.settings.needed
+        )
 
     def allowed(self, alpha: float) -> int:
         """l: an image is flagged when its p-value is at most l/(n + 1).
 
         On average l = floor(α(n + 1)). With confidence 1 − δ it is the largest l whose share of false alarms,
-        Beta(l, n + 1 − l) over calibration sets, has a (1 − δ) quantile of at most α (Vovk, 2012); 0 where there is
-        none. That holds for the one α that was fixed beforehand: at another one the bound is on average.
+        Beta(l, n + 1 − l) over calibration sets, has a (1 − δ) quantile of at most α (Vovk, 2012). That holds for the
+        one α that was fixed beforehand; at another one, and with too few images for it, the bound is on average.
         """
         most = self._average(alpha)
         if not self.confident(alpha):
@@ -338,7 +342,7 @@ class Calibration:
             score=score,
             percentile=percentile,
             p_value=p,
-            state=_state(p, level),
+            state=_state(p, level, alpha),
             guaranteed=self.guarantee.holds,
             no_guarantee_because=self.guarantee.reason,
             calibration_images=len(self),
@@ -365,9 +369,9 @@ def _finite(scores: npt.ArrayLike) -> Float64Array:
     return s
 
 
-def _state(p: float, alpha: float) -> State:
+def _state(p: float, level: float, alpha: float) -> State:
     rounding = 1e-12  # p and α are ratios of small whole numbers: 2/40 and 0.05 must meet
-    if p <= alpha + rounding:
+    if p <= level + rounding:
         return "out-of-distribution"
     return "borderline" if p <= min(BORDERLINE_FACTOR * alpha, 1.0) + rounding else "in-distribution"
 

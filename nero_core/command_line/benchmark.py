@@ -71,7 +71,7 @@ def _benchmark(options: argparse.Namespace) -> int:
     asked = _asked(options)
     plan = asked.settled()  # a typo is found before anything is read
     reference = load(options)
-    division = plan.divide(reference.classifier, begin("Looking through the folders"))
+    division = plan.divide(reference, begin("Looking through the folders"))
     _say_division(division)
     benchmark = plan.benchmark(reference, division, None if options.no_cache else default_folder())
     interrupted = False

@@ -81,7 +81,7 @@ def read_files(data: Path, group: str | None = None) -> ImageSet:
 
 def _groups_at(roots: Sequence[Path], paths: Sequence[Path], group: str) -> tuple[str, ...]:
     """The folders from each root down to the asked level: "patient-3", or "patient-3/clip-1" for level 2."""
-    level = int(group) if group.isdecimal() else 0
+    level = int(group) if group.isdecimal() and len(group) < 3 else 0
     if level < 1:
         raise InputError(
             f"--group {group!r} names no folder level; wanted 1 for the first folder below the class (2 for the next), "
@@ -102,7 +102,7 @@ def _groups_at(roots: Sequence[Path], paths: Sequence[Path], group: str) -> tupl
 def _read_csv(
     file: Path, classes: Sequence[str] | None, group: str | None, progress: Progress | None
 ) -> LabelledImages:
-    rows, fields = _csv_rows(file)
+    rows, fields, lines = _csv_rows(file)
     column = group if group is not None else GROUP if GROUP in fields else None
     for needed in (PATH, LABEL, *([] if column is None else [column])):
         if needed not in fields:
@@ -113,7 +113,7 @@ def _read_csv(
         raise InputError(f"{file.name} has one class, {found[0]!r}; wanted at least two in the column {LABEL!r}.")
     if surplus := sorted(set(found) - set(names)):
         raise InputError(f"{file.name} has the class {surplus[0]!r}; the classifier's are {', '.join(names)}.")
-    paths = tuple(_inside(file, row[PATH], line) for line, row in enumerate(rows, start=2))
+    paths = tuple(_inside(file, row[PATH], line) for line, row in zip(lines, rows, strict=True))
     parts = tuple(row[PART].strip() for row in rows) if PART in fields else None
     if parts is not None and (odd := sorted(set(parts) - {*PARTS, ""})):
         raise InputError(f"{file.name}, column {PART!r}: seen {odd[0]!r}, wanted {', '.join(PARTS)} or nothing.")
@@ -122,35 +122,47 @@ def _read_csv(
         labels=np.array([names.index(row[LABEL]) for row in rows], dtype=np.int64),
         classes=names,
         digests=file_digests(paths, progress),
-        groups=None if column is None else tuple(row[column] for row in rows),
+        # A line without a group is of none but its own.
+        groups=None if column is None else tuple(row[column] or row[PATH] for row in rows),
         parts=parts,
     )
     refuse_contradictions(images)
     return images
 
 
-def _csv_rows(file: Path) -> tuple[list[dict[str, str]], list[str]]:
+def _csv_rows(file: Path) -> tuple[list[dict[str, str]], list[str], list[int]]:
+    """Rows, the names of their columns, and the line of the file where each ends."""
     try:
         if file.stat().st_size > MAX_CSV_BYTES:
             raise InputError(f"{file.name} has more than {MAX_CSV_BYTES // 2**20} MB; divide it into several.")
         with file.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.DictReader(text, strict=True)
-            rows, fields = list(reader), list(reader.fieldnames or [])
+            numbered = [(reader.line_num, row) for row in reader]
+            lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
+            fields = list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file} cannot be read as CSV ({error}); save it as UTF-8 text with commas.") from error
     if not rows:
         raise InputError(f"{file.name} names no image; wanted a header with {PATH} and {LABEL}, and a line per image.")
-    for line, row in enumerate(rows, start=2):
+    if doubled := sorted({name for name in fields if fields.count(name) > 1}):
+        raise InputError(f"{file.name} has the column {doubled[0]!r} twice; name every column once.")
+    for line, row in numbered:
         if None in row or None in row.values():
             raise InputError(f"{file.name}, line {line}: wanted {len(fields)} columns, as in the header.")
-    return rows, fields
+        if row.get(LABEL) == "":
+            raise InputError(f"{file.name}, line {line}: the column {LABEL!r} is empty; name the class of every image.")
+    return rows, fields, lines
 
 
 def _inside(file: Path, name: str, line: int) -> Path:
     """The file a line names; it must lie below the CSV's own folder."""
     root = file.parent.resolve()
     path = root / name
-    if not path.resolve().is_relative_to(root) or not path.is_file():
+    try:
+        inside = path.resolve().is_relative_to(root) and path.is_file()
+    except (OSError, ValueError):  # too long a name, or one that holds what none can
+        inside = False
+    if not inside:
         raise InputError(
             f"{file.name}, line {line}: {name!r} is no file below the folder of the CSV; write paths from there."
         )

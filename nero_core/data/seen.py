@@ -91,6 +91,15 @@ class Seen:
             len(known) >= (1 - MOST_OVERLAP) * len(digests),
         )
 
+    def joined(self, other: Seen) -> Seen:
+        """What either has seen."""
+        return Seen(
+            self.digests | other.digests,
+            np.unique(np.concatenate([self.hashes, other.hashes])),
+            self.groups | other.groups,
+            self.looks_known or other.looks_known,
+        )
+
     def overlap(self, images: ImageList, hashes: Mapping[str, int]) -> npt.NDArray[np.bool_]:
         """Which images are among what was seen, look nearly like one of it, or are of one of its groups; (n,) bool."""
         found = np.array([key in self.digests for key in images.digests], dtype=bool)

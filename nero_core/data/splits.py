@@ -54,7 +54,7 @@ def set_aside(
 
     Of every class the shares are set aside, and for calibration at least what α needs, as far as half of the class
     suffices. Groups with an image that initial weights were trained on go to "train". A part that a CSV manifest
-    names is kept to.
+    names is kept to, and the other images of that group follow.
 
     Parameters
     ----------
@@ -78,8 +78,11 @@ def set_aside(
     groups = grouped(images, hashes)
     was_seen = np.isin(groups, groups[[key in seen for key in images.digests]])
     named = np.array(images.parts if images.parts is not None else [""] * len(images), dtype=object)
-    free = ~was_seen & (named == "")
-    part = np.where(named == "", "train", named).astype(object)  # names of any length
+    part = named.copy()
+    for name in ("test", "calibration", "train"):  # an image without a part follows its group; training wins
+        part[(named == "") & np.isin(groups, groups[named == name])] = name
+    part[was_seen & (named == "")] = "train"
+    free = part == ""
     if free.any():
         shares = _shares(images, free, calibration_share, test_share, alpha)
         part[free] = np.array(list(shares))[assigned(images.select(free), groups[free], shares, seed)]
@@ -330,6 +333,8 @@ def split_for_fit(
     if asked is None:
         return Split(fit, fit, test, Guarantee(False, CALIBRATED_ON_SEEN, SEEN_ORIGIN), hashes, seen.looks_known)
     kept, guarantee = to_calibrate(record, asked, seen, hashes, origin)
+    if test is not None and calibration is not None:  # false alarms are counted on images that do not calibrate
+        test = test.select(~Seen.of(None, kept, hashes).overlap(test, hashes))
     return Split(fit, kept, test, guarantee, hashes, seen.looks_known)
 
 

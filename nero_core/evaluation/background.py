@@ -90,7 +90,7 @@ class _Work:
 
         plan, reference = self.plan.settled(), self.reference.result()
         self._go_on()
-        division = plan.divide(reference.classifier, self._begin("Looking through the folders"))
+        division = plan.divide(reference, self._begin("Looking through the folders"))
         self._go_on()
         self.steps = sum(part is not None for part in (division.fit, division.calibration, division.id))
         self.steps += len(division.ood) + 1

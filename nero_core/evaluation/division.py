@@ -13,7 +13,9 @@ from nero_core.data.seen import Seen, looked_at
 from nero_core.data.splits import ASIDE_ORIGIN, FOLDER_ORIGIN, to_calibrate
 from nero_core.errors import InputError
 from nero_core.evaluation.result import ID, POOLED
+from nero_core.recalibration import seen_by
 from nero_core.records import Guarantee, Progress
+from nero_core.reference import Reference
 
 FEW_IMAGES = 50
 """Below this many images of a set its intervals are wide enough to be worth a sentence."""
@@ -55,6 +57,7 @@ def divide(
     train: ImageSet | None = None,
     calibration: ImageSet | None = None,
     progress: Progress | None = None,
+    reference: Reference | None = None,
 ) -> Division:
     """Divide by the digests that `train` recorded beside the weights.
 
@@ -71,6 +74,8 @@ def divide(
         In-distribution images that the classifier never saw, instead of those set aside.
     progress : callable, optional
         Of looking at images for copies of one another.
+    reference : Reference, optional
+        Whose detectors are scored as they are: what they were fitted and calibrated on is not scored as ID.
 
     Raises
     ------
@@ -107,12 +112,17 @@ def divide(
 
     hashes = looked_at([each for each in (fit, asked, unused) if each is not None], record, progress)
     seen = Seen.of(record, fit, hashes)
+    calibrating = np.empty(0, np.uint64)
+    if reference is not None:
+        seen = seen.joined(seen_by(reference))
+        calibrating = calibrating if reference.seen is None else reference.seen.calibrated
     held_out, guarantee = None, None
     if asked is not None:
         held_out, guarantee = to_calibrate(record, asked, seen, hashes, origin)
         warnings += [f"{note}." for note in guarantee.left_out]
-    new = ~seen.overlap(unused, hashes) & np.array([key not in _keys(held_out) for key in unused.digests], dtype=bool)
-    scored = unused.select(new)
+    looks = np.array([hashes[key] for key in _keys(held_out) if key in hashes], dtype=np.uint64)
+    calibrates = Seen(_keys(held_out), np.unique(np.concatenate([looks, calibrating])))
+    scored = unused.select(~(seen.overlap(unused, hashes) | calibrates.overlap(unused, hashes)))
     if not len(scored):
         raise InputError(
             f"All {len(id_images)} ID images were used to train or to calibrate, or look nearly like those that were; "
@@ -121,8 +131,8 @@ def divide(
         )
     if alike := len(unused) - len(scored):
         warnings.append(
-            f"{alike} of {len(unused)} ID images left look nearly like training images, are of the same group, or "
-            "calibrate; left out."
+            f"{alike} of {len(unused)} ID images left look nearly like images that train or calibrate, or are of a "
+            "group that trains; left out."
         )
     if train is not None and (left_out := len(id_images) - len(unused)):
         warnings.append(f"{left_out} of {len(id_images)} ID images were used to train or to calibrate; left out.")

@@ -11,6 +11,7 @@ import numpy as np
 
 import nero_core
 from nero_core.artefacts import digest, make_folder, read_arrays, write_arrays
+from nero_core.data.image_set import ImageSet
 from nero_core.errors import ArtefactError
 from nero_core.evaluation.line_up import Contender
 from nero_core.evaluation.result import Scores
@@ -28,12 +29,19 @@ class KeptScores:
         Of the benchmark; None keeps nothing.
     network : str
         Digest of everything that activations depend on.
-    sets : {name: digests of its images}
+    sets : {name: ImageSet}
     """
 
-    def __init__(self, folder: Path | None, network: str, sets: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, folder: Path | None, network: str, sets: Mapping[str, ImageSet]) -> None:
         self.folder = None if folder is None else folder / KEPT_FOLDER
-        self._described = [network, {name: list(digests) for name, digests in sets.items()}]
+        # Detectors learn from labels too, and which of the calibration images they learn from depends on groups.
+        self._described = [
+            network,
+            {
+                name: [images.digests, None if images.labels is None else images.labels.tolist(), images.groups]
+                for name, images in sets.items()
+            },
+        ]
 
     def read(self, contender: Contender, ood: Sequence[str]) -> tuple[Scores, tuple[float, float]] | None:
         """Its scores and the seconds that fitting and scoring took; None where nothing, or something else, was kept."""
@@ -73,8 +81,8 @@ class KeptScores:
     def _key(self, contender: Contender) -> str:
         described = [contender.name, contender.detector.parameters(), *self._described, _code_digest()]
         learnt = b""
-        if contender.fitted:
-            arrays = contender.detector.fitted_arrays()
+        if contender.calibration is not None:
+            arrays = {**contender.detector.fitted_arrays(), "calibration": contender.calibration.scores}
             learnt = b"".join(name.encode() + np.ascontiguousarray(a).tobytes() for name, a in sorted(arrays.items()))
         return digest(json.dumps(described, sort_keys=True, default=str).encode() + learnt)
 

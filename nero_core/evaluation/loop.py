@@ -104,8 +104,7 @@ class Benchmark:
         self.contenders = list(contenders)
         self.settings, self.seed, self.resamples = settings, seed, resamples
         self._extractor = CachedExtractor(classifier, cache_folder)
-        digests = {name: images.digests for name, images in self._sets().items()}
-        self._kept = KeptScores(folder, self._extractor.digest, digests)
+        self._kept = KeptScores(folder, self._extractor.digest, self._sets())
         self._extractions: dict[str, Extraction] = {}
         self._finished: dict[str, _Finished] = {}
         self._draws: dict[str, dict[str, Draws]] = {}

@@ -15,7 +15,6 @@ from nero_core.protocols.arrange import OOD, TEST, TRAIN, arranged_protocol
 from nero_core.protocols.protocol import FOLDERS, named_protocol, published_beside
 
 if TYPE_CHECKING:
-    from nero_core.classifier import Classifier
     from nero_core.evaluation.division import Division
     from nero_core.evaluation.loop import Benchmark
     from nero_core.records import Progress
@@ -114,7 +113,7 @@ class Plan:
         ood = {path.name: path for path in sorted((self.id / OOD).iterdir()) if path.is_dir()}
         return replace(self, id=self.id / TEST, train=self.id / TRAIN, ood=ood, protocol=arranged)
 
-    def divide(self, classifier: Classifier, progress: Progress | None = None) -> Division:
+    def divide(self, reference: Reference, progress: Progress | None = None) -> Division:
         """Which images fit, calibrate and are scored; for a settled plan.
 
         Raises
@@ -126,14 +125,14 @@ class Plan:
         from nero_core.data.listing import read_files, read_images, read_in_distribution
         from nero_core.evaluation.division import divide
 
-        classes, group = classifier.classes, self.group
+        classes, group = reference.classifier.classes, self.group
         ood = {name: read_files(folder, group) for name, folder in self.ood.items()}
         train = None if self.train is None else ImageSet.of(read_images(self.train, classes, group, progress))
         held_out = None
         if self.calibration is not None:
             held_out = read_in_distribution(self.calibration, classes, group, progress)
         id_images = read_in_distribution(self.id, classes, group, progress)
-        return divide(classifier, id_images, ood, train, held_out, progress)
+        return divide(reference.classifier, id_images, ood, train, held_out, progress, reference)
 
     def benchmark(self, reference: Reference, division: Division, cache_folder: Path | None) -> Benchmark:
         """The benchmark, ready to run; finished detectors are kept in `out`."""
