@@ -228,7 +228,7 @@ def _fit(options: argparse.Namespace) -> int:
     split = split_for_fit(
         classifier.training, images, calibration, options.calibration_seen, begin("Looking at every image")
     )
-    for line in said_of_split(split.per_class(), settings.alpha):
+    for line in said_of_split(split.per_class(), settings.alpha, settings.needed):
         say(line)
     say_guarantee(split.guarantee)
     unreadable = Unreadable()

@@ -85,6 +85,7 @@ def build(job: Build, report: Reporter) -> None:
 def _build(job: Build, folder: Path, report: Reporter) -> None:
     request = job.request
     settings = request.settings()
+    preprocessing = given_preprocessing(request.architecture, *settings).preprocessing
     check_class_count(folder)
     classifier = None
     if not request.epochs:
@@ -97,7 +98,6 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     images = read_images(
         folder, None if classifier is None else classifier.classes, group, report.begin("Reading files")
     )
-    preprocessing = given_preprocessing(request.architecture, *settings).preprocessing
     if classifier is None:
         build_classifier(request.architecture, images.classes, request.seed, _weights(job), preprocessing)
     hashes, unreadable = difference_hashes(images.paths, report.begin("Looking at every image"))
@@ -295,13 +295,8 @@ def short_of(calibration: Calibration) -> list[str]:
 
 def promised(guarantee: Guarantee) -> list[str]:
     """What took no part in a calibration, and why it promises nothing."""
-    notes = []
-    if guarantee.dropped:
-        notes.append(
-            f"{guarantee.dropped} calibration images take no part: they were trained or fitted on, look nearly like "
-            "images that were, or are of the same group."
-        )
-    return notes + ([] if guarantee.holds else [f"No guarantee: {guarantee.reason}."])
+    notes = [f"{note}." for note in guarantee.left_out]
+    return notes if guarantee.holds else [*notes, f"No guarantee: {guarantee.reason}."]
 
 
 def check_calibration(images: int, alpha: float) -> None:

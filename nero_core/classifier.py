@@ -22,6 +22,7 @@ from nero_core.classifier_file import FORMAT, check_kinds, read_classifier_file
 from nero_core.datasets import difference_hash
 from nero_core.errors import InputError
 from nero_core.extraction import Batch, Rows, cells, mean_and_deviation
+from nero_core.given_preprocessing import recorded_origins
 from nero_core.images import DECODING_THREADS, Source, preprocess, read_image
 from nero_core.layout import inspect_layout
 from nero_core.networks import build_network, preprocessing_of
@@ -82,7 +83,7 @@ class Classifier:
         self.architecture = architecture
         self.classes = list(classes)
         self.preprocessing = preprocessing.checked()
-        self.preprocessing_origins: Mapping[str, str] = {}  # of each setting, where not from a training
+        self.preprocessing_origins: Mapping[str, str] = {} if training is None else recorded_origins()
         self.training = training
         self.device = torch.device(device)
         self.layout = inspect_layout(self.network, preprocessing.height, preprocessing.width)
@@ -286,7 +287,7 @@ class Classifier:
 
     def description(self) -> dict[str, object]:
         """Architecture, classes, preprocessing and training record as plain JSON values."""
-        record = None
+        record: dict[str, object] | None = None
         if self.training is not None:
             record = {
                 "train": sorted(self.training.train),
@@ -294,9 +295,11 @@ class Classifier:
                 "test": sorted(self.training.test),
                 "recipe": dict(self.training.recipe),
                 "history": [dict(epoch) for epoch in self.training.history],
-                "hashes": {key: f"{value:016x}" for key, value in sorted(self.training.hashes.items())},
-                "groups": dict(sorted(self.training.groups.items())),
             }
+            if self.training.hashes:
+                record["hashes"] = {key: f"{value:016x}" for key, value in sorted(self.training.hashes.items())}
+            if self.training.groups:
+                record["groups"] = dict(sorted(self.training.groups.items()))
         return {
             "architecture": self.architecture,
             "classes": self.classes,

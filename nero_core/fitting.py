@@ -16,7 +16,15 @@ from sklearn.metrics import roc_auc_score
 
 import nero_core
 from nero_core.artefacts import digest
-from nero_core.calibration import BY_CLASS, Calibration, CalibrationSettings, calibrated, false_alarms, learnt_from
+from nero_core.calibration import (
+    BY_CLASS,
+    Calibration,
+    CalibrationSettings,
+    calibrated,
+    false_alarms,
+    learnt_from,
+    promised,
+)
 from nero_core.class_agreement import ClassAgreement
 from nero_core.classifier import Classifier
 from nero_core.concepts import CROP_PIXELS, cut_concepts
@@ -26,7 +34,6 @@ from nero_core.detectors import Detector, Nero, make_detector
 from nero_core.errors import InputError
 from nero_core.extraction import Batch
 from nero_core.faithfulness import heatmap_summary
-from nero_core.given_preprocessing import recorded_origins
 from nero_core.images import Source
 from nero_core.manifest import SCHEMA_VERSION
 from nero_core.neuron_sample import KNOWN_KEPT, ORDINARY_KEPT, NeuronSample, chosen_rows, sample_neurons
@@ -159,13 +166,12 @@ def fit_reference(
                 "Reading calibration images", split.calibration.paths, split.calibration.labels
             )
         groups = numbered(split.calibration.groups, held_out_rows)
+        guarantee = promised(split.guarantee, held_out, classifier.classes, groups, settings)
         fitted: dict[str, Detector] = {}
         calibrations: dict[str, Calibration] = {}
         for name, detector in unfitted.items():
             fitted[name] = detector.fit(train, classifier.head, learnt_from(detector, held_out))
-            calibrations[name] = calibrated(
-                fitted[name], held_out, split.guarantee, classifier.classes, groups, settings
-            )
+            calibrations[name] = calibrated(fitted[name], held_out, guarantee, classifier.classes, groups, settings)
         known = {name: extract(f"Reading {name}", images) for name, images in sorted((ood or {}).items())}
         ood_scores = {
             name: {key: detector.score(activations) for key, (activations, _) in known.items()}
@@ -226,8 +232,7 @@ def fit_reference(
             "architecture": classifier.architecture,
             "classes": classifier.classes,
             "preprocessing": asdict(classifier.preprocessing),
-            "preprocessing_origins": dict(classifier.preprocessing_origins)
-            or (recorded_origins() if classifier.training is not None else {}),
+            "preprocessing_origins": dict(classifier.preprocessing_origins),
             "calibration": next(iter(calibrations.values())).described(),
             "split": {"per_class": split.per_class(), "grouped": split.fit.groups is not None},
             "training": _training(classifier, split, train),

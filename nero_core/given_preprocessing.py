@@ -156,10 +156,10 @@ class GivenPreprocessing:
     preprocessing: Preprocessing
     origins: Mapping[str, str]
 
-    @property
-    def guessed(self) -> list[str]:
-        """Names of the settings that nobody gave."""
-        return [name for name, origin in self.origins.items() if origin in (OWN, ASSUMED)]
+
+def guessed(origins: Mapping[str, str]) -> list[str]:
+    """Names of the settings that nobody gave."""
+    return [name for name, origin in origins.items() if origin in (OWN, ASSUMED)]
 
 
 def recorded_origins() -> dict[str, str]:

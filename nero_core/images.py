@@ -75,7 +75,7 @@ _decoders = ThreadPoolExecutor(DECODING_THREADS, "decoding")
 """Of the whole process: whoever asks for pictures, no more are decoded at once, and who asked first comes first."""
 
 
-def read_image(source: Source) -> Image.Image:
+def read_image(source: Source, formats: tuple[str, ...] = FORMATS) -> Image.Image:
     """One picture as upright 8-bit RGB, decoded and independent of its source.
 
     The first frame of animations and multi-page files is taken. Transparency is laid on black, as endoscopic
@@ -88,6 +88,8 @@ def read_image(source: Source) -> Image.Image:
     ----------
     source : str, Path, bytes or PIL image
         A path, a file's bytes, or an image, which stays as it is. The contents decide the format, not the name.
+    formats : tuple of str
+        Those that are read.
 
     Returns
     -------
@@ -100,14 +102,14 @@ def read_image(source: Source) -> Image.Image:
         The file is missing, empty, truncated, too large, no picture of a known format, smaller than 8 pixels, or made
         to keep a decoder busy.
     """
-    decoding = _decoders.submit(_read, source)
+    decoding = _decoders.submit(_read, source, formats)
     try:
         return decoding.result()
     finally:
         decoding.cancel()  # whoever was stopped while waiting for its turn wants it no more
 
 
-def _read(source: Source) -> Image.Image:
+def _read(source: Source, formats: tuple[str, ...]) -> Image.Image:
     name = _name(source)
     with _pillow_silenced():
         if isinstance(source, Image.Image):
@@ -119,7 +121,7 @@ def _read(source: Source) -> Image.Image:
                 raise
             except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
                 raise InputError(_damaged(name, error)) from error
-        return _decoded(name, source if isinstance(source, bytes) else _file_bytes(name, source))
+        return _decoded(name, source if isinstance(source, bytes) else _file_bytes(name, source), formats)
 
 
 def display_name(source: Source, index: int) -> str:
@@ -231,7 +233,7 @@ def _file_bytes(name: str, path: str | Path) -> bytes:
         raise error if isinstance(error, InputError) else InputError(f"{name} cannot be read: {error}.") from error
 
 
-def _decoded(name: str, data: bytes) -> Image.Image:
+def _decoded(name: str, data: bytes, formats: tuple[str, ...]) -> Image.Image:
     if not data:
         raise InputError(f"{name} is empty; wanted an image.")
     if len(data) > MAX_FILE_BYTES:
@@ -243,7 +245,7 @@ def _decoded(name: str, data: bytes) -> Image.Image:
         _check_size(name, page.width, page.length)
         tiff.check_page(name, page, len(data))
     try:
-        with Image.open(_Counted(name, data), formats=FORMATS) as image:
+        with Image.open(_Counted(name, data), formats=formats) as image:
             _check_size(name, *image.size)
             _check_note(name, image)
             image.load()
@@ -252,10 +254,8 @@ def _decoded(name: str, data: bytes) -> Image.Image:
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        wanted = ", ".join(FORMATS[:-1])
-        raise InputError(
-            f"{name} is not an image, or its start is damaged; wanted {wanted} or {FORMATS[-1]}."
-        ) from error
+        wanted = " or ".join(filter(None, [", ".join(formats[:-1]), formats[-1]]))
+        raise InputError(f"{name} is not an image, or its start is damaged; wanted {wanted}.") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{name} is too large; at most {MAX_PIXELS // 10**6} million pixels are read.") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged input

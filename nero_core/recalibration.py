@@ -6,12 +6,14 @@ or imported reference gets one for another hospital's endoscopes only by calibra
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from nero_core.calibration import BY_CLASS, CalibrationSettings, calibrated
+from nero_core.agreement import auroc
+from nero_core.calibration import BY_CLASS, Calibration, CalibrationSettings, calibrated, promised
 from nero_core.class_agreement import ClassAgreement
 from nero_core.data.image_set import ImageSet
 from nero_core.data.seen import Seen, SeenImages, looked_at
@@ -71,6 +73,7 @@ def recalibrate(
         keep_source=any("source" in detector.info.needs for detector in reference.detectors.values()),
     )
     groups = numbered(kept.groups, np.concatenate(read))
+    guarantee = promised(guarantee, held_out, classifier.classes, groups, settings)
     calibrations = {
         name: calibrated(detector, held_out, guarantee, classifier.classes, groups, settings, learnt=False)
         for name, detector in reference.detectors.items()
@@ -81,7 +84,7 @@ def recalibrate(
         classifier,
         reference.detectors,
         calibrations,
-        _described(reference, title, held_out) | {"calibration": next(iter(calibrations.values())).described()},
+        _described(reference, title, held_out, calibrations) | {"split": _split(images, kept, classifier.classes)},
         reference.ood_scores,
         reference.profile,
         reference.concepts,
@@ -104,7 +107,18 @@ def _seen(reference: Reference) -> Seen:
     return replace(seen, hashes=np.unique(np.concatenate(looks)), looks_known=known)
 
 
-def _described(reference: Reference, title: str | None, held_out: Activations) -> dict[str, Any]:
+def _split(images: ImageSet, kept: ImageSet, classes: Sequence[str]) -> dict[str, Any]:
+    """How many images of each class calibrate, where their classes are known."""
+    per_class = {}
+    if kept.labels is not None:
+        counts = np.bincount(kept.labels, minlength=len(classes))
+        per_class = {name: {"calibration": int(count)} for name, count in zip(classes, counts, strict=True)}
+    return {"per_class": per_class, "grouped": images.groups is not None}
+
+
+def _described(
+    reference: Reference, title: str | None, held_out: Activations, calibrations: Mapping[str, Calibration]
+) -> dict[str, Any]:
     """The manifest, with what was measured on the earlier calibration images measured on these, or left out."""
     earlier = ("false_alarms", "alpha", "warnings")
     metrics = {
@@ -115,5 +129,9 @@ def _described(reference: Reference, title: str | None, held_out: Activations) -
     if held_out.labels is not None:
         predicted = held_out.logits.argmax(axis=1)
         metrics |= ClassAgreement.of(reference.classes, held_out.labels, predicted).metrics()
-    split: dict[str, Any] = {"per_class": {}, "grouped": False}
-    return {**reference.manifest, "metrics": metrics, "split": split, "title": title or reference.title}
+    metrics["auroc"] = {
+        name: {key: auroc(calibrations[name].scores, scores) for key, scores in sets.items()}
+        for name, sets in reference.ood_scores.items()
+    }
+    calibration = next(iter(calibrations.values())).described()
+    return {**reference.manifest, "metrics": metrics, "title": title or reference.title, "calibration": calibration}

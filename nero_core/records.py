@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol, Self, cast
 
 import numpy as np
@@ -268,18 +268,41 @@ class Guarantee:
     dropped : int
         Images that were to calibrate, but are trained or fitted on, nearly the same as one that is, or of the same
         group; they take no part.
+    alike : int
+        Images that look nearly the same as another calibration image: what looks the same counts once.
     """
 
     holds: bool
     reason: str = ""
     origin: str = "not stated"
     dropped: int = 0
+    alike: int = 0
 
     def __post_init__(self) -> None:
         if self.holds == bool(self.reason):
             raise InputError(
                 f"A guarantee that {'holds' if self.holds else 'does not hold'} has the reason {self.reason!r}."
             )
+
+    def withdrawn(self, reason: str) -> Guarantee:
+        """The same without its promise, for this reason; an earlier reason stays."""
+        return self if self.reason else replace(self, holds=False, reason=reason)
+
+    @property
+    def left_out(self) -> list[str]:
+        """What was to calibrate and takes no part, each as a sentence without its full stop."""
+        notes = []
+        if self.dropped:
+            notes.append(
+                f"{self.dropped} images that were to calibrate take no part: they were trained or fitted on, look "
+                "nearly like images that were, or are of the same group"
+            )
+        if self.alike:
+            notes.append(
+                f"{self.alike} images that were to calibrate take no part: they look nearly the same as another one "
+                "that does"
+            )
+        return notes
 
 
 def needed_images(alpha: float) -> int:

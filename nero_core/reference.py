@@ -29,6 +29,7 @@ from nero_core.manifest import (
     SCHEMA_VERSION,
     list_references,
     read_manifest,
+    read_picture,
     remove_unlisted,
     verify_file,
     write_hashed,
@@ -327,10 +328,10 @@ class Reference:
             concepts = None
             if shown:
                 concepts = Concepts.restore(
-                    shown, stages, lambda role: paths[role].read_bytes(), head.classes, head.width
+                    shown, stages, lambda role: read_picture(folder, role, files), head.classes, head.width
                 )
             kept = arrays_under("sample/", arrays)
-            sheet = paths[SHEET_ROLE].read_bytes if SHEET_ROLE in paths else None
+            sheet = partial(read_picture, folder, SHEET_ROLE, files) if SHEET_ROLE in paths else None
             names = group_names(manifest)
             loaded = cls(
                 classifier,

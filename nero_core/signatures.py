@@ -130,8 +130,9 @@ def read_trusted(path: Path) -> TrustedKey:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+    data = _key_bytes(path)
     try:
-        key = serialization.load_pem_public_key(_key_bytes(path))
+        key = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(f"{path.name} is no public key; give the {PUBLIC_SUFFIX} file that `keygen` wrote.") from error
     if not isinstance(key, Ed25519PublicKey):
@@ -157,8 +158,9 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    data = _key_bytes(path)
     try:
-        key = serialization.load_pem_private_key(_key_bytes(path), password=None)
+        key = serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is locked by a password
         raise InputError(f"{path.name} is no private key without a password; give what `keygen` wrote.") from error
     if not isinstance(key, Ed25519PrivateKey):

@@ -595,6 +595,55 @@ def test_only_fitted_on_images_it_may_have_seen_gives_no_guarantee(home, request
     assert not Reference.load(seen.result).manifest["calibration"]["guarantee"]["holds"]
 
 
+def test_weights_that_are_brought_are_fed_as_was_asked_and_the_notes_say_so(home, request_, tiny_reference, tmp_path):
+    from safetensors.torch import save_file
+
+    network = Reference.load(tiny_reference).classifier.network
+    weights = tmp_path / "foreign.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, weights)
+    cfg = json.dumps({"std": [0.25, 0.25, 0.25], "input_size": [3, 32, 32]})
+    brought = replace(request_, epochs=0, weights=str(weights), calibration_seen=True, side=48, mean="0.5", crop="0.9")
+    submit(home, replace(brought, pretrained_cfg=cfg))
+    run_queue(home, build)
+    (job,) = list_builds(home)
+    assert (job.state.stage, job.state.error) == ("done", None)
+    assert "Input of the network: 48 × 48 pixels (given)." in job.state.notes
+    manifest = Reference.load(job.result).manifest
+    assert manifest["preprocessing"] == {
+        "height": 48,
+        "width": 48,
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.25, 0.25, 0.25],
+        "interpolation": "bilinear",
+        "crop_share": 0.9,
+    }
+    assert manifest["preprocessing_origins"]["std"] == "given by its pretrained_cfg"
+    assert manifest["preprocessing_origins"]["interpolation"] == "assumed, as is usual with ImageNet"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mean": "0.5"}, "asked for weights that you bring"),
+        ({"pretrained_cfg": '{"crop_pct": 0.9}'}, "asked for weights that you bring"),
+        ({"epochs": 0, "weights": "w.pt", "std": "1 2"}, "one number for each of three colour channels"),
+        ({"epochs": 0, "weights": "w.pt", "pretrained_cfg": "[]"}, "The configuration says nothing of preprocessing"),
+    ],
+)
+def test_settings_of_images_are_checked_before_anything_is_queued(home, request_, tmp_path, changes, message):
+    (tmp_path / "w.pt").write_bytes(b"weights")
+    changes |= {"weights": str(tmp_path / "w.pt")} if "weights" in changes else {}
+    with pytest.raises(InputError, match=message):
+        submit(home, replace(request_, **changes))
+    assert list_builds(home) == []
+
+
+def test_settings_for_what_train_wrote_are_refused(home, request_, tiny_reference, tmp_path):
+    Reference.load(tiny_reference).classifier.save(tmp_path / "ours.safetensors")
+    ours = replace(request_, epochs=0, weights=str(tmp_path / "ours.safetensors"), side=0, mean="0.5")
+    refused(home, ours, "says itself how its images are prepared")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
 def test_killed_while_training_it_goes_on_to_the_same_weights(home, request_):
     wanted = replace(request_, epochs=2)

@@ -262,6 +262,7 @@ def test_how_images_are_prepared_for_weights_of_ones_own_is_shown_and_set(run, o
     assert code == 0
     assert "how images are prepared:" in out
     assert "input of the network: 176 × 176 pixels (guessed from the architecture, as timm has it)" in out
+    assert "nobody gave size, mean, std, interpolation, crop: if it was trained otherwise" in out
     cfg = {"pretrained_cfg": {"input_size": [3, 40, 48], "mean": [0.5, 0.5, 0.5], "crop_pct": 0.9}}
     (tmp_path / "config.json").write_text(json.dumps(cfg))
     given = ["--pretrained-cfg", tmp_path / "config.json", "--size", "32x40", "--std", "0.25", "0.2", "0.1"]

@@ -595,12 +595,6 @@ def test_the_oldest_entries_make_room(classifier, few, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1, "the newest stays whatever its size"
 
 
-def test_a_cache_that_cannot_be_written_says_what_to_do(classifier, few, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ArtefactError, match="NERO_CACHE, or give --no-cache"):
-        CachedExtractor(classifier, tmp_path / "file").extract(few)
-
-
 def test_the_default_folder_can_be_named(monkeypatch, tmp_path):
     monkeypatch.setenv("NERO_CACHE", str(tmp_path))
     assert default_folder() == tmp_path

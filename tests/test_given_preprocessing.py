@@ -23,6 +23,7 @@ from nero_core.given_preprocessing import (
     Settings,
     described,
     given_preprocessing,
+    guessed,
     read_pretrained_cfg,
 )
 from nero_core.networks import preprocessing_of
@@ -43,13 +44,13 @@ def of(cfg, otherwise=None):
 
 
 def test_what_nobody_gives_is_guessed_and_said():
-    guessed = given_preprocessing("deit_tiny_patch16_224")
-    assert guessed.preprocessing == preprocessing_of("deit_tiny_patch16_224")
-    assert dict(guessed.origins) == dict.fromkeys(SETTINGS, OWN)
+    own = given_preprocessing("deit_tiny_patch16_224")
+    assert own.preprocessing == preprocessing_of("deit_tiny_patch16_224")
+    assert dict(own.origins) == dict.fromkeys(SETTINGS, OWN)
     assumed = given_preprocessing("resnet18")
     assert assumed.preprocessing == Preprocessing()
     assert dict(assumed.origins) == dict.fromkeys(SETTINGS, ASSUMED)
-    assert assumed.guessed == list(SETTINGS)
+    assert guessed(assumed.origins) == list(SETTINGS)
 
 
 def test_what_is_given_wins_over_the_file_and_both_over_the_architecture():
@@ -58,7 +59,7 @@ def test_what_is_given_wins_over_the_file_and_both_over_the_architecture():
     own = preprocessing_of("resnet10t")
     assert found.preprocessing == Preprocessing(64, 80, (0.1, 0.2, 0.3), (0.5, 0.5, 0.5), own.interpolation, 1.0)
     assert found.origins == {"size": GIVEN, "mean": GIVEN, "std": FROM_FILE, "interpolation": OWN, "crop": FROM_FILE}
-    assert found.guessed == ["interpolation"]
+    assert guessed(found.origins) == ["interpolation"]
 
 
 @given(

@@ -350,14 +350,14 @@ class Decoding:
         self.counting, self.decoded = threading.Lock(), images._decoded
         monkeypatch.setattr(images, "_decoded", self)
 
-    def __call__(self, name: str, data: bytes) -> Image.Image:
+    def __call__(self, name: str, data: bytes, formats: tuple[str, ...]) -> Image.Image:
         with self.counting:
             self.order.append(data)
             self.under_way += 1
             self.most = max(self.most, self.under_way)
         try:
             assert self.go.wait(60)
-            return self.decoded(name, LOSSLESS["png"])
+            return self.decoded(name, LOSSLESS["png"], formats)
         finally:
             with self.counting:
                 self.under_way -= 1

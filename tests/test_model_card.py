@@ -69,10 +69,20 @@ def test_it_says_what_the_manifest_holds(lines, tiny_reference):
 def test_an_older_reference_without_figures_or_origins_says_so(tiny_reference, tmp_path):
     manifest = read_manifest(tiny_reference)
     training = {**manifest["training"], "known": False}
-    folder = edited(tiny_reference, tmp_path / "x", metrics={"auroc": {}}, training=training, preprocessing_origins={})
+    calibration = {"images": 36, "guaranteed": False, "origin": "not stated", "smallest_alpha": 1 / 37}
+    folder = edited(
+        tiny_reference,
+        tmp_path / "x",
+        schema=1,
+        calibration=calibration,
+        metrics={"auroc": {}},
+        training=training,
+        preprocessing_origins={},
+    )
     lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
     assert lines["Accuracy"].startswith("not measured")
     assert lines["Interpolation"] == "bilinear (not recorded)"
+    assert lines["Guarantee"].startswith("no: an earlier version calibrated this reference")
 
 
 @pytest.mark.parametrize("origins", [7, ["given"], "given"])
@@ -114,7 +124,9 @@ def test_no_guarantee_no_crops_no_unusual_images(tiny_reference, tmp_path):
     reason = "nobody knows where the images come from"
     guarantee = {**manifest["calibration"]["guarantee"], "holds": False, "reason": reason}
     calibration = {**manifest["calibration"], "guarantee": guarantee}
-    folder = edited(tiny_reference, tmp_path / "x", calibration=calibration, files=files, crops=0, ood={})
+    folder = edited(
+        tiny_reference, tmp_path / "x", calibration=calibration, files=files, crops=0, ood={}, metrics={"auroc": {}}
+    )
     lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
     assert lines["Guarantee"] == f"no: {reason}"
     assert lines["Pictures of training images"] == "no"
@@ -128,7 +140,7 @@ def test_metrics_have_intervals(tiny_reference, tmp_path):
         "accuracy_per_class": {"amber": 0.5, "moss": 1.0},
         "test_per_class": {"amber": 4},
         "alpha": 0.05,
-        "false_alarms": {"nero": 0.0},
+        "false_alarms": {"nero": {"predicted": {"amber": [0, 4], "moss": [0, 6]}, "true": {"amber": [0, 10]}}},
         "auroc": {},
     }
     folder = edited(tiny_reference, tmp_path / "x", metrics=metrics)
@@ -137,6 +149,8 @@ def test_metrics_have_intervals(tiny_reference, tmp_path):
     assert lines["Accuracy on amber"] == "50.0 % (15.0 to 85.0 %; 4 images)"
     assert lines["Accuracy on moss"] == "100.0 %"  # how many images is not known
     assert lines["False alarms of NERO, 5 % asked for"] == "0.0 % (0.0 to 27.8 %; 10 images)"
+    assert lines["False alarms of NERO by the class that the network reads"] == "amber 0 of 4, moss 0 of 6"
+    assert lines["False alarms of NERO by the class it is"] == "amber 0 of 10"
     folder = edited(tiny_reference, tmp_path / "few", metrics={**metrics, "alpha": 1 / 19})
     lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
     assert lines["False alarms of NERO, 5.26 % asked for"] == "0.0 % (0.0 to 27.8 %; 10 images)"

@@ -65,6 +65,19 @@ def test_splits_are_stratified_and_keep_groups_whole(seed, sizes, largest):
     assert {name: part.digests for name, part in again.items()} == {name: part.digests for name, part in parts.items()}
 
 
+def test_images_that_come_in_groups_calibrate_as_often_as_others():
+    """Were the largest groups placed first, not one of these pairs would calibrate or test."""
+    images = labelled([0] * 100 + [1] * 100)
+    groups = np.concatenate([np.repeat(np.arange(30), 2), np.arange(30, 70), np.arange(70, 170)])
+    pairs, alone = slice(0, 60), slice(60, 100)
+    seeds = 400
+    parts = np.stack([assigned(images, groups, SHARES, seed) for seed in range(seeds)])
+    for place, share in enumerate(SHARES.values()):
+        of_pairs, of_alone = ((parts[:, rows] == place).mean() for rows in (pairs, alone))
+        assert of_pairs == pytest.approx(share, abs=0.02)
+        assert of_alone == pytest.approx(share, abs=0.02)
+
+
 def test_another_seed_gives_another_split():
     images = labelled([0, 1] * 40)
     tests = {split(images, np.arange(80), SHARES, seed)["test"].digests for seed in range(5)}

@@ -101,15 +101,25 @@ class Calibration:
         assert self.predicted is not None
         name, rows = self.classes[number], self.predicted == number
         settings = replace(self.settings, by_class=False)
-        if (count := int(rows.sum())) >= self.settings.needed:
-            groups = None if self.groups is None else self.groups[rows]
-            return Calibration(self.scores[rows], self.guarantee, groups=groups, settings=settings, of_class=name)
-        reason = self.guarantee.reason or (
-            f"{count} calibration images are predicted as {name}, and α = {self.settings.alpha:g} needs "
-            f"{self.settings.needed}, so that images of all classes stand in"
+        if (count := int(rows.sum())) < self.settings.needed:
+            guarantee = self.guarantee.withdrawn(
+                f"{count} calibration images are predicted as {name}, and α = {self.settings.alpha:g} needs "
+                f"{self.settings.needed}, so that images of all classes stand in"
+            )
+            return Calibration(self.scores, guarantee, groups=self.groups, settings=settings)
+        groups = None if self.groups is None else self.groups[rows]
+        own = Calibration(self.scores[rows], self.guarantee, groups=groups, settings=settings, of_class=name)
+        if own.independent >= self.settings.needed:
+            return own
+        return replace(own, guarantee=self.guarantee.withdrawn(f"of {name}, {own.too_few_groups}"))
+
+    @property
+    def too_few_groups(self) -> str:
+        """Where images of few patients calibrate, that they are too few, as the part of a sentence."""
+        return (
+            f"{len(self)} calibration images are of {self.group_count} patients or clips and count as "
+            f"{self.independent} independent ones, and α = {self.settings.alpha:g} needs {self.settings.needed}"
         )
-        guarantee = replace(self.guarantee, holds=False, reason=reason)
-        return Calibration(self.scores, guarantee, groups=self.groups, settings=settings)
 
     def per_class(self) -> dict[str, dict[str, int | bool]]:
         """For each class how many images calibrate it, and whether its guarantee holds; empty where all are one."""
@@ -128,7 +138,7 @@ class Calibration:
             "guarantee": asdict(self.guarantee),
             "settings": asdict(self.settings),
             "per_class": self.per_class(),
-            "groups": None if self.groups is None else self.independent,
+            "groups": self.group_count,
             "smallest_alpha": self.smallest_alpha,
         }
 
@@ -196,15 +206,27 @@ class Calibration:
         return int(np.count_nonzero(bound <= alpha))
 
     @property
+    def group_count(self) -> int | None:
+        """How many groups there are; None where it is not known."""
+        return None if self.groups is None else len(np.unique(self.groups))
+
+    @property
     def independent(self) -> int:
-        """How many independent images these stand for at least: the number of groups, or of images without groups."""
-        return len(self) if self.groups is None else len(np.unique(self.groups))
+        """How many independent images these stand for at least, as if all images of a group said the same.
+
+        n²/Σ m_g² for groups of m_g images, which is their number where all are of one size (Kish, "Survey Sampling",
+        1965): a patient with 200 images beside 19 with one each decides on nearly every threshold alone.
+        """
+        if self.groups is None:
+            return len(self)
+        sizes = np.unique(self.groups, return_counts=True)[1]
+        return int(len(self) ** 2 // (sizes**2).sum())
 
     def band(self, alpha: float) -> tuple[float, float]:
         """What the share of false alarms at this α is in 95 of 100 calibration sets of this size, two shares.
 
         For continuous scores Beta(l, n + 1 − l) (Vovk, 2012; ties only lower it). Where groups are known it is as if
-        all images of a group said the same: l and n + 1 times (groups + 1)/(images + 1), the widest that dependence
+        all images of a group said the same: l and n + 1 times (`independent` + 1)/(n + 1), the widest that dependence
         within groups can make it.
 
         Raises

@@ -35,14 +35,7 @@ def promise_lines(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
             else "each image against those of all classes together: one class may carry more false alarms than another",
         ),
     ]
-    if guarantee.dropped:
-        lines.append(
-            (
-                "Left out of the calibration",
-                f"{guarantee.dropped} images that were trained or fitted on, look nearly like images that were, or are "
-                "of the same group",
-            )
-        )
+    lines += [("Left out of the calibration", note) for note in guarantee.left_out]
     for name, each in calibration.get("per_class", {}).items():
         short = "" if each["guaranteed"] or not guarantee.holds else "; too few: no guarantee for these"
         lines.append((f"Calibration images read as {name}", f"{int(each['predicted'])}{short}"))

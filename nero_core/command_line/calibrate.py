@@ -108,11 +108,8 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 def say_guarantee(guarantee: Guarantee) -> None:
     """One line where there is none, and one where images took no part."""
-    if guarantee.dropped:
-        say(
-            f"note: {guarantee.dropped} images that were to calibrate take no part: they were trained or fitted on, "
-            "look nearly like images that were, or are of the same group."
-        )
+    for note in guarantee.left_out:
+        say(f"note: {note}.")
     if not guarantee.holds:
         say(
             f"No guarantee: {guarantee.reason}. The share of false alarms on new images is not bounded, and every "

@@ -50,10 +50,13 @@ def given_settings(options: argparse.Namespace) -> tuple[Settings, Settings]:
 
 def preprocessing_lines(card: Mapping[str, Any]) -> list[str]:
     """How a reference prepares images, and who says so: lines of `fit`'s summary."""
-    from nero_core.given_preprocessing import described
+    from nero_core.given_preprocessing import described, guessed
 
     rows = described(card["preprocessing"], card["preprocessing_origins"])
-    return ["  how images are prepared:", *(f"    {name.lower()}: {text}" for name, text in rows)]
+    lines = ["  how images are prepared:", *(f"    {name.lower()}: {text}" for name, text in rows)]
+    if names := guessed(card["preprocessing_origins"]):
+        lines.append(f"    nobody gave {', '.join(names)}: if it was trained otherwise, fit again with the true ones")
+    return lines
 
 
 def agreement_lines(card: Mapping[str, Any]) -> list[str]:

@@ -26,6 +26,9 @@ MOST_ASIDE = 0.5
 UNSEEN_ASIDE = 0.75
 """At most so many of the images that initial weights have not seen are set aside: some must be left to learn from."""
 
+ROUNDING = 1e-9
+"""Shares of whole numbers of images are whole numbers up to this."""
+
 SEEN_ORIGIN, ASIDE_ORIGIN, FOLDER_ORIGIN = "the images of the fit (seen)", "set aside before training", "images given"
 UNKNOWN_TRAINING = "it is not known which images the network was trained on"
 CALIBRATED_ON_SEEN = "the calibration images are those that the detectors were fitted on"
@@ -114,9 +117,11 @@ def assigned(
 ) -> IntArray:
     """The part of each image, with every group whole in one part.
 
-    Class by class, groups in seeded random order, largest first, go one by one to the part that still lacks most
-    images; for a group of several classes the lacks count by its images of each. Such a group comes with its first
-    image's class.
+    Class by class, in seeded random order, each group goes to the part that is filled least of those it fits into. The
+    order does not look at sizes: were the largest groups placed first, all of them would train, and images that come in
+    groups would be held against calibration images that never do. Only a group that fits into no part but the first is
+    placed before the others, and one that fits nowhere goes where most is lacking. A group of several classes comes
+    with its first image's class.
 
     Parameters
     ----------
@@ -140,20 +145,31 @@ def assigned(
     of_class = np.stack([np.broadcast_to(np.asarray(share, np.float64), (K,)) for share in shares.values()])
     if (of_class <= 0).any() or (abs(of_class.sum(axis=0) - 1) > 1e-9).any():
         raise InputError(f"The shares are {dict(shares)}; wanted positive numbers that add up to 1.")
-    members, starts, place, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    members, starts, place = np.unique(groups, return_index=True, return_inverse=True)
     per_class = np.zeros((len(members), K))
     np.add.at(per_class, (place, images.labels), 1)
     owner = images.labels[starts]
-    lacking = of_class * np.bincount(images.labels, minlength=K)
+    target = of_class * np.bincount(images.labels, minlength=K)
+    lacking = target.copy()
     part_of = np.zeros(len(members), dtype=np.int64)
     for label in range(K):
         own = np.random.default_rng([seed, label]).permutation(np.flatnonzero(owner == label))
-        for group in own[np.argsort(-sizes[own], kind="stable")]:
-            neediest = int((lacking @ per_class[group]).argmax())
-            lacking[neediest] -= per_class[group]
-            part_of[group] = neediest
+        confined = np.array([not _fits(per_class[group], target[1:]).any() for group in own], dtype=bool)
+        for group in [*sorted(own[confined], key=lambda group: -per_class[group].sum()), *own[~confined]]:
+            size = per_class[group]
+            empty = (lacking / np.maximum(target, ROUNDING)) @ size
+            fits = _fits(size, lacking)
+            best = int(np.where(fits, empty, -np.inf).argmax() if fits.any() else (lacking @ size).argmax())
+            lacking[best] -= size
+            part_of[group] = best
     number: IntArray = part_of[place]
     return number
+
+
+def _fits(size: Float64Array, room: Float64Array) -> npt.NDArray[np.bool_]:
+    """Into which parts a group fits, by its images of each class, (K,), and the room of each part, (parts, K)."""
+    fits: npt.NDArray[np.bool_] = np.all(size <= np.maximum(room, 0) + ROUNDING, axis=1)
+    return fits
 
 
 def _check_parts(parts: Mapping[str, LabelledImages], classes: Sequence[str], images: int) -> None:
@@ -174,13 +190,19 @@ def counted(parts: Mapping[str, LabelledImages]) -> dict[str, dict[str, int]]:
     return {label: {name: counts[label] for name, counts in per_part.items()} for label in parts["train"].classes}
 
 
-def said_of_split(per_class: Mapping[str, Mapping[str, int]], alpha: float) -> list[str]:
-    """The counts of a split as lines for a person, and a warning for each class that is short of calibration images."""
+def said_of_split(per_class: Mapping[str, Mapping[str, int]], alpha: float, needed: int | None = None) -> list[str]:
+    """The counts of a split as lines for a person, and a warning for each class that is short of calibration images.
+
+    Parameters
+    ----------
+    needed : int, optional
+        Calibration images that a class needs; by default what α needs on average.
+    """
     lines = [
         f"{name}: " + ", ".join(f"{count} {part}" for part, count in counts.items())
         for name, counts in per_class.items()
     ]
-    needed = needed_images(alpha)
+    needed = needed_images(alpha) if needed is None else needed
     return lines + [
         f"note: {name} has {counts['calibration']} calibration images, and α = {alpha:g} needs {needed}: without more, "
         "images that are read as this class get no guarantee."
@@ -203,6 +225,9 @@ def to_calibrate(
     record: TrainingRecord | None, asked: S, seen: Seen, hashes: Mapping[str, int], origin: str
 ) -> tuple[S, Guarantee]:
     """Of the images that are to calibrate those that were not seen, and what they promise.
+
+    Of those that look nearly the same one calibrates: a hundred frames of one view say no more than one. Where groups
+    are known, all of a group's images calibrate, and it is the groups that count.
 
     Raises
     ------
@@ -228,7 +253,19 @@ def to_calibrate(
         )
     elif not seen.looks_known:
         reason = LOOKS_UNKNOWN
-    return kept, Guarantee(not reason, reason, origin, dropped)
+    distinct = _distinct(kept, hashes)
+    return kept.select(distinct), Guarantee(not reason, reason, origin, dropped, int((~distinct).sum()))
+
+
+def _distinct(images: S, hashes: Mapping[str, int]) -> npt.NDArray[np.bool_]:
+    """One image of each look, (n,) bool: the first; all where groups are known, or how an image looks is not."""
+    distinct = np.ones(len(images), dtype=bool)
+    if images.groups is None:
+        looked = np.flatnonzero([key in hashes for key in images.digests])
+        alike = near_duplicate_groups(np.array([hashes[images.digests[row]] for row in looked], dtype=np.uint64))
+        distinct[looked] = False
+        distinct[looked[np.unique(alike, return_index=True)[1]]] = True
+    return distinct
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,11 +107,7 @@ def divide(
     held_out, guarantee = None, None
     if asked is not None:
         held_out, guarantee = to_calibrate(record, asked, seen, hashes, origin)
-        if guarantee.dropped:
-            warnings.append(
-                f"{guarantee.dropped} of {len(asked)} calibration images were trained or fitted on, look nearly like "
-                "images that were, or are of the same group; left out."
-            )
+        warnings += [f"{note}." for note in guarantee.left_out]
     new = ~seen.overlap(unused, hashes) & np.array([key not in _keys(held_out) for key in unused.digests], dtype=bool)
     scored = unused.select(new)
     if not len(scored):

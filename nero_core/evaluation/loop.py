@@ -15,7 +15,15 @@ import numpy as np
 from scipy.stats import rankdata
 
 import nero_core
-from nero_core.calibration import BY_CLASS, Calibration, CalibrationSettings, deciding_rows, false_alarms, learnt_from
+from nero_core.calibration import (
+    BY_CLASS,
+    Calibration,
+    CalibrationSettings,
+    deciding_rows,
+    false_alarms,
+    learnt_from,
+    promised,
+)
 from nero_core.classifier import Classifier
 from nero_core.data.image_set import ImageSet
 from nero_core.data.splits import numbered
@@ -270,13 +278,13 @@ class Benchmark:
             return contender.calibration
         if finished.scores is None or finished.scores.calibration is None or self.division.guarantee is None:
             return None
-        rows = deciding_rows(contender.detector)
-        groups = self._set_groups("calibration")
+        rows, held_out = deciding_rows(contender.detector), self._extractions["calibration"].activations
+        groups, classes = self._set_groups("calibration"), tuple(self.classifier.classes)
         return Calibration(
             finished.scores.calibration,
-            self.division.guarantee,
+            promised(self.division.guarantee, held_out, classes, groups, self.settings),
             self._predicted("calibration")[rows] if self.settings.by_class else None,
-            tuple(self.classifier.classes),
+            classes,
             None if groups is None else groups[rows],
             self.settings,
         )

@@ -11,6 +11,7 @@ from nero_core.build_queue import start_queue
 from nero_core.building import BuildRequest
 from nero_core.errors import InputError, NeroError
 from nero_core.records import needed_images
+from pages.reference_views.preparing import Answers, ask_preparation
 from pages.shared import permission, resources, uploads
 from pages.shared.words import plain
 
@@ -87,6 +88,8 @@ def ask() -> None:
             )
             seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="build-seed")
             side = st.number_input("Side of the network’s input in pixels (0: its own)", 0, 1024, 0, key="build-side")
+            brought = bool(weights_path) or weights is not None
+            answers = ask_preparation(str(architecture or ""), int(side)) if brought else Answers()
     request = BuildRequest(
         title=title,
         images=images,
@@ -106,6 +109,7 @@ def ask() -> None:
         side=int(side),
         unusual=unusual,
         faithfulness=HEATMAPS_MEASURED_ON if true else 0,
+        **answers,
     )
     if st.button("Build", type="primary", icon=":material/construction:", key="build"):
         try:

@@ -8,9 +8,11 @@ from nero_core.building import BuildRequest
 from nero_core.errors import NeroError
 from nero_core.manifest import ReferenceEntry
 from pages.reference_views.asking import ASKED, asked, calibration_choices, images_given, line, submit
+from pages.shared import permission
 from pages.shared.words import plain
 
 
+@permission.needed
 def calibrate(entry: ReferenceEntry) -> None:
     """The questions; the answers become a job at the end of the queue."""
     st.markdown(

@@ -14,7 +14,7 @@ from nero_core.errors import NeroError
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry
 from nero_core.origin import clear_default, read_origin, set_default
 from nero_core.signatures import TrustedKey, read_signature, who_made_it
-from pages.shared import permission, resources, session, widgets
+from pages.shared import permission, session, widgets
 from pages.shared.words import plain
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -52,7 +53,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reference-loader")
 
 _failed: dict[tuple[str, int], str] = {}
-"""Why references did not load, by folder and when they were written: none is tried again until it changes."""
+"""Why references did not load where they were needed, by folder and when they were written: none is tried again until
+its files change. One whose pictures are damaged does not load, and its neurons can be looked at all the same."""
 
 
 def entries() -> list[ReferenceEntry]:
@@ -120,10 +122,12 @@ def begin_loading(path: Path) -> Future[Reference]:
 
 
 def _changed(path: Path) -> int:
-    try:
-        return (path / MANIFEST_NAME).stat().st_mtime_ns
-    except OSError:  # it is gone, as loading it will tell
-        return 0
+    """Another number when a reference was written anew, or one of its two files was mended."""
+    stamps = []
+    for file in sorted([*path.glob("*.safetensors"), path / MANIFEST_NAME]):
+        with suppress(OSError):  # it is gone, as loading it will tell
+            stamps.append((file.name, file.stat().st_mtime_ns))
+    return hash(tuple(stamps))
 
 
 def reference(path: Path) -> Reference:
@@ -131,24 +135,23 @@ def reference(path: Path) -> Reference:
 
     One that does not load is noted, and the page runs again, with another: see `entries`, which tells the reason.
     """
-    loading = begin_loading(path)
+    changed = _changed(path)
+    loading = _loading(str(path), changed)
     try:
         if not loading.done():
             with st.spinner("Loading the reference…"):
                 return loading.result()
         return loading.result()
-    except Exception:  # noqa: BLE001  whatever a reference brings about, it stops no page
+    except Exception as error:  # noqa: BLE001  whatever a reference brings about, it stops no page
+        reason = str(error) if isinstance(error, ArtefactError) else f"It does not load ({error!r})."
+        _failed[str(path), changed] = reason
         st.rerun()
 
 
-def _worked(loading: Future[Reference]) -> bool:
-    return not (loading.done() and loading.exception())
-
-
-@st.cache_resource(max_entries=KEPT, show_spinner=False, validate=_worked)
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
 def _loading(path: str, changed: int) -> Future[Reference]:
-    """`changed` (the manifest's time stamp) makes a reference that was written anew a new entry."""
-    return _loader.submit(_load, path, changed)
+    """`changed` makes a reference that was written anew a new entry."""
+    return _loader.submit(_load, path)
 
 
 @cache
@@ -162,15 +165,7 @@ def _set_imports_aside() -> None:
     atexit.register(gc.unfreeze)  # else modules complain at the end that they were not freed
 
 
-def _load(path: str, changed: int) -> Reference:
-    try:
-        return _loaded(path)
-    except Exception as error:
-        _failed[path, changed] = str(error) if isinstance(error, ArtefactError) else f"It does not load ({error!r})."
-        raise
-
-
-def _loaded(path: str) -> Reference:
+def _load(path: str) -> Reference:
     import pandas  # noqa: F401  # tables need it; here it does not hold up a screen
     import plotly.graph_objects  # noqa: F401
     from PIL import Image

@@ -14,8 +14,11 @@ from streamlit.testing.v1 import AppTest
 
 from nero_core.datasets import list_images
 from nero_core.figures import STATES, significant
+from nero_core.manifest import read_manifest
 from nero_core.records import Guarantee, Neuron
 from tests.app.conftest import PATIENCE, ROOT, picture_bytes, upload, words_of
+from tests.test_hostile_uploads import declared
+from tests.test_sheets import with_sheet
 
 STATE_WORDS = {mark.word for mark in STATES.values()}
 
@@ -105,10 +108,10 @@ def test_a_reference_with_a_truncated_file_gives_a_sentence_until_it_is_repaired
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     upload(app, ("a.png", picture_bytes()))
     assert not app.exception
-    assert "truncated" in app.error[0].value
+    assert "truncated" in app.warning[0].value
     weights.write_bytes(whole)
     app.run()
-    assert not app.error, "a repaired reference loads without a restart"
+    assert not app.warning, "a repaired reference loads without a restart"
     assert headline(app) in STATE_WORDS
 
 
@@ -499,3 +502,17 @@ def test_a_reference_of_real_images_comes_first_and_offers_no_rendered_examples(
     assert app.session_state["entry"].title == "Zweite"
     assert not any(button.key == "all-examples" for button in app.button)
     assert not any("Synthetic" in element.value for element in app.markdown)
+
+
+def test_hostile_pictures_of_a_reference_take_nothing_else_away(open_app, monkeypatch, tmp_path, tiny_reference):
+    """Every sheet promises 256 million pixels; all hashes agree."""
+    shutil.copytree(tiny_reference, tmp_path / "r")
+    monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
+    bomb = declared("webp", 16_000, 16_000)
+    for role in list(read_manifest(tmp_path / "r")["files"]):
+        if role.startswith("concepts/"):
+            with_sheet(tmp_path / "r", role, bomb)
+    page = upload(open_app(), ("a.png", picture_bytes()))
+    assert not page.exception
+    assert headline(page) is not None
+    assert [text.value for text in page.warning if "is too large" in text.value]

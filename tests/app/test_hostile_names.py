@@ -7,8 +7,9 @@ import json
 import pytest
 
 from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.splits import split_for_fit
 from nero_core.datasets import list_images, read_class_folders
-from nero_core.fitting import Card, divide, fit_reference
+from nero_core.fitting import Card, fit_reference
 from nero_core.records import Preprocessing, TrainingRecord
 from tests.app.conftest import picture_bytes, upload
 from tests.conftest import coloured_noise
@@ -38,7 +39,9 @@ def hostile(tmp_path_factory):
     classifier = Classifier(network, "resnet18", images.classes, preprocessing, record)
     odd = list_images(home / "images" / CLASSES[0])[:4]
     card = Card(TITLE, image_source=TITLE, licence=TITLE)
-    fit_reference(classifier, divide(classifier, images), card, ood={KIND: odd}).save(home / "references" / "hostile")
+    fit_reference(classifier, split_for_fit(classifier.training, images), card, ood={KIND: odd}).save(
+        home / "references" / "hostile"
+    )
     return home / "references"
 
 

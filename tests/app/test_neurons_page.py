@@ -560,7 +560,7 @@ def files(opened, monkeypatch):
 
 
 def test_the_csv_holds_every_neuron_with_numbers_that_can_be_read(files, stored):
-    rows = list(csv.DictReader(io.StringIO(files["neurons-csv"].decode())))
+    rows = list(csv.DictReader(io.StringIO(files["neurons-csv"])))
     assert sorted(int(row["neuron"]) for row in rows) == list(range(512))
     comparison = Comparison(stored.sample.group("a", [1]), stored.sample.group("b", [3]))
     assert [int(row["neuron"]) for row in rows] == comparison.order("effect").tolist()
@@ -587,5 +587,5 @@ def test_the_same_group_twice_keeps_both_columns_apart(opened, monkeypatch):
         overview.st, "download_button", lambda label, data, *args, key, **named: found.__setitem__(key, data)
     )
     compare(opened(), "id-1", "id-1")
-    header = found["neurons-csv"]().decode().splitlines()[0]
+    header = found["neurons-csv"]().splitlines()[0]
     assert "mean, Class moss (second)" in header

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tomllib
 import zipfile
@@ -23,6 +24,7 @@ from nero_core.reference import Reference
 from pages.benchmarking import results
 from pages.reference_views import asking, watching
 from pages.shared import resources, session
+from pages.shared.words import plain
 from tests.app.conftest import ROOT, words_of
 from tests.conftest import write_class_folders
 
@@ -216,6 +218,33 @@ def test_a_zip_and_a_checkpoint_are_uploaded(page, home, class_folders):
     )
     assert (job.folder / "images.zip").read_bytes() == packed.getvalue()
     assert (job.folder / "weights.pt").read_bytes() == b"weights"
+
+
+def test_how_images_are_prepared_is_shown_and_set_for_a_checkpoint_that_is_brought(page, home, class_folders):
+    open_view(page, "Build one")
+    assert not [each for each in page.text_input if each.key == "build-mean"], "nothing is brought yet"
+    page.text_input(key="build-title").set_value("Mine")
+    page.text_input(key="build-images").set_value(str(class_folders))
+    page.segmented_control(key="build-how").set_value(asking.FIT).run()
+    page.file_uploader(key="build-weights-file").upload("w.pt", b"weights").run()
+    assert not page.exception
+    shown = words_of(page)
+    assert plain("Input of the network: 224 × 224 pixels (assumed, as is usual with ImageNet)") in shown
+    page.number_input(key="build-side").set_value(96)
+    page.text_input(key="build-mean").set_value("0.5 0.5").run()
+    assert "one number for each of three colour channels" in page.error[0].value
+    page.text_input(key="build-mean").set_value("0.5, 0.4, 0.3")
+    cfg = json.dumps({"pretrained_cfg": {"std": [0.2, 0.2, 0.2], "mean": [0, 0, 0], "crop_pct": 0.9}})
+    page.file_uploader(key="build-pretrained-cfg").upload("config.json", cfg.encode()).run()
+    shown = words_of(page)
+    assert plain("Input of the network: 96 × 96 pixels (given)") in shown
+    assert plain("Mean of the channels: 0.5, 0.4, 0.3 (given)") in shown
+    assert plain("Crop: centre, 0.9 of the shorter side (given by its pretrained_cfg)") in shown
+    page.button(key="build").click().run()
+    assert not page.exception
+    (job,) = list_builds(home)
+    asked = (job.request.side, job.request.mean, job.request.std, job.request.crop, job.request.pretrained_cfg)
+    assert asked == (96, "0.5, 0.4, 0.3", "", "", cfg)
 
 
 @pytest.mark.parametrize(
