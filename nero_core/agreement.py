@@ -49,7 +49,7 @@ def restore_calibrations(
 ) -> dict[str, Calibration]:
     """The calibration of each detector, as many scores as the manifest says there were images.
 
-    A detector that learns from half of the calibration images is decided on by the other half.
+    A detector that learns from some of the calibration images is decided on by the others.
 
     Raises
     ------
@@ -60,15 +60,16 @@ def restore_calibrations(
     classes, found, counted = tuple(manifest["classes"]), {}, ", which `calibration.images` counts,"
     for name, detector in detectors.items():
         scores = arrays[f"calibration/{name}"]
-        # One that learns from half of the images is decided on by the other half, unless it was calibrated anew.
-        count = images // 2 if "calibration" in detector.info.needs and len(scores) != images else images
+        # One that learns from half of the images, or groups, is decided on by the others, unless calibrated anew.
+        count = min(len(scores), images) if "calibration" in detector.info.needs else images
         check_array(scores, _scores(count), f"calibration/{name}", {}, counted)
-        beside = {"predicted": Range(0, len(classes) - 1), "groups": Range(0)}
+        beside = {"predicted": Range(0, len(classes) - 1), "groups": Range(0), "looks": Range(0)}
         for key, values in beside.items():
             if (given := arrays.get(f"{key}/{name}")) is not None:
                 check_array(given, Annotated[IntArray, Shape(count, values=values)], f"{key}/{name}", {}, counted)
         predicted = arrays[f"predicted/{name}"] if settings.by_class else None
-        found[name] = Calibration(scores, guarantee, predicted, classes, arrays.get(f"groups/{name}"), settings)
+        groups, looks = (arrays.get(f"{key}/{name}") for key in ("groups", "looks"))
+        found[name] = Calibration(scores, guarantee, predicted, classes, groups, settings, looks=looks)
     return found
 
 

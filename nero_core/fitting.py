@@ -29,7 +29,7 @@ from nero_core.class_agreement import ClassAgreement
 from nero_core.classifier import Classifier
 from nero_core.concepts import CROP_PIXELS, cut_concepts
 from nero_core.data.seen import SeenImages
-from nero_core.data.splits import Split, group_digests, numbered
+from nero_core.data.splits import Split, group_digests, looking_alike, numbered
 from nero_core.detectors import Detector, Nero, make_detector
 from nero_core.errors import InputError
 from nero_core.extraction import Batch
@@ -166,12 +166,16 @@ def fit_reference(
                 "Reading calibration images", split.calibration.paths, split.calibration.labels
             )
         groups = numbered(split.calibration.groups, held_out_rows)
-        guarantee = promised(split.guarantee, held_out, classifier.classes, groups, settings)
+        looks = looking_alike(split.calibration, held_out_rows, split.hashes)
+        alike = looks if groups is None else groups
+        guarantee = promised(split.guarantee, held_out, classifier.classes, groups, looks, settings)
         fitted: dict[str, Detector] = {}
         calibrations: dict[str, Calibration] = {}
         for name, detector in unfitted.items():
-            fitted[name] = detector.fit(train, classifier.head, learnt_from(detector, held_out))
-            calibrations[name] = calibrated(fitted[name], held_out, guarantee, classifier.classes, groups, settings)
+            fitted[name] = detector.fit(train, classifier.head, learnt_from(detector, held_out, alike))
+            calibrations[name] = calibrated(
+                fitted[name], held_out, guarantee, classifier.classes, groups, looks, settings
+            )
         known = {name: extract(f"Reading {name}", images) for name, images in sorted((ood or {}).items())}
         ood_scores = {
             name: {key: detector.score(activations) for key, (activations, _) in known.items()}

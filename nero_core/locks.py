@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from nero_core.errors import ArtefactError
+
+LOCK_NAME = ".lock"
+"""In a folder that several processes may write."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -51,6 +56,32 @@ def trying_lock(path: Path) -> Iterator[bool]:
         yield held
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Be the only one that writes a folder, for the length of a `with` block.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists. A hidden file is left in it, which says nothing (see :func:`trying_lock`).
+
+    Raises
+    ------
+    ArtefactError
+        Another process, or another thread, is writing it; or it cannot be written.
+    """
+    with ExitStack() as held:
+        try:
+            free = held.enter_context(trying_lock(folder / LOCK_NAME))
+        except OSError as error:
+            raise ArtefactError(f"{folder} cannot be written: {error.strerror}; check its permissions.") from error
+        if not free:
+            raise ArtefactError(
+                f"Another process is writing {folder}; wait until it is done, or choose another folder."
+            )
+        yield
 
 
 def is_locked(path: Path) -> bool:

@@ -296,9 +296,12 @@ def verify_file(folder: Path, role: str, files: Mapping[str, Mapping[str, Any]])
         raise ArtefactError(f"{MANIFEST_NAME}, field `files`: no {role!r} is listed; run `fit` again.")
     entry = files[role]
     path = Path(folder) / str(entry["name"])
-    if not path.is_file():
-        raise ArtefactError(f"{entry['name']} ({role}) is missing from {folder}; restore it or run `fit` again.")
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise ArtefactError(
+            f"{entry['name']} ({role}) is missing from {folder}; restore it or run `fit` again."
+        ) from error
     if size != entry["bytes"]:
         raise ArtefactError(
             f"{entry['name']} ({role}) has {size} bytes, {entry['bytes']} were written: it is truncated or was "

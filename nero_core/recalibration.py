@@ -17,7 +17,7 @@ from nero_core.calibration import BY_CLASS, Calibration, CalibrationSettings, ca
 from nero_core.class_agreement import ClassAgreement
 from nero_core.data.image_set import ImageSet
 from nero_core.data.seen import Seen, SeenImages, looked_at
-from nero_core.data.splits import numbered, to_calibrate
+from nero_core.data.splits import looking_alike, numbered, to_calibrate
 from nero_core.extraction import Batch
 from nero_core.fitting import Unreadable
 from nero_core.records import Activations, Begin, IntArray
@@ -72,13 +72,14 @@ def recalibrate(
         on_batch=note,
         keep_source=any("source" in detector.info.needs for detector in reference.detectors.values()),
     )
-    groups = numbered(kept.groups, np.concatenate(read))
-    guarantee = promised(guarantee, held_out, classifier.classes, groups, settings)
+    rows = np.concatenate(read)
+    groups, looks = numbered(kept.groups, rows), looking_alike(kept, rows, hashes)
+    guarantee = promised(guarantee, held_out, classifier.classes, groups, looks, settings)
     calibrations = {
-        name: calibrated(detector, held_out, guarantee, classifier.classes, groups, settings, learnt=False)
+        name: calibrated(detector, held_out, guarantee, classifier.classes, groups, looks, settings, learnt=False)
         for name, detector in reference.detectors.items()
     }
-    looks = np.array(sorted({hashes[key] for key in kept.digests if key in hashes}), dtype=np.uint64)
+    calibrate = np.array(sorted({hashes[key] for key in kept.digests if key in hashes}), dtype=np.uint64)
     trained = _seen(reference).hashes
     return Reference(
         classifier,
@@ -89,7 +90,7 @@ def recalibrate(
         reference.profile,
         reference.concepts,
         reference.sample,
-        SeenImages(trained, looks),
+        SeenImages(trained, calibrate),
     )
 
 

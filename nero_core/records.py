@@ -268,15 +268,12 @@ class Guarantee:
     dropped : int
         Images that were to calibrate, but are trained or fitted on, nearly the same as one that is, or of the same
         group; they take no part.
-    alike : int
-        Images that look nearly the same as another calibration image: what looks the same counts once.
     """
 
     holds: bool
     reason: str = ""
     origin: str = "not stated"
     dropped: int = 0
-    alike: int = 0
 
     def __post_init__(self) -> None:
         if self.holds == bool(self.reason):
@@ -290,19 +287,13 @@ class Guarantee:
 
     @property
     def left_out(self) -> list[str]:
-        """What was to calibrate and takes no part, each as a sentence without its full stop."""
-        notes = []
-        if self.dropped:
-            notes.append(
-                f"{self.dropped} images that were to calibrate take no part: they were trained or fitted on, look "
-                "nearly like images that were, or are of the same group"
-            )
-        if self.alike:
-            notes.append(
-                f"{self.alike} images that were to calibrate take no part: they look nearly the same as another one "
-                "that does"
-            )
-        return notes
+        """That images were to calibrate and take no part: a sentence without its full stop, or none."""
+        if not self.dropped:
+            return []
+        return [
+            f"{self.dropped} images that were to calibrate take no part: they were trained or fitted on, look nearly "
+            "like images that were, or are of the same group"
+        ]
 
 
 def needed_images(alpha: float) -> int:

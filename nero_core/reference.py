@@ -24,6 +24,7 @@ from nero_core.detectors import Detector, ExplainedDetector, make_detector
 from nero_core.errors import ArtefactError, InputError, NeroError, UnknownDetectorError
 from nero_core.explanation import Explanation, explain
 from nero_core.images import Source
+from nero_core.locks import LOCK_NAME, writing
 from nero_core.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
@@ -237,17 +238,27 @@ class Reference:
         Raises
         ------
         ArtefactError
-            The folder holds something else, or cannot be written.
+            The folder holds something else, cannot be written, or is being written by another process.
         """
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            foreign = [p.name for p in folder.iterdir() if p.name != "concepts" and p.suffix != ".part"]
+            known = ("concepts", LOCK_NAME)
+            foreign = [p.name for p in folder.iterdir() if p.name not in known and p.suffix != ".part"]
         except OSError as error:
             raise ArtefactError(f"{folder} cannot be made or read ({error.strerror}); choose another --out.") from error
         ours = any(name.startswith(("classifier-", "fitted-")) for name in foreign)
         if foreign and not (folder / MANIFEST_NAME).is_file() and not ours:
             raise ArtefactError(f"{folder} holds other files ({foreign[0]}); choose a new or an empty folder.")
+        with writing(folder):
+            try:
+                self._write(folder)
+            except OSError as error:
+                raise ArtefactError(
+                    f"{folder} cannot be written ({error.strerror}); check its permissions and the free space."
+                ) from error
+
+    def _write(self, folder: Path) -> None:
         files = {
             "classifier": write_hashed(folder, "classifier", "safetensors", self.classifier.save),
             "fitted": write_hashed(
@@ -282,7 +293,7 @@ class Reference:
             arrays |= {f"detector/{name}/{key}": array for key, array in detector.fitted_arrays().items()}
             calibration = self.calibrations[name]
             arrays[f"calibration/{name}"] = calibration.scores
-            beside = {"predicted": calibration.predicted, "groups": calibration.groups}
+            beside = {name: getattr(calibration, name) for name in ("predicted", "groups", "looks")}
             arrays |= {f"{key}/{name}": given for key, given in beside.items() if given is not None}
         for name, sets in self.ood_scores.items():
             arrays |= {f"ood/{name}/{key}": scores for key, scores in sets.items()}

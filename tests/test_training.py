@@ -88,7 +88,7 @@ def test_every_readable_image_is_in_one_part(trained: Trained, data: Path) -> No
     readable = {d for p, d in zip(*digests(data), strict=True) if p.name != "notes.png"}
     assert sum(map(len, parts)) == len(record.train | record.calibration | record.test) == 48
     assert record.train | record.calibration | record.test == readable
-    assert [len(part) for part in parts] == [36, 8, 4]
+    assert [len(part) for part in parts] == [37, 7, 4]
 
 
 def digests(data: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -131,7 +131,10 @@ def test_recipe_history_and_left_out_files_are_reported(data: Path, tmp_path: Pa
     assert reason.startswith("notes.png is not an image")
     assert said[0] == f"left out: {reason}"
     assert "amber: 18 train, 4 calibration, 2 test" in said
-    assert result.per_class == {key: {"train": 18, "calibration": 4, "test": 2} for key in ("amber", "slate")}
+    assert result.per_class == {
+        "amber": {"train": 18, "calibration": 4, "test": 2},
+        "slate": {"train": 19, "calibration": 3, "test": 2},
+    }
     assert [line[:12] for line in said[-2:]] == ["epoch 1 of 2", "epoch 2 of 2"]
     assert list(begun) == ["Reading files", "Decoding images", "Epoch 1/2", "Epoch 2/2"]
     assert [calls[-1] for calls in begun.values()] == [(49, 49), (49, 49), (36, 36), (36, 36)]
@@ -175,7 +178,7 @@ def test_every_step_has_its_rate_and_every_epoch_its_order(
     run(data, tmp_path / "a.safetensors", epochs=3)
     assert steps == [(step, 6) for step in range(6)]
     epochs, tests = orders[::2], orders[1::2]
-    assert all(sorted(order) == list(range(36)) for order in epochs)
+    assert all(sorted(order) == list(range(37)) for order in epochs)
     assert len({tuple(order) for order in epochs}) == 3
     assert tests == [[0, 1, 2, 3]] * 3
 

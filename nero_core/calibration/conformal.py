@@ -48,6 +48,8 @@ class Calibration:
     settings : CalibrationSettings
     of_class : str or None
         The class that all these images are predicted as; None where they are of all classes.
+    looks : (n,) int64 or None
+        Where no groups are known, which images look nearly the same.
     """
 
     scores: Float64Array
@@ -57,6 +59,7 @@ class Calibration:
     groups: IntArray | None = None
     settings: CalibrationSettings = BY_CLASS
     of_class: str | None = None
+    looks: IntArray | None = None
 
     def __post_init__(self) -> None:
         scores = np.asarray(self.scores, np.float64).ravel()
@@ -64,7 +67,7 @@ class Calibration:
             raise InputError(f"Calibration has {len(scores)} scores, all of which must be finite; wanted at least one.")
         order = np.argsort(scores, kind="stable")
         object.__setattr__(self, "scores", scores[order])
-        for name in ("predicted", "groups"):
+        for name in ("predicted", "groups", "looks"):
             if (given := getattr(self, name)) is None:
                 continue
             beside = np.asarray(given)
@@ -106,19 +109,23 @@ class Calibration:
                 f"{count} calibration images are predicted as {name}, and α = {self.settings.alpha:g} needs "
                 f"{self.settings.needed}, so that images of all classes stand in"
             )
-            return Calibration(self.scores, guarantee, groups=self.groups, settings=settings)
-        groups = None if self.groups is None else self.groups[rows]
-        own = Calibration(self.scores[rows], self.guarantee, groups=groups, settings=settings, of_class=name)
+            return replace(self, guarantee=guarantee, predicted=None, classes=(), settings=settings)
+        groups, looks = (None if each is None else each[rows] for each in (self.groups, self.looks))
+        own = Calibration(
+            self.scores[rows], self.guarantee, groups=groups, looks=looks, settings=settings, of_class=name
+        )
         if own.independent >= self.settings.needed:
             return own
-        return replace(own, guarantee=self.guarantee.withdrawn(f"of {name}, {own.too_few_groups}"))
+        return replace(own, guarantee=self.guarantee.withdrawn(own.too_alike))
 
     @property
-    def too_few_groups(self) -> str:
-        """Where images of few patients calibrate, that they are too few, as the part of a sentence."""
+    def too_alike(self) -> str:
+        """Why images of few patients, or of few views, promise nothing, as the part of a sentence."""
+        which = "" if self.of_class is None else f" that are predicted as {self.of_class}"
+        why = "look nearly the same" if self.groups is None else f"are of {self.group_count} patients or clips"
         return (
-            f"{len(self)} calibration images are of {self.group_count} patients or clips and count as "
-            f"{self.independent} independent ones, and α = {self.settings.alpha:g} needs {self.settings.needed}"
+            f"{len(self)} calibration images{which} {why} and count as {self.independent} independent ones, and "
+            f"α = {self.settings.alpha:g} needs {self.settings.needed}"
         )
 
     def per_class(self) -> dict[str, dict[str, int | bool]]:
@@ -212,21 +219,22 @@ class Calibration:
 
     @property
     def independent(self) -> int:
-        """How many independent images these stand for at least, as if all images of a group said the same.
+        """How many independent images these stand for at least, as if all images of a group, or look, said the same.
 
         n²/Σ m_g² for groups of m_g images, which is their number where all are of one size (Kish, "Survey Sampling",
         1965): a patient with 200 images beside 19 with one each decides on nearly every threshold alone.
         """
-        if self.groups is None:
+        alike = self.looks if self.groups is None else self.groups
+        if alike is None:
             return len(self)
-        sizes = np.unique(self.groups, return_counts=True)[1]
+        sizes = np.unique(alike, return_counts=True)[1]
         return int(len(self) ** 2 // (sizes**2).sum())
 
     def band(self, alpha: float) -> tuple[float, float]:
         """What the share of false alarms at this α is in 95 of 100 calibration sets of this size, two shares.
 
-        For continuous scores Beta(l, n + 1 − l) (Vovk, 2012; ties only lower it). Where groups are known it is as if
-        all images of a group said the same: l and n + 1 times (`independent` + 1)/(n + 1), the widest that dependence
+        For continuous scores Beta(l, n + 1 − l) (Vovk, 2012; ties only lower it). With groups it is as if all images
+        of one said the same: l and n + 1 times (`independent` + 1)/(n + 1), the widest that dependence
         within groups can make it.
 
         Raises

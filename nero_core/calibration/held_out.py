@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from nero_core.calibration.conformal import Calibration
 from nero_core.calibration.settings import BY_CLASS, CalibrationSettings
 from nero_core.errors import InputError
-from nero_core.records import Activations, Guarantee, IntArray
+from nero_core.records import Activations, Float64Array, Guarantee, IntArray
 
 if TYPE_CHECKING:
     from nero_core.detectors import Detector
@@ -19,27 +20,37 @@ LEARNT, DECIDING = slice(0, None, 2), slice(1, None, 2)
 """Of calibration images, for a detector that learns from some: every second one, so that classes stay balanced."""
 
 
-def deciding_rows(detector: Detector) -> slice:
-    """Which of the calibration images decide on a detector's scores: those that it has not learnt from."""
-    return DECIDING if "calibration" in detector.info.needs else slice(None)
+def deciding_rows(detector: Detector, alike: IntArray | None = None) -> slice | npt.NDArray[np.bool_]:
+    """Which calibration images decide on a detector's scores: those that it has not learnt from.
+
+    Parameters
+    ----------
+    alike : (n,) int64, optional
+        Which belong together: then every second group is learnt from, in order of appearance.
+    """
+    if "calibration" not in detector.info.needs:
+        return slice(None)
+    if alike is None:
+        return DECIDING
+    _, starts, numbers = np.unique(alike, return_index=True, return_inverse=True)
+    deciding: npt.NDArray[np.bool_] = np.argsort(np.argsort(starts))[numbers] % 2 == 1
+    return deciding
 
 
-def learnt_from(detector: Detector, held_out: Activations | None) -> Activations | None:
+def learnt_from(detector: Detector, held_out: Activations | None, alike: IntArray | None = None) -> Activations | None:
     """The calibration images that a detector learns from, and that cannot decide on its scores; None for most.
-
-    The others are unseen by the detector only as far as they hold no near-duplicates of these: with every image twice,
-    once in each half, Fused flags 5.5 % where 4.9 % are expected.
 
     Raises
     ------
     InputError
-        There are fewer than two images to divide.
+        There are fewer than two images, or groups, to divide.
     """
     if held_out is None or "calibration" not in detector.info.needs:
         return None
-    if len(held_out) < 2:
-        raise InputError(f"{len(held_out)} calibration images cannot be divided in two; give at least 2.")
-    return held_out[LEARNT]
+    if (apart := len(held_out) if alike is None else len(np.unique(alike))) < 2:
+        of_one = ", all of one patient, clip or view," if len(held_out) > apart else ""
+        raise InputError(f"{len(held_out)} calibration images{of_one} cannot be divided in two; give at least 2.")
+    return held_out[LEARNT] if alike is None else held_out[~np.asarray(deciding_rows(detector, alike))]
 
 
 def promised(
@@ -47,12 +58,13 @@ def promised(
     held_out: Activations,
     classes: Sequence[str],
     groups: IntArray | None = None,
+    looks: IntArray | None = None,
     settings: CalibrationSettings = BY_CLASS,
 ) -> Guarantee:
     """What calibration images promise once it is known which of them can be read, and as what.
 
-    By class nothing is promised where no class has calibration images enough; for all classes together nothing where
-    they are too few patients, or where a class has none at all: its images may then carry any share of false alarms.
+    By class nothing is promised where no class has calibration images enough. For all classes together nothing where
+    they are of too few patients or views, or where a class has none at all: its images may carry any share of alarms.
 
     Parameters
     ----------
@@ -61,12 +73,12 @@ def promised(
     held_out : Activations
         All images that calibrate.
     classes : K names
-    groups : (n,) int64, optional
+    groups, looks : (n,) int64, optional
+        As of :class:`Calibration`.
     """
     predicted = held_out.logits.argmax(axis=1)
-    whole = Calibration(
-        np.zeros(len(held_out)), guarantee, predicted if settings.by_class else None, tuple(classes), groups, settings
-    )
+    by_class = predicted if settings.by_class else None
+    whole = Calibration(np.zeros(len(held_out)), guarantee, by_class, tuple(classes), groups, settings, looks=looks)
     if settings.by_class:
         if any(each["guaranteed"] for each in whole.per_class().values()):
             return guarantee
@@ -77,9 +89,7 @@ def promised(
     known, word = (predicted, "read as") if held_out.labels is None else (held_out.labels, "of")
     if absent := [name for number, name in enumerate(classes) if number not in known]:
         return guarantee.withdrawn(f"no calibration image is {word} {' or '.join(absent)}")
-    if whole.independent < settings.needed:
-        return guarantee.withdrawn(whole.too_few_groups)
-    return guarantee
+    return guarantee if whole.independent >= settings.needed else guarantee.withdrawn(whole.too_alike)
 
 
 def calibrated(
@@ -88,8 +98,10 @@ def calibrated(
     guarantee: Guarantee,
     classes: Sequence[str],
     groups: IntArray | None = None,
+    looks: IntArray | None = None,
     settings: CalibrationSettings = BY_CLASS,
     learnt: bool = True,
+    scores: Float64Array | None = None,
 ) -> Calibration:
     """Calibrate a fitted detector on held-out images.
 
@@ -100,17 +112,21 @@ def calibrated(
     guarantee : Guarantee
         What these images promise, from :func:`promised`.
     classes : K names
-    groups : (n,) int64, optional
+    groups, looks : (n,) int64, optional
+        As of :class:`Calibration`.
     learnt : bool
         Whether a detector that learns from calibration images has learnt from these: then only the others decide.
+    scores : optional
+        Of the images that decide, where they are known already; the detector need not be fitted then.
     """
-    rows = deciding_rows(detector) if learnt else slice(None)
+    rows = deciding_rows(detector, looks if groups is None else groups) if learnt else slice(None)
     deciding = held_out[rows]
     return Calibration(
-        detector.score(deciding),
+        detector.score(deciding) if scores is None else scores,
         guarantee,
         predicted=deciding.logits.argmax(axis=1) if settings.by_class else None,
         classes=tuple(classes),
         groups=None if groups is None else groups[rows],
         settings=settings,
+        looks=None if looks is None else looks[rows],
     )

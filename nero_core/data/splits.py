@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.artefacts import digest
-from nero_core.data.seen import MOST_OVERLAP, S, Seen, looked_at
+from nero_core.data.seen import MOST_OVERLAP, ImageList, S, Seen, looked_at
 from nero_core.datasets import HashArray, LabelledImages, near_duplicate_groups
 from nero_core.errors import InputError
 from nero_core.records import Float64Array, Guarantee, IntArray, Progress, TrainingRecord, needed_images
@@ -226,9 +226,6 @@ def to_calibrate(
 ) -> tuple[S, Guarantee]:
     """Of the images that are to calibrate those that were not seen, and what they promise.
 
-    Of those that look nearly the same one calibrates: a hundred frames of one view say no more than one. Where groups
-    are known, all of a group's images calibrate, and it is the groups that count.
-
     Raises
     ------
     InputError
@@ -253,19 +250,7 @@ def to_calibrate(
         )
     elif not seen.looks_known:
         reason = LOOKS_UNKNOWN
-    distinct = _distinct(kept, hashes)
-    return kept.select(distinct), Guarantee(not reason, reason, origin, dropped, int((~distinct).sum()))
-
-
-def _distinct(images: S, hashes: Mapping[str, int]) -> npt.NDArray[np.bool_]:
-    """One image of each look, (n,) bool: the first; all where groups are known, or how an image looks is not."""
-    distinct = np.ones(len(images), dtype=bool)
-    if images.groups is None:
-        looked = np.flatnonzero([key in hashes for key in images.digests])
-        alike = near_duplicate_groups(np.array([hashes[images.digests[row]] for row in looked], dtype=np.uint64))
-        distinct[looked] = False
-        distinct[looked[np.unique(alike, return_index=True)[1]]] = True
-    return distinct
+    return kept, Guarantee(not reason, reason, origin, dropped)
 
 
 @dataclass(frozen=True, eq=False)
@@ -381,3 +366,24 @@ def numbered(groups: Sequence[str] | None, rows: IntArray) -> IntArray | None:
         return None
     _, numbers = np.unique(np.array(groups)[rows], return_inverse=True)
     return numbers.astype(np.int64)
+
+
+def looking_alike(images: ImageList, rows: IntArray, hashes: Mapping[str, int]) -> IntArray | None:
+    """The look of some calibration images as numbers, (n,) int64: one for those that look nearly the same.
+
+    None where groups are known: then it is those that say the same.
+
+    Parameters
+    ----------
+    rows : (n,) int64
+        The images that could be read.
+    hashes : {digest: difference hash}
+        An image that is not among them is held to look like no other.
+    """
+    if images.groups is not None:
+        return None
+    digests = [images.digests[row] for row in rows]
+    looked = np.flatnonzero([key in hashes for key in digests])
+    looks = np.arange(len(digests)) + len(digests)
+    looks[looked] = near_duplicate_groups(np.array([hashes[digests[row]] for row in looked], dtype=np.uint64))
+    return looks

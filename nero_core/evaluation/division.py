@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class Division:
     guarantee : Guarantee or None
         What these calibration images promise; None where there are none.
     warnings : texts
+    hashes : {digest: difference hash}
+        How the images look that fit, calibrate or are scored as in-distribution.
     """
 
     fit: ImageSet | None
@@ -43,6 +45,7 @@ class Division:
     ood: Mapping[str, ImageSet]
     guarantee: Guarantee | None
     warnings: tuple[str, ...]
+    hashes: Mapping[str, int] = field(default_factory=dict)
 
 
 def divide(
@@ -130,7 +133,7 @@ def divide(
         )
     warnings += _overlaps(ood, {"training": _keys(fit) | trained, "calibration": _keys(held_out), "ID": _keys(scored)})
     warnings += _few({**ood, "the ID test images": scored})
-    return Division(fit, held_out, scored, ood, guarantee, tuple(warnings))
+    return Division(fit, held_out, scored, ood, guarantee, tuple(warnings), hashes)
 
 
 def _check_ood(ood: Mapping[str, ImageSet]) -> None:

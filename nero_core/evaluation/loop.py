@@ -19,6 +19,7 @@ from nero_core.calibration import (
     BY_CLASS,
     Calibration,
     CalibrationSettings,
+    calibrated,
     deciding_rows,
     false_alarms,
     learnt_from,
@@ -26,7 +27,7 @@ from nero_core.calibration import (
 )
 from nero_core.classifier import Classifier
 from nero_core.data.image_set import ImageSet
-from nero_core.data.splits import numbered
+from nero_core.data.splits import looking_alike, numbered
 from nero_core.detectors import Detector
 from nero_core.errors import ArtefactError, Cancelled, InputError
 from nero_core.evaluation.division import Division
@@ -34,7 +35,7 @@ from nero_core.evaluation.flags import flagged_shares, summarised
 from nero_core.evaluation.kept import KeptScores
 from nero_core.evaluation.line_up import Contender
 from nero_core.evaluation.notes import UNGROUPED, in_words, singular, too_few, unreadable, without_guarantee
-from nero_core.evaluation.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary
+from nero_core.evaluation.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary, with_pooled
 from nero_core.extraction_cache import CachedExtractor, Extraction
 from nero_core.metrics import (
     RESAMPLES,
@@ -209,10 +210,11 @@ class Benchmark:
                 f"reference with --detectors {info.name}."
             )
         held_out = self._activations("calibration", contender.detector)
+        alike = None if held_out is None else next((each for each in self._alike() if each is not None), None)
         begun = time.perf_counter()
-        detector = contender.detector.fit(train, self.classifier.head, learnt_from(contender.detector, held_out))
+        detector = contender.detector.fit(train, self.classifier.head, learnt_from(contender.detector, held_out, alike))
         seconds = time.perf_counter() - begun
-        deciding = None if held_out is None else held_out[deciding_rows(detector)]
+        deciding = None if held_out is None else held_out[deciding_rows(detector, alike)]
         return detector, None if deciding is None else detector.score(deciding), seconds
 
     def _scored(self, detector: Detector, name: str) -> Float64Array:
@@ -241,7 +243,7 @@ class Benchmark:
         scores = finished.scores
         if scores is None:
             return finished
-        sets = _with_pooled(scores.ood)
+        sets = with_pooled(scores.ood)
         groups = self._groups()
         draws: dict[str, Draws] = {
             name: bootstrap(scores.id, values, self.seed, self.resamples, groups["id"], groups[name])
@@ -278,16 +280,15 @@ class Benchmark:
             return contender.calibration
         if finished.scores is None or finished.scores.calibration is None or self.division.guarantee is None:
             return None
-        rows, held_out = deciding_rows(contender.detector), self._extractions["calibration"].activations
-        groups, classes = self._set_groups("calibration"), tuple(self.classifier.classes)
-        return Calibration(
-            finished.scores.calibration,
-            promised(self.division.guarantee, held_out, classes, groups, self.settings),
-            self._predicted("calibration")[rows] if self.settings.by_class else None,
-            classes,
-            None if groups is None else groups[rows],
-            self.settings,
-        )
+        held_out, alike = self._extractions["calibration"].activations, self._alike()
+        classes, settings, scores = self.classifier.classes, self.settings, finished.scores.calibration
+        guarantee = promised(self.division.guarantee, held_out, classes, *alike, settings)
+        return calibrated(contender.detector, held_out, guarantee, classes, *alike, settings, scores=scores)
+
+    def _alike(self) -> tuple[IntArray | None, IntArray | None]:
+        """The groups of the calibration images or, where nobody said, which of them look nearly the same."""
+        images = self._extractions["calibration"].images
+        return self._set_groups("calibration"), looking_alike(images, np.arange(len(images)), self.division.hashes)
 
     def _set_groups(self, name: str) -> IntArray | None:
         images = self._extractions[name].images
@@ -378,10 +379,6 @@ class Benchmark:
             warnings += too_few(len(held_out.activations), self.settings.alpha)
         warnings += without_guarantee([each.row for each in self._finished.values()], self.settings.alpha)
         return warnings + ([] if self.division.id.groups is not None else [UNGROUPED])
-
-
-def _with_pooled(ood: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
-    return dict(ood) | ({POOLED: np.concatenate(list(ood.values()))} if len(ood) > 1 else {})
 
 
 def rank_correlation(scores: Mapping[str, Scores]) -> dict[str, dict[str, float | None]]:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from nero_core.artefacts import write_arrays, write_bytes
 from nero_core.calibration.rates import FlaggedOf
 from nero_core.metrics import Interval
@@ -65,6 +67,11 @@ class Scores:
     id: Float64Array
     ood: Mapping[str, Float64Array]
     calibration: Float64Array | None = None
+
+
+def with_pooled(ood: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
+    """Scores by OOD set, and of all of them together where there is more than one."""
+    return dict(ood) | ({POOLED: np.concatenate(list(ood.values()))} if len(ood) > 1 else {})
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,10 @@ def ask_preparation(architecture: str, side: int) -> Answers:
         "Weights do not say for what they were trained. A network fed in another way answers all the same, only "
         "worse: look at its accuracy when it is built."
     )
-    upload = st.file_uploader(
+    upload = uploads.uploader(
         "timm’s config.json, if there is one",
         type="json",
-        max_upload_size=CONFIG_BYTES // 2**20,
+        megabytes=CONFIG_BYTES // 2**20,
         key="build-pretrained-cfg",
     )
     configuration = "" if upload is None else upload.getvalue().decode(errors="replace")

@@ -112,7 +112,7 @@ def guarantee(alpha: float, decision: Decision, calibration: Calibration) -> str
     low, high = (round(100 * share) for share in calibration.band(alpha))
     by = (
         f"{calibration.group_count} patients or clips"
-        if calibration.groups is not None
+        if calibration.group_count is not None
         else f"{len(calibration)} images"
     )
     return (

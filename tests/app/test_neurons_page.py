@@ -567,7 +567,7 @@ def test_the_csv_holds_every_neuron_with_numbers_that_can_be_read(files, stored)
     j = int(rows[0]["neuron"])
     assert float(rows[0]["mean, Class moss"]) == pytest.approx(comparison.first.moments.mean[j], rel=6e-3)
     assert float(rows[0]["weight into slate"]) == pytest.approx(stored.sample.head.weight[2, j], rel=6e-3)
-    assert b"Mrs" not in files["neurons-csv"]
+    assert "Mrs" not in files["neurons-csv"]
 
 
 def test_the_npz_opens_without_pickles_and_holds_the_raw_arrays(files, stored):

@@ -20,6 +20,7 @@ WITHOUT = {
     "pages/benchmarking/results.py:_open_files": "writes what was uploaded into a temporary folder of its own",
     "pages/reference_views/watching.py:look": "inside under_way, which asks",
     "pages/reference_views/watching.py:_buttons": "names what is done by _doing, which asks",
+    "pages/shared/resources.py:_changed": "looks at references that are listed",
     "pages/shared/resources.py:_loading": "submits to a pool of threads",
 }
 """Functions that may do so without asking, and why."""
