@@ -23,7 +23,7 @@ from nero_core.calibration import Calibration, CalibrationSettings, deciding_row
 from nero_core.classifier import Classifier
 from nero_core.data.seen import Seen, looked_at
 from nero_core.data.splits import split_for_fit
-from nero_core.datasets import read_class_folders
+from nero_core.datasets import near_duplicate_groups, read_class_folders
 from nero_core.detectors import DETECTORS, make_detector
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float64Array, Guarantee, IntArray
@@ -86,11 +86,14 @@ class Frames:
         Rows of "fit"; of "calibration" and "aside", which `train` has set aside to calibrate and to test; and of
         "test" from ``id/test``: none looks nearly like one that was learnt from. Before, nobody looked: "calibration
         before" and "test before" have those frames as well.
+    looks : (N,) int64
+        Which frames look nearly the same.
     """
 
     classifier: Classifier
     activations: Activations
     parts: Mapping[str, IntArray]
+    looks: IntArray
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -132,7 +135,8 @@ def read_frames(data: Path, classifier: Classifier) -> Frames:
     parts |= {"test": len(train) + np.flatnonzero(~seen), "test before": len(train) + np.arange(len(test))}
     labels = np.concatenate([train.labels, test.labels])
     activations = classifier.extract([*train.paths, *test.paths], labels, keep_source=True)
-    return Frames(classifier, activations, parts)
+    looks = near_duplicate_groups(np.array([hashes[key] for key in (*train.digests, *test.digests)], dtype=np.uint64))
+    return Frames(classifier, activations, parts, looks)
 
 
 def scores_on_arrays(frames: Frames) -> dict[str, Float64Array]:
@@ -145,10 +149,10 @@ def scores_on_arrays(frames: Frames) -> dict[str, Float64Array]:
 
 def scores_of_fused(frames: Frames, calibration: IntArray) -> Scored:
     """The scores (N,) of Fused, which learns from some of these calibration rows; and the rows that decide."""
-    activations, detector = frames.activations, make_detector(FUSED)
-    own = learnt_from(detector, activations[calibration])
+    activations, detector, looks = frames.activations, make_detector(FUSED), frames.looks[calibration]
+    own = learnt_from(detector, activations[calibration], looks)
     detector.fit(activations[frames.parts["fit"]], frames.classifier.head, own)
-    return detector.score(activations), calibration[deciding_rows(detector)]
+    return detector.score(activations), calibration[deciding_rows(detector, looks)]
 
 
 # Splits ----------------------------------------------------------------------------------------------------
@@ -207,7 +211,8 @@ def count_flags(frames: Frames, draws: Iterable[Draw], alpha: float = ALPHA) -> 
     for scores, own, others in draws:
         for kind, settings in KINDS.items():
             of_own = predicted[own] if settings.by_class else None
-            calibration = Calibration(scores[own], Guarantee(True), of_own, classes, settings=settings)
+            looks = frames.looks[own] if settings.by_class else None
+            calibration = Calibration(scores[own], Guarantee(True), of_own, classes, settings=settings, looks=looks)
             counts = false_alarms(calibration, alpha, scores[others], predicted[others], labels[others], classes)
             for side in SIDES:
                 flagged, of = zip(*counts[side].values(), strict=True)

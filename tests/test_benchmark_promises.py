@@ -110,7 +110,7 @@ def frames_of(features, labels, predicted):
     """Frames whose first feature is their score."""
     logits = np.eye(2)[predicted]
     activations = Activations(np.asarray(features, float)[:, None], logits, np.asarray(labels))
-    return Frames(SimpleNamespace(classes=["a", "b"]), activations, {})
+    return Frames(SimpleNamespace(classes=["a", "b"]), activations, {}, np.arange(len(labels)))
 
 
 def test_flags_by_hand():
