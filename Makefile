@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
+ADDRESS ?= 127.0.0.1
 
 .PHONY: app test lint bench soak clean
 
 app: $(VENV)/app-ready
-	$(BIN)/streamlit run app.py --server.port $(PORT)
+	$(BIN)/python -m pages.shared.start --server.port $(PORT) --server.address $(ADDRESS)
 
 test: $(VENV)/test-ready lint
 	$(BIN)/python -m pytest -n auto --dist loadscope

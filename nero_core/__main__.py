@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import nero_core
 from nero_core.command_line.benchmark import add_benchmark
+from nero_core.command_line.calibrate import (
+    add_calibrate,
+    add_calibration,
+    add_group,
+    calibration_settings,
+    say_guarantee,
+    summary,
+)
 from nero_core.command_line.console import (
     DONE,
     INTERRUPTED,
@@ -27,6 +35,10 @@ from nero_core.command_line.console import (
     say,
 )
 from nero_core.command_line.faithfulness import add_faithfulness
+from nero_core.command_line.preprocessing import (
+    add_preprocessing,
+    given_settings,
+)
 from nero_core.command_line.protocols import add_protocols
 from nero_core.command_line.references import add_references
 from nero_core.errors import InputError, NeroError
@@ -83,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, default=12, help="passes over the images (default: %(default)s)")
     train.add_argument("--seed", type=int, default=0, help="seed of weights, split and order (default: %(default)s)")
     train.add_argument("--init", type=Path, metavar="FILE", help="start from these weights (.safetensors, .pt, .pth)")
+    train.add_argument(
+        "--alpha",
+        type=float,
+        default=0.05,
+        help="share of false alarms that the images set aside must support in every class (default: %(default)s)",
+    )
+    add_group(train)
 
     fit = command("fit", _fit, "Fit detectors to a classifier, calibrate them, and write a reference.")
     fit.add_argument("data", type=Path, metavar="DATA", help="the class folders that the classifier was trained on")
@@ -103,6 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     held_out.add_argument(
         "--calibration-seen", action="store_true", help="calibrate on the images of the fit: gives up the guarantee"
     )
+    add_calibration(fit)
+    add_group(fit)
     fit.add_argument("--no-crops", action="store_true", help="keep no pictures of training images in the reference")
     fit.add_argument(
         "--ood", action="append", default=[], metavar="NAME=DIR", help="known unusual images for the plots (repeatable)"
@@ -117,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--title", help="as shown to people (default: the name of the folder)")
     fit.add_argument("--image-source", default="not stated", metavar="TEXT", help="where the images come from")
     fit.add_argument("--licence", default="not stated", metavar="TEXT", help="licence of the images")
+    add_preprocessing(fit)
 
     score = command("score", _score, "Score images against a reference.")
     score.add_argument("reference", type=Path, metavar="REF")
@@ -137,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"
     )
 
+    add_calibrate(command)
     add_benchmark(command)
     add_protocols(command)
     add_faithfulness(command)
@@ -163,6 +186,8 @@ def _train(options: argparse.Namespace) -> int:
         epochs=options.epochs,
         seed=options.seed,
         init=options.init,
+        alpha=options.alpha,
+        group=options.group,
         device=device(options),
         begin=begin,
         say=say,
@@ -171,7 +196,8 @@ def _train(options: argparse.Namespace) -> int:
     assert record is not None
     if options.json:
         counts = {"train": len(record.train), "calibration": len(record.calibration), "test": len(record.test)}
-        print(json.dumps({"classifier": str(options.out), "images": counts, "history": list(record.history)}, indent=1))
+        told = {"classifier": str(options.out), "images": counts, "per_class": dict(result.per_class)}
+        print(json.dumps(told | {"history": list(record.history)}, indent=1))
     else:
         print(f"Wrote {options.out}. Next: python -m nero_core fit {options.data} --classifier {options.out} --out REF")
     return SOME_FAILED if result.unreadable else DONE
@@ -181,28 +207,34 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from nero_core.datasets import list_images, read_class_folders
-    from nero_core.fitting import Card, Unreadable, divide, fit_reference
+    from nero_core.data.listing import read_images
+    from nero_core.data.splits import said_of_split, split_for_fit
+    from nero_core.datasets import list_images
+    from nero_core.fitting import Card, Unreadable, fit_reference
     from nero_core.given_network import given_classifier, is_ours
 
+    settings = calibration_settings(options)
     ours = is_ours(options.classifier)
     if ours and options.arch:
         raise InputError(f"{options.classifier} says itself what network it is; leave out --arch.")
-    classes = [] if ours else read_class_folders(options.data).classes
-    classifier = given_classifier(options.classifier, options.arch, classes, device=device(options))
-    images = read_class_folders(options.data, classifier.classes)
-    calibration = options.calibration and read_class_folders(options.calibration, classifier.classes)
+    given, from_file = given_settings(options)
+    classes = () if ours else read_images(options.data, group=options.group).classes
+    classifier = given_classifier(options.classifier, options.arch, classes, given, from_file, device=device(options))
+    images = read_images(options.data, classifier.classes, options.group)
+    calibration = None
+    if options.calibration:
+        calibration = read_images(options.calibration, classifier.classes, options.group)
     ood = {name: list_images(folder) for name, folder in map(named_folder, options.ood)}
-    parts = divide(classifier, images, calibration, options.calibration_seen)
-    if not parts.guaranteed:
-        say(
-            "No guarantee: the calibration images are not known to be unseen by the classifier, so the share of "
-            "false alarms on new images is not bounded. Every verdict will say so."
-        )
+    split = split_for_fit(
+        classifier.training, images, calibration, options.calibration_seen, begin("Looking at every image")
+    )
+    for line in said_of_split(split.per_class(), settings.alpha, settings.needed):
+        say(line)
+    say_guarantee(split.guarantee)
     unreadable = Unreadable()
     reference = fit_reference(
         classifier,
-        parts,
+        split,
         Card(options.title or options.out.resolve().name, options.image_source, options.licence),
         detectors=options.detectors and {name: {} for name in options.detectors},
         ood=ood,
@@ -210,6 +242,7 @@ def _fit(options: argparse.Namespace) -> int:
         faithfulness=options.faithfulness,
         begin=begin,
         unreadable=unreadable,
+        settings=settings,
     )
     reference.save(options.out)
     for reason in unreadable.reasons.values():
@@ -217,47 +250,21 @@ def _fit(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(reference.manifest, indent=1))
     else:
-        print(_summary(reference, options.out))
+        print(summary(reference, options.out))
     return SOME_FAILED if unreadable.reasons else DONE
-
-
-def _summary(reference: Reference, folder: Path) -> str:
-    from nero_core.calibration import DEFAULT_ALPHA, rounded_up
-
-    card = reference.manifest
-    calibration, metrics = card["calibration"], card["metrics"]
-    lines = [
-        f"Wrote {folder}: {card['title']}, {card['architecture']}, classes {', '.join(card['classes'])}",
-        f"  fitted on {card['training']['images']} images, calibrated on {calibration['images']} "
-        f"({calibration['origin']}; α of at least {rounded_up(calibration['smallest_alpha'])})",
-        f"  false-alarm guarantee: {'yes' if calibration['guaranteed'] else 'no'}; "
-        f"pictures of training images inside: {'yes' if card['crops'] else 'no'}",
-    ]
-    if "accuracy" in metrics:
-        lines.append(f"  accuracy {metrics['accuracy']:.3f} on {metrics['test_images']} images set aside")
-    if calibration["smallest_alpha"] > DEFAULT_ALPHA:
-        lines.append(
-            f"  too few calibration images for α = {DEFAULT_ALPHA}: give --alpha "
-            f"{rounded_up(calibration['smallest_alpha'])} to score and explain, or fit with more images"
-        )
-    for detector, sets in metrics["auroc"].items():
-        title = reference.detectors[detector].info.title
-        lines += [
-            f"  {title}: AUROC {value:.3f}, calibration images against {name} (n = {card['ood'][name]})"
-            for name, value in sets.items()
-        ]
-    lines.append(f"Open it: NERO_REFERENCES={folder.resolve().parent} make app")
-    return "\n".join(lines)
 
 
 # score -----------------------------------------------------------------------------------------------------------
 
 
 def _score(options: argparse.Namespace) -> int:
+    from nero_core.calibration import CalibrationSettings
     from nero_core.datasets import list_images
+    from nero_core.spreadsheets import comma_separated
 
     reference = load(options)
-    reference.calibrations[_known_detector(reference, options.detector)].check_alpha(options.alpha)
+    reference.detector(options.detector)
+    CalibrationSettings(alpha=options.alpha)  # refuses one that is no share, before anything is read
     paths: list[Path] = []
     for given in options.images:
         paths += list_images(given) if given.is_dir() else [given]
@@ -267,20 +274,13 @@ def _score(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1))
     elif options.csv:
         fields = list(dict.fromkeys(key for row in sorted(rows, key=lambda row: "error" in row) for key in row))
-        writer = csv.DictWriter(sys.stdout, fields)
-        writer.writeheader()
-        writer.writerows(rows)
+        print(comma_separated(rows, fields), end="")
     else:
         _print_scores(rows)
     if failed == len(rows):
         print(f"nero: none of {failed} files could be scored: {rows[0]['error']}", file=sys.stderr)
         return NOTHING_DONE
     return SOME_FAILED if failed else DONE
-
-
-def _known_detector(reference: Reference, name: str) -> str:
-    reference.detector(name)
-    return name
 
 
 def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alpha: float) -> list[dict[str, Any]]:
@@ -294,10 +294,11 @@ def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alp
         on_unreadable=lambda position, error: errors.__setitem__(position, str(error)),
         progress=begin("Scoring") if len(paths) > 1 else None,
         keep_source="source" in reference.detector(detector).info.needs,
+        hashed=True,
     )
     for batch in stream:
         activations = batch.activations
-        decisions = reference.decide(reference.score(activations, detector), detector, alpha)
+        decisions = reference.decide(activations, detector, alpha, hashes=batch.hashes)
         probabilities = activations.probabilities
         explained = isinstance(reference.detector(detector), ExplainedDetector)
         nearest = [e.nearest_class for e in reference.explain(activations, detector)] if explained else None
@@ -317,19 +318,19 @@ def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alp
 def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
     from nero_core.images import display_name
 
-    print(f"{'score':>9}  {'above':>6}  {'p':>6}  {'state':<19}  {'predicted':<24}  file")
+    print(f"{'score':>9}  {'above':>6}  {'p':>6}  {'state':<19}  {'bound':<5}  {'predicted':<24}  file")
     for number, row in enumerate(rows):
         name = display_name(Path(row["path"]), number)
         if "error" in row:
-            print(f"{'–':>9}  {'–':>6}  {'–':>6}  {'not scored':<19}  {'':<24}  {name}: {row['error']}")
+            print(f"{'–':>9}  {'–':>6}  {'–':>6}  {'not scored':<19}  {'':<5}  {'':<24}  {name}: {row['error']}")
             continue
         predicted = f"{row['predicted_class']} ({row['probability']:.0%})"
         print(
             f"{row['score']:9.4g}  {row['percentile']:6.1%}  {row['p_value']:6.3f}  {row['state']:<19}  "
-            f"{predicted:<24}  {name}"
+            f"{'yes' if row['guaranteed'] else 'no':<5}  {predicted:<24}  {name}"
         )
-    if any(row.get("guaranteed") is False for row in rows):
-        print("No guarantee: the calibration images are not known to be unseen by the classifier.")
+    for reason, count in Counter(row["no_guarantee_because"] for row in rows if row.get("guaranteed") is False).items():
+        print(f"No guarantee for {count} of {len(rows)}: {reason}.")
     print('"Unusual" does not mean diseased, and "usual" does not mean healthy.')
 
 
@@ -366,7 +367,7 @@ def _demo(options: argparse.Namespace) -> int:
     reference.save(options.out)
     if options.examples:
         demo.write_examples(reference, options.examples)
-    print(json.dumps(reference.manifest, indent=1) if options.json else _summary(reference, options.out))
+    print(json.dumps(reference.manifest, indent=1) if options.json else summary(reference, options.out))
     return DONE
 
 

@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.artefacts import arrays_under
-from nero_core.calibration import Calibration
+from nero_core.calibration import Calibration, calibrated_as
+from nero_core.calibration.stored import BY_CLASS_SCHEMA
 from nero_core.concepts import sheet_role
+from nero_core.data.seen import SeenImages
 from nero_core.detectors import Detector
-from nero_core.errors import ArtefactError
+from nero_core.errors import ArtefactError, InputError
 from nero_core.manifest import MANIFEST_NAME
 from nero_core.neuron_sample import SHEET_ROLE
 from nero_core.records import Float64Array, FloatArray, Head, IntArray, Preprocessing, RelevanceProfile
@@ -47,20 +49,44 @@ def restore_calibrations(
 ) -> dict[str, Calibration]:
     """The calibration of each detector, as many scores as the manifest says there were images.
 
-    A detector that learns from half of the calibration images is decided on by the other half.
+    A detector that learns from some of the calibration images is decided on by the others.
 
     Raises
     ------
     InputError
         Scores are missing, no finite numbers, or more or fewer than the manifest says.
     """
-    images, guaranteed = manifest["calibration"]["images"], manifest["calibration"]["guaranteed"]
-    found, counted = {}, ", which `calibration.images` counts,"
+    images, (guarantee, settings) = manifest["calibration"]["images"], calibrated_as(manifest)
+    classes, found, counted = tuple(manifest["classes"]), {}, ", which `calibration.images` counts,"
     for name, detector in detectors.items():
-        deciding = images // 2 if "calibration" in detector.info.needs else images
-        check_array(arrays[f"calibration/{name}"], _scores(deciding), f"calibration/{name}", {}, counted)
-        found[name] = Calibration(arrays[f"calibration/{name}"], guaranteed)
+        scores = arrays[f"calibration/{name}"]
+        # One that learns from half of the images, or groups, is decided on by the others, unless calibrated anew.
+        count = min(len(scores), images) if "calibration" in detector.info.needs else images
+        check_array(scores, _scores(count), f"calibration/{name}", {}, counted)
+        beside = {"predicted": Range(0, len(classes) - 1), "groups": Range(0), "looks": Range(0)}
+        for key, values in beside.items():
+            if (given := arrays.get(f"{key}/{name}")) is not None:
+                check_array(given, Annotated[IntArray, Shape(count, values=values)], f"{key}/{name}", {}, counted)
+        predicted = arrays[f"predicted/{name}"] if settings.by_class else None
+        groups, looks = (arrays.get(f"{key}/{name}") for key in ("groups", "looks"))
+        found[name] = Calibration(scores, guarantee, predicted, classes, groups, settings, looks=looks)
     return found
+
+
+def restore_seen(arrays: Arrays) -> SeenImages | None:
+    """How the images look that a reference was made from; None in references of earlier versions.
+
+    Raises
+    ------
+    InputError
+        An array is missing, or does not hold hashes of 64 bits.
+    """
+    if not arrays:
+        return None
+    for name in ("trained", "calibrated"):
+        if name not in arrays or arrays[name].dtype != np.uint64 or arrays[name].ndim != 1:
+            raise InputError(f"`seen/{name}` is missing or no list of 64-bit hashes; wanted one per image.")
+    return SeenImages(arrays["trained"], arrays["calibrated"])
 
 
 def restore_ood_scores(
@@ -127,6 +153,10 @@ def check_agreement(reference: Reference) -> None:
         stored["sample.images"] = 0 if sample is None else len(sample.groups)
         stored["sample.pictures"] = SHEET_ROLE in files
         stated |= {name: _at(manifest, name) for name in ("sample.images", "sample.pictures")}
+    if manifest["schema"] >= BY_CLASS_SCHEMA:
+        described = next(iter(reference.calibrations.values())).described()
+        stored |= {f"calibration.{name}": value for name, value in described.items()}
+        stated |= {f"calibration.{name}": manifest["calibration"].get(name) for name in described}
     for name, found in stored.items():
         _agree(name, stated[name], found)
     for detector, sets in manifest["metrics"].get("auroc", {}).items():

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,9 @@ import safetensors.numpy
 from nero_core.errors import ArtefactError
 
 Array = npt.NDArray[Any]
+
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+"""Modes of what holds images or activations: nobody but its owner looks into it."""
 
 METADATA_KEY = "nero"
 """The one safetensors metadata entry we write: a JSON object. Several entries would be stored in random order."""
@@ -69,6 +73,19 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtefactError(f"{folder} cannot be made ({_reason(error)}); name another folder.") from error
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder of ours that only its owner may look into, whatever the umask; one that is there is closed.
+
+    Raises
+    ------
+    OSError
+        It cannot be made, or belongs to somebody else.
+    """
+    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(PRIVATE_FOLDER)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -204,6 +221,36 @@ def _replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_together(folder: Path, last: str) -> Iterator[Path]:
+    """A new folder whose files replace those of the same names in `folder` once all are written, or not at all.
+
+    The file `last` is the sign that all are there: it goes first and comes last, so that after a crash there is the old
+    whole, the new whole, or no such file.
+
+    Raises
+    ------
+    ArtefactError
+        Something cannot be written; what was there before is still there.
+    """
+    make_folder(folder)
+    staged = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        staged.mkdir()
+        yield staged
+        (folder / last).unlink(missing_ok=True)
+        names = sorted(path.name for path in staged.iterdir())
+        for name in sorted(names, key=lambda name: name == last):
+            (staged / name).replace(folder / name)
+        sync_folder(folder)
+    except OSError as error:
+        raise ArtefactError(
+            f"{folder} cannot be written: {_reason(error)}; check the folder, its permissions and the free space."
+        ) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def write_synced(part: Path, data: bytes) -> None:

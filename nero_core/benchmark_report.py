@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nero_core.artefacts import make_folder, write_bytes
-from nero_core.evaluation.columns import COMPARED, difference, percent
+from nero_core.artefacts import replacing_together, write_bytes
+from nero_core.evaluation.columns import CLASS_KINDS, COMPARED, difference, of_counts, percent
 from nero_core.evaluation.result import ID, POOLED, RESULTS_NAME, SCORES_NAME, BenchmarkResult, DetectorResult
 from nero_core.figures.benchmark import (
     benchmark_histogram,
@@ -23,6 +21,7 @@ from nero_core.figures.benchmark import (
 )
 from nero_core.figures.palette import Chart
 from nero_core.metrics import HIGHER_IS_BETTER, METRICS
+from nero_core.spreadsheets import comma_separated as table_text
 
 DISCLAIMER = "Research use. “Unusual” does not mean diseased, and “usual” does not mean healthy."
 READING = (
@@ -48,7 +47,7 @@ def write_report(result: BenchmarkResult, folder: Path) -> list[Path]:
 
     ``results.json`` and ``scores.safetensors`` hold all of it (:func:`~nero_core.evaluation.reading.read_results`),
     ``results.csv`` the figures, ``report.md`` and ``report.html`` tables and charts, ``roc.png`` and
-    ``histograms.png`` pictures for a paper.
+    ``histograms.png`` pictures for a paper. A report is whole or absent: without ``results.json`` there is none.
 
     Returns
     -------
@@ -62,16 +61,13 @@ def write_report(result: BenchmarkResult, folder: Path) -> list[Path]:
     """
     from nero_core.benchmark_pictures import histogram_picture, roc_picture  # matplotlib only where it draws
 
-    folder = Path(folder)
-    make_folder(folder)
-    texts = {"results.csv": comma_separated(result), "report.md": markdown(result), "report.html": page(result)}
+    texts = {"report.html": page(result), "report.md": markdown(result), "results.csv": comma_separated(result)}
     pictures = {"roc.png": roc_picture(result), "histograms.png": histogram_picture(result)} if result.scores else {}
-    for name, text in texts.items():
-        write_bytes(folder / name, text.encode())
-    for name, picture in pictures.items():
-        write_bytes(folder / name, picture)
-    result.save(folder)
-    return [folder / name for name in ("report.html", "report.md", "results.csv", RESULTS_NAME, SCORES_NAME, *pictures)]
+    with replacing_together(Path(folder), last=RESULTS_NAME) as staged:
+        for name, content in ({name: text.encode() for name, text in texts.items()} | pictures).items():
+            write_bytes(staged / name, content)
+        result.save(staged)
+    return [Path(folder) / name for name in (*texts, RESULTS_NAME, SCORES_NAME, *pictures)]
 
 
 # Tables ----------------------------------------------------------------------------------------------------------
@@ -84,6 +80,7 @@ def tables(result: BenchmarkResult) -> list[Table]:
     found = [_main_table(result, ranked, column)] if ranked else []
     if ranked and len(result.ood_sets) > 1:
         found += [_per_set_table(result, ranked, metric) for metric in ("auroc", "fpr_ood_at_95_id_tpr")]
+    found += [table for kind in CLASS_KINDS if (table := _class_table(result, ranked, kind)) is not None]
     if result.baseline is not None and len(ranked) > 1:
         found.append(_difference_table(result, ranked, column))
     if refused := [row for row in result.detectors if not row.done]:
@@ -144,6 +141,16 @@ def _per_set_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], me
     return Table(f"{METRICS[metric]} per OOD set", header, rows, "One large set can carry the figures over all.")
 
 
+def _class_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], kind: str) -> Table | None:
+    """False alarms of each class, as counts; None where none were counted."""
+    counted = [row for row in ranked if kind in row.false_alarms]
+    if not counted:
+        return None
+    rows = [(label(row), *(of_counts(row.false_alarms[kind][name]) for name in result.classes)) for row in counted]
+    title = f"ID images flagged at α = {100 * result.alpha:g} %, by {kind} class"
+    return Table(title, ("Detector", *result.classes), rows, CLASS_KINDS[kind])
+
+
 def _difference_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], column: str) -> Table:
     base = next(row for row in ranked if row.name == result.baseline)
     rows = [
@@ -195,12 +202,7 @@ def _facts(result: BenchmarkResult) -> list[str]:
         f"{result.architecture}, classes {', '.join(result.classes)}{accuracy}. {done} detectors; intervals from "
         f"{result.resamples} resamples, seed {result.seed}.",
     ]
-    if any(row.flagged for row in result.detectors):
-        facts.append(
-            "The calibration images are known to be unseen by the classifier."
-            if result.guaranteed
-            else "No guarantee: the calibration images are not known to be unseen by the classifier."
-        )
+    facts += result.promises()
     return [*facts, DISCLAIMER]
 
 
@@ -236,14 +238,17 @@ def comma_separated(result: BenchmarkResult) -> str:
     header = ["detector", "title", "set", "id_images", "ood_images", "status", "reason"]
     for metric in METRICS:
         header += [metric, f"{metric}_low", f"{metric}_high"]
-    header += ["id_flagged", "ood_flagged", "fit_seconds", "score_seconds"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, header, lineterminator="\n")
-    writer.writeheader()
+    header += ["id_flagged", "ood_flagged", "guaranteed", "no_guarantee_because", "fit_seconds", "score_seconds"]
+    lines: list[dict[str, object]] = []
     for row in [*result.ranked(), *(row for row in result.detectors if not row.done)]:
-        about = {"detector": row.name, "title": label(row), "status": row.status, "reason": row.reason}
+        about: dict[str, object] = {
+            "detector": row.name,
+            "title": label(row),
+            "status": row.status,
+            "reason": row.reason,
+        }
         if not row.done:
-            writer.writerow(about)
+            lines.append(about)
         for column in result.columns if row.done else ():
             figures = {
                 f"{metric}{end}": each
@@ -254,10 +259,15 @@ def comma_separated(result: BenchmarkResult) -> str:
                 "id_images": len(result.scores[row.name].id),
                 "ood_images": len(ood_scores(result, row.name, column)),
             }
-            shares = {"id_flagged": row.flagged.get(ID), "ood_flagged": row.flagged.get(column)}
+            shares: dict[str, object] = {"id_flagged": row.flagged.get(ID), "ood_flagged": row.flagged.get(column)}
+            if row.calibration is not None:
+                shares |= {
+                    "guaranteed": row.calibration.guaranteed,
+                    "no_guarantee_because": row.calibration.no_guarantee_because,
+                }
             seconds = {"fit_seconds": round(row.fit_seconds, 4), "score_seconds": round(row.score_seconds, 4)}
-            writer.writerow(about | {"set": column} | counts | figures | shares | seconds)
-    return text.getvalue()
+            lines.append(about | {"set": column} | counts | figures | shares | seconds)
+    return table_text(lines, header)
 
 
 STYLE = """

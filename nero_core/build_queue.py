@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from nero_core.artefacts import make_private_folder
 from nero_core.building import (
     BUILDS,
     CANCEL,
@@ -30,14 +32,17 @@ from nero_core.building import (
     Stage,
     discard,
     list_builds,
+    remove_unpacked,
     write_record,
 )
 from nero_core.errors import Cancelled, NeroError
-from nero_core.locks import is_locked, trying_lock
+from nero_core.locks import trying_lock
 from nero_core.records import Progress
 
 REPORT_SECONDS = 0.5
 """The state is written, and a wish to cancel looked for, at most so often."""
+SPOOL = "spool"
+"""Sub-folder of the jobs' folder for what a build spills to disk: the next holder of the lock empties it."""
 NICENESS = 5
 """Of the process: where a page needs the same core, the build gets a quarter of it (weights 335 and 1024)."""
 EPOCH = re.compile(r"Epoch (\d+)/(\d+)")
@@ -48,9 +53,22 @@ Work = Callable[[Build, "Reporter"], None]
 
 
 def start_queue(home: Path) -> None:
-    """Start a process that builds what waits, unless one is at it; it outlives this one, and takes half the cores."""
-    if is_locked(home / BUILDS / QUEUE_LOCK) or not any(b.state.stage == "waiting" for b in list_builds(home)):
+    """Start a process that builds what waits, unless one is at it; it outlives this one, and takes half the cores.
+
+    What processes that were killed have left is removed first.
+    """
+    builds = home / BUILDS
+    if not builds.is_dir():
         return
+    with trying_lock(builds / QUEUE_LOCK) as free:
+        if not free:
+            return
+        make_private_folder(builds)
+        _clean_up(home)
+    if not any(build.state.stage == "waiting" for build in list_builds(home)):
+        return
+    spool = builds / SPOOL
+    make_private_folder(spool)
     package = Path(__file__).resolve().parents[1]
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     environment = {
@@ -59,8 +77,11 @@ def start_queue(home: Path) -> None:
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
+        "TMPDIR": str(spool),
+        "TEMP": str(spool),
+        "TMP": str(spool),
     }
-    with (home / BUILDS / LOG).open("ab") as log:
+    with (builds / LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "nero_core", "run-builds", str(home)],
             env=environment,
@@ -83,30 +104,46 @@ def run_queue(home: Path, work: Work) -> None:
         with trying_lock(builds / QUEUE_LOCK) as held:
             if not held:
                 return
-            for left in list_builds(home):
-                if left.state.stage in RUNNING:  # nobody but the holder of the lock runs a job: it was killed
-                    write_record(
-                        left.folder / STATE, asdict(replace(left.state, stage="interrupted", seconds_left=None))
-                    )
+            _clean_up(home)
             while waiting := [build for build in list_builds(home) if build.state.stage == "waiting"]:
                 _run(waiting[0], work)
 
 
+def _clean_up(home: Path) -> None:
+    """For the holder of the lock, before any job runs: those that say that they run were killed, and left things."""
+    for left in list_builds(home):
+        if left.state.stage in RUNNING:
+            write_record(left.folder / STATE, asdict(replace(left.state, stage="interrupted", seconds_left=None)))
+        remove_unpacked(left)
+    for spilled in (home / BUILDS / SPOOL).glob("*"):
+        shutil.rmtree(spilled, ignore_errors=True)
+
+
 def _run(build: Build, work: Work) -> None:
     report = Reporter(build)
+    stage, reason = _done(build, work, report)
+    if stage == "failed" and (build.folder / CANCEL).exists():  # what it worked on was taken away meanwhile
+        stage, reason = "cancelled", None
+    if stage == "cancelled":
+        discard(build)
+    remove_unpacked(build)
+    report.finish(stage, reason)
+
+
+def _done(build: Build, work: Work, report: Reporter) -> tuple[Stage, str | None]:
+    """Do the work; how it ended, and why it failed."""
     try:
         work(build, report)
-        report.finish("done")
     except Cancelled:
-        discard(build)
-        report.finish("cancelled")
+        return "cancelled", None
     except NeroError as error:
-        report.finish("failed", str(error))
+        return "failed", str(error)
     except OSError as error:
-        report.finish("failed", f"{error.filename or 'The disk'}: {error.strerror or error}.")
+        return "failed", f"{error.filename or 'The disk'}: {error.strerror or error}."
     except Exception as error:  # noqa: BLE001  whatever it is, the queue goes on, and its trace is in the log
         traceback.print_exc()
-        report.finish("failed", f"An unexpected {type(error).__name__}: {error}. Details are in {LOG}.")
+        return "failed", f"An unexpected {type(error).__name__}: {error}. Details are in {LOG}."
+    return "done", None
 
 
 class Reporter:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-import numpy as np
-
 from nero_core.archives import Archive, Limits, open_archive
+from nero_core.artefacts import make_private_folder
 from nero_core.build_queue import Reporter
 from nero_core.building import (
     CALIBRATION_SHARE,
@@ -21,11 +19,14 @@ from nero_core.building import (
     IMAGES,
     TEST_SHARE,
     UPLOAD,
+    WEIGHTS,
     Build,
     BuildRequest,
-    needed_calibration,
 )
+from nero_core.calibration import Calibration, CalibrationSettings
 from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.listing import read_images, read_in_distribution
+from nero_core.data.splits import Split, set_aside, split_for_fit
 from nero_core.datasets import (
     SUFFIXES,
     HashArray,
@@ -35,16 +36,16 @@ from nero_core.datasets import (
     list_images,
     mixed_groups,
     near_duplicate_groups,
-    read_class_folders,
-    split_groups,
 )
 from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
-from nero_core.fitting import Card, Unreadable, divide, fit_reference
+from nero_core.fitting import Card, Unreadable, fit_reference
 from nero_core.given_network import given_classifier
+from nero_core.given_preprocessing import described, given_preprocessing
 from nero_core.images import MAX_FILE_BYTES, display_name
-from nero_core.networks import preprocessing_of
-from nero_core.records import IntArray, Preprocessing, Progress
+from nero_core.recalibration import recalibrate
+from nero_core.records import Guarantee, Progress, needed_images
+from nero_core.reference import Reference
 from nero_core.training import train
 
 UPLOAD_LIMITS = Limits(entry_bytes=MAX_FILE_BYTES, total_bytes=8 * 2**30)
@@ -72,7 +73,10 @@ def build(job: Build, report: Reporter) -> None:
     report.stage("checking")
     folder = _images_folder(job, report.begin("Unpacking"))
     try:
-        _build(job, folder, report)
+        if job.request.calibrate:
+            _calibrate(job, folder, report)
+        else:
+            _build(job, folder, report)
     except InputError as error:
         check_there(folder, error)
         raise
@@ -80,15 +84,19 @@ def build(job: Build, report: Reporter) -> None:
 
 def _build(job: Build, folder: Path, report: Reporter) -> None:
     request = job.request
-    preprocessing = _preprocessing(request)
+    settings = request.settings()
+    preprocessing = given_preprocessing(request.architecture, *settings).preprocessing
     check_class_count(folder)
     classifier = None
     if not request.epochs:
         weights = _weights(job)
         assert weights is not None
-        classifier = given_classifier(weights, request.architecture, _class_names(folder), preprocessing)
-    images = read_class_folders(
-        folder, None if classifier is None else classifier.classes, report.begin("Reading files")
+        classifier = given_classifier(weights, request.architecture, _class_names(folder), *settings)
+        for name, text in described(asdict(classifier.preprocessing), classifier.preprocessing_origins):
+            report.note(f"{name}: {text}.")
+    group = request.group or None
+    images = read_images(
+        folder, None if classifier is None else classifier.classes, group, report.begin("Reading files")
     )
     if classifier is None:
         build_classifier(request.architecture, images.classes, request.seed, _weights(job), preprocessing)
@@ -96,15 +104,13 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     readable = [row for row in range(len(images)) if row not in unreadable]
     check_unreadable(len(images), list(unreadable.values()))
     usable = images.select(readable)
-    for note in check_images(usable, near_duplicate_groups(hashes[readable]), request):
+    for note in check_images(usable, hashes[readable], request):
         report.note(note)
     unusual = known_unusual(Path(request.unusual)) if request.unusual else {}
     calibration = None
     if request.calibration:
-        calibration = read_class_folders(Path(request.calibration), images.classes, report.begin("Reading files"))
-        look = report.begin("Looking at every calibration image")
-        for note in check_separate(calibration, images, hashes[readable], request, look):
-            report.note(note)
+        calibration = read_images(Path(request.calibration), images.classes, group, report.begin("Reading files"))
+        check_calibration(len(set(calibration.digests) - set(images.digests)), request.alpha)
 
     checkpoint = job.folder / CLASSIFIER
     if classifier is None:
@@ -119,34 +125,76 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
                 init=_weights(job),
                 calibration_share=CALIBRATION_SHARE,
                 test_share=TEST_SHARE,
+                alpha=request.alpha,
+                group=group,
                 preprocessing=preprocessing,
                 begin=report.begin,
                 on_epoch=report.history,
             )
         classifier = Classifier.load(checkpoint)
     report.stage("fitting")
-    parts = divide(classifier, images, calibration, request.calibration_seen and classifier.training is None)
-    check_calibration(len(parts.calibration), request.alpha)
+    calibration_settings = CalibrationSettings(request.by_class, request.alpha, request.confidence or None)
+    split = split_for_fit(
+        classifier.training,
+        images,
+        calibration,
+        request.calibration_seen and classifier.training is None,
+        report.begin("Looking at every calibration image"),
+    )
+    check_calibration(len(split.calibration), request.alpha)
+    for note in notes_of(split, calibration_settings):
+        report.note(note)
     left_out = Unreadable()
     reference = fit_reference(
         classifier,
-        parts,
+        split,
         Card(request.title, request.image_source, request.licence),
         ood=unusual,
         crops=request.crops,
         faithfulness=request.faithfulness,
         begin=report.begin,
         unreadable=left_out,
-        alpha=request.alpha,
+        settings=calibration_settings,
     )
     check_calibration(int(reference.manifest["calibration"]["images"]), request.alpha)  # without those left out
     check_unreadable(len(images), list(left_out.reasons.values()))
     for reason in left_out.reasons.values():
         report.note(f"Left out: {reason}")
+    for warning in reference.manifest["metrics"]["warnings"]:
+        report.note(warning)
+    _finish(job, reference)
+
+
+def _calibrate(job: Build, folder: Path, report: Reporter) -> None:
+    """A reference as it is, with other calibration images."""
+    request = job.request
+    reference = Reference.load(request.calibrate)
+    images = read_in_distribution(folder, reference.classes, request.group or None, report.begin("Reading files"))
+    report.stage("fitting")
+    left_out = Unreadable()
+    calibrated = recalibrate(
+        reference,
+        images,
+        CalibrationSettings(request.by_class, request.alpha, request.confidence or None),
+        request.image_source,
+        request.title,
+        report.begin,
+        left_out,
+    )
+    check_unreadable(len(images), list(left_out.reasons.values()))
+    calibration = next(iter(calibrated.calibrations.values()))
+    check_calibration(len(calibration), request.alpha)
+    for note in [*short_of(calibration), *promised(calibration.guarantee), *left_out.reasons.values()]:
+        report.note(note)
+    _finish(job, calibrated)
+
+
+def _finish(job: Build, reference: Reference) -> None:
+    """Save the result, and remove what it was made from."""
     shutil.rmtree(job.result, ignore_errors=True)
+    make_private_folder(job.result)  # it holds activations of the images, and crops of them where that was allowed
     reference.save(job.result)
-    shutil.rmtree(job.folder / IMAGES, ignore_errors=True)
-    for left in (job.folder / UPLOAD, checkpoint, *job.folder.glob("weights.*")):
+    for left in (job.folder / UPLOAD, job.folder / CLASSIFIER, *job.folder.glob(f"{WEIGHTS}.*")):
         left.unlink(missing_ok=True)
 
 
@@ -189,7 +237,7 @@ def check_unreadable(images: int, reasons: Sequence[str]) -> None:
         )
 
 
-def check_images(images: LabelledImages, groups: IntArray, request: BuildRequest) -> list[str]:
+def check_images(images: LabelledImages, hashes: HashArray, request: BuildRequest) -> list[str]:
     """Refuse too few images for the classes and for the share of false alarms asked for; returns what is worth a note.
 
     Raises
@@ -197,25 +245,23 @@ def check_images(images: LabelledImages, groups: IntArray, request: BuildRequest
     InputError
         Says how many there are and how many are needed.
     """
-    counts = np.bincount(images.labels, minlength=len(images.classes))
-    named = zip(images.classes, counts, strict=True)
-    small = [f"{name!r} has {count}" for name, count in named if count < MIN_CLASS_IMAGES]
+    small = [f"{name!r} has {count}" for name, count in images.counts().items() if count < MIN_CLASS_IMAGES]
     if small:
         raise InputError(
             f"Too few readable images: {', '.join(small)}; wanted at least {MIN_CLASS_IMAGES} in every class."
         )
+    groups = near_duplicate_groups(hashes)
     notes = [*large_groups(images, groups), *mixed_groups(images, groups)]
     fitted = len(images)
     if request.epochs and not request.calibration:
-        needed = needed_calibration(request.alpha)
-        shares = {"train": 1 - CALIBRATION_SHARE - TEST_SHARE, "calibration": CALIBRATION_SHARE, "test": TEST_SHARE}
-        parts = split_groups(images, groups, shares, request.seed)
+        needed = needed_images(request.alpha)
+        parts = set_aside(images, hashes, CALIBRATION_SHARE, TEST_SHARE, request.alpha, request.seed)
         fitted = len(parts["train"])
         if len(parts["calibration"]) < needed:
             raise InputError(
                 f"{len(images)} images leave {len(parts['calibration'])} for calibration; to flag at most "
-                f"{100 * request.alpha:.3g} in 100 ordinary images needs {needed}: about "
-                f"{math.ceil(needed / CALIBRATION_SHARE)} images in all. Add images, or let more be flagged."
+                f"{100 * request.alpha:.3g} in 100 ordinary images needs {needed} of every class. Add images, or let "
+                "more be flagged."
             )
     components = int(512 * COMPONENT_SHARE)
     if fitted < components:
@@ -226,48 +272,40 @@ def check_images(images: LabelledImages, groups: IntArray, request: BuildRequest
     return notes
 
 
+def notes_of(split: Split, settings: CalibrationSettings) -> list[str]:
+    """What of a split is worth a note: classes short of calibration images, and what is promised."""
+    short = [
+        f"{name}: {counts['calibration']} calibration images; α = {settings.alpha:g} needs {settings.needed}, so that "
+        "images read as this class get no guarantee."
+        for name, counts in split.per_class().items()
+        if counts["calibration"] < settings.needed
+    ]
+    return short + promised(split.guarantee)
+
+
+def short_of(calibration: Calibration) -> list[str]:
+    """The predicted classes that too few images calibrate."""
+    return [
+        f"{name}: {each['predicted']} calibration images are read as this class; α = {calibration.settings.alpha:g} "
+        f"needs {calibration.settings.needed}, so that such images get no guarantee."
+        for name, each in calibration.per_class().items()
+        if each["predicted"] < calibration.settings.needed
+    ]
+
+
+def promised(guarantee: Guarantee) -> list[str]:
+    """What took no part in a calibration, and why it promises nothing."""
+    notes = [f"{note}." for note in guarantee.left_out]
+    return notes if guarantee.holds else [*notes, f"No guarantee: {guarantee.reason}."]
+
+
 def check_calibration(images: int, alpha: float) -> None:
     """Refuse calibration images too few for the share of false alarms asked for."""
-    if images < needed_calibration(alpha):
+    if images < needed_images(alpha):
         raise InputError(
             f"There are {images} calibration images; to flag at most {100 * alpha:.3g} in 100 ordinary images needs "
-            f"{needed_calibration(alpha)}. Add images, or let more be flagged."
+            f"{needed_images(alpha)}. Add images, or let more be flagged."
         )
-
-
-def check_separate(
-    calibration: LabelledImages, images: LabelledImages, hashes: HashArray, request: BuildRequest, progress: Progress
-) -> list[str]:
-    """Refuse calibration images that are too few, unreadable, or among the others too; returns what is worth a note.
-
-    Parameters
-    ----------
-    images, hashes
-        Those of the reference, and the difference hashes of the readable ones.
-
-    Raises
-    ------
-    InputError
-        Says how many.
-    """
-    known = set(images.digests)
-    if shared := sum(each in known for each in calibration.digests):
-        raise InputError(
-            f"{shared} of {len(calibration)} calibration images are among the images of the reference too; take them "
-            "out of one of the folders. What false alarms are measured on must be new to the network."
-        )
-    own, unreadable = difference_hashes(calibration.paths, progress)
-    check_unreadable(len(calibration), list(unreadable.values()))
-    readable = [row for row in range(len(calibration)) if row not in unreadable]
-    check_calibration(len(readable), request.alpha)
-    groups = near_duplicate_groups(np.concatenate([hashes, own[readable]]))
-    alike = int(np.isin(groups[len(hashes) :], groups[: len(hashes)]).sum())
-    if not alike:
-        return []
-    return [
-        f"{alike} of {len(readable)} calibration images look nearly like images of the reference. Where they show the "
-        "same scenes, more ordinary images of new patients will be flagged than was asked for."
-    ]
 
 
 # Images and weights ------------------------------------------------------------------------------------------------
@@ -345,11 +383,6 @@ def _images_folder(job: Build, progress: Progress) -> Path:
     if (job.folder / UPLOAD).is_file():
         unpack_class_folders(job.folder / UPLOAD, folder, progress)
     return folder
-
-
-def _preprocessing(request: BuildRequest) -> Preprocessing:
-    own = preprocessing_of(request.architecture)
-    return replace(own, height=request.side, width=request.side) if request.side else own
 
 
 def _class_names(folder: Path) -> list[str]:

@@ -7,7 +7,6 @@ process can read how far it is. :mod:`nero_core.build_queue` does the work in a 
 from __future__ import annotations
 
 import json
-import math
 import re
 import secrets
 import shutil
@@ -17,17 +16,19 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
-from nero_core.artefacts import write_bytes
+from nero_core.artefacts import PRIVATE_FOLDER, make_private_folder, write_bytes
+from nero_core.calibration import CalibrationSettings
 from nero_core.errors import ArtefactError, InputError
 from nero_core.exchange import free_name
+from nero_core.given_preprocessing import Settings
 from nero_core.locks import is_locked
-from nero_core.manifest import refused_title
+from nero_core.manifest import MANIFEST_NAME, refused_title
 
 BUILDS = ".builds"
 """Sub-folder of the references' folder, hidden so that nothing in it is taken for a reference."""
 REQUEST, STATE, CANCEL, QUEUE_LOCK, LOG = "request.json", "state.json", "cancel", "lock", "log.txt"
 UPLOAD, IMAGES, RESULT, CLASSIFIER = "images.zip", "images", "reference", "classifier.safetensors"
-WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth")
+WEIGHTS, WEIGHTS_SUFFIXES = "weights", (".safetensors", ".pt", ".pth")
 
 UNFINISHED, ABANDONED_SECONDS = ".new", 24 * 60 * 60
 """What a job is called until everything of it is there, and how long that can take at most."""
@@ -62,8 +63,22 @@ class BuildRequest:
         Whether the owner consents that small pictures of training images become part of the reference.
     alpha : float
         Share of false alarms that the reference must support.
+    by_class : bool
+        Whether images are read against calibration images of their predicted class.
+    confidence : float
+        Probability over calibration sets with which the bound at `alpha` shall hold; 0 for on average.
+    group : str
+        Folder level below the class that holds what belongs together, such as patients; empty for none.
     side : int
         Side of the network's input in pixels; 0 for the architecture's own.
+    calibrate : str
+        Folder of a reference that is calibrated on `images` as it is: nothing is trained and nothing is fitted; empty
+        where a reference is built.
+    mean, std, interpolation, crop : str
+        How images are prepared for the weights given, as typed (see
+        :meth:`~nero_core.given_preprocessing.Settings.parsed`); empty for the architecture's own.
+    pretrained_cfg : str
+        The text of timm's configuration of these weights, for what is not typed; empty for none.
     unusual : str
         Folder of known unusual images, one sub-folder per kind or images of one kind; empty for none. Nothing is
         chosen by them.
@@ -83,9 +98,31 @@ class BuildRequest:
     licence: str = "not stated"
     crops: bool = False
     alpha: float = 0.05
+    by_class: bool = True
+    confidence: float = 0.0
+    group: str = ""
     side: int = 0
+    calibrate: str = ""
+    mean: str = ""
+    std: str = ""
+    interpolation: str = ""
+    crop: str = ""
+    pretrained_cfg: str = ""
     unusual: str = ""
     faithfulness: int = 0
+
+    def settings(self) -> tuple[Settings, Settings]:
+        """How images are prepared: what was typed, and what the configuration says of the rest.
+
+        Raises
+        ------
+        InputError
+            Something was not understood.
+        """
+        side = str(self.side) if self.side else None
+        typed = Settings.parsed(side, self.mean, self.std, self.interpolation, self.crop)
+        kept = self.pretrained_cfg
+        return typed, Settings.of_pretrained_cfg(kept, "The configuration", typed) if kept else Settings()
 
 
 @dataclass(frozen=True)
@@ -170,12 +207,13 @@ def submit(
         for left in builds.glob(f".*{UNFINISHED}"):  # of a process that was killed while it took an upload
             if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
-        staging.mkdir(parents=True)
+        make_private_folder(builds)
+        staging.mkdir(mode=PRIVATE_FOLDER)
         try:
             if upload is not None:
                 _keep(upload, staging / UPLOAD)
             if weights is not None:
-                name = f"weights{Path(weights[0]).suffix.lower()}"
+                name = f"{WEIGHTS}{Path(weights[0]).suffix.lower()}"
                 _keep(weights[1], staging / name)
                 request = replace(request, weights=name)
             write_record(staging / REQUEST, asdict(request))
@@ -200,6 +238,7 @@ def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, Bi
         raise InputError(f"The name of the reference {why}.")
     if uploaded == bool(request.images):
         raise InputError("Give the images either as a folder or as a zip file, not both and not neither.")
+    CalibrationSettings(request.by_class, request.alpha, request.confidence or None)  # refuses what is no share
     folders = {
         "images": request.images,
         "calibration images": request.calibration,
@@ -208,6 +247,10 @@ def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, Bi
     for what, path in folders.items():
         if path and not (Path(path).is_absolute() and Path(path).is_dir()):
             raise InputError(f"The folder of {what}, {path}, is not there; give the whole path of a folder.")
+    if request.calibrate:
+        if not (Path(request.calibrate) / MANIFEST_NAME).is_file():
+            raise InputError(f"There is no reference in {request.calibrate}; choose one that is listed.")
+        return
     given = weights[0] if weights else request.weights
     if request.epochs < 0:
         raise InputError(f"{request.epochs} epochs were asked for; wanted 0 (only fit) or more.")
@@ -217,8 +260,9 @@ def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, Bi
         raise InputError(f"The checkpoint {Path(given).name!r} should end in {', '.join(WEIGHTS_SUFFIXES)}.")
     if request.weights and not (Path(request.weights).is_absolute() and Path(request.weights).is_file()):
         raise InputError(f"The checkpoint {request.weights} is not there; give the whole path of a file.")
-    if not 0 < request.alpha < 1:
-        raise InputError(f"The share of false alarms is {request.alpha}; wanted a number between 0 and 1.")
+    typed, configured = request.settings()
+    if not given and {*typed.given, *configured.given} - {"size"}:
+        raise InputError("How images are prepared is asked for weights that you bring; give their checkpoint, too.")
 
 
 def _keep(source: BinaryIO, path: Path) -> None:
@@ -271,8 +315,9 @@ def _read(folder: Path) -> Build | None:
 def cancel(build: Build) -> None:
     """Ask a build to stop: at once where it waits, at its next step where it runs. Nothing half is left."""
     (build.folder / CANCEL).touch()
-    if build.state.stage in ("interrupted", "failed"):
+    if build.state.stage in ("waiting", "interrupted", "failed"):
         discard(build)
+    if build.state.stage in ("interrupted", "failed"):
         write_record(build.folder / STATE, asdict(BuildState("cancelled")))
 
 
@@ -301,6 +346,20 @@ def remove(build: Build) -> None:
     if build.state.stage in RUNNING:
         raise InputError("This build is running; cancel it first.")
     shutil.rmtree(build.folder, ignore_errors=True)
+    if not list_builds(build.folder.parents[1]):
+        (build.folder.parent / LOG).unlink(missing_ok=True)
+
+
+def kept(build: Build) -> dict[str, int]:
+    """What lies in a job's folder besides its record and its result: {in words: bytes}; another try starts from it."""
+    words = {UPLOAD: "the uploaded images", WEIGHTS: "the uploaded checkpoint", IMAGES: "unpacked images"}
+    found: dict[str, int] = {}
+    for path in build.folder.iterdir():
+        if path.name not in (REQUEST, STATE, CANCEL, RESULT):
+            what = words.get(path.name) or words.get(path.stem) or "what was learned so far"
+            files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+            found[what] = found.get(what, 0) + sum(each.stat().st_size for each in files)
+    return found
 
 
 def publish(build: Build, home: Path) -> Path:
@@ -322,11 +381,6 @@ def publish(build: Build, home: Path) -> Path:
     return target
 
 
-def needed_calibration(alpha: float) -> int:
-    """The fewest calibration images that support a share α of false alarms: ⌈1/α⌉ − 1, as 1/(n + 1) ≤ α."""
-    return math.ceil(1 / alpha - 1e-9) - 1
-
-
 def folder_name(title: str) -> str:
     """A title as the name of a folder: small letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower())[:NAME_CHARACTERS].strip("-") or "reference"
@@ -341,6 +395,11 @@ def discard(build: Build) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def remove_unpacked(build: Build) -> None:
+    """Remove the images that were unpacked for a build; what resists is named by :func:`kept`."""
+    shutil.rmtree(build.folder / IMAGES, ignore_errors=True)
 
 
 def write_record(path: Path, content: Mapping[str, Any]) -> None:

@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from nero_core import figures
 from nero_core.artefacts import write_bytes
+from nero_core.datasets import difference_hash
 from nero_core.errors import ArtefactError
 from nero_core.explanation import Explanation, NeroExplanation
 from nero_core.images import Source, displayed, read_image
@@ -107,7 +109,8 @@ def explain_case(
     """
     image = read_image(source)
     activations = reference.classifier.extract([image], keep_source=True)
-    decision = reference.decide(reference.score(activations, detector), detector, alpha)[0]
+    hashes = np.array([difference_hash(image)], dtype=np.uint64)
+    decision = reference.decide(activations, detector, alpha, hashes=hashes)[0]
     explanation = reference.explain(activations, detector)[0]
     probabilities = activations.probabilities[0]
     maps = reference.open_heatmaps(image)
@@ -130,7 +133,7 @@ def explain_case(
 def case_charts(case: Case, dark: bool = False) -> dict[str, figures.Chart]:
     """Histogram, account and relevance profile of a case, by file name."""
     reference, e = case.reference, case.explanation
-    calibration = reference.calibrations[case.detector]
+    calibration = reference.calibrations[case.detector].of(reference.classes.index(case.predicted_class))
     leading = [neuron for neuron, _ in e.top(len(case.heatmaps))]
     charts = {
         "histogram": figures.score_histogram(

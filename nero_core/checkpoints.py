@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
+import io
+import tarfile
 import warnings
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -13,12 +13,20 @@ from torch import Tensor, nn
 
 from nero_core.artefacts import read_arrays
 from nero_core.errors import ArtefactError
+from nero_core.pickle_scan import MAX_PICKLE_BYTES, scan
 
 WRAPPER_PREFIXES = ("module.", "model.", "_orig_mod.", "network.")
 """Prefixes that training wrappers put before every key (DataParallel, Lightning, torch.compile)."""
 
 NESTED_KEYS = ("state_dict", "model_state_dict", "model", "net", "weights")
 """Keys under which training scripts commonly nest the weights."""
+
+ZIP_START, ZIP_PICKLE = b"PK\x03\x04", "data.pkl"
+"""How torch tells its zip files from older ones, and what of them is unpickled."""
+OLD_PICKLES = 5
+"""One after another in files from before torch 1.6: magic number, version, system, content, names of its storages."""
+REASON_LETTERS = 200
+"""Of an error's text so much is told."""
 
 NAMED_KEYS = 5
 """How many surplus or missing keys a message names before it counts the rest."""
@@ -39,16 +47,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ArtefactError(f"No checkpoint at {path}; check the path.")
     try:
-        _refuse_packed(path)
+        _scan(path)
+    except Exception as error:  # the readers of zip files and of opcodes raise nearly anything on a damaged file
+        raise _refusal(path, str(error)) from error
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of odd pickles; those it can read are read, others refused
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise ArtefactError(
-            f"{path.name} is not a plain file of weights, and Python objects in it are refused unread. "
-            "Where it was made, save `model.state_dict()` with safetensors.torch.save_file, or with torch.save, "
-            "and pass that file."
-        ) from error
+    except Exception as error:  # as above; what torch says advises to execute the file
+        raise _refusal(path, "it is damaged") from error
     for key in NESTED_KEYS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -60,12 +67,38 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {str(name): value for name, value in content.items()}
 
 
-def _refuse_packed(path: Path) -> None:
-    """Refuse a zip of packed entries: torch writes none, and a few kilobytes of them unpack to all memory."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as opened:
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in opened.infolist()):
-                raise ValueError("its entries are packed")
+def _refusal(path: Path, why: str) -> ArtefactError:
+    reason = why.partition("\n")[0].removesuffix(".")[:REASON_LETTERS]
+    return ArtefactError(
+        f"{path.name} is not a plain file of weights ({reason}), and Python objects in it are refused unread. "
+        "Where it was made, save `model.state_dict()` with safetensors.torch.save_file, or with torch.save, "
+        "and pass that file."
+    )
+
+
+def _scan(path: Path) -> None:
+    """Raise where torch would be kept busy, or its memory filled, by what it reads before there is a tensor."""
+    with path.open("rb") as file:
+        start = file.read(MAX_PICKLE_BYTES)
+        if start.startswith(ZIP_START):
+            file.seek(0)
+            records = torch._C.PyTorchFileReader(file)  # torch's own, so that both see the same entries
+            sizes = [records.get_record_size(name) for name in records.get_all_records()]
+            if sum(sizes) > path.stat().st_size:
+                raise ValueError("its entries are packed, or share data")
+            if (size := records.get_record_size(ZIP_PICKLE)) > MAX_PICKLE_BYTES:
+                raise ValueError(f"its pickle has {size} bytes; at most {MAX_PICKLE_BYTES} are read")
+            scan(io.BytesIO(records.get_record(ZIP_PICKLE)))
+            return
+    try:
+        tarfile.TarInfo.frombuf(start[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        pass
+    else:
+        raise ValueError("it is a tar archive")
+    pickles = io.BytesIO(start)
+    for _ in range(OLD_PICKLES):
+        scan(pickles)
 
 
 def without_wrapper(weights: Mapping[str, Tensor], wanted: Iterable[str]) -> dict[str, Tensor]:

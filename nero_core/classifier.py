@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from nero_core.artefacts import write_arrays
 from nero_core.checkpoints import load_weights, read_weights
 from nero_core.classifier_file import FORMAT, check_kinds, read_classifier_file
+from nero_core.datasets import difference_hash
 from nero_core.errors import InputError
 from nero_core.extraction import Batch, Rows, cells, mean_and_deviation
+from nero_core.given_preprocessing import recorded_origins
 from nero_core.images import DECODING_THREADS, Source, preprocess, read_image
 from nero_core.layout import inspect_layout
 from nero_core.networks import build_network, preprocessing_of
@@ -81,6 +83,7 @@ class Classifier:
         self.architecture = architecture
         self.classes = list(classes)
         self.preprocessing = preprocessing.checked()
+        self.preprocessing_origins: Mapping[str, str] = {} if training is None else recorded_origins()
         self.training = training
         self.device = torch.device(device)
         self.layout = inspect_layout(self.network, preprocessing.height, preprocessing.width)
@@ -174,6 +177,7 @@ class Classifier:
         on_unreadable: OnUnreadable | None = None,
         progress: Progress | None = None,
         keep_source: bool = False,
+        hashed: bool = False,
     ) -> Iterator[Batch]:
         """Batches of activations, decoded ahead of the network by two threads.
 
@@ -184,27 +188,35 @@ class Classifier:
             it the first such image raises.
         keep_source : bool
             Whether activations also hold the images, for detectors that have to see them again.
+        hashed : bool
+            Whether batches hold how their images look (:func:`~nero_core.datasets.difference_hash`).
 
         Raises
         ------
         InputError
             An image cannot be read and `on_unreadable` is None.
         """
+
+        def decode(source: Source) -> tuple[Float32Array, int]:
+            image = read_image(source)
+            return preprocess(image, self.preprocessing), difference_hash(image) if hashed else 0
+
         starts = range(0, len(images), batch_size)
         with ThreadPoolExecutor(DECODING_THREADS) as pool:
             ahead = [
-                [pool.submit(self.prepare, image) for image in images[start : start + batch_size]]
-                for start in starts[:1]
+                [pool.submit(decode, image) for image in images[start : start + batch_size]] for start in starts[:1]
             ]
             try:
                 for number, start in enumerate(starts):
                     if number + 1 < len(starts):
                         following = images[starts[number + 1] : starts[number + 1] + batch_size]
-                        ahead.append([pool.submit(self.prepare, image) for image in following])
-                    rows, inputs = [], []
+                        ahead.append([pool.submit(decode, image) for image in following])
+                    rows, inputs, hashes = [], [], []
                     for offset, future in enumerate(ahead.pop(0)):
                         try:
-                            inputs.append(future.result())
+                            prepared, looks = future.result()
+                            inputs.append(prepared)
+                            hashes.append(looks)
                             rows.append(start + offset)
                         except InputError as error:
                             if on_unreadable is None:
@@ -215,7 +227,7 @@ class Classifier:
                         if keep_source:
                             source = Images(self, [images[row] for row in rows])
                             batch = replace(batch, activations=replace(batch.activations, source=source))
-                        yield batch
+                        yield replace(batch, hashes=np.array(hashes, dtype=np.uint64)) if hashed else batch
                     if progress is not None:
                         progress(min(start + batch_size, len(images)), len(images))
             finally:
@@ -275,7 +287,7 @@ class Classifier:
 
     def description(self) -> dict[str, object]:
         """Architecture, classes, preprocessing and training record as plain JSON values."""
-        record = None
+        record: dict[str, object] | None = None
         if self.training is not None:
             record = {
                 "train": sorted(self.training.train),
@@ -284,6 +296,10 @@ class Classifier:
                 "recipe": dict(self.training.recipe),
                 "history": [dict(epoch) for epoch in self.training.history],
             }
+            if self.training.hashes:
+                record["hashes"] = {key: f"{value:016x}" for key, value in sorted(self.training.hashes.items())}
+            if self.training.groups:
+                record["groups"] = dict(sorted(self.training.groups.items()))
         return {
             "architecture": self.architecture,
             "classes": self.classes,

@@ -22,14 +22,19 @@ FORMAT = "nero-classifier-1"
 Weights = dict[str, npt.NDArray[Any]]
 
 
-class RecordFields(TypedDict):
-    """A training record in a file."""
-
+class _RecordFields(TypedDict):
     train: list[str]
     calibration: list[str]
     test: list[str]
     recipe: dict[str, str | int | float]
     history: list[dict[str, float]]
+
+
+class RecordFields(_RecordFields, total=False):
+    """A training record in a file; earlier versions wrote neither how images look nor groups."""
+
+    hashes: dict[str, str]
+    groups: dict[str, str]
 
 
 class DescriptionFields(TypedDict):
@@ -77,6 +82,7 @@ def read_classifier_file(path: Path) -> ClassifierFile:
         if len(classes) > rows:
             raise InputError(f"`classes` are {len(classes)}, and no weights have as many rows.")
         preprocessing = Preprocessing.read(described["preprocessing"])
+        training = _training(described["training"])
     except (InputError, KeyError, ValueError, RecursionError) as error:
         raise ArtefactError(
             f"{path.name}: the description of the classifier is damaged ({str(error).rstrip('.')})."
@@ -91,16 +97,20 @@ def read_classifier_file(path: Path) -> ClassifierFile:
         raise ArtefactError(f"{path.name}, field `architecture`: {error}") from error
     if given < needed:  # before memory for them is asked for: a forged file may name any architecture
         raise ArtefactError(f"{path.name} has {given} weights, and {architecture} {needed}; restore the file.")
-    return ClassifierFile(architecture, classes, preprocessing, _training(described["training"]), weights)
+    return ClassifierFile(architecture, classes, preprocessing, training, weights)
 
 
 def _training(record: RecordFields | None) -> TrainingRecord | None:
-    return record and TrainingRecord(
+    if record is None:
+        return None
+    return TrainingRecord(
         train=frozenset(record["train"]),
         calibration=frozenset(record["calibration"]),
         test=frozenset(record["test"]),
         recipe=record["recipe"],
         history=tuple(record["history"]),
+        hashes={key: int(value, 16) for key, value in record.get("hashes", {}).items()},
+        groups=record.get("groups", {}),
     )
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nero_core.errors import InputError
+from nero_core.errors import ArtefactError, InputError
 from nero_core.images import DECODING_THREADS, Source, displayed, read_image
 from nero_core.records import Float64Array, FloatArray, IntArray, Neuron, Preprocessing, Progress
+from nero_core.thumbnails import read_sheet
 from nero_core.typed import Range, Shape, check_arrays
 
 CROP_PIXELS = 128
@@ -117,16 +118,27 @@ class Concepts:
         return found.labels[: len(found)]
 
     def crops(self, neuron: int | Neuron, by: RankedBy | None = None) -> list[Image.Image]:
-        """The images of a neuron, cropped to where it looked; at most q, strongest first."""
+        """The images of a neuron, cropped to where it looked; at most q, strongest first.
+
+        Raises
+        ------
+        ArtefactError
+            Their sheet cannot be read, or holds another number of images.
+        """
         named = _named(neuron)
         ranked = by or _usual(named)
         count = len(self.strongest(named, ranked))
         if not count:
             return []
         first = sum(len(self.strongest(named, earlier)) for earlier in RANKED_BY[: RANKED_BY.index(ranked)])
-        with Image.open(io.BytesIO(self._read_sheet(named)), formats=["WEBP"]) as sheet:
-            side = sheet.height
-            return [sheet.crop((side * i, 0, side * (i + 1), side)) for i in range(first, first + count)]
+        held = sum(len(self.strongest(named, any_by)) for any_by in RANKED_BY)
+        sheet = read_sheet(self._read_sheet(named))
+        side = sheet.height
+        if sheet.width != side * held:
+            raise ArtefactError(
+                f"The sheet of neuron {named} has {sheet.width} × {side} pixels; wanted {held} squares. Fit again."
+            )
+        return [sheet.crop((side * i, 0, side * (i + 1), side)) for i in range(first, first + count)]
 
     def arrays(self, stages: Sequence[str]) -> dict[str, npt.NDArray[np.generic]]:
         """What is stored beside the sheets, a row per ranking; a stage goes by its number, −1 for a feature."""

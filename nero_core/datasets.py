@@ -1,10 +1,10 @@
-"""Class folders, near-duplicates, and splits that keep near-duplicates on one side."""
+"""Class folders, and pictures that look nearly the same."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -47,22 +47,36 @@ class LabelledImages:
     classes : K names
     digests : n texts
         SHA-256 of each file's bytes.
+    groups : n texts or None
+        Which images belong together: those of one patient, examination or clip. None where nobody said.
+    parts : n texts or None
+        What each image is meant for: "train", "calibration", "test", or "" where it is free. None where nobody said.
     """
 
     paths: tuple[Path, ...]
     labels: IntArray
     classes: tuple[str, ...]
     digests: tuple[str, ...]
+    groups: tuple[str, ...] | None = None
+    parts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if not len(self.paths) == len(self.labels) == len(self.digests):
+        counts = {len(self.labels), len(self.digests)} | {
+            len(each) for each in (self.groups, self.parts) if each is not None
+        }
+        if counts != {len(self.paths)}:
             raise InputError(
                 f"{len(self.paths)} paths, {len(self.labels)} labels and {len(self.digests)} digests were given; "
-                "give one of each per image."
+                "give one of each per image, and of groups and parts as many or none."
             )
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The images themselves."""
+        return self.paths
 
     def select(self, rows: Sequence[bool] | Sequence[int] | npt.NDArray[np.generic]) -> LabelledImages:
         """The same record for some of its images (indices or a mask), in that order."""
@@ -72,7 +86,14 @@ class LabelledImages:
             labels=self.labels[index],
             classes=self.classes,
             digests=tuple(self.digests[i] for i in index),
+            groups=None if self.groups is None else tuple(self.groups[i] for i in index),
+            parts=None if self.parts is None else tuple(self.parts[i] for i in index),
         )
+
+    def counts(self) -> dict[str, int]:
+        """How many images each class has."""
+        found = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, found, strict=True)}
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -145,6 +166,19 @@ def read_class_folders(
     per_class = [list_images(root / name) for name in names]
     paths = tuple(path for images in per_class for path in images)
     labels = np.repeat(np.arange(len(names)), [len(images) for images in per_class])
+    images = LabelledImages(paths, labels.astype(np.int64), names, file_digests(paths, progress))
+    refuse_contradictions(images)
+    return images
+
+
+def file_digests(paths: Sequence[Path], progress: Progress | None = None) -> tuple[str, ...]:
+    """SHA-256 of each file's bytes.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read.
+    """
     digests = []
     for done, path in enumerate(paths, start=1):
         try:
@@ -153,12 +187,17 @@ def read_class_folders(
             raise InputError(str(error)) from error
         if progress is not None:
             progress(done, len(paths))
-    images = LabelledImages(paths, labels.astype(np.int64), names, tuple(digests))
-    _refuse_contradictions(images)
-    return images
+    return tuple(digests)
 
 
-def _refuse_contradictions(images: LabelledImages) -> None:
+def refuse_contradictions(images: LabelledImages) -> None:
+    """Refuse one file in two classes.
+
+    Raises
+    ------
+    InputError
+        Names the first.
+    """
     first: dict[str, int] = {}
     clashes = [
         (earlier, row)
@@ -269,6 +308,32 @@ def near_duplicate_groups(hashes: HashArray, max_distance: int = NEAR_DUPLICATE_
     return by_appearance[numbers]
 
 
+def near_any(hashes: HashArray, known: HashArray, max_distance: int = NEAR_DUPLICATE_BITS) -> npt.NDArray[np.bool_]:
+    """Which pictures look nearly the same as one of the known ones.
+
+    Parameters
+    ----------
+    hashes : (n,) uint64
+    known : (m,) uint64
+    max_distance : int
+        Hamming distance, bits.
+
+    Returns
+    -------
+    (n,) bool
+    """
+    asked, held = np.asarray(hashes, dtype=np.uint64), np.unique(np.asarray(known, dtype=np.uint64))
+    distinct, place = np.unique(np.concatenate([asked, held]), return_inverse=True)
+    is_known = np.zeros(len(distinct), bool)
+    is_known[place[len(asked) :]] = True
+    first, second, _ = _near_pairs(distinct, max_distance)
+    near = is_known.copy()
+    near[first[is_known[second]]] = True
+    near[second[is_known[first]]] = True
+    found: npt.NDArray[np.bool_] = near[place[: len(asked)]]
+    return found
+
+
 def _near_pairs(distinct: HashArray, max_distance: int) -> tuple[IntArray, IntArray, IntArray]:
     """All pairs i < j within `max_distance`, in order of i, then j, and their distances.
 
@@ -321,51 +386,3 @@ def mixed_groups(images: LabelledImages, groups: IntArray) -> list[str]:
         f"{looks} the same as one of another class, the first {images.paths[mixed[0]]} and "
         f"{images.paths[twin[mixed[0]]]}; keep each in the class it shows, or the network learns to contradict itself."
     ]
-
-
-def split_groups(
-    images: LabelledImages, groups: IntArray, shares: Mapping[str, float], seed: int
-) -> dict[str, LabelledImages]:
-    """Split into named parts, class by class, with every group whole in one part.
-
-    Within a class, groups in seeded random order, largest first, go one by one to the part that still lacks most
-    images. A group with images of several classes counts as its first image's.
-
-    Parameters
-    ----------
-    images : LabelledImages
-    groups : (n,) int64
-        From :func:`near_duplicate_groups`.
-    shares : {part: share}
-        Add up to 1.
-    seed : int
-
-    Raises
-    ------
-    InputError
-        The shares do not add up to 1, the part "train" would lack a class, or a part would be empty.
-    """
-    if any(share <= 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-9:
-        raise InputError(f"The shares are {dict(shares)}; wanted positive numbers that add up to 1.")
-    members, starts, sizes = np.unique(groups, return_index=True, return_counts=True)
-    owner = images.labels[starts]
-    part_of = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.int64)
-    for label in range(len(images.classes)):
-        own = np.random.default_rng([seed, label]).permutation(np.flatnonzero(owner == label))
-        own = own[np.argsort(-sizes[own], kind="stable")]
-        lacking = np.array(list(shares.values())) * sizes[own].sum()
-        for group in own:
-            neediest = int(lacking.argmax())
-            lacking[neediest] -= sizes[group]
-            part_of[members[group]] = neediest
-    parts = {name: images.select(part_of[groups] == number) for number, name in enumerate(shares)}
-    for name, part in parts.items():
-        absent = sorted(set(range(len(images.classes))) - set(part.labels.tolist()))
-        if name == "train" and absent:
-            raise InputError(
-                f"No image of {images.classes[absent[0]]!r} is left to train on, of {len(images)} in all; "
-                "add different images to that class."
-            )
-        if not len(part):
-            raise InputError(f"{len(images)} images are too few to set {name} images aside; add different images.")
-    return parts

@@ -18,10 +18,12 @@ from PIL import Image
 from nero_core import synthetic
 from nero_core.artefacts import write_bytes
 from nero_core.classifier import Classifier
+from nero_core.data.seen import Seen, looked_at
+from nero_core.data.splits import Split, to_calibrate
 from nero_core.datasets import list_images, read_class_folders
 from nero_core.errors import ArtefactError, InputError
 from nero_core.examples import EXAMPLES_INDEX, Example
-from nero_core.fitting import Card, Parts, fit_reference
+from nero_core.fitting import Card, fit_reference
 from nero_core.images import read_image
 from nero_core.manifest import read_manifest, verify_file
 from nero_core.records import Begin, Say
@@ -163,16 +165,18 @@ def fit_demo(
         }
         strange = write_scenes(Path(scenes) / "ood", synthetic.OOD_KINDS, "ood", counts.ood, begin)
         images = {part: read_class_folders(folder, classifier.classes) for part, folder in folders.items()}
-        parts = Parts(
-            fit=images["train"],
-            calibration=images["calibration"],
-            test=images["test"],
-            guaranteed=True,
-            origin="rendered from seeds of their own",
+        hashes = looked_at(list(images.values()), None, begin("Looking at every scene"))
+        calibration, guarantee = to_calibrate(
+            classifier.training,
+            images["calibration"],
+            Seen.of(None, images["train"], hashes),  # the same scenes as the network was trained on
+            hashes,
+            "rendered from seeds of their own",
         )
+        split = Split(images["train"], calibration, images["test"], guarantee, hashes)
         return fit_reference(
             classifier,
-            parts,
+            split,
             CARD,
             ood={kind: list_images(strange / kind) for kind in synthetic.OOD_KINDS},
             crop_pixels=CROP_PIXELS,

@@ -21,7 +21,7 @@ from nero_core.archives import Archive, Limits, open_archive
 from nero_core.artefacts import sync_folder
 from nero_core.errors import ArtefactError, InputError
 from nero_core.locks import trying_lock
-from nero_core.manifest import MANIFEST_NAME, read_manifest, verify_file
+from nero_core.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, read_manifest, verify_file
 from nero_core.model_card import CARD_NAME, model_card
 from nero_core.origin import Origin, write_origin
 from nero_core.signatures import (
@@ -36,8 +36,6 @@ from nero_core.trial import try_reference
 
 LIMITS = Limits(entry_bytes=2 * 2**30, total_bytes=3 * 2**30)
 """Of a reference: the largest networks in use have 1.2 GB of weights."""
-MAX_MANIFEST_BYTES = 8 * 2**20
-"""About 300 bytes per neuron with crops."""
 MAX_CARD_BYTES = 2**20
 BESIDE = (MANIFEST_NAME, CARD_NAME, SIGNATURE_NAME)
 """Entries that no manifest lists."""

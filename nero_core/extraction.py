@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nero_core.datasets import HashArray
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float32Array, IntArray
 
@@ -27,12 +28,15 @@ class Batch:
         Where each channel of the last map peaks, as an index into its h·w cells; None without a map.
     grid : (int, int) or None
         h and w of that map.
+    hashes : (n,) uint64 or None
+        How the images look (:func:`~nero_core.datasets.difference_hash`), where it was asked for.
     """
 
     rows: IntArray
     activations: Activations
     places: IntArray | None
     grid: tuple[int, int] | None
+    hashes: HashArray | None = None
 
 
 class Rows:

@@ -1,8 +1,8 @@
 """Activations kept on disk, so that a second look at the same images with the same network takes seconds.
 
 One file per set of images, named after what it was made from (network, preprocessing, the images' digests) and after
-its own content. It holds activations, no pixels and no file names. A damaged file is removed and made again; the
-files used longest ago go first where all together pass the limit.
+its own content. It holds activations, no pixels and no file names, and only its owner can read it. A damaged file is
+removed and made again; the files used longest ago go first where all together pass the limit.
 """
 
 from __future__ import annotations
@@ -11,81 +11,23 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nero_core.artefacts import digest, read_arrays, write_arrays
+from nero_core.artefacts import PRIVATE_FILE, PRIVATE_FOLDER, digest, read_arrays, write_arrays
 from nero_core.classifier import Classifier, Images
-from nero_core.datasets import LabelledImages
+from nero_core.data.image_set import ImageSet
 from nero_core.errors import ArtefactError, InputError
-from nero_core.images import Source
-from nero_core.records import Activations, IntArray, Progress
+from nero_core.records import Activations, Progress
 
 FORMAT = "nero-activations-1"
 """Changes whenever the same network and image would give other activations."""
 FOLDER_VARIABLE = "NERO_CACHE"
 LIMIT_BYTES = 4 * 2**30
-
-
-@dataclass(frozen=True, eq=False)
-class ImageSet:
-    """n images with the digests of their bytes, and their classes where they are known.
-
-    Attributes
-    ----------
-    images : n sources
-        Paths, bytes or pictures.
-    digests : n texts
-        SHA-256; equal digests are read once.
-    labels : (n,) int64 or None
-    """
-
-    images: tuple[Source, ...]
-    digests: tuple[str, ...]
-    labels: IntArray | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.images) != len(self.digests):
-            raise InputError(f"{len(self.images)} images have {len(self.digests)} digests; give one for each.")
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @classmethod
-    def of(cls, images: LabelledImages) -> ImageSet:
-        """The images of class folders."""
-        return cls(images.paths, images.digests, images.labels)
-
-    @classmethod
-    def of_files(cls, paths: Iterable[Path]) -> ImageSet:
-        """Files without classes; a file that cannot be read keeps its place, and is left out when it is extracted."""
-        files = tuple(paths)
-        return cls(files, tuple(_file_digest(path) for path in files))
-
-    def select(self, rows: Sequence[bool]) -> ImageSet:
-        """The same for the images where the mask holds."""
-        kept = np.flatnonzero(rows)
-        return ImageSet(
-            tuple(self.images[row] for row in kept),
-            tuple(self.digests[row] for row in kept),
-            None if self.labels is None else self.labels[kept],
-        )
-
-    @property
-    def digest(self) -> str:
-        """One digest for all of them, whatever their order."""
-        return digest("".join(sorted(self.digests)).encode())
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        return digest(path)
-    except ArtefactError:  # unreadable: `extract` says why, and no other file has this digest
-        return digest(f"unreadable {path}".encode())
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +90,8 @@ class CachedExtractor:
     def __init__(self, classifier: Classifier, folder: Path | None, limit: int = LIMIT_BYTES) -> None:
         self.classifier, self.folder, self.limit = classifier, folder, limit
         self.digest = classifier_digest(classifier)
+        self.notes: list[str] = []
+        """Why extractions were not kept: the first reason, in a sentence."""
 
     def extract(self, images: ImageSet, progress: Progress | None = None) -> Extraction:
         """Activations of the readable images, in their order; each distinct image is read once at most.
@@ -156,8 +100,6 @@ class CachedExtractor:
         ------
         InputError
             None of the images can be read.
-        ArtefactError
-            The folder cannot be written.
         """
         first = {key: position for position, key in reversed(list(enumerate(images.digests)))}
         distinct = sorted(first.values())
@@ -172,7 +114,7 @@ class CachedExtractor:
             )
             readable = [images.digests[position] for position in distinct if position not in reasons]
             found = activations, readable, {images.digests[position]: text for position, text in reasons.items()}
-            self._write(key, *found)
+            self._keep(key, *found)
         elif progress is not None:
             progress(len(distinct), len(distinct))
         activations, readable, failed = found
@@ -204,6 +146,13 @@ class CachedExtractor:
                 path.unlink(missing_ok=True)
         return None
 
+    def _keep(self, key: str, activations: Activations, digests: list[str], unreadable: dict[str, str]) -> None:
+        """Write an extraction; where that fails, the disk is full say, the work goes on and the next one reads anew."""
+        try:
+            self._write(key, activations, digests, unreadable)
+        except ArtefactError as error:
+            self.notes = self.notes or [str(error)]
+
     def _write(self, key: str, activations: Activations, digests: list[str], unreadable: dict[str, str]) -> None:
         if self.folder is None:
             return
@@ -213,9 +162,10 @@ class CachedExtractor:
         arrays |= {f"stage:{name}": values for name, values in (activations.stages or {}).items()}
         part = self.folder / f"{secrets.token_hex(8)}.part"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)  # one that is there may be anybody's
             try:
                 write_arrays(part, arrays, {"digests": json.dumps(digests), "unreadable": json.dumps(unreadable)})
+                part.chmod(PRIVATE_FILE)
                 written = part.replace(self.folder / f"{key}-{digest(part)[:16]}.safetensors")
             finally:
                 part.unlink(missing_ok=True)
@@ -227,9 +177,12 @@ class CachedExtractor:
         self._make_room(written)
 
     def _make_room(self, newest: Path) -> None:
-        """Remove the files used longest ago until the rest fits; the newest stays."""
+        """Remove the files used longest ago until the rest fits; the newest stays. What others could read is closed."""
         assert self.folder is not None
         files = sorted(self.folder.glob("*-*.safetensors"), key=lambda path: (path == newest, path.stat().st_mtime))
+        for path in files:
+            with suppress(OSError):  # somebody else's, or removed meanwhile
+                path.chmod(PRIVATE_FILE)
         size = sum(path.stat().st_size for path in files)
         for path in files[:-1]:
             if size <= self.limit:

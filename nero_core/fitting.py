@@ -16,10 +16,20 @@ from sklearn.metrics import roc_auc_score
 
 import nero_core
 from nero_core.artefacts import digest
-from nero_core.calibration import DEFAULT_ALPHA, Calibration, halves
+from nero_core.calibration import (
+    BY_CLASS,
+    Calibration,
+    CalibrationSettings,
+    calibrated,
+    false_alarms,
+    learnt_from,
+    promised,
+)
+from nero_core.class_agreement import ClassAgreement
 from nero_core.classifier import Classifier
 from nero_core.concepts import CROP_PIXELS, cut_concepts
-from nero_core.datasets import LabelledImages
+from nero_core.data.seen import SeenImages
+from nero_core.data.splits import Split, group_digests, looking_alike, numbered
 from nero_core.detectors import Detector, Nero, make_detector
 from nero_core.errors import InputError
 from nero_core.extraction import Batch
@@ -59,30 +69,6 @@ class Card:
     known_failures: str = KNOWN_FAILURES
 
 
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """The images of a fit, each in one part.
-
-    Attributes
-    ----------
-    fit : LabelledImages
-        Detectors learn from these.
-    calibration : LabelledImages
-    test : LabelledImages or None
-        Set aside by `train`; only reported on.
-    guaranteed : bool
-        Whether the calibration images are known to be unseen by the classifier and by the fit.
-    origin : str
-        Where the calibration images come from, in words.
-    """
-
-    fit: LabelledImages
-    calibration: LabelledImages
-    test: LabelledImages | None
-    guaranteed: bool
-    origin: str
-
-
 @dataclass(eq=False)
 class Unreadable:
     """Files that were left out, with the reason."""
@@ -98,56 +84,9 @@ class Unreadable:
         return note
 
 
-def divide(
-    classifier: Classifier,
-    images: LabelledImages,
-    calibration: LabelledImages | None = None,
-    calibration_seen: bool = False,
-) -> Parts:
-    """Decide which images fit, which calibrate and which are only reported on.
-
-    Without `calibration`, the images that `train` set aside calibrate. `calibration_seen` calibrates on the
-    images of the fit, and gives up the guarantee.
-
-    Raises
-    ------
-    InputError
-        There is nothing to calibrate on, or calibration images were trained on.
-    """
-    record = classifier.training
-    if calibration is not None and calibration_seen:
-        raise InputError("Give either separate calibration images or --calibration-seen, not both.")
-    aside = frozenset() if record is None else record.calibration | record.test
-    fit = images.select([digest not in aside for digest in images.digests])
-    test = None if record is None else images.select([digest in record.test for digest in images.digests])
-    if calibration_seen:
-        return Parts(fit, fit, test, False, "the images of the fit (seen)")
-    if calibration is not None:
-        seen = set(fit.digests) | (set() if record is None else record.train)
-        overlap = sum(digest in seen for digest in calibration.digests)
-        if overlap:
-            raise InputError(
-                f"{overlap} of {len(calibration.paths)} calibration images were trained or fitted on; remove them, "
-                "or accept that there is no guarantee with --calibration-seen."
-            )
-        return Parts(fit, calibration, test, record is not None, "a separate folder")
-    if record is None:
-        raise InputError(
-            "It is not known what this classifier was trained on. Give images that it has never seen with "
-            "--calibration, or accept that there is no guarantee with --calibration-seen."
-        )
-    held_out = images.select([digest in record.calibration for digest in images.digests])
-    if not len(held_out.paths):
-        raise InputError(
-            f"None of the {len(record.calibration)} images that `train` set aside for calibration is in this folder; "
-            "give the folder that was trained on, or --calibration."
-        )
-    return Parts(fit, held_out, test, True, "set aside before training")
-
-
 def fit_reference(
     classifier: Classifier,
-    parts: Parts,
+    split: Split,
     card: Card,
     detectors: Mapping[str, Mapping[str, Any]] | None = None,
     ood: Mapping[str, Sequence[Source]] | None = None,
@@ -156,7 +95,7 @@ def fit_reference(
     faithfulness: int = 0,
     begin: Begin | None = None,
     unreadable: Unreadable | None = None,
-    alpha: float = DEFAULT_ALPHA,
+    settings: CalibrationSettings = BY_CLASS,
 ) -> Reference:
     """Fit and calibrate detectors, rank concepts and describe the result; nothing is written.
 
@@ -177,9 +116,8 @@ def fit_reference(
         Told each stretch of work.
     unreadable : Unreadable, optional
         Collects files that are left out; without it the first one raises.
-    alpha : float
-        Share of false alarms at which those on test images are counted, or the smallest that the calibration
-        images support where that is larger.
+    settings : CalibrationSettings
+        How images are calibrated; its `alpha` is also where false alarms on test images are counted.
 
     Raises
     ------
@@ -220,31 +158,36 @@ def fit_reference(
 
         ranking = RankingCollector(classifier.head)
         train, train_rows = extract(
-            "Reading training images", parts.fit.paths, parts.fit.labels, ranking.add if crops else None
+            "Reading training images", split.fit.paths, split.fit.labels, ranking.add if crops else None
         )
         held_out, held_out_rows = train, train_rows
-        if parts.calibration is not parts.fit:
+        if split.calibration is not split.fit:
             held_out, held_out_rows = extract(
-                "Reading calibration images", parts.calibration.paths, parts.calibration.labels
+                "Reading calibration images", split.calibration.paths, split.calibration.labels
             )
+        groups = numbered(split.calibration.groups, held_out_rows)
+        looks = looking_alike(split.calibration, held_out_rows, split.hashes)
+        alike = looks if groups is None else groups
+        guarantee = promised(split.guarantee, held_out, classifier.classes, groups, looks, settings)
         fitted: dict[str, Detector] = {}
         calibrations: dict[str, Calibration] = {}
         for name, detector in unfitted.items():
-            learnt, deciding = halves(held_out) if "calibration" in detector.info.needs else (None, held_out)
-            fitted[name] = detector.fit(train, classifier.head, learnt)
-            calibrations[name] = Calibration(fitted[name].score(deciding), parts.guaranteed)
+            fitted[name] = detector.fit(train, classifier.head, learnt_from(detector, held_out, alike))
+            calibrations[name] = calibrated(
+                fitted[name], held_out, guarantee, classifier.classes, groups, looks, settings
+            )
         known = {name: extract(f"Reading {name}", images) for name, images in sorted((ood or {}).items())}
         ood_scores = {
             name: {key: detector.score(activations) for key, (activations, _) in known.items()}
             for name, detector in fitted.items()
         }
         tested = None
-        if parts.test is not None and len(parts.test.paths):
-            tested, _ = extract("Reading test images", parts.test.paths, parts.test.labels)
+        if split.test is not None and len(split.test.paths):
+            tested, _ = extract("Reading test images", split.test.paths, split.test.labels)
         heatmaps = None
         if faithfulness:
             asked = held_out_rows[chosen_rows(len(held_out_rows), faithfulness)]
-            pictures = [parts.calibration.paths[row] for row in asked]
+            pictures = [split.calibration.paths[row] for row in asked]
             heatmaps = heatmap_summary(classifier, pictures, start("Measuring whether heatmaps are true"))
         concepts = None
         if crops:
@@ -255,15 +198,15 @@ def fit_reference(
                         channels,
                         train.stages,
                         train_rows,
-                        lambda position: classifier.stage_maps(parts.fit.paths[position]),
+                        lambda position: classifier.stage_maps(split.fit.paths[position]),
                         start("Finding what the stages' channels respond to"),
                     )
                 )
             progress = start("Cutting reference crops")
             concepts = cut_concepts(
                 rankings,
-                parts.fit.paths,
-                parts.fit.labels,
+                split.fit.paths,
+                split.fit.labels,
                 classifier.preprocessing,
                 crop_pixels,
                 progress,
@@ -282,7 +225,7 @@ def fit_reference(
             kept,
         )
         if crops:
-            pictured = [parts.calibration.paths[row] for row in held_out_rows[kept[0]]]
+            pictured = [split.calibration.paths[row] for row in held_out_rows[kept[0]]]
             for (name, (_, rows)), chosen in zip(known.items(), kept[1:], strict=True):
                 pictured += [(ood or {})[name][row] for row in rows[chosen]]
             sheet = make_sheet(pictured, classifier.preprocessing, start("Keeping small pictures"))
@@ -293,35 +236,45 @@ def fit_reference(
             "architecture": classifier.architecture,
             "classes": classifier.classes,
             "preprocessing": asdict(classifier.preprocessing),
-            "calibration": {
-                "images": len(held_out),
-                "guaranteed": parts.guaranteed,
-                "origin": parts.origin,
-                "smallest_alpha": 1 / (len(held_out) + 1),
-            },
-            "training": _training(classifier, parts, train),
+            "preprocessing_origins": dict(classifier.preprocessing_origins),
+            "calibration": next(iter(calibrations.values())).described(),
+            "split": {"per_class": split.per_class(), "grouped": split.fit.groups is not None},
+            "training": _training(classifier, split, train),
             "ood": {name: len(activations) for name, (activations, _) in known.items()},
             "crops": 0 if concepts is None else len(concepts.neurons),
             "sample": {"images": len(sample.groups), "pictures": crops},
             "heatmaps": heatmaps,
-            "metrics": _metrics(classifier, fitted, calibrations, ood_scores, tested, alpha),
+            "metrics": _metrics(classifier, fitted, calibrations, ood_scores, tested, settings.alpha)
+            | _agreement(classifier, held_out).metrics(),
             "versions": {"nero-dashboard": nero_core.__version__, "python": platform.python_version()}
             | {package: version(package) for package in RECORDED_PACKAGES},
         }
-    return Reference(classifier, fitted, calibrations, manifest, ood_scores, _profile(sample), concepts, sample)
+    seen = SeenImages(
+        split.hashes_of(split.fit, () if classifier.training is None else classifier.training.train),
+        split.hashes_of(split.calibration) if split.calibration is not split.fit else np.empty(0, np.uint64),
+    )
+    return Reference(classifier, fitted, calibrations, manifest, ood_scores, _profile(sample), concepts, sample, seen)
 
 
-def _training(classifier: Classifier, parts: Parts, train: Activations) -> dict[str, Any]:
+def _training(classifier: Classifier, split: Split, train: Activations) -> dict[str, Any]:
     assert train.labels is not None
     counts = Counter(classifier.classes[label] for label in train.labels)
     record = classifier.training
     return {
         "images": len(train),
         "per_class": dict(counts),
-        "digest": digest("".join(sorted(parts.fit.digests)).encode()),
+        "digest": digest("".join(sorted(split.fit.digests)).encode()),
         "known": record is not None,
+        "looks_known": split.looks_known,
+        "groups": sorted(set(group_digests(split.fit).values())),
         "recipe": {} if record is None else dict(record.recipe),
     }
+
+
+def _agreement(classifier: Classifier, held_out: Activations) -> ClassAgreement:
+    """The network's answers on the calibration images against their class folders."""
+    assert held_out.labels is not None
+    return ClassAgreement.of(classifier.classes, held_out.labels, held_out.logits.argmax(axis=1))
 
 
 def _epsilon(detectors: Mapping[str, Detector]) -> float:
@@ -364,10 +317,10 @@ def _metrics(
         }
         metrics["test_per_class"] = {name: int((labels == i).sum()) for i, name in enumerate(classifier.classes)}
         metrics["alpha"] = alpha = max(alpha, *(each.smallest_alpha for each in calibrations.values()))
-        decided = {name: each.decide(detectors[name].score(tested), alpha) for name, each in calibrations.items()}
+        predicted = tested.logits.argmax(axis=1)
         metrics["false_alarms"] = {
-            name: float(np.mean([decision.state == "out-of-distribution" for decision in decisions]))
-            for name, decisions in decided.items()
+            name: false_alarms(each, alpha, detectors[name].score(tested), predicted, labels, classifier.classes)
+            for name, each in calibrations.items()
         }
     metrics["auroc"] = {
         name: {

@@ -10,7 +10,7 @@ from nero_core.checkpoints import load_weights, read_weights
 from nero_core.classifier import Classifier, build_classifier
 from nero_core.classifier_file import FORMAT
 from nero_core.errors import InputError
-from nero_core.records import Preprocessing
+from nero_core.given_preprocessing import Settings, given_preprocessing
 
 
 def is_ours(path: Path) -> bool:
@@ -22,7 +22,8 @@ def given_classifier(
     path: Path,
     architecture: str | None,
     classes: Sequence[str],
-    preprocessing: Preprocessing | None = None,
+    settings: Settings | None = None,
+    pretrained_cfg: Settings | None = None,
     device: str = "cpu",
 ) -> Classifier:
     """The network in a file, as it is: nothing is trained.
@@ -35,23 +36,33 @@ def given_classifier(
         Whose weights they are; not looked at where `train` wrote the file, which says so itself.
     classes : sequence of str
         In the order of the network's outputs; the head must have as many.
-    preprocessing : Preprocessing, optional
-        The architecture's own where it is not given.
+    settings, pretrained_cfg : Settings, optional
+        How images are prepared, for weights alone: `train` records it. The first win over the second; the rest is
+        guessed from the architecture.
 
     Raises
     ------
     InputError
-        The file says nothing of its architecture and none is given, or it is not known.
+        The file says nothing of its architecture and none is given, or it is not known; or the file says itself how
+        its images are prepared, and something else is given.
     ArtefactError
         The file cannot be read, or its weights (those of the head, too) do not fit.
     """
     if is_ours(path):
+        if any(each is not None and each.given for each in (settings, pretrained_cfg)):
+            raise InputError(
+                f"{path.name} says itself how its images are prepared, as `train` recorded it; leave out the size, "
+                "mean, std, crop, interpolation and pretrained_cfg."
+            )
         return Classifier.load(path, device)
     weights = read_weights(path)
     if not architecture:
         raise InputError(
             f"{path.name} was not written by `train`; say whose weights it holds, such as --arch resnet18."
         )
-    blank = build_classifier(architecture, classes, preprocessing=preprocessing)
+    prepared = given_preprocessing(architecture, settings, pretrained_cfg)
+    blank = build_classifier(architecture, classes, preprocessing=prepared.preprocessing)
     load_weights(blank.network, weights, path.name)  # the head too: nothing here would train it
-    return Classifier(blank.network, architecture, classes, blank.preprocessing, device=device)
+    classifier = Classifier(blank.network, architecture, classes, prepared.preprocessing, device=device)
+    classifier.preprocessing_origins = prepared.origins
+    return classifier

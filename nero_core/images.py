@@ -12,12 +12,14 @@ import threading
 import unicodedata
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from nero_core import tiff
 from nero_core.errors import InputError
 from nero_core.records import Float32Array, Preprocessing
 
@@ -38,6 +40,11 @@ MAX_JPEG_SCANS = 100
 """A progressive JPEG has about ten; a small file with thousands of empty ones takes minutes to decode."""
 MAX_JPEG_SEGMENTS = 2_000
 """Segments hold up to 64 KiB each; a file of millions of empty ones takes minutes to walk through."""
+MAX_READS = 200_000
+"""Of a file, by its decoder: the largest PNG, in pieces of 8 KiB, takes 40,000. Comments cut into millions of pieces
+fill the memory."""
+MAX_EXIF_BYTES = 2**20
+"""Of a camera's note; a JPEG's segment holds 64 KiB. Each of its fractions takes its reader microseconds."""
 MAX_NAME = 80
 """Characters of a displayed file name."""
 SIXTEEN_TO_EIGHT_BITS = 257
@@ -48,7 +55,8 @@ GIF_END = b";"
 JPEG_START = b"\xff\xd8\xff"
 JPEG_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
 """Fill bytes and a marker's code; neither a stuffed 0xff of the pixels nor a restart (ITU-T T.81, table B.1)."""
-JPEG_END_CODE, JPEG_SCAN_CODE = b"\xd9", b"\xda"
+JPEG_END_CODE, JPEG_SCAN_CODE, JPEG_NOTE_CODE = b"\xd9", b"\xda", b"\xe1"
+EXIF_START = b"Exif\0\0"
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -63,18 +71,25 @@ UPRIGHT = {
 }
 """EXIF orientation → what turns the picture upright (EXIF 2.32, tag 0x0112)."""
 
+_decoders = ThreadPoolExecutor(DECODING_THREADS, "decoding")
+"""Of the whole process: whoever asks for pictures, no more are decoded at once, and who asked first comes first."""
 
-def read_image(source: Source) -> Image.Image:
+
+def read_image(source: Source, formats: tuple[str, ...] = FORMATS) -> Image.Image:
     """One picture as upright 8-bit RGB, decoded and independent of its source.
 
     The first frame of animations and multi-page files is taken. Transparency is laid on black, as endoscopic
     borders are. Sixteen-bit greys are divided by 257; floating-point greys are read as shares when all lie in
     [0, 1] and as 8-bit values when all lie in [0, 255]. Colour profiles are not applied.
 
+    No more than two pictures are decoded at once in a process, in the order they were asked for.
+
     Parameters
     ----------
     source : str, Path, bytes or PIL image
         A path, a file's bytes, or an image, which stays as it is. The contents decide the format, not the name.
+    formats : tuple of str
+        Those that are read.
 
     Returns
     -------
@@ -84,19 +99,29 @@ def read_image(source: Source) -> Image.Image:
     Raises
     ------
     InputError
-        The file is missing, empty, truncated, too large, no picture of a known format, or smaller than 8 pixels.
+        The file is missing, empty, truncated, too large, no picture of a known format, smaller than 8 pixels, or made
+        to keep a decoder busy.
     """
+    decoding = _decoders.submit(_read, source, formats)
+    try:
+        return decoding.result()
+    finally:
+        decoding.cancel()  # whoever was stopped while waiting for its turn wants it no more
+
+
+def _read(source: Source, formats: tuple[str, ...]) -> Image.Image:
     name = _name(source)
     with _pillow_silenced():
         if isinstance(source, Image.Image):
-            _check_size(name, source)
+            _check_size(name, *source.size)
+            _check_note(name, source)
             try:
                 return _rgb(name, _turned(source.copy(), _orientation(source)))
             except InputError:
                 raise
             except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
                 raise InputError(_damaged(name, error)) from error
-        return _decoded(name, source if isinstance(source, bytes) else _file_bytes(name, source))
+        return _decoded(name, source if isinstance(source, bytes) else _file_bytes(name, source), formats)
 
 
 def display_name(source: Source, index: int) -> str:
@@ -208,34 +233,50 @@ def _file_bytes(name: str, path: str | Path) -> bytes:
         raise error if isinstance(error, InputError) else InputError(f"{name} cannot be read: {error}.") from error
 
 
-def _decoded(name: str, data: bytes) -> Image.Image:
+def _decoded(name: str, data: bytes, formats: tuple[str, ...]) -> Image.Image:
     if not data:
         raise InputError(f"{name} is empty; wanted an image.")
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{name} is larger than {MAX_FILE_BYTES // 2**20} MiB; export a smaller copy.")
     if data.startswith(JPEG_START):
         _check_jpeg(name, data)
+    elif data.startswith(tiff.STARTS):
+        page = tiff.first_page(name, data)
+        _check_size(name, page.width, page.length)
+        tiff.check_page(name, page, len(data))
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_size(name, image)
+        with Image.open(_Counted(name, data), formats=formats) as image:
+            _check_size(name, *image.size)
+            _check_note(name, image)
             image.load()
             _check_end(name, image, data)
             return _rgb(name, _turned(image, _orientation(image)))
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        wanted = ", ".join(FORMATS[:-1])
-        raise InputError(
-            f"{name} is not an image, or its start is damaged; wanted {wanted} or {FORMATS[-1]}."
-        ) from error
+        wanted = " or ".join(filter(None, [", ".join(formats[:-1]), formats[-1]]))
+        raise InputError(f"{name} is not an image, or its start is damaged; wanted {wanted}.") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{name} is too large; at most {MAX_PIXELS // 10**6} million pixels are read.") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
         raise InputError(_damaged(name, error)) from error
 
 
-def _check_size(name: str, image: Image.Image) -> None:
-    width, height = image.size
+class _Counted(io.BytesIO):
+    """A file's bytes, which are not read more than MAX_READS times."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        super().__init__(data)
+        self._name, self._reads = name, 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._reads += 1
+        if self._reads > MAX_READS:
+            raise InputError(f"{self._name} is cut into more than {MAX_READS} pieces; export it again.")
+        return super().read(size)
+
+
+def _check_size(name: str, width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise InputError(f"{name} is too small: {width} × {height} pixels; wanted at least {MIN_SIDE} × {MIN_SIDE}.")
     if width * height > MAX_PIXELS:
@@ -248,7 +289,7 @@ def _check_size(name: str, image: Image.Image) -> None:
 
 def _check_jpeg(name: str, data: bytes) -> None:
     """Walk a JPEG's segments up to its end, and refuse one made to keep a decoder busy."""
-    scans = segments = 0
+    scans = segments = note_bytes = 0
     position = len(JPEG_START) - 1
     while (marker := JPEG_MARKER.search(data, position)) and marker[1] != JPEG_END_CODE:
         scans += marker[1] == JPEG_SCAN_CODE
@@ -258,7 +299,22 @@ def _check_jpeg(name: str, data: bytes) -> None:
                 f"{name} has more than {MAX_JPEG_SCANS} progressive scans or {MAX_JPEG_SEGMENTS} segments; "
                 "no camera writes that. Export it again."
             )
-        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+        length = int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+        if marker[1] == JPEG_NOTE_CODE and data.startswith(EXIF_START, marker.end() + 2):
+            note_bytes += length  # its reader joins them all
+            if note_bytes > MAX_EXIF_BYTES:
+                raise InputError(_long_note(name, note_bytes))
+        position = marker.end() + length
+
+
+def _check_note(name: str, image: Image.Image) -> None:
+    """Refuse a camera's note whose reading alone would take minutes."""
+    if (size := len(image.info.get("exif", b""))) > MAX_EXIF_BYTES:
+        raise InputError(_long_note(name, size))
+
+
+def _long_note(name: str, size: int) -> str:
+    return f"{name} has a camera's note (EXIF) of {size} bytes or more; at most {MAX_EXIF_BYTES} are read. Remove it."
 
 
 def _check_end(name: str, image: Image.Image, data: bytes) -> None:

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from nero_core.errors import ArtefactError, InputError
 from nero_core.manifest_fields import check_fields
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA_VERSION = 1
+PICTURE_SUFFIX = ".webp"
+SCHEMA_VERSION = 2
 FILE_NAME = re.compile(r"(concepts/)?[a-z0-9_]+-[0-9a-f]{16}\.(safetensors|webp)")
 """The only names a manifest may list: no path leaves the reference's folder."""
 
@@ -41,6 +43,14 @@ FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "files": dict,
 }
 """What every manifest holds, and of which type."""
+
+MAX_MANIFEST_BYTES = 8 * 2**20
+"""Of a manifest. 512 neurons with crops and 3 classes have 0.1 MiB; 4,096 neurons, 1,000 classes and all 36 detectors,
+each with its false alarms by class, have 6."""
+MAX_PICTURE_BYTES = 16 * 2**20
+"""Of a sheet of pictures. A neuron's crops take 10 kB; 1,400 pictures of the sample, 1 MB."""
+LISTED, KEPT = 1000, 8
+"""Manifests whose titles, and whose contents, stay in memory."""
 
 MAX_TITLE = 200
 REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -88,24 +98,80 @@ def _own_digest(content: Mapping[str, Any]) -> str:
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
-    """Seal the manifest with its own digest and replace the old one in one step."""
+    """Seal the manifest with its own digest and replace the old one in one step.
+
+    Raises
+    ------
+    ArtefactError
+        It cannot be written, or is too large to be read again.
+    """
     sealed = {**content, "sha256": _own_digest(content)}
-    write_bytes(folder / MANIFEST_NAME, json.dumps(sealed, indent=1, sort_keys=True, ensure_ascii=False).encode())
+    data = json.dumps(sealed, indent=1, sort_keys=True, ensure_ascii=False).encode()
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise ArtefactError(_too_large(len(data)) + " Fit with fewer detectors or without crops.")
+    write_bytes(folder / MANIFEST_NAME, data)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read and check a manifest; no other file of the reference is opened.
 
+    A manifest that was read stays in memory until its file changes, and so does what is wrong with it.
+
+    Returns
+    -------
+    dict
+        The caller's own.
+
     Raises
     ------
     ArtefactError
-        There is none, it is damaged, it was edited, or a newer version wrote it: file and field are named.
+        There is none, it is too large, it is damaged, it was edited, or a newer version wrote it: file and field are
+        named.
     """
     path = Path(folder) / MANIFEST_NAME
-    if not path.is_file():
+    stamp = _stamp(path)
+    if stamp is None:
         raise ArtefactError(f"No {MANIFEST_NAME} in {folder}; give the folder that `fit --out` wrote.")
+    data, error = _known(path, stamp)
+    if error is not None:
+        raise ArtefactError(error)
+    content: dict[str, Any] = json.loads(data)
+    return content
+
+
+Stamp = tuple[int, int, int, int, int]
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """What changes whenever a file does: device, inode, size, and the times its content and its inode were changed."""
     try:
-        content = json.loads(path.read_bytes())
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@lru_cache(KEPT)
+def _known(path: Path, stamp: Stamp) -> tuple[bytes, str | None]:
+    """A manifest's bytes, or why they are not taken."""
+    try:
+        return _checked(path), None
+    except ArtefactError as error:
+        return b"", str(error)
+
+
+def _too_large(size: int) -> str:
+    return f"{MANIFEST_NAME} has {size} bytes; at most {MAX_MANIFEST_BYTES} are read."
+
+
+def _checked(path: Path) -> bytes:
+    """Read a manifest and check it field by field."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_MANIFEST_BYTES + 1)
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise ArtefactError(_too_large(path.stat().st_size) + " No reference of ours needs that.")
+        content = json.loads(data)
         json.dumps(content, ensure_ascii=False).encode()  # half a character, which JSON can spell, is no text
     except (OSError, ValueError, RecursionError) as error:
         raise ArtefactError(f"{MANIFEST_NAME} cannot be read ({error}); restore it or run `fit` again.") from error
@@ -146,7 +212,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{MANIFEST_NAME}, field `sha256`: the content was changed after it was written; "
             "restore it or run `fit` again."
         )
-    return content
+    return data
 
 
 def stored_heatmaps(manifest: Mapping[str, Any]) -> tuple[int, list[dict[str, Any]]] | None:
@@ -224,20 +290,25 @@ def verify_file(folder: Path, role: str, files: Mapping[str, Mapping[str, Any]])
     Raises
     ------
     ArtefactError
-        No such role is listed, or its file is missing, truncated or another one.
+        No such role is listed, or its file is missing, truncated or another one, or larger than a picture may be.
     """
     if role not in files:
         raise ArtefactError(f"{MANIFEST_NAME}, field `files`: no {role!r} is listed; run `fit` again.")
     entry = files[role]
     path = Path(folder) / str(entry["name"])
-    if not path.is_file():
-        raise ArtefactError(f"{entry['name']} ({role}) is missing from {folder}; restore it or run `fit` again.")
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise ArtefactError(
+            f"{entry['name']} ({role}) is missing from {folder}; restore it or run `fit` again."
+        ) from error
     if size != entry["bytes"]:
         raise ArtefactError(
             f"{entry['name']} ({role}) has {size} bytes, {entry['bytes']} were written: it is truncated or was "
             "replaced; restore it or run `fit` again."
         )
+    if path.suffix == PICTURE_SUFFIX and size > MAX_PICTURE_BYTES:
+        raise ArtefactError(f"{entry['name']} ({role}) has {size} bytes; at most {MAX_PICTURE_BYTES} are read.")
     if digest(path) != entry["sha256"]:
         raise ArtefactError(
             f"{entry['name']} ({role}) is not the file that was written: its SHA-256 differs; "
@@ -246,14 +317,32 @@ def verify_file(folder: Path, role: str, files: Mapping[str, Mapping[str, Any]])
     return path
 
 
+def read_picture(folder: Path, role: str, files: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The bytes of one sheet of pictures that a manifest's `files` lists, once it is verified.
+
+    Raises
+    ------
+    ArtefactError
+        As :func:`verify_file`, or it was removed at this moment.
+    """
+    path = verify_file(folder, role, files)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtefactError(f"{path.name} ({role}) cannot be read: {error.strerror}; open the page again.") from error
+
+
 def list_references(folders: Sequence[Path]) -> list[ReferenceEntry]:
-    """References directly inside these folders, by title; reads manifests only."""
-    entries = []
-    for folder in folders:
-        for path in sorted(Path(folder).glob(f"*/{MANIFEST_NAME}")):
-            try:
-                content = read_manifest(path.parent)
-                entries.append(ReferenceEntry(path.parent, content["title"], content["synthetic"]))
-            except ArtefactError as error:
-                entries.append(ReferenceEntry(path.parent, path.parent.name, False, str(error)))
+    """References directly inside these folders, by title; reads manifests only, and each once until it changes."""
+    found = [(path, _stamp(path)) for folder in folders for path in sorted(Path(folder).glob(f"*/{MANIFEST_NAME}"))]
+    entries = [_entry(path, stamp) for path, stamp in found if stamp is not None]  # None: removed at this moment
     return sorted(entries, key=lambda entry: (entry.error is not None, entry.title))
+
+
+@lru_cache(LISTED)
+def _entry(path: Path, stamp: Stamp) -> ReferenceEntry:
+    data, error = _known(path, stamp)
+    if error is not None:
+        return ReferenceEntry(path.parent, path.parent.name, False, error)
+    content = json.loads(data)
+    return ReferenceEntry(path.parent, content["title"], content["synthetic"])

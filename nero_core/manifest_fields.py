@@ -7,8 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
+from nero_core.calibration import CalibrationSettings, calibrated_as
+from nero_core.calibration.stored import BY_CLASS_SCHEMA
 from nero_core.errors import InputError
-from nero_core.records import Preprocessing
+from nero_core.records import Guarantee, Preprocessing
 from nero_core.typed import AtLeastOne, Count, Range, Share, check
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -16,12 +18,30 @@ ROUNDING = 1e-6
 """Relative; figures are written in full."""
 
 
-class CalibrationFields(TypedDict):
-    """What decides."""
+class EarlierCalibrationFields(TypedDict):
+    """What decides, before calibrations said how they were made."""
 
     images: AtLeastOne
     guaranteed: bool
     origin: str
+    smallest_alpha: Annotated[float, Range(0, 1, "least")]
+
+
+class ClassFields(TypedDict):
+    """What calibrates one predicted class."""
+
+    predicted: Count
+    guaranteed: bool
+
+
+class CalibrationFields(TypedDict):
+    """What decides, as :meth:`~nero_core.calibration.Calibration.described` gives it."""
+
+    images: AtLeastOne
+    guarantee: Guarantee
+    settings: CalibrationSettings
+    per_class: dict[str, ClassFields]
+    groups: AtLeastOne | None
     smallest_alpha: Annotated[float, Range(0, 1, "least")]
 
 
@@ -36,6 +56,8 @@ class TrainingFields(_TrainingFields, total=False):
     """What the detectors learnt from, and what is known of the network."""
 
     per_class: dict[str, Count]
+    looks_known: bool
+    groups: list[str]
 
 
 class MetricsFields(TypedDict, total=False):
@@ -46,7 +68,7 @@ class MetricsFields(TypedDict, total=False):
     accuracy_per_class: dict[str, Share]
     test_per_class: dict[str, Count]
     alpha: Share
-    false_alarms: dict[str, Share]
+    false_alarms: dict[str, Any]
     auroc: dict[str, dict[str, Share]]
 
 
@@ -66,7 +88,7 @@ class SampleFields(TypedDict):
 class _ManifestFields(TypedDict):
     preprocessing: Preprocessing
     detectors: dict[str, DetectorFields]
-    calibration: CalibrationFields
+    calibration: dict[str, Any]
     training: TrainingFields
     ood: dict[str, AtLeastOne]
     crops: Count
@@ -93,9 +115,12 @@ def check_fields(manifest: Mapping[str, Any]) -> None:
     if len(set(classes)) < len(classes):
         raise InputError("`classes` names one twice; wanted a name for each.")
     calibration, training, metrics = manifest["calibration"], manifest["training"], manifest["metrics"]
-    _check_same("calibration.smallest_alpha", calibration["smallest_alpha"], 1 / (calibration["images"] + 1))
-    if calibration["guaranteed"] and not training["known"]:
-        raise InputError("`calibration.guaranteed` is true, and `training.known` is not: nobody can promise that.")
+    earlier = manifest["schema"] < BY_CLASS_SCHEMA
+    check(calibration, EarlierCalibrationFields if earlier else CalibrationFields, "calibration")
+    kinds = dict[str, Share] if earlier else dict[str, dict[str, dict[str, list[Count]]]]
+    check(metrics.get("false_alarms", {}), kinds, "metrics.false_alarms")
+    if calibrated_as(manifest)[0].holds and not training["known"]:
+        raise InputError("`calibration.guarantee.holds`, and `training.known` is not: nobody can promise that.")
     if "per_class" in training:
         _check_names("training.per_class", training["per_class"], classes)
         _check_same("training.images", training["images"], sum(training["per_class"].values()))
@@ -114,7 +139,7 @@ def check_fields(manifest: Mapping[str, Any]) -> None:
 
 def _check_accuracy(metrics: Mapping[str, Any], classes: list[str]) -> None:
     """Accuracy is the mean of that of each class, weighed by its images."""
-    for name in ("test_images", "accuracy_per_class", "alpha", "false_alarms"):
+    for name in ("test_images", "accuracy_per_class"):
         if name not in metrics:
             raise InputError(f"`metrics.{name}` is missing, and `metrics.accuracy` is there.")
     _check_names("metrics.accuracy_per_class", metrics["accuracy_per_class"], classes)

@@ -152,17 +152,31 @@ def paired_differences(
 
 
 def bootstrap(
-    id_scores: npt.ArrayLike, ood_scores: npt.ArrayLike, seed: int = 0, resamples: int = RESAMPLES
+    id_scores: npt.ArrayLike,
+    ood_scores: npt.ArrayLike,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    id_groups: IntArray | None = None,
+    ood_groups: IntArray | None = None,
 ) -> dict[str, Float64Array]:
     """Every metric on resamples of the images, {metric: (resamples,)}.
 
     The resamples depend on the seed and on how many images there are, not on the scores. Nothing is sorted again: a
     resample is how often each image was drawn, and the sums of these counts along the scores' order give all five.
 
+    Parameters
+    ----------
+    id_scores : (n,)
+    ood_scores : (m,)
+    id_groups : (n,) int64, optional
+        Which images belong together, such as those of a patient: whole groups are drawn, as many as there are (the
+        cluster bootstrap; Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8).
+    ood_groups : (m,) int64, optional
+
     Raises
     ------
     InputError
-        Either is empty, or a score is not finite.
+        Either is empty, a score is not finite, or groups do not match the scores.
     """
     usual, unusual = (np.argsort(scores, kind="stable") for scores in _checked(id_scores, ood_scores))
     s, t = np.asarray(id_scores, np.float64)[usual], np.asarray(ood_scores, np.float64)[unusual]
@@ -170,21 +184,32 @@ def bootstrap(
     blocks = [
         _metrics_of_counts(order, id_counts[:, usual], ood_counts[:, unusual])
         for id_counts, ood_counts in zip(
-            _resampled_counts(len(s), (seed, 0), resamples),
-            _resampled_counts(len(t), (seed, 1), resamples),
+            _resampled_counts(_members(len(s), id_groups), (seed, 0), resamples),
+            _resampled_counts(_members(len(t), ood_groups), (seed, 1), resamples),
             strict=True,
         )
     ]
     return {name: np.concatenate([block[name] for block in blocks]) for name in METRICS}
 
 
-def _resampled_counts(n: int, seed: tuple[int, int], resamples: int) -> Iterator[IntArray]:
-    """How often each of n images is drawn in n draws with replacement: (at most BLOCK, n) at a time."""
+def _members(n: int, groups: IntArray | None) -> IntArray:
+    """The group of each of n images as numbers from 0, (n,); without groups each image is one."""
+    if groups is None:
+        return np.arange(n)
+    if np.shape(groups) != (n,):
+        raise InputError(f"There are {n} scores and groups of shape {np.shape(groups)}; give one group per score.")
+    _, numbers = np.unique(groups, return_inverse=True)
+    return numbers.astype(np.int64)
+
+
+def _resampled_counts(member: IntArray, seed: tuple[int, int], resamples: int) -> Iterator[IntArray]:
+    """How often each of n images is drawn where as many groups as there are are drawn: (at most BLOCK, n) at a time."""
     rng = np.random.default_rng(seed)
+    n = int(member.max()) + 1
     for start in range(0, resamples, BLOCK):
         rows = min(BLOCK, resamples - start)
         drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)[:, member]
 
 
 class _Order:
@@ -200,7 +225,8 @@ class _Order:
 
 def _metrics_of_counts(order: _Order, id_counts: IntArray, ood_counts: IntArray) -> dict[str, Float64Array]:
     """Every metric on samples in which the sorted scores occur so often: counts (b, n) and (b, m) → (b,) each."""
-    n, m = id_counts.shape[1], ood_counts.shape[1]
+    n, m = id_counts.sum(axis=1), ood_counts.sum(axis=1)  # of each sample: groups differ in size
+    each_n, each_m = n[:, None], m[:, None]
     ids, oods = _running(id_counts), _running(ood_counts)
     rows = np.arange(len(ids))
 
@@ -209,15 +235,15 @@ def _metrics_of_counts(order: _Order, id_counts: IntArray, ood_counts: IntArray)
     auroc = np.einsum("bm,bm->b", ood_counts, below + ids[:, order.id_upto_ood]) / (2 * n * m)
 
     # Average precision: the precision at each positive's score, averaged over positives.
-    flagged_ood = m - oods[:, order.ood_below_ood]
-    aupr_out = np.einsum("bm,bm->b", ood_counts, flagged_ood / np.maximum(flagged_ood + n - below, 1)) / m
+    flagged_ood = each_m - oods[:, order.ood_below_ood]
+    aupr_out = np.einsum("bm,bm->b", ood_counts, flagged_ood / np.maximum(flagged_ood + each_n - below, 1)) / m
     passed_id = ids[:, order.id_upto_id]
     passed = np.maximum(passed_id + oods[:, order.ood_upto_id], 1)
     aupr_in = np.einsum("bn,bn->b", id_counts, passed_id / passed) / n
 
     # The k-th smallest score of a sample is the first whose running count passes k.
-    id_threshold = (ids[:, 1:] <= 95 * n // 100).sum(axis=1)
-    ood_threshold = (oods[:, 1:] <= 5 * m // 100).sum(axis=1)
+    id_threshold = (ids[:, 1:] <= 95 * each_n // 100).sum(axis=1)
+    ood_threshold = (oods[:, 1:] <= 5 * each_m // 100).sum(axis=1)
     return {
         "auroc": auroc,
         "aupr_in": aupr_in,

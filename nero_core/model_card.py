@@ -19,7 +19,10 @@ from typing import Any
 import safetensors
 
 from nero_core.artefacts import METADATA_KEY, digest
+from nero_core.calibration.in_words import promise_lines
+from nero_core.calibration.stored import calibrated_as
 from nero_core.errors import ArtefactError
+from nero_core.given_preprocessing import described, recorded_origins
 from nero_core.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
 from nero_core.signatures import TrustedKey, read_signature, who_made_it
 
@@ -29,7 +32,7 @@ RESEARCH_USE = (
 )
 MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&!]|(?<=\w)://|(?<=\w)@)")
 """What Markdown would read as markup in the middle of a line, and what it would make a link of."""
-PROMISE, HOW_WELL = "What a flag promises", "How well it does"
+PREPARED, PROMISE, HOW_WELL = "How images are prepared", "What a flag promises", "How well it does"
 CONFIDENCE = 0.95
 SAMPLE_ROLE = "concepts/sample"  # neuron_sample.SHEET_ROLE, whose module pulls in more than a card needs
 CELL_STYLE = (
@@ -138,7 +141,8 @@ def model_card(folder: Path, trusted: Sequence[TrustedKey] = ()) -> ModelCard:
             Section("What it is for", (*_purpose(manifest), ("Signature", maker))),
             Section("What it knows", _classes(manifest)),
             Section("How it was trained", _training(manifest)),
-            Section(PROMISE, _promise(manifest["calibration"])),
+            Section(PREPARED, _prepared(manifest)),
+            Section(PROMISE, promise_lines(manifest)),
             Section(HOW_WELL, _measured(manifest, folder)),
             Section("Whether its heatmaps are true", _heatmaps(manifest)),
             Section("What is inside", _contents(manifest)),
@@ -165,17 +169,23 @@ def _purpose(manifest: Mapping[str, Any]) -> Lines:
 
 def _classes(manifest: Mapping[str, Any]) -> Lines:
     counts = manifest["training"].get("per_class", {})
-    fitted = tuple((str(name), f"{int(counts.get(name, 0))} images") for name in manifest["classes"])
+    split = manifest.get("split", {}).get("per_class", {})
+
+    def images(name: str) -> str:
+        parts = {part: int(count) for part, count in split.get(name, {}).items() if part != "train"}
+        return "; ".join([f"{int(counts.get(name, 0))} images fitted on", *(f"{n} for {p}" for p, n in parts.items())])
+
+    fitted = tuple((str(name), images(name)) for name in manifest["classes"])
     unusual = tuple((f"known as unusual: {name}", f"{int(count)} images") for name, count in manifest["ood"].items())
     return (*fitted, *unusual)
 
 
 def _training(manifest: Mapping[str, Any]) -> Lines:
-    training, preprocessing = manifest["training"], manifest["preprocessing"]
+    training = manifest["training"]
     start = training["recipe"].get("init")
     recipe = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in training["recipe"].items() if value != "")
     return (
-        ("Architecture", f"{manifest['architecture']}, {preprocessing['height']} × {preprocessing['width']} pixels"),
+        ("Architecture", str(manifest["architecture"])),
         ("Images fitted on", str(int(training["images"]))),
         ("Known what it was trained on", "yes" if training["known"] else "no"),
         ("Recipe", recipe or "not known"),
@@ -184,21 +194,9 @@ def _training(manifest: Mapping[str, Any]) -> Lines:
     )
 
 
-def _promise(calibration: Mapping[str, Any]) -> Lines:
-    n = int(calibration["images"])
-    smallest = math.ceil(1e4 * float(calibration["smallest_alpha"]) - 1e-9) / 100  # up: a smaller one is refused
-    if calibration["guaranteed"]:
-        why = (
-            "yes: its calibration images were seen neither in training nor in fitting, so that on new images from the "
-            "same source the expected share of false alarms is at most the one chosen"
-        )
-    else:
-        why = "no: its calibration images are not known to be unseen by the network, so false alarms are not bounded"
-    return (
-        ("Guarantee", why),
-        ("Calibration images", f"{n} ({calibration['origin']})"),
-        ("Smallest share of false alarms that can be asked for", f"{smallest:g} %"),
-    )
+def _prepared(manifest: Mapping[str, Any]) -> Lines:
+    origins = manifest.get("preprocessing_origins") or (recorded_origins() if manifest["training"]["known"] else {})
+    return described(manifest["preprocessing"], origins)
 
 
 def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
@@ -212,12 +210,19 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
             (f"Accuracy on {name}", share_of(value, per_class.get(name)).percent())
             for name, value in metrics["accuracy_per_class"].items()
         ]
+        for name, counts in metrics.get("false_alarms", {}).items():
+            lines += _false_alarms(titled(name), counts, metrics["alpha"], n)
+    elif "calibration_accuracy" in metrics:
+        counts = metrics["calibration_per_class"]
+        measured = share_of(metrics["calibration_accuracy"], sum(counts.values())).percent()
+        lines.append((f"Accuracy on the calibration images, {calibrated_as(manifest)[0].origin}", measured))
         lines += [
-            (f"False alarms of {titled(name)}, {100 * metrics['alpha']:.3g} % asked for", share_of(value, n).percent())
-            for name, value in metrics["false_alarms"].items()
+            (f"Accuracy on {name}", share_of(value, counts[name]).percent())
+            for name, value in metrics["calibration_accuracy_per_class"].items()
         ]
     else:
         lines.append(("Accuracy", "not measured: no images were set aside for testing"))
+    lines += [("Warning", str(warning)) for warning in metrics.get("warnings", ())]
     separations = separation(folder, manifest)
     lines += [
         (f"AUROC of {titled(detector)} on {name}", measured.score())
@@ -230,6 +235,19 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
     else:
         lines.append(("Separation from unusual images", "not measured: it was fitted without known unusual images"))
     return (*lines, ("Intervals", intervals))
+
+
+def _false_alarms(title: str, counts: Any, alpha: float, n: int) -> Lines:
+    """Share of flagged images set aside, with counts per class; a share alone where an earlier version measured it."""
+    what = f"False alarms of {title}, {100 * alpha:.3g} % asked for"
+    if isinstance(counts, int | float):
+        return ((what, share_of(counts, n).percent()),)
+    flagged = sum(each[0] for each in counts["predicted"].values())
+    lines = [(what, share_of(flagged / n, n).percent())]
+    for kind, words in (("predicted", "by the class that the network reads"), ("true", "by the class it is")):
+        per_class = [f"{name} {k} of {of}" for name, (k, of) in counts.get(kind, {}).items()]
+        lines.append((f"False alarms of {title} {words}", ", ".join(per_class)))
+    return tuple(lines)
 
 
 def _heatmaps(manifest: Mapping[str, Any]) -> Lines:
@@ -306,7 +324,7 @@ def separation(folder: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str
         for name in manifest["ood"]:
             unusual = arrays[f"ood/{detector}/{name}"]
             value = point_metrics(usual, unusual)["auroc"]
-            measured = interval(value, bootstrap(usual, unusual)["auroc"])
+            measured = interval(value, bootstrap(usual, unusual, id_groups=arrays.get(f"groups/{detector}"))["auroc"])
             found[detector, name] = Measured(*measured, len(usual) + len(unusual))
     return found
 

@@ -128,6 +128,26 @@ def preprocessing_of(architecture: str) -> Preprocessing:
     )
 
 
+def check_device(name: str) -> str:
+    """The device of that name, where this machine has it.
+
+    Raises
+    ------
+    InputError
+        It does not; the devices there are are named.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(name, False):
+        usable = ", ".join(device for device, usable in there.items() if usable)
+        raise InputError(f"This machine has no device {name!r} that PyTorch can use; choose {usable}.")
+    return name
+
+
+def states_preprocessing(architecture: str) -> bool:
+    """Whether :func:`preprocessing_of` follows a configuration of the architecture's own; else it is what is usual."""
+    return architecture not in _torchvision_names()
+
+
 def best_device() -> str:
     """The fastest device this machine has: "cuda", "mps" or "cpu"."""
     if torch.cuda.is_available():

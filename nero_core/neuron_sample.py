@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nero_core.artefacts import arrays_under, read_arrays
 from nero_core.concepts import Concepts
 from nero_core.errors import ArtefactError, InputError
-from nero_core.manifest import MANIFEST_NAME, read_manifest, verify_file
+from nero_core.manifest import MANIFEST_NAME, read_manifest, read_picture, verify_file
 from nero_core.neuron_statistics import Group, Moments, pooled
 from nero_core.records import Activations, Float64Array, FloatArray, Head, IntArray
 from nero_core.relevance import relevance_of
@@ -274,7 +274,7 @@ def read_neurons(folder: Path) -> StoredNeurons:
     arrays, _ = read_arrays(path)
 
     def read_role(role: str) -> bytes:
-        return verify_file(folder, role, files).read_bytes()
+        return read_picture(folder, role, files)
 
     try:
         kept = arrays_under("sample/", arrays)

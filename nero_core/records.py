@@ -6,8 +6,9 @@ Scores follow one convention everywhere: a larger score means more out-of-distri
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol, Self, cast
 
 import numpy as np
@@ -252,6 +253,55 @@ class Account:
 
 
 @dataclass(frozen=True)
+class Guarantee:
+    """Whether flagging at p ≤ α bounds the share of false alarms, and why not; made with a calibration, kept with it.
+
+    Attributes
+    ----------
+    holds : bool
+        Whether the calibration images are known to be unseen by classifier, fit and choice of detector: then at most
+        a share α of new images from the same source is flagged, on average over calibration sets.
+    reason : str
+        Why it does not hold, as the part of a sentence that follows "no guarantee:"; empty where it holds.
+    origin : str
+        Where the calibration images come from, in words.
+    dropped : int
+        Images that were to calibrate, but are trained or fitted on, nearly the same as one that is, or of the same
+        group; they take no part.
+    """
+
+    holds: bool
+    reason: str = ""
+    origin: str = "not stated"
+    dropped: int = 0
+
+    def __post_init__(self) -> None:
+        if self.holds == bool(self.reason):
+            raise InputError(
+                f"A guarantee that {'holds' if self.holds else 'does not hold'} has the reason {self.reason!r}."
+            )
+
+    def withdrawn(self, reason: str) -> Guarantee:
+        """The same without its promise, for this reason; an earlier reason stays."""
+        return self if self.reason else replace(self, holds=False, reason=reason)
+
+    @property
+    def left_out(self) -> list[str]:
+        """That images were to calibrate and take no part: a sentence without its full stop, or none."""
+        if not self.dropped:
+            return []
+        return [
+            f"{self.dropped} images that were to calibrate take no part: they were trained or fitted on, look nearly "
+            "like images that were, or are of the same group"
+        ]
+
+
+def needed_images(alpha: float) -> int:
+    """The fewest calibration images that support a share α of false alarms: ⌈1/α⌉ − 1, as 1/(n + 1) ≤ α."""
+    return math.ceil(1 / alpha - 1e-9) - 1
+
+
+@dataclass(frozen=True)
 class Decision:
     """One score, read against the in-distribution calibration scores.
 
@@ -265,15 +315,23 @@ class Decision:
         Conformal p-value in (0, 1]; small = unusual.
     state : {"in-distribution", "borderline", "out-of-distribution"}
     guaranteed : bool
-        Whether the calibration images are known to be unseen by the classifier, so that flagging at
-        p ≤ α raises a false alarm on at most a share α of new images from the same source.
+        Whether the :class:`Guarantee` of the calibration holds for this image's predicted class.
+    no_guarantee_because : str
+        Why it does not; empty where it does.
+    calibration_images : int
+        How many scores this one was read against.
+    calibration_class : str or None
+        The predicted class whose images those are; None where they are of all classes together.
     """
 
     score: float
     percentile: float
     p_value: float
     state: State
-    guaranteed: bool = False
+    guaranteed: bool
+    no_guarantee_because: str
+    calibration_images: int
+    calibration_class: str | None
 
 
 @dataclass(frozen=True)
@@ -329,8 +387,18 @@ class Preprocessing:
 class TrainingRecord:
     """What a classifier was trained on, and which images were kept from it.
 
-    The digests (SHA-256 of the files' bytes) are what the false-alarm guarantee rests on: an image may
-    calibrate a decision only if its digest is not in `train`.
+    The false-alarm guarantee rests on it: an image may calibrate a decision only if neither its digest (SHA-256 of
+    the file's bytes) is in `train`, nor an image of `train` looks nearly the same or is of its group.
+
+    Attributes
+    ----------
+    train, calibration, test : digests
+    recipe, history
+        How it was trained, and what each epoch came to.
+    hashes : {digest: difference hash}
+        Of all these images; empty in records of earlier versions.
+    groups : {digest: digest of its group's name}
+        Patients or clips, where they were given; names are not kept.
     """
 
     train: frozenset[str]
@@ -338,6 +406,12 @@ class TrainingRecord:
     test: frozenset[str]
     recipe: Mapping[str, str | int | float] = field(default_factory=dict)
     history: tuple[Mapping[str, float], ...] = ()
+    hashes: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not all(0 <= value < 1 << 64 for value in self.hashes.values()):
+            raise InputError("A difference hash in the training record does not have 64 bits; restore the file.")
 
 
 @dataclass(frozen=True, eq=False)

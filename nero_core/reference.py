@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.agreement import check_agreement, restore_calibrations, restore_ood_scores, restore_profile
+from nero_core.agreement import check_agreement, restore_calibrations, restore_ood_scores, restore_profile, restore_seen
 from nero_core.artefacts import arrays_under, read_arrays, sync_folder, write_arrays, write_synced
-from nero_core.calibration import DEFAULT_ALPHA, Calibration
+from nero_core.calibration import DEFAULT_ALPHA, Calibration, CalibrationSettings
 from nero_core.classifier import Classifier
 from nero_core.concepts import Concepts
+from nero_core.data.seen import SeenImages
+from nero_core.datasets import HashArray
 from nero_core.detectors import Detector, ExplainedDetector, make_detector
 from nero_core.errors import ArtefactError, InputError, NeroError, UnknownDetectorError
 from nero_core.explanation import Explanation, explain
 from nero_core.images import Source
+from nero_core.locks import LOCK_NAME, writing
 from nero_core.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
     list_references,
     read_manifest,
+    read_picture,
     remove_unlisted,
     verify_file,
     write_hashed,
@@ -74,6 +78,8 @@ class Reference:
         None where the reference carries no pictures of training images.
     sample : NeuronSample or None
         Neurons on some held-out and known out-of-distribution images; None in older references.
+    seen : SeenImages or None
+        How the images look that it was made from; None in older references.
     path : Path, optional
         Where it was read from.
     """
@@ -88,6 +94,7 @@ class Reference:
         profile: RelevanceProfile | None = None,
         concepts: Concepts | None = None,
         sample: NeuronSample | None = None,
+        seen: SeenImages | None = None,
         path: Path | None = None,
     ) -> None:
         self.classifier = classifier
@@ -98,6 +105,7 @@ class Reference:
         self.profile = profile
         self.concepts = concepts
         self.sample = sample
+        self.seen = seen
         self.path = path
         self._attribution: Attribution | None = None
         self._attribution_lock = threading.Lock()
@@ -116,6 +124,11 @@ class Reference:
     def classes(self) -> list[str]:
         """K class names, in the order of the logits."""
         return list(self.classifier.classes)
+
+    @property
+    def calibration_settings(self) -> CalibrationSettings:
+        """How its calibrations were made."""
+        return next(iter(self.calibrations.values())).settings
 
     # Scores --------------------------------------------------------------------------------------------------
 
@@ -139,17 +152,38 @@ class Reference:
         return self.detector(detector).score(activations)
 
     def decide(
-        self, scores: npt.ArrayLike, detector: str = DEFAULT_DETECTOR, alpha: float = DEFAULT_ALPHA
+        self,
+        batch: Activations,
+        detector: str = DEFAULT_DETECTOR,
+        alpha: float = DEFAULT_ALPHA,
+        scores: npt.ArrayLike | None = None,
+        hashes: HashArray | None = None,
     ) -> list[Decision]:
-        """Read scores against this reference's calibration images.
+        """Score images, and read the scores against this reference's calibration images.
+
+        Parameters
+        ----------
+        batch : Activations
+            n images.
+        scores : (n,), optional
+            Of this detector, where they are known already.
+        hashes : (n,) uint64, optional
+            How the images look (:func:`~nero_core.datasets.difference_hash`): one that the reference was made from has
+            no guarantee, and its decision says so.
 
         Raises
         ------
         InputError
             α is not in (0, 1) or too small for the number of calibration images.
         """
-        self.detector(detector)
-        return self.calibrations[detector].decide(scores, alpha)
+        found = self.score(batch, detector) if scores is None else scores
+        decisions = self.calibrations[detector].decide(found, alpha, batch.logits.argmax(axis=1))
+        if hashes is None or self.seen is None:
+            return decisions
+        return [
+            replace(decision, guaranteed=False, no_guarantee_because=why) if why else decision
+            for decision, why in zip(decisions, self.seen.among(hashes), strict=True)
+        ]
 
     def explain(self, activations: Activations, detector: str = DEFAULT_DETECTOR) -> list[Explanation]:
         """Exact accounts of the scores.
@@ -204,17 +238,27 @@ class Reference:
         Raises
         ------
         ArtefactError
-            The folder holds something else, or cannot be written.
+            The folder holds something else, cannot be written, or is being written by another process.
         """
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            foreign = [p.name for p in folder.iterdir() if p.name != "concepts" and p.suffix != ".part"]
+            known = ("concepts", LOCK_NAME)
+            foreign = [p.name for p in folder.iterdir() if p.name not in known and p.suffix != ".part"]
         except OSError as error:
             raise ArtefactError(f"{folder} cannot be made or read ({error.strerror}); choose another --out.") from error
         ours = any(name.startswith(("classifier-", "fitted-")) for name in foreign)
         if foreign and not (folder / MANIFEST_NAME).is_file() and not ours:
             raise ArtefactError(f"{folder} holds other files ({foreign[0]}); choose a new or an empty folder.")
+        with writing(folder):
+            try:
+                self._write(folder)
+            except OSError as error:
+                raise ArtefactError(
+                    f"{folder} cannot be written ({error.strerror}); check its permissions and the free space."
+                ) from error
+
+    def _write(self, folder: Path) -> None:
         files = {
             "classifier": write_hashed(folder, "classifier", "safetensors", self.classifier.save),
             "fitted": write_hashed(
@@ -229,6 +273,7 @@ class Reference:
         described = {
             **self.manifest,
             "schema": SCHEMA_VERSION,
+            "calibration": next(iter(self.calibrations.values())).described(),
             "detectors": {name: {"parameters": d.parameters()} for name, d in self.detectors.items()},
             "files": files,
         }
@@ -246,9 +291,14 @@ class Reference:
         arrays: dict[str, npt.NDArray[np.generic]] = {}
         for name, detector in self.detectors.items():
             arrays |= {f"detector/{name}/{key}": array for key, array in detector.fitted_arrays().items()}
-            arrays[f"calibration/{name}"] = self.calibrations[name].scores
+            calibration = self.calibrations[name]
+            arrays[f"calibration/{name}"] = calibration.scores
+            beside = {name: getattr(calibration, name) for name in ("predicted", "groups", "looks")}
+            arrays |= {f"{key}/{name}": given for key, given in beside.items() if given is not None}
         for name, sets in self.ood_scores.items():
             arrays |= {f"ood/{name}/{key}": scores for key, scores in sets.items()}
+        if self.seen is not None:
+            arrays |= {"seen/trained": self.seen.trained, "seen/calibrated": self.seen.calibrated}
         if self.profile is not None:
             arrays |= {"profile/mean": self.profile.mean, "profile/std": self.profile.std}
             arrays["profile/counts"] = np.array([self.profile.count, self.profile.ood_count])
@@ -289,10 +339,10 @@ class Reference:
             concepts = None
             if shown:
                 concepts = Concepts.restore(
-                    shown, stages, lambda role: paths[role].read_bytes(), head.classes, head.width
+                    shown, stages, lambda role: read_picture(folder, role, files), head.classes, head.width
                 )
             kept = arrays_under("sample/", arrays)
-            sheet = paths[SHEET_ROLE].read_bytes if SHEET_ROLE in paths else None
+            sheet = partial(read_picture, folder, SHEET_ROLE, files) if SHEET_ROLE in paths else None
             names = group_names(manifest)
             loaded = cls(
                 classifier,
@@ -303,6 +353,7 @@ class Reference:
                 restore_profile(arrays_under("profile/", arrays), head),
                 concepts,
                 NeuronSample.restore(kept, names, head.classes, sheet) if kept else None,
+                restore_seen(arrays_under("seen/", arrays)),
                 folder,
             )
         check_agreement(loaded)

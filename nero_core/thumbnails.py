@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from nero_core.errors import ArtefactError
+from nero_core.errors import ArtefactError, InputError
 from nero_core.images import DECODING_THREADS, Source, displayed, read_image
 from nero_core.records import Preprocessing, Progress
 
@@ -49,11 +49,25 @@ def cut_sheet(data: bytes, count: int) -> list[Image.Image]:
     Raises
     ------
     ArtefactError
-        The sheet has room for another number of pictures.
+        The sheet cannot be read, or has room for another number of pictures.
     """
-    with Image.open(io.BytesIO(data), formats=["WEBP"]) as sheet:
-        columns, rows = sheet.width // SIDE, sheet.height // SIDE
-        if not columns * (rows - 1) < count <= columns * rows:
-            raise ArtefactError(f"The sheet holds {columns} × {rows} pictures; wanted {count}. Run `fit` again.")
-        corners = [(SIDE * (place % columns), SIDE * (place // columns)) for place in range(count)]
-        return [sheet.crop((x, y, x + SIDE, y + SIDE)) for x, y in corners]
+    sheet = read_sheet(data)
+    columns, rows = sheet.width // SIDE, sheet.height // SIDE
+    if not columns * (rows - 1) < count <= columns * rows:
+        raise ArtefactError(f"The sheet holds {columns} × {rows} pictures; wanted {count}. Run `fit` again.")
+    corners = [(SIDE * (place % columns), SIDE * (place // columns)) for place in range(count)]
+    return [sheet.crop((x, y, x + SIDE, y + SIDE)) for x, y in corners]
+
+
+def read_sheet(data: bytes) -> Image.Image:
+    """A sheet of a reference, which may come from anywhere: read as any picture from elsewhere is.
+
+    Raises
+    ------
+    ArtefactError
+        It is no WebP picture, damaged, or too large.
+    """
+    try:
+        return read_image(data, ("WEBP",))
+    except InputError as error:
+        raise ArtefactError(f"A sheet of pictures cannot be read: {error}") from error

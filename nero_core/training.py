@@ -22,25 +22,23 @@ from torch import Tensor, nn
 
 from nero_core.artefacts import digest, read_arrays, write_arrays
 from nero_core.augmentation import augmented
+from nero_core.calibration import DEFAULT_ALPHA, CalibrationSettings
 from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.listing import read_images
+from nero_core.data.splits import counted, group_digests, said_of_split, set_aside
 from nero_core.datasets import (
-    LabelledImages,
     large_groups,
     mixed_groups,
     near_duplicate_groups,
-    read_class_folders,
-    split_groups,
 )
 from nero_core.errors import ArtefactError, InputError
 from nero_core.networks import preprocessing_of
 from nero_core.pictures import Pictures, decode_pictures
 from nero_core.randomness import global_generator
-from nero_core.records import Begin, IntArray, Preprocessing, Progress, Say, TrainingRecord
+from nero_core.records import Begin, Preprocessing, Progress, Say, TrainingRecord
 
 SUFFIX = ".safetensors"
 SCRATCH_LEARNING_RATE, INIT_LEARNING_RATE = 1e-3, 1e-4
-UNSEEN_ASIDE = 0.75
-"""At most so many of the images that initial weights have not seen are set aside: some must be left to learn from."""
 WARM_UP_SHARE = 0.2
 """Of all steps; then the learning rate falls along a half cosine (Smith & Topin 2018, arXiv:1708.07120)."""
 
@@ -57,6 +55,8 @@ class Recipe:
     calibration_share: float
     test_share: float
     precision: str
+    alpha: float = DEFAULT_ALPHA
+    group: str = ""
     batch_size: int = 32
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
@@ -64,10 +64,20 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What `train` gives: the classifier, and {path: reason} of the files it left out."""
+    """What `train` gives.
+
+    Attributes
+    ----------
+    classifier : Classifier
+    unreadable : {path: reason}
+        Files it left out.
+    per_class : {class: {part: images}}
+        How many images of each class train, calibrate and test.
+    """
 
     classifier: Classifier
     unreadable: Mapping[str, str]
+    per_class: Mapping[str, Mapping[str, int]]
 
 
 def train(
@@ -80,6 +90,8 @@ def train(
     init: Path | None = None,
     calibration_share: float = 0.15,
     test_share: float = 0.1,
+    alpha: float = DEFAULT_ALPHA,
+    group: str | None = None,
     preprocessing: Preprocessing | None = None,
     device: str = "cpu",
     begin: Begin | None = None,
@@ -88,14 +100,14 @@ def train(
 ) -> Trained:
     """Train a classifier on class folders, and write it to `out`.
 
-    Images are set aside for calibration and for testing first, near-duplicates on one side, and their digests are
-    recorded. After every epoch the state is written beside `out`; a run that was interrupted goes on from there.
-    The last epoch is the result: the images set aside are only reported on, never chosen by.
+    Images are set aside for calibration and for testing first, groups and near-duplicates on one side, and their
+    digests are recorded. After every epoch the state is written beside `out`; a run that was interrupted goes on from
+    there. The last epoch is the result: the images set aside are only reported on, never chosen by.
 
     Parameters
     ----------
     data : Path
-        One sub-folder of images per class.
+        One sub-folder of images per class, or a CSV manifest; see :func:`~nero_core.data.listing.read_images`.
     architecture : str
     out : Path
         A ``.safetensors`` file.
@@ -104,6 +116,10 @@ def train(
         Weights to start from. Images that those were trained on are not set aside.
     calibration_share, test_share : float
         Of the images of each class.
+    alpha : float
+        Share of false alarms that calibration images of every class must support, as far as the class suffices.
+    group : str, optional
+        What keeps images together: a folder level, or a column of the manifest.
     preprocessing : Preprocessing, optional
     device : str
     begin : callable, optional
@@ -124,9 +140,9 @@ def train(
     """
     begin, say = begin or (lambda what: lambda done, total: None), say or (lambda line: None)
     on_epoch = on_epoch or (lambda history: None)
-    _check_parameters(out, epochs, calibration_share, test_share)
+    _check_parameters(out, epochs, calibration_share, test_share, alpha)
     preprocessing = preprocessing or preprocessing_of(architecture)
-    images = read_class_folders(data, progress=begin("Reading files"))
+    images = read_images(data, group=group, progress=begin("Reading files"))
     network = build_classifier(architecture, images.classes, seed, init, preprocessing, device, say).network
     recipe = Recipe(
         architecture=architecture,
@@ -137,16 +153,21 @@ def train(
         calibration_share=calibration_share,
         test_share=test_share,
         precision="bfloat16" if _has_bfloat16(device) else "float32",
+        alpha=alpha,
+        group=group or "",
     )
     pictures, hashes, unreadable = decode_pictures(images, preprocessing, begin("Decoding images"))
     for reason in unreadable.values():
         say(f"left out: {reason}")
-    groups = near_duplicate_groups(hashes)
-    for warning in [*large_groups(pictures.images, groups), *mixed_groups(pictures.images, groups)]:
+    alike = near_duplicate_groups(hashes)
+    for warning in [*large_groups(pictures.images, alike), *mixed_groups(pictures.images, alike)]:
         say(f"note: {warning}")
-    seen = _trained_on(init)
-    parts = _set_aside(pictures.images, groups, recipe, seen)
-    say("set aside before training: " + ", ".join(f"{len(part)} for {name}" for name, part in parts.items()))
+    earlier = _record_of(init)
+    seen = frozenset() if earlier is None else earlier.train
+    parts = set_aside(pictures.images, hashes, calibration_share, test_share, alpha, seed, seen)
+    per_class = counted(parts)
+    for line in said_of_split(per_class, alpha):
+        say(line)
 
     run = _Run(network, recipe, {name: pictures.select(part) for name, part in parts.items()}, torch.device(device))
     state = out.with_suffix(f".resume{SUFFIX}")
@@ -169,14 +190,18 @@ def train(
         test=frozenset(parts["test"].digests),
         recipe=dataclasses.asdict(recipe),
         history=tuple(run.history),
+        hashes=({} if earlier is None else dict(earlier.hashes))
+        | {key: int(value) for key, value in zip(pictures.images.digests, hashes, strict=True)},
+        groups=({} if earlier is None else dict(earlier.groups)) | group_digests(pictures.images),
     )
     classifier = Classifier(network, architecture, images.classes, preprocessing, record, device)
     classifier.save(out)
     state.unlink(missing_ok=True)
-    return Trained(classifier, unreadable)
+    return Trained(classifier, unreadable, per_class)
 
 
-def _check_parameters(out: Path, epochs: int, calibration_share: float, test_share: float) -> None:
+def _check_parameters(out: Path, epochs: int, calibration_share: float, test_share: float, alpha: float) -> None:
+    CalibrationSettings(alpha=alpha)  # refuses one that is no share
     if epochs < 1:
         raise InputError(f"{epochs} epochs were asked for; wanted at least 1.")
     if not (calibration_share > 0 and test_share > 0 and calibration_share + test_share < 1):
@@ -190,33 +215,11 @@ def _check_parameters(out: Path, epochs: int, calibration_share: float, test_sha
         raise ArtefactError(f"{out.parent} is not a folder; make it first, so that the result can be written.")
 
 
-def _trained_on(init: Path | None) -> frozenset[str]:
-    """Digests of the images that the initial weights were trained on, where they come from us."""
+def _record_of(init: Path | None) -> TrainingRecord | None:
+    """What the initial weights were trained on, where they come from us."""
     if init is None or init.suffix != SUFFIX or "classifier" not in read_arrays(init)[1]:
-        return frozenset()
-    record = Classifier.load(init).training
-    return frozenset() if record is None else record.train
-
-
-def _set_aside(
-    images: LabelledImages, groups: IntArray, recipe: Recipe, seen: frozenset[str]
-) -> dict[str, LabelledImages]:
-    """The parts "train", "calibration" and "test"; groups with an image seen before go to "train".
-
-    The shares are of all images, as far as those that were not seen suffice.
-    """
-    seen_groups = groups[[key in seen for key in images.digests]]
-    unseen = ~np.isin(groups, seen_groups)
-    wanted = recipe.calibration_share + recipe.test_share
-    aside = max(wanted, min(wanted * len(images) / max(unseen.sum(), 1), UNSEEN_ASIDE))
-    shares = {
-        "train": 1 - aside,
-        "calibration": aside * recipe.calibration_share / wanted,
-        "test": aside * recipe.test_share / wanted,
-    }
-    parts = split_groups(images.select(unseen), groups[unseen], shares, recipe.seed)
-    kept = set(parts["calibration"].digests) | set(parts["test"].digests)
-    return {**parts, "train": images.select([key not in kept for key in images.digests])}
+        return None
+    return Classifier.load(init).training
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:

@@ -148,7 +148,7 @@ def score_one_image(folder: Path) -> None:
     activations = reference.classifier.extract([frame], keep_source=again)
     relevance_of(activations, reference.classifier.head)
     for name, detector in reference.detectors.items():
-        reference.calibrations[name].p_values(reference.score(activations, name))
+        reference.calibrations[name].p_values(reference.score(activations, name), activations.logits.argmax(axis=1))
         if isinstance(detector, ExplainedDetector):
             reference.explain(activations, name)
     reference.heatmaps(frame, [0])

@@ -8,7 +8,7 @@ from nero_core.errors import NeroError
 from nero_core.evaluation.result import BenchmarkResult
 from nero_core.manifest import ReferenceEntry
 from pages.benchmarking import asking, charts, leaving, results, tables
-from pages.shared import door, resources, session, widgets
+from pages.shared import door, permission, resources, session, widgets
 from pages.shared.words import plain
 
 STORED, OPENED, NEW = "stored", "opened", "new"
@@ -32,10 +32,14 @@ def source_control(stored: bool) -> str:
 def nothing_stored(entry: ReferenceEntry) -> None:
     """The empty state."""
     st.subheader("No result is stored for this reference yet", anchor=False)
-    st.markdown("Choose **A new run** above, or type this line with folders of your own, and reload the page:")
+    reference, out = "REFERENCE", "FOLDER"
+    if permission.granted():
+        reference, out = str(entry.path), str(results.stored_folder(entry.path))
+        st.markdown("Choose **A new run** above, or type this line with folders of your own, and reload the page:")
+    else:
+        st.markdown("Type this line with folders of your own, and drop what it writes under **A results file**:")
     st.code(
-        f"python -m nero_core benchmark {entry.path} --id IMAGES --ood NAME=FOLDER --ood NAME=FOLDER "
-        f"--out {results.stored_folder(entry.path)}",
+        f"python -m nero_core benchmark {reference} --id IMAGES --ood NAME=FOLDER --ood NAME=FOLDER --out {out}",
         language="bash",
         wrap_lines=True,
     )
@@ -109,12 +113,17 @@ try:
     else:
         own = results.stored_folder(entry.path).is_dir()
         source = source_control(own)
+        found = None
         if source == STORED:
             found = results.stored(entry.path)
             if found is None:
                 nothing_stored(entry)
+        elif source == OPENED:
+            found = results.opened()
+        elif permission.granted():
+            found = asking.new_result(entry)
         else:
-            found = results.opened() if source == OPENED else asking.new_result(entry)
+            st.info(permission.not_offered("A new run"))
     if found is not None:
         show(found, entry)
 except NeroError as error:

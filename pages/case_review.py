@@ -6,22 +6,21 @@ import streamlit as st
 
 from nero_core.errors import NeroError
 from pages.case_views import account, gallery, verdict
-from pages.shared import door, reading, resources, session, widgets
+from pages.shared import door, reading, resources, session, uploads, widgets
 from pages.shared.words import WHAT_YOU_GET, plain
 
-LARGEST = 20  # megabytes of one image
 FORMATS = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "webp"]
 
 
 def uploader() -> None:
     """The one question of this page."""
-    st.file_uploader(
+    uploads.uploader(
         "Drop one image or many",
         type=FORMATS,
         accept_multiple_files=True,
         key=session.UPLOAD,
         on_change=session.take_upload,
-        max_upload_size=LARGEST,
+        megabytes=session.LARGEST,
         help="JPEG, PNG, TIFF, BMP or WebP. The images stay on this computer.",
     )
 

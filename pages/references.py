@@ -1,24 +1,24 @@
 """References: which there are, what to know of one, bring one in, build one of one's own."""
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from nero_core.errors import NeroError
-from pages.reference_views import asking, carrying, inspecting, watching
-from pages.shared import door, resources, session
+from pages.reference_views import asking, calibrating, carrying, inspecting, watching
+from pages.shared import door, permission, resources, session
 from pages.shared.words import plain
 
-HERE, FILE, BUILD = "On this computer", "From a file", "Build one"
-NOT_HERE = (
-    "Importing and building are switched off on this server, because both write to it. Whoever runs it can switch them "
-    "on with the environment variable `NERO_ALLOW_BUILD=1`."
-)
+HERE, FILE, CALIBRATE, BUILD = "On this computer", "From a file", "Calibrate", "Build one"
+WRITES = {FILE: "Importing", CALIBRATE: "Calibrating", BUILD: "Building"}
 
 
 def view_control() -> str:
     """What to do here."""
     chosen: str = st.segmented_control(
         "What to do",
-        [HERE, FILE, BUILD],
+        [HERE, FILE, CALIBRATE, BUILD],
         default=HERE,
         required=True,
         key="view",
@@ -47,14 +47,23 @@ def here() -> None:
         inspecting.inspect(entries, chosen, trusted)
 
 
-def build() -> None:
-    """The builds there are, and the form for another."""
+def queued(ask: Callable[[], None], another: str) -> None:
+    """The jobs there are, and the form for another."""
     if watching.under_way():
-        # A key of its own for each build asked for: the form folds again, and what was asked for is in sight.
-        with st.expander("Build another", key=f"build-another-{asking.asked()}"):
-            asking.ask()
+        # A key of its own for each job asked for: the form folds again, and what was asked for is in sight.
+        with st.expander(another, key=f"another-{another}-{asking.asked()}"):
+            ask()
     else:
-        asking.ask()
+        ask()
+
+
+def calibrate() -> None:
+    """Calibrate the reference in use."""
+    chosen = session.entry()
+    if chosen is None:
+        st.info("There is no reference to calibrate yet: bring one in, or build one.")
+    else:
+        queued(partial(calibrating.calibrate, chosen), "Calibrate another")
 
 
 door.enter()
@@ -64,13 +73,15 @@ try:
     if view == HERE:
         carrying.added()
         here()
-    elif not resources.may_build():
-        st.info(NOT_HERE)
+    elif not permission.granted():
+        st.info(permission.not_offered(WRITES[view]))
     elif view == FILE:
         carrying.added()
         carrying.bring_in()
         st.caption(f"It will be kept in {plain(str(resources.home()))}.")
+    elif view == CALIBRATE:
+        calibrate()
     else:
-        build()
+        queued(asking.ask, "Build another")
 except NeroError as error:
     st.error(plain(str(error)))

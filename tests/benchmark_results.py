@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nero_core.evaluation.loop import rank_correlation
-from nero_core.evaluation.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary
+from nero_core.evaluation.result import POOLED, BenchmarkResult, CalibrationSummary, DetectorResult, Scores, SetSummary
 from nero_core.metrics import bootstrap, metrics_with_intervals, paired_differences, point_metrics
 
 RESAMPLES = 20
@@ -34,6 +34,7 @@ def made_result(shifts, *, ood=("polyp", "ulcer"), images=30, title="Made up", r
                 name, detector, detector.upper(), "made up", 2000, "done", parameters={"k": 3}, metrics=metrics,
                 differences={} if name == baseline else differences,
                 flagged={"id": 0.05, **dict.fromkeys(metrics, 0.5)},
+                calibration=CalibrationSummary(40, False, True, "", {"all classes": 1.0}),
             )
         )  # fmt: skip
     rows += [
@@ -45,7 +46,7 @@ def made_result(shifts, *, ood=("polyp", "ulcer"), images=30, title="Made up", r
             SetSummary("id", "id", images, 0, "0" * 64),
             *(SetSummary(each, "ood", 10 + 5 * i, 0, "1" * 64) for i, each in enumerate(ood)),
         ),
-        "detectors": tuple(rows), "baseline": baseline, "alpha": 0.05, "guaranteed": True, "accuracy": 0.9,
+        "detectors": tuple(rows), "baseline": baseline, "alpha": 0.05, "grouped": False, "accuracy": 0.9,
         "rank_correlation": rank_correlation(scores), "seed": 0, "resamples": RESAMPLES, "warnings": (),
         "provenance": {"versions": {"numpy": "2"}, "classifier_digest": "a" * 64, "command": "nero benchmark REF"},
         "scores": scores,

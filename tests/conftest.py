@@ -61,8 +61,9 @@ def strange_folder(tmp_path_factory):
 def tiny_reference(tmp_path_factory, class_folders, strange_folder):
     """Path of a reference: ResNet-18 with random weights at 64 px, 36 fitting and 36 calibration pictures."""
     from nero_core.classifier import Classifier, build_classifier
+    from nero_core.data.splits import split_for_fit
     from nero_core.datasets import list_images, read_class_folders
-    from nero_core.fitting import Card, divide, fit_reference
+    from nero_core.fitting import Card, fit_reference
     from nero_core.records import Preprocessing, TrainingRecord
 
     images = read_class_folders(class_folders)
@@ -72,7 +73,7 @@ def tiny_reference(tmp_path_factory, class_folders, strange_folder):
     classifier = Classifier(network, "resnet18", images.classes, preprocessing, record)
     reference = fit_reference(
         classifier,
-        divide(classifier, images),
+        split_for_fit(classifier.training, images),
         Card("Coloured noise", image_source="made by the tests", licence="Apache-2.0", synthetic=True),
         detectors={"nero": {}, "stage_mahalanobis": {}, "msp": {}},
         ood={"strange": list_images(strange_folder)},

@@ -18,12 +18,13 @@ from nero_core import Reference
 from nero_core.__main__ import main
 from nero_core.benchmark_report import comma_separated, markdown, page, tables
 from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.splits import split_for_fit
 from nero_core.datasets import read_class_folders
 from nero_core.detectors import DETECTORS
 from nero_core.evaluation.columns import difference, percent
 from nero_core.evaluation.loop import Benchmark
 from nero_core.evaluation.reading import read_results
-from nero_core.fitting import Card, divide, fit_reference
+from nero_core.fitting import Card, fit_reference
 from nero_core.metrics import Interval
 from nero_core.records import Preprocessing, TrainingRecord
 from tests.conftest import COLOURS, coloured_noise
@@ -42,7 +43,7 @@ def reference(tmp_path_factory, class_folders):
     network = build_classifier("resnet18", images.classes, seed=0, preprocessing=preprocessing).network
     classifier = Classifier(network, "resnet18", images.classes, preprocessing, record)
     folder = tmp_path_factory.mktemp("references") / "noise | <b>"
-    parts = divide(classifier, images)
+    parts = split_for_fit(classifier.training, images)
     fit_reference(classifier, parts, Card("Noise | <b>"), detectors={"nero": {"k": 100}}, crops=False).save(folder)
     return folder
 
@@ -269,7 +270,7 @@ def test_arrange_then_benchmark(run, class_folders, tmp_path):
     preprocessing = Preprocessing(height=64, width=64)
     network = build_classifier("resnet18", images.classes, seed=0, preprocessing=preprocessing).network
     classifier = Classifier(network, "resnet18", images.classes, preprocessing, record)
-    parts = divide(classifier, images)
+    parts = split_for_fit(classifier.training, images)
     fit_reference(classifier, parts, Card("Two"), detectors={"nero": {}}, crops=False).save(tmp_path / "ref")
     code, printed, told = run(
         "benchmark", tmp_path / "ref", "--id", tmp_path / "arranged", *FEW, "--out", tmp_path / "b"

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from nero_core.build_queue import Reporter, run_queue
 from nero_core.build_steps import (
@@ -26,10 +25,8 @@ from nero_core.build_steps import (
     build,
     check_calibration,
     check_class_count,
-    check_separate,
     check_upload,
     known_unusual,
-    needed_calibration,
     unpack_class_folders,
 )
 from nero_core.building import (
@@ -50,11 +47,11 @@ from nero_core.building import (
     write_record,
 )
 from nero_core.calibration import Calibration
-from nero_core.datasets import difference_hashes, read_class_folders
 from nero_core.errors import InputError
 from nero_core.locks import is_locked, trying_lock
 from nero_core.manifest import list_references
 from nero_core.model_card import model_card
+from nero_core.records import Guarantee, needed_images
 from nero_core.reference import Reference
 from tests.conftest import coloured_noise, write_class_folders
 
@@ -287,14 +284,14 @@ def test_a_title_becomes_a_folder_name(title, name):
 
 def test_calibration_needed_is_what_calibration_accepts():
     for alpha in (0.5, 0.1, 0.05, 0.01, 0.3):
-        needed = needed_calibration(alpha)
-        Calibration(np.arange(needed), True).check_alpha(alpha)
+        needed = needed_images(alpha)
+        Calibration(np.arange(needed), Guarantee(True)).check_alpha(alpha)
         check_calibration(needed, alpha)
         with pytest.raises(InputError):
             check_calibration(needed - 1, alpha)
         if needed > 1:
             with pytest.raises(InputError):
-                Calibration(np.arange(needed - 1), True).check_alpha(alpha)
+                Calibration(np.arange(needed - 1), Guarantee(True)).check_alpha(alpha)
 
 
 # Uploaded images ---------------------------------------------------------------------------------------------------
@@ -368,7 +365,11 @@ def refused(home, request, why):
 
 
 def test_too_few_images_for_the_share_of_false_alarms(home, request_):
-    refused(home, replace(request_, alpha=0.02), "needs 49: about 327 images")
+    refused(
+        home,
+        replace(request_, alpha=0.02),
+        "72 images leave 30 for calibration; to flag at most 2 in 100 ordinary images needs 49 of every class",
+    )
 
 
 def test_too_few_images_in_a_class(home, request_, tmp_path):
@@ -442,24 +443,13 @@ def test_an_empty_class(home, request_, tmp_path):
     refused(home, replace(request_, images=str(folder)), "void")
 
 
-@pytest.mark.parametrize("copied", [0, 3])
-def test_calibration_images_are_checked_before_training(home, request_, tmp_path, copied):
-    """Too few, or the same files as among the images: hours of training would be for nothing."""
+@pytest.mark.parametrize("copied", [0, 12])
+def test_too_few_calibration_images_of_ones_own_are_refused_before_training(home, request_, tmp_path, copied):
+    """Too few, or those that are among the images: hours of training would be for nothing."""
     folder = write_class_folders(tmp_path / "apart", 3, seed=7)
     for number in range(copied):
-        shutil.copy(next(Path(request_.images).glob("moss/*")), folder / "moss" / f"copy{number}.png")
-    why = f"{copied} of 12 calibration images are among" if copied else "There are 9 calibration images"
-    refused(home, replace(request_, calibration=str(folder), alpha=0.05), why)
-
-
-def test_near_duplicates_among_calibration_images_are_told(class_folders, tmp_path, request_):
-    images = read_class_folders(class_folders)
-    hashes, _ = difference_hashes(images.paths)
-    folder = write_class_folders(tmp_path / "apart", 4, seed=7)
-    Image.open(images.paths[0]).save(folder / "amber" / "again.jpg", quality=95)
-    calibration = read_class_folders(folder)
-    (note,) = check_separate(calibration, images, hashes, request_, lambda done, total: None)
-    assert note.startswith("1 of 13 calibration images")
+        shutil.copy(Path(request_.images) / "moss" / f"{number:03d}.png", folder / "moss" / f"copy{number}.png")
+    refused(home, replace(request_, calibration=str(folder), alpha=0.05), "There are 9 calibration images")
 
 
 @pytest.mark.parametrize("when", ["training", "fitting"])
@@ -546,7 +536,7 @@ def test_trained_fitted_measured_and_used(home, request_):
     (entry,) = list_references([home])
     assert (entry.path, entry.error) == (path, None)
     reference = Reference.load(path)
-    assert reference.manifest["calibration"]["guaranteed"]
+    assert reference.manifest["calibration"]["guarantee"]["holds"]
     assert reference.manifest["metrics"]["test_images"] > 0
     assert reference.manifest["metrics"]["alpha"] == 0.1, "false alarms are counted at the share asked for"
     assert reference.concepts is None, "no consent, no crops"
@@ -602,7 +592,56 @@ def test_only_fitted_on_images_it_may_have_seen_gives_no_guarantee(home, request
     unknown, seen = list_builds(home)
     assert "not known what this classifier was trained on" in unknown.state.error
     assert (seen.state.stage, seen.state.error) == ("done", None)
-    assert not Reference.load(seen.result).manifest["calibration"]["guaranteed"]
+    assert not Reference.load(seen.result).manifest["calibration"]["guarantee"]["holds"]
+
+
+def test_weights_that_are_brought_are_fed_as_was_asked_and_the_notes_say_so(home, request_, tiny_reference, tmp_path):
+    from safetensors.torch import save_file
+
+    network = Reference.load(tiny_reference).classifier.network
+    weights = tmp_path / "foreign.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, weights)
+    cfg = json.dumps({"std": [0.25, 0.25, 0.25], "input_size": [3, 32, 32]})
+    brought = replace(request_, epochs=0, weights=str(weights), calibration_seen=True, side=48, mean="0.5", crop="0.9")
+    submit(home, replace(brought, pretrained_cfg=cfg))
+    run_queue(home, build)
+    (job,) = list_builds(home)
+    assert (job.state.stage, job.state.error) == ("done", None)
+    assert "Input of the network: 48 × 48 pixels (given)." in job.state.notes
+    manifest = Reference.load(job.result).manifest
+    assert manifest["preprocessing"] == {
+        "height": 48,
+        "width": 48,
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.25, 0.25, 0.25],
+        "interpolation": "bilinear",
+        "crop_share": 0.9,
+    }
+    assert manifest["preprocessing_origins"]["std"] == "given by its pretrained_cfg"
+    assert manifest["preprocessing_origins"]["interpolation"] == "assumed, as is usual with ImageNet"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mean": "0.5"}, "asked for weights that you bring"),
+        ({"pretrained_cfg": '{"crop_pct": 0.9}'}, "asked for weights that you bring"),
+        ({"epochs": 0, "weights": "w.pt", "std": "1 2"}, "one number for each of three colour channels"),
+        ({"epochs": 0, "weights": "w.pt", "pretrained_cfg": "[]"}, "The configuration says nothing of preprocessing"),
+    ],
+)
+def test_settings_of_images_are_checked_before_anything_is_queued(home, request_, tmp_path, changes, message):
+    (tmp_path / "w.pt").write_bytes(b"weights")
+    changes |= {"weights": str(tmp_path / "w.pt")} if "weights" in changes else {}
+    with pytest.raises(InputError, match=message):
+        submit(home, replace(request_, **changes))
+    assert list_builds(home) == []
+
+
+def test_settings_for_what_train_wrote_are_refused(home, request_, tiny_reference, tmp_path):
+    Reference.load(tiny_reference).classifier.save(tmp_path / "ours.safetensors")
+    ours = replace(request_, epochs=0, weights=str(tmp_path / "ours.safetensors"), side=0, mean="0.5")
+    refused(home, ours, "says itself how its images are prepared")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from nero_core import Reference
 from nero_core.__main__ import main
+from nero_core.model_card import model_card
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_score_as_json_equals_the_python_api(run, tiny_reference, class_folders)
     ref = Reference.load(tiny_reference)
     acts = ref.classifier.extract([row["path"] for row in rows])
     np.testing.assert_allclose([row["score"] for row in rows], ref.score(acts), rtol=1e-9)
-    for row, decision, e in zip(rows, ref.decide(ref.score(acts)), ref.explain(acts), strict=True):
+    for row, decision, e in zip(rows, ref.decide(acts), ref.explain(acts), strict=True):
         assert (row["state"], row["p_value"], row["percentile"]) == (
             decision.state,
             decision.p_value,
@@ -150,9 +151,10 @@ def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
     checkpoint, reference = tmp_path / "c.safetensors", tmp_path / "ref"
     code, out, err = run("train", class_folders, "--out", checkpoint, "--epochs", 1, "--json")
     assert code == 0, err
-    counts = json.loads(out)["images"]
-    assert counts["calibration"] >= 3
-    assert sum(counts.values()) == 72
+    counts, per_class = json.loads(out)["images"], json.loads(out)["per_class"]
+    # α = 0.05 needs 19 of each class, of which half of 24 less the test images can be had.
+    assert per_class == {key: {"train": 12, "calibration": 10, "test": 2} for key in ("amber", "moss", "slate")}
+    assert counts == {"train": 36, "calibration": 30, "test": 6}
     code, out, err = run(
         "fit",
         class_folders,
@@ -167,7 +169,10 @@ def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
         1,
     )
     assert code == 0, err
-    assert "false-alarm guarantee: yes; pictures of training images inside: no" in out
+    assert "pictures of training images inside: no" in out
+    for name in per_class:
+        assert f"{name}: 12 train, 10 calibration, 2 test" in err
+        assert f"note: {name} has 10 calibration images, and α = 0.05 needs 19" in err
     ref = Reference.load(reference)
     assert ref.concepts is None
     assert not (reference / "concepts").exists()
@@ -176,9 +181,14 @@ def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
     assert ref.manifest["training"]["images"] == counts["train"]
     assert ref.manifest["heatmaps"]["images"] == 1
     assert [row["method"] for row in ref.manifest["heatmaps"]["methods"]][-1] == "random order"
+    assert ref.manifest["split"]["per_class"] == per_class
+    assert ref.calibrations["nero"].guarantee.holds
     code, out, _ = run("score", reference, strange_folder, "--json", "--alpha", "0.3")
     assert code == 0
-    assert all(row["guaranteed"] for row in json.loads(out))
+    for row in json.loads(out):
+        of_class = ref.calibrations["nero"].of(ref.classes.index(row["predicted_class"]))
+        assert row["guaranteed"] == of_class.guarantee.holds
+        assert row["no_guarantee_because"] == of_class.guarantee.reason
 
 
 def test_calibrating_on_seen_images_is_said_aloud(run, class_folders, tmp_path, tiny_reference):
@@ -230,9 +240,130 @@ def test_weights_of_ones_own_are_fitted_as_they_are(run, class_folders, tmp_path
     assert all(torch.equal(tensor, own[name]) for name, tensor in fitted.network.state_dict().items())
 
 
+@pytest.fixture
+def own(class_folders, tmp_path):
+    """Weights from elsewhere that tell the classes apart, and the options to fit them."""
+    from nero_core.classifier import build_classifier
+    from nero_core.datasets import read_class_folders
+
+    images = read_class_folders(class_folders)
+    trained = build_classifier("resnet10t", images.classes, seed=3)
+    features = trained.extract(images.paths).features
+    weight, *_ = np.linalg.lstsq(np.c_[features, np.ones(len(features))], np.eye(len(images.classes))[images.labels])
+    weights = trained.network.state_dict()
+    weights |= {"fc.weight": torch.from_numpy(weight[:-1].T).float(), "fc.bias": torch.from_numpy(weight[-1]).float()}
+    torch.save(weights, tmp_path / "own.pth")
+    options = ["fit", class_folders, "--classifier", tmp_path / "own.pth", "--arch", "resnet10t", "--calibration-seen"]
+    return [*options, "--no-crops", "--detectors", "nero", "--out", tmp_path / "ref"]
+
+
+def test_how_images_are_prepared_for_weights_of_ones_own_is_shown_and_set(run, own, tmp_path):
+    code, out, _ = run(*own)
+    assert code == 0
+    assert "how images are prepared:" in out
+    assert "input of the network: 176 × 176 pixels (guessed from the architecture, as timm has it)" in out
+    assert "nobody gave size, mean, std, interpolation, crop: if it was trained otherwise" in out
+    cfg = {"pretrained_cfg": {"input_size": [3, 40, 48], "mean": [0.5, 0.5, 0.5], "crop_pct": 0.9}}
+    (tmp_path / "config.json").write_text(json.dumps(cfg))
+    given = ["--pretrained-cfg", tmp_path / "config.json", "--size", "32x40", "--std", "0.25", "0.2", "0.1"]
+    code, out, _ = run(*own, *given, "--json")
+    assert code == 0
+    manifest = json.loads(out)
+    assert manifest["preprocessing"] == {
+        "height": 32,
+        "width": 40,
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.25, 0.2, 0.1],
+        "interpolation": "bicubic",
+        "crop_share": 0.9,
+    }
+    assert manifest["preprocessing_origins"] == {
+        "size": "given",
+        "mean": "given by its pretrained_cfg",
+        "std": "given",
+        "interpolation": "guessed from the architecture, as timm has it",
+        "crop": "given by its pretrained_cfg",
+    }
+    fitted = Reference.load(tmp_path / "ref").classifier.preprocessing
+    assert (fitted.height, fitted.width, fitted.mean, fitted.crop_share) == (32, 40, (0.5, 0.5, 0.5), 0.9)
+    lines = {name: text for section in model_card(tmp_path / "ref").sections for name, text in section.lines}
+    assert lines["Input of the network"] == "32 × 40 pixels (given)"
+    assert lines["Interpolation"] == "bicubic (guessed from the architecture, as timm has it)"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--size", "big"], "The size is 'big'"),
+        (["--mean", "0.5", "0.5"], "one number for each of three colour channels"),
+        (["--crop", "middle"], "crop is 'middle'"),
+        (["--interpolation", "lanczos"], "only bilinear and bicubic"),
+        (["--pretrained-cfg", "none.json"], "check the path"),
+    ],
+)
+def test_settings_that_are_not_understood_are_refused(run, own, options, message):
+    code, _, err = run(*own, *options)
+    assert code == 2
+    assert message in err
+
+
+def test_accuracy_per_class_is_said_for_weights_of_ones_own(run, own, tmp_path):
+    code, out, _ = run(*own)
+    assert code == 0
+    metrics = Reference.load(tmp_path / "ref").manifest["metrics"]
+    whole = f"accuracy {metrics['calibration_accuracy']:.3f} on the calibration images, the images of the fit (seen):"
+    assert whole in out
+    assert metrics["calibration_accuracy"] > 0.9
+    for name, value in metrics["calibration_accuracy_per_class"].items():
+        assert f"{name}: {value:.3f} of {metrics['calibration_per_class'][name]}" in out
+    assert metrics["warnings"] == []
+    assert "warning:" not in out
+    lines = dict(line for section in model_card(tmp_path / "ref").sections for line in section.lines)
+    assert lines["Accuracy on the calibration images, the images of the fit (seen)"].endswith("72 images)")
+    assert lines["Accuracy on moss"].endswith("24 images)")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows[[1, 2, 0]], "outputs 0, 1, 2, taken for amber, moss, slate, seem to be moss, slate, amber."),
+        (lambda rows: rows * 0, "not better than chance"),
+    ],
+)
+def test_outputs_that_are_other_classes_or_none_are_warned_of(run, own, tmp_path, change, message):
+    weights = torch.load(tmp_path / "own.pth", weights_only=True)
+    weights |= {key: change(weights[key]) for key in ("fc.weight", "fc.bias")}
+    torch.save(weights, tmp_path / "own.pth")
+    code, out, _ = run(*own)
+    assert code == 0
+    (warning,) = Reference.load(tmp_path / "ref").manifest["metrics"]["warnings"]
+    assert message in warning
+    assert f"warning: {warning}" in out
+    assert ("Warning", warning) in [line for s in model_card(tmp_path / "ref").sections for line in s.lines]
+
+
+def test_settings_for_a_file_that_records_its_own_are_refused(run, class_folders, tmp_path, tiny_reference):
+    Reference.load(tiny_reference).classifier.save(tmp_path / "ours.safetensors")
+    options = ["--classifier", tmp_path / "ours.safetensors", "--size", "32", "--out", tmp_path / "ref"]
+    code, _, err = run("fit", class_folders, *options)
+    assert code == 2
+    assert "says itself how its images are prepared" in err
+
+
 def test_an_architecture_for_a_file_that_names_its_own_is_refused(run, class_folders, tmp_path, tiny_reference):
     Reference.load(tiny_reference).classifier.save(tmp_path / "ours.safetensors")
     options = ["--classifier", tmp_path / "ours.safetensors", "--arch", "resnet18", "--out", tmp_path / "ref"]
     code, _, err = run("fit", class_folders, *options)
     assert code == 2
     assert "leave out --arch" in err
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_one_line(run, tiny_reference, strange_folder, monkeypatch, name):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    code, out, err = run("score", tiny_reference, strange_folder, "--device", name)
+    assert (code, out) == (2, "")
+    assert f"This machine has no device '{name}' that PyTorch can use; choose cpu." in err

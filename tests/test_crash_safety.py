@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from nero_core import Reference
+from nero_core.errors import ArtefactError
+from nero_core.locks import LOCK_NAME
 from nero_core.manifest import read_manifest
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +50,7 @@ def test_a_killed_save_leaves_the_old_or_the_new(tiny_reference, tmp_path, kills
     for _ in range(kills):
         kill_while_saving(tiny_reference, target, moments.uniform(0, LONGEST_WAIT))
     Reference.load(tiny_reference).save(target)
-    listed = {entry["name"] for entry in read_manifest(target)["files"].values()} | {"manifest.json"}
+    listed = {entry["name"] for entry in read_manifest(target)["files"].values()} | {"manifest.json", LOCK_NAME}
     present = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
     assert present == listed, "the next save clears what the killed ones left"
 
@@ -75,3 +77,65 @@ def test_a_full_disk_leaves_the_old_one_and_says_so(tiny_reference, tmp_path, li
     assert read_manifest(target) == before
     Reference.load(target)
     assert not list(target.rglob("*.part"))
+
+
+# Several processes ---------------------------------------------------------------------------------------------------
+
+
+def test_two_writers_of_one_folder_take_turns_or_are_told(tiny_reference, tmp_path):
+    """The one that comes second is told so, at whatever moment it comes, and nothing of the first is lost."""
+    target = tmp_path / "target"
+    savers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.save_until_killed", str(tiny_reference), str(target), "20"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    told = [saver.communicate() for saver in savers]
+    assert [saver.returncode for saver in savers] == [0, 0], told
+    lines = [line for out, _ in told for line in out.splitlines()]
+    refused = [line for line in lines if not line.isdecimal()]
+    assert all(f"Another process is writing {target}" in line for line in refused), refused
+    assert len(lines) == 40
+    assert len(refused) < 40
+    Reference.load(target)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+def test_who_was_killed_holds_no_lock(tiny_reference, tmp_path):
+    shutil.copytree(tiny_reference, tmp_path / "target")
+    script = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from nero_core.locks import writing\n"
+        "with writing(Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "target")], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    reference = Reference.load(tiny_reference)
+    try:
+        assert holder.stdout.readline()
+        with pytest.raises(ArtefactError, match=r"Another process is writing .*target; wait until it is done"):
+            reference.save(tmp_path / "target")
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        holder.stdout.close()
+    reference.save(tmp_path / "target")
+    Reference.load(tmp_path / "target")
+
+
+def test_a_folder_that_may_not_be_written_is_said(tiny_reference, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("nero_core.locks.os.open", refuse)
+    with pytest.raises(ArtefactError, match=r"target cannot be written: Permission denied"):
+        Reference.load(tiny_reference).save(tmp_path / "target")

@@ -1,4 +1,4 @@
-"""Class folders, near-duplicates and splits that keep them on one side."""
+"""Class folders and near-duplicates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageDraw, ImageFilter
@@ -24,7 +24,6 @@ from nero_core.datasets import (
     mixed_groups,
     near_duplicate_groups,
     read_class_folders,
-    split_groups,
 )
 from nero_core.errors import Cancelled, InputError
 from nero_core.images import Source, read_image
@@ -323,74 +322,6 @@ def test_classes_with_the_same_images_are_warned_of(tmp_path: Path) -> None:
     (warning_of_one,) = mixed_groups(labelled([0, 1]), np.array([0, 0]))
     assert warning_of_one.startswith("1 image looks the same as one of another class")
     assert f"{tmp_path / 'b' / 'copy 1.bmp'} and {tmp_path / 'a' / '001.png'};" in warning
-
-
-# Splits -----------------------------------------------------------------------------------------------------------
-
-SHARES = {"train": 0.75, "calibration": 0.15, "test": 0.1}
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32), st.lists(st.integers(10, 80), min_size=2, max_size=4), st.integers(1, 4))
-@example(4, [10, 10], 3)
-def test_splits_are_stratified_and_keep_groups_whole(seed: int, sizes: list[int], largest: int) -> None:
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    images = labelled(labels.tolist(), len(sizes))
-    groups = np.repeat(np.arange(len(labels)), rng.integers(1, largest + 1, len(labels)))[: len(labels)]
-    try:
-        parts = split_groups(images, groups, SHARES, seed)
-    except InputError as error:  # two classes of ten with three of each alike can leave one part empty
-        assume("too few to set" not in str(error))
-        raise
-    assert list(parts) == list(SHARES)
-    assert sorted(d for part in parts.values() for d in part.digests) == sorted(images.digests)
-    group_of = dict(zip(images.digests, groups.tolist(), strict=True))
-    for one, other in itertools.combinations(parts.values(), 2):
-        assert not {group_of[d] for d in one.digests} & {group_of[d] for d in other.digests}
-    for name, part in parts.items():
-        for label, size in enumerate(sizes):
-            assert abs((part.labels == label).sum() - SHARES[name] * size) <= 2 * largest
-    again = split_groups(images, groups, SHARES, seed)
-    assert {name: part.digests for name, part in again.items()} == {name: part.digests for name, part in parts.items()}
-
-
-def test_another_seed_gives_another_split() -> None:
-    images = labelled([0, 1] * 40)
-    tests = {split_groups(images, np.arange(80), SHARES, seed)["test"].digests for seed in range(5)}
-    assert len(tests) == 5
-
-
-def test_the_largest_groups_are_placed_first() -> None:
-    # 14 alike and 6 others, of which 15, 3 and 2 are wanted: the 14 fit if nothing else was placed before.
-    groups = np.array([*[0] * 14, *range(1, 27)])
-    for seed in range(10):
-        parts = split_groups(labelled([0] * 20 + [1] * 20), groups, SHARES, seed)
-        assert [(part.labels == 0).sum() for part in parts.values()] == [15, 3, 2]
-
-
-def test_a_class_of_one_image_is_trained_on() -> None:
-    parts = split_groups(labelled([0] * 20 + [1]), np.arange(21), SHARES, 0)
-    assert "d20" in parts["train"].digests
-
-
-def test_a_group_across_classes_stays_whole() -> None:
-    images = labelled([0] * 20 + [1] * 20)
-    groups = np.arange(40)
-    groups[20:24] = groups[:4]
-    parts = split_groups(images, groups, SHARES, 3)
-    for i in range(4):
-        assert any({f"d{i}", f"d{20 + i}"} <= set(part.digests) for part in parts.values())
-
-
-def test_impossible_splits_say_why() -> None:
-    with pytest.raises(InputError, match="2 images are too few to set calibration images aside"):
-        split_groups(labelled([0, 1]), np.arange(2), SHARES, 0)
-    with pytest.raises(InputError, match="No image of 'a' is left to train on"):
-        split_groups(labelled([0] * 20 + [1]), np.array([*range(20), 0]), {"train": 0.01, "calibration": 0.99}, 0)
-    for shares in ({"train": 0.5, "test": 0.6}, {"train": 1.0, "test": 0.0}):
-        with pytest.raises(InputError, match=r"wanted positive numbers that add up to 1"):
-            split_groups(labelled([0, 1]), np.arange(2), shares, 0)
 
 
 def test_a_drawing_is_not_a_duplicate_of_its_scene() -> None:

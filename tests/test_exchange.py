@@ -25,10 +25,11 @@ import nero_core.exchange
 from nero_core.archives import MAX_RATIO, Limits, open_archive
 from nero_core.artefacts import digest
 from nero_core.classifier import build_classifier
+from nero_core.data.splits import split_for_fit
 from nero_core.datasets import read_class_folders
 from nero_core.errors import ArtefactError, InputError, NeroError
 from nero_core.exchange import UNFINISHED, export_reference, free_name, import_reference
-from nero_core.fitting import Card, divide, fit_reference
+from nero_core.fitting import Card, fit_reference
 from nero_core.manifest import MANIFEST_NAME, list_references, read_manifest, write_manifest
 from nero_core.model_card import CARD_NAME
 from nero_core.origin import ORIGIN_NAME, Origin, read_origin
@@ -297,7 +298,7 @@ def slight(tmp_path_factory, class_folders):
     """{name: bytes} of a reference of a very small network."""
     images = read_class_folders(class_folders)
     classifier = build_classifier("test_resnet", images.classes, preprocessing=Preprocessing(height=32, width=32))
-    parts = divide(classifier, images, calibration_seen=True)
+    parts = split_for_fit(classifier.training, images, calibration_seen=True)
     folder = tmp_path_factory.mktemp("slight") / "reference"
     fit_reference(classifier, parts, Card("Slight"), detectors={"nero": {}}, crops=False).save(folder)
     return files_of(folder)

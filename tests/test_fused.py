@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from nero_core.calibration import Calibration, halves
+from nero_core.calibration import Calibration, learnt_from
+from nero_core.calibration.held_out import DECIDING, LEARNT
 from nero_core.detectors import make_detector
 from nero_core.detectors.fused import MEMBERS
 from nero_core.detectors.outliers import DISTORTIONS, blurred, mixed, shuffled, synthetic_outliers
 from nero_core.errors import ArtefactError, InputError
+from nero_core.records import Guarantee
 from tests.activations import image_activations, make_activations
 
 
@@ -145,17 +147,22 @@ def test_far_images_do_not_tie(train):
     assert len(np.unique(fused.score(far))) == 12
 
 
+@pytest.mark.parametrize("alpha", [0.1, 0.2])
 @pytest.mark.parametrize("combination", ["max", "fisher"])
-def test_decisions_on_the_unseen_half_keep_their_promise(train, combination):
-    """At α the expected share of false alarms is at most α; 20 calibrations of 4 × 99 new images each."""
+def test_decisions_on_the_unseen_half_keep_their_promise(train, combination, alpha):
+    """No more false alarms than α, and hardly fewer: floor(α·41)/41 of new images; 40 calibrations of 396 each."""
     alarms = []
-    for seed in range(20):
-        learnt, deciding = halves(calibration(n=80, seed=100 + seed))
+    for seed in range(40):
+        whole = calibration(n=80, seed=100 + seed)
+        learnt, deciding = whole[LEARNT], whole[DECIDING]
         fused = equal(combination).fit(*train, learnt)
-        p = Calibration(fused.score(deciding), True).p_values(fused.score(calibration(n=396, seed=500 + seed)))
-        alarms.append((p <= 0.1).mean())
-    # Standard error of the mean of 20 shares whose spread is that of 40 calibration scores: √(0.1·0.9/40/20) = 0.011.
-    assert np.mean(alarms) <= 0.1 + 3 * 0.011
+        calibrated = Calibration(fused.score(deciding), Guarantee(True))
+        p = calibrated.p_values(fused.score(calibration(n=396, seed=500 + seed)))
+        alarms.append((p <= alpha).mean())
+    promised = math.floor(alpha * 41) / 41
+    # Spread of a share given 40 calibration scores, √(α(1 − α)/42), and of its 396 images; over 40 draws.
+    error = math.sqrt(promised * (1 - promised) * (1 / 42 + 1 / 396) / 40)
+    assert abs(np.mean(alarms) - promised) <= 3 * error
 
 
 def test_equal_calibration_scores_give_a_defined_scale(train):
@@ -184,12 +191,12 @@ def test_too_few_calibration_images_are_refused(train):
     with pytest.raises(InputError, match="given 9 calibration images"):
         equal().fit(*train, calibration(n=9))
     with pytest.raises(InputError, match="cannot be divided"):
-        halves(calibration(n=1))
+        learnt_from(make_detector("fused"), calibration(n=1))
 
 
 def test_the_halves_share_no_image_and_lose_none():
     whole = calibration(n=11)
-    learnt, deciding = halves(whole)
+    learnt, deciding = whole[LEARNT], whole[DECIDING]
     assert len(learnt) + len(deciding) == 11
     np.testing.assert_array_equal(learnt.features, whole.features[::2])
     np.testing.assert_array_equal(deciding.features, whole.features[1::2])

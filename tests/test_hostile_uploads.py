@@ -24,6 +24,7 @@ from nero_core.errors import InputError
 from nero_core.images import MAX_JPEG_SCANS, MAX_PIXELS, read_image
 from pages.shared.reading import read_case
 from pages.shared.session import Frame
+from tests import tiffs
 from tests.hostile import PNG_START, chunk, damage, encoded, mutant, picture, resealed, whole_files
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +90,13 @@ def declared(kind, width, height):
         data[18:26] = struct.pack("<ii", width, height)
     elif kind == "gif":
         data[6:10] = struct.pack("<HH", width, height)
+    elif kind == "webp":  # RFC 6386, section 9.1: behind the start code, 14 bits each
+        start = data.index(b"\x9d\x01\x2a") + 3
+        data[start : start + 4] = struct.pack("<HH", width, height)
+    elif kind == "webp lossless":  # RFC 9649, section 3.4: behind the signature, 14 bits each, less one
+        plain, start = bytearray(encoded(picture(), "WEBP", lossless=True)), 21
+        plain[start : start + 4] = (width - 1 | height - 1 << 14 | plain[start + 3] >> 4 << 28).to_bytes(4, "little")
+        return bytes(plain)
     else:
         canvas = data.index(b"VP8X") + 12
         data[canvas : canvas + 6] = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
@@ -107,6 +115,20 @@ def test_a_huge_size_in_the_header_is_refused_before_decoding(kind, side, monkey
     # A canvas past WebP's own limit of 16383 pixels a side is turned down before its size is read.
     refused = "is too large" if (kind, side) != ("webp animated", 30_000) else "is too large|its start is damaged"
     with pytest.raises(InputError, match=refused):
+        read_image(declared(kind, side, side))
+
+
+@pytest.mark.parametrize("kind", ["webp", "webp lossless"])
+@pytest.mark.parametrize("side", [7_000, 16_383])
+def test_a_huge_size_in_a_webp_is_refused_before_decoding(kind, side, monkeypatch):
+    """Their headers hold 14 bits a side."""
+    assert read_image(declared(kind, 64, 48)).size == (64, 48), "the header is where this test thinks it is"
+
+    def load(*_):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    with pytest.raises(InputError, match="is too large"):
         read_image(declared(kind, side, side))
 
 
@@ -169,6 +191,57 @@ def run_lengths_of_one():
     runs = b"\1\5" * ((UPLOAD_LIMIT - len(data)) // 2)
     return data[:18] + struct.pack("<ii", SIDE, SIDE) + data[26:1078] + runs
 
+
+def in_png(kind, body):
+    """A whole PNG with one more chunk before its pixels."""
+    data = whole_files()["png transparent"]
+    place = data.index(b"IDAT") - 4
+    return data[:place] + chunk(kind, body) + data[place:]
+
+
+def noted(count, tag=0x0112):
+    """A camera's note whose one tag is as many fractions; by default the tag that says how the picture is turned."""
+    table = struct.pack("<HHHII", 1, tag, 5, count, 26) + bytes(4)
+    return b"II*\0\x08\0\0\0" + table + struct.pack("<II", 1, 1) * count
+
+
+def noted_jpeg(count):
+    """The note over as many segments as it needs, the first thing in the file."""
+    data, note = whole_files()["jpeg grey"], noted(count)
+    parts = [note[start : start + 65_000] for start in range(0, len(note), 65_000)]
+    segments = [b"\xff\xe1" + struct.pack(">H", len(part) + 8) + b"Exif\0\0" + part for part in parts]
+    return data[:2] + b"".join(segments) + data[2:]
+
+
+def packed(size):
+    """So many zeros, a thousandth as long."""
+    packer = zlib.compressobj(9)
+    return b"".join(packer.compress(bytes(2**20)) for _ in range(size // 2**20)) + packer.flush()
+
+
+def gif_of_more():
+    """The pixels of the largest picture in one that says it has 16 × 16."""
+    data = bytearray(blank("P", "GIF"))
+    place = data.index(b"," + struct.pack("<HHHH", 0, 0, SIDE, SIDE))
+    data[6:10] = data[place + 5 : place + 9] = struct.pack("<HH", 16, 16)
+    return bytes(data)
+
+
+BOMBS = {
+    "png, 1 GB in its profile": lambda: in_png(b"iCCP", b"icc\0\0" + packed(10**9)),
+    "png, 1 GB in its text": lambda: in_png(b"zTXt", b"note\0\0" + packed(10**9)),
+    "png, 1 GB in its foreign text": lambda: in_png(b"iTXt", b"note\0\1\0\0\0" + packed(10**9)),
+    "png, 1 GB behind its pixels": lambda: in_png(b"IDAT", packed(10**9)),
+    "png, two million fractions in its note": lambda: in_png(b"eXIf", noted(2 * 10**6)),
+    "jpeg, two million fractions in its note": lambda: noted_jpeg(2 * 10**6),
+    "webp, two million fractions in its note": lambda: encoded(picture(), "WEBP", exif=b"Exif\0\0" + noted(2 * 10**6)),
+    "tiff, one huge tile": tiffs.one_huge_tile,
+    "tiff, tiles that share": lambda: tiffs.tiles_that_share(4000),
+    "tiff lzw, tiles that share": lambda: tiffs.tiles_that_share(4000, compression=5),
+    "gif, 40 million pixels for 256": gif_of_more,
+    "gif, a comment in ten million pieces": lambda: crowded("gif", b"\1a", b"\6a note"),
+}
+"""Small files that would unpack to gigabytes, or keep a reader busy for minutes."""
 
 EXTREMES = {
     "jpeg": lambda: blank("RGB", "JPEG"),
@@ -248,9 +321,20 @@ def test_mutants_neither_crash_nor_hang_nor_fill_the_memory(tiny_reference, tmp_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="memory is measured as POSIX does")
+def test_bombs_are_refused_or_read_without_going_off(tiny_reference, tmp_path):
+    """None takes the memory that it would unpack to, and none hangs (see GIVE_UP in score_uploads)."""
+    lines = scored(tiny_reference, tmp_path, ((name, make()) for name, make in BOMBS.items()))
+    assert max(line["extra_bytes"] for line in lines) < GIGABYTE // 4
+    refused = {line["name"] for line in lines if not line["read"]}
+    assert refused >= {name for name in BOMBS if name.startswith("tiff") or "fractions" in name or "pieces" in name}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memory is measured as POSIX does")
 @pytest.mark.soak
 def test_the_largest_and_the_busiest_files_stay_within_memory_and_time(tiny_reference, tmp_path):
     lines = scored(tiny_reference, tmp_path, ((name, make()) for name, make in EXTREMES.items()))
     assert [line["name"] for line in lines if line["processor_seconds"] > PROCESSOR_SECONDS] == []
     refused = [line["name"] for line in lines if not line["read"]]
-    assert refused == ["bmp of runs of one"], "its file is too small for its size; the others are extreme, but whole"
+    # The first is too small for its size, the others are cut into millions of pieces; the rest is extreme, but whole.
+    cut_up = ["gif of a cut-up comment", "gif of many comments", "gif of many extensions"]
+    assert refused == ["bmp of runs of one", *cut_up, "png of many chunks", "png of many notes", "tiff of many entries"]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import signal
 import struct
+import sys
 import threading
+import time
 import warnings
 import zlib
 from pathlib import Path
@@ -16,8 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFile
 
 from nero_core import images
+from nero_core.datasets import decode_each
 from nero_core.errors import InputError
-from nero_core.images import MAX_NAME, display_name, displayed, preprocess, read_image
+from nero_core.images import DECODING_THREADS, MAX_NAME, display_name, displayed, preprocess, read_image
 from nero_core.records import Preprocessing
 
 ORIENTATION = 0x0112
@@ -336,6 +340,91 @@ def test_reading_leaves_filters_and_pillow_settings_as_they_were() -> None:
         thread.join()
     assert not problems
     assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES) == before
+
+
+class Decoding:
+    """Decodings held until they are let go, counted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go, self.order, self.under_way, self.most = threading.Event(), [], 0, 0
+        self.counting, self.decoded = threading.Lock(), images._decoded
+        monkeypatch.setattr(images, "_decoded", self)
+
+    def __call__(self, name: str, data: bytes, formats: tuple[str, ...]) -> Image.Image:
+        with self.counting:
+            self.order.append(data)
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+        try:
+            assert self.go.wait(60)
+            return self.decoded(name, LOSSLESS["png"], formats)
+        finally:
+            with self.counting:
+                self.under_way -= 1
+
+    def ask(self, *sources: bytes) -> list[threading.Thread]:
+        """Threads that each ask for one picture, in this order."""
+        threads = []
+        for source in sources:
+            threads.append(threading.Thread(target=read_image, args=[source]))
+            threads[-1].start()
+            while self.known() < len(threads):
+                time.sleep(0.001)
+        return threads
+
+    def known(self) -> int:
+        """How many are under way or wait."""
+        return len(self.order) + images._decoders._work_queue.qsize()
+
+
+def test_no_more_than_two_are_decoded_at_once_and_the_first_asked_for_comes_first(monkeypatch) -> None:
+    decoding = Decoding(monkeypatch)
+    sources = [b"%d" % number for number in range(12)]
+    threads = decoding.ask(*sources)
+    decoding.go.set()
+    for thread in threads:
+        thread.join()
+    assert decoding.most == DECODING_THREADS
+    assert decoding.order[DECODING_THREADS:] == sources[DECODING_THREADS:]
+
+
+def test_readers_of_many_pictures_side_by_side_all_come_to_an_end() -> None:
+    """Six sessions, each with threads of its own that wait for the same two."""
+    done: list[int] = []
+
+    def work() -> None:
+        results, unreadable = decode_each([LOSSLESS["png"], LOSSLESS["png"][:300]] * 10, lambda image: image.width)
+        done.append(results.count(31) + len(unreadable))
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done == [20] * 6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a lock is not left for a signal there")
+def test_who_is_stopped_while_waiting_wants_it_no_more(monkeypatch) -> None:
+    decoding = Decoding(monkeypatch)
+    threads = decoding.ask(b"first", b"second")
+
+    def interrupt() -> None:
+        while decoding.known() < 3:
+            time.sleep(0.001)
+        time.sleep(0.2)  # until it waits for the result
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    stop = threading.Thread(target=interrupt)
+    stop.start()
+    with pytest.raises(KeyboardInterrupt):
+        read_image(b"third")
+    stop.join()
+    decoding.go.set()
+    for thread in threads:
+        thread.join()
+    read_image(b"fourth")
+    assert b"third" not in decoding.order
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_a_resample_equals_the_values_on_the_images_drawn(ids, oods):
     drawn = [
         np.repeat(given, counts)
         for which, given in enumerate((ids, oods))
-        for counts in next(metrics._resampled_counts(len(given), (3, which), 4))
+        for counts in next(metrics._resampled_counts(np.arange(len(given)), (3, which), 4))
     ]
     for row in range(4):
         close(
@@ -99,8 +99,8 @@ def test_both_thresholds_lie_where_they_should_among_many_scores():
     close(point_metrics(ids, oods), literal_metrics(ids.tolist(), oods.tolist()))
     draws = bootstrap(ids, oods, seed=1, resamples=3)
     ids_drawn, oods_drawn = (
-        next(metrics._resampled_counts(137, (1, 0), 3)),
-        next(metrics._resampled_counts(163, (1, 1), 3)),
+        next(metrics._resampled_counts(np.arange(137), (1, 0), 3)),
+        next(metrics._resampled_counts(np.arange(163), (1, 1), 3)),
     )
     for row in range(3):
         wanted = literal_metrics(np.repeat(ids, ids_drawn[row]).tolist(), np.repeat(oods, oods_drawn[row]).tolist())
@@ -108,7 +108,7 @@ def test_both_thresholds_lie_where_they_should_among_many_scores():
 
 
 def test_every_resample_draws_as_many_images_as_there_are():
-    blocks = list(metrics._resampled_counts(7, (0, 0), 130))
+    blocks = list(metrics._resampled_counts(np.arange(7), (0, 0), 130))
     assert [len(block) for block in blocks] == [50, 50, 30]
     assert all((block.sum(axis=1) == 7).all() for block in blocks)
     mean = np.concatenate(blocks).mean(axis=0)

@@ -45,7 +45,7 @@ def edited(source, target, **fields):
 
 def test_it_says_what_the_manifest_holds(lines, tiny_reference):
     manifest = read_manifest(tiny_reference)
-    assert lines["amber"] == lines["moss"] == "12 images"
+    assert lines["amber"] == lines["moss"] == "12 images fitted on; 12 for calibration"
     assert lines["known as unusual: strange"] == "5 images"
     assert lines["Source of the images"] == "made by the tests"
     assert lines["Licence of the images"] == "Apache-2.0"
@@ -59,7 +59,36 @@ def test_it_says_what_the_manifest_holds(lines, tiny_reference):
     assert SAMPLE_ROLE == SHEET_ROLE
     assert lines["SHA-256 of the classifier file"] == manifest["files"]["classifier"]["sha256"]
     assert f"torch {manifest['versions']['torch']}" in lines["Versions"]
+    accuracy = manifest["metrics"]["calibration_accuracy"]
+    said = lines["Accuracy on the calibration images, set aside before training"]
+    assert said.startswith(f"{100 * accuracy:.1f} % (")
+    assert said.endswith("; 36 images)")
+    assert lines["Input of the network"] == "64 × 64 pixels (as it was trained)"
+
+
+def test_an_older_reference_without_figures_or_origins_says_so(tiny_reference, tmp_path):
+    manifest = read_manifest(tiny_reference)
+    training = {**manifest["training"], "known": False}
+    calibration = {"images": 36, "guaranteed": False, "origin": "not stated", "smallest_alpha": 1 / 37}
+    folder = edited(
+        tiny_reference,
+        tmp_path / "x",
+        schema=1,
+        calibration=calibration,
+        metrics={"auroc": {}},
+        training=training,
+        preprocessing_origins={},
+    )
+    lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
     assert lines["Accuracy"].startswith("not measured")
+    assert lines["Interpolation"] == "bilinear (not recorded)"
+    assert lines["Guarantee"].startswith("no: an earlier version calibrated this reference")
+
+
+@pytest.mark.parametrize("origins", [7, ["given"], "given"])
+def test_origins_of_another_shape_are_refused(tiny_reference, tmp_path, origins):
+    with pytest.raises(ArtefactError, match="does not hold what a model card needs"):
+        model_card(edited(tiny_reference, tmp_path / "x", preprocessing_origins=origins))
 
 
 def test_it_says_how_true_the_heatmaps_are(lines, tiny_reference, tmp_path):
@@ -92,12 +121,14 @@ def test_it_says_how_true_the_heatmaps_are(lines, tiny_reference, tmp_path):
 def test_no_guarantee_no_crops_no_unusual_images(tiny_reference, tmp_path):
     manifest = read_manifest(tiny_reference)
     files = {role: entry for role, entry in manifest["files"].items() if not role.startswith("concepts/")}
-    calibration = {**manifest["calibration"], "guaranteed": False}
+    reason = "nobody knows where the images come from"
+    guarantee = {**manifest["calibration"]["guarantee"], "holds": False, "reason": reason}
+    calibration = {**manifest["calibration"], "guarantee": guarantee}
     folder = edited(
         tiny_reference, tmp_path / "x", calibration=calibration, files=files, crops=0, ood={}, metrics={"auroc": {}}
     )
     lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
-    assert lines["Guarantee"].startswith("no")
+    assert lines["Guarantee"] == f"no: {reason}"
     assert lines["Pictures of training images"] == "no"
     assert lines["Separation from unusual images"].startswith("not measured")
 
@@ -109,7 +140,7 @@ def test_metrics_have_intervals(tiny_reference, tmp_path):
         "accuracy_per_class": {"amber": 0.5, "moss": 1.0},
         "test_per_class": {"amber": 4},
         "alpha": 0.05,
-        "false_alarms": {"nero": 0.0},
+        "false_alarms": {"nero": {"predicted": {"amber": [0, 4], "moss": [0, 6]}, "true": {"amber": [0, 10]}}},
         "auroc": {},
     }
     folder = edited(tiny_reference, tmp_path / "x", metrics=metrics)
@@ -118,6 +149,8 @@ def test_metrics_have_intervals(tiny_reference, tmp_path):
     assert lines["Accuracy on amber"] == "50.0 % (15.0 to 85.0 %; 4 images)"
     assert lines["Accuracy on moss"] == "100.0 %"  # how many images is not known
     assert lines["False alarms of NERO, 5 % asked for"] == "0.0 % (0.0 to 27.8 %; 10 images)"
+    assert lines["False alarms of NERO by the class that the network reads"] == "amber 0 of 4, moss 0 of 6"
+    assert lines["False alarms of NERO by the class it is"] == "amber 0 of 10"
     folder = edited(tiny_reference, tmp_path / "few", metrics={**metrics, "alpha": 1 / 19})
     lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
     assert lines["False alarms of NERO, 5.26 % asked for"] == "0.0 % (0.0 to 27.8 %; 10 images)"

@@ -38,9 +38,9 @@ def test_the_promised_names(ref, frames):
     assert ref.classes == ["amber", "moss", "slate"]
     s = ref.score(acts, detector="nero")
     assert (s.dtype, s.shape) == (np.float64, (3,))
-    decision = ref.decide(s, detector="nero", alpha=0.05)[0]
+    decision = ref.decide(acts, detector="nero", alpha=0.05)[0]
     assert decision.score == s[0]
-    assert decision.guaranteed
+    assert decision == ref.decide(acts, "nero", 0.05, scores=s)[0]
     e = ref.explain(acts)[0]
     assert e.nearest_class in ref.classes
     assert (e.distance + e.bias_term) * e.low_relevance_share == pytest.approx(s[0], rel=1e-9)
@@ -239,9 +239,11 @@ def test_questions_it_cannot_answer(ref, frames):
         ref.score(acts, detector="vim")
     for alpha in (0, 1, -1, float("nan")):
         with pytest.raises(InputError, match="alpha"):
-            ref.decide([1.0], alpha=alpha)
-    with pytest.raises(InputError, match="needs at least 99 calibration images; this reference has 36"):
-        ref.decide([1.0], alpha=0.01)
+            ref.decide(acts, alpha=alpha)
+    with pytest.raises(
+        InputError, match="needs at least 99 calibration images of class 'slate'; this reference has 36"
+    ):
+        ref.decide(acts, alpha=0.01)
 
 
 def test_references_are_listed_with_what_is_wrong_with_them(folder):

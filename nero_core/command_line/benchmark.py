@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nero_core.command_line.calibrate import add_group
 from nero_core.command_line.console import (
     DONE,
     INTERRUPTED,
@@ -58,6 +59,7 @@ def add_benchmark(command: AddCommand) -> None:
         "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the intervals (default: %(default)s)")
+    add_group(parser)
     parser.add_argument("--no-cache", action="store_true", help="keep no activations for the next benchmark")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for tables, figures and scores")
 
@@ -69,7 +71,7 @@ def _benchmark(options: argparse.Namespace) -> int:
     asked = _asked(options)
     plan = asked.settled()  # a typo is found before anything is read
     reference = load(options)
-    division = plan.divide(reference.classifier)
+    division = plan.divide(reference.classifier, begin("Looking through the folders"))
     _say_division(division)
     benchmark = plan.benchmark(reference, division, None if options.no_cache else default_folder())
     interrupted = False
@@ -117,6 +119,7 @@ def _asked(options: argparse.Namespace) -> Plan:
         options.protocol,
         options.alpha,
         options.seed,
+        options.group,
         options.out,
     )
 
@@ -161,6 +164,7 @@ def _table(result: BenchmarkResult, written: list[Path]) -> str:
                 f"  {entry['title']:<16} AUROC {100 * entry['auroc']:.2f}, "
                 f"OOD passing at 95 % ID {100 * entry['fpr_ood_at_95_id_tpr']:.2f}"
             )
+    lines += result.promises()
     verdict = "comparable" if result.published["comparable"] else "not comparable"
     lines.append(f"Published figures are {verdict}: {result.published['reason']}")
     lines += [f"Wrote {path}" for path in written]

@@ -47,10 +47,16 @@ def say(text: str) -> None:
 
 
 def device(options: argparse.Namespace) -> str:
-    """Where to compute: what was asked for, else the best there is."""
-    from nero_core.networks import best_device
+    """Where to compute: what was asked for, else the best there is.
 
-    return options.device or best_device()
+    Raises
+    ------
+    InputError
+        This machine does not have what was asked for.
+    """
+    from nero_core.networks import best_device, check_device
+
+    return check_device(options.device) if options.device else best_device()
 
 
 def load(options: argparse.Namespace) -> Reference:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nero_core.command_line.console import DONE, SOME_FAILED, begin, load, say
 from nero_core.errors import ArtefactError, InputError
+from nero_core.spreadsheets import comma_separated
 
 if TYPE_CHECKING:
     from nero_core.faithfulness import Faithfulness
@@ -75,7 +74,7 @@ def _faithfulness(options: argparse.Namespace) -> int:
         "curves": _mean_curves(measured),
     }
     write_bytes(options.out / "faithfulness.json", json.dumps(result | {"per_image": rows}, indent=1).encode())
-    write_bytes(options.out / "faithfulness.csv", _csv(rows))
+    write_bytes(options.out / "faithfulness.csv", comma_separated(rows).encode())
     if options.json:
         print(json.dumps(result, indent=1))
     else:
@@ -111,14 +110,6 @@ def _mean_curves(measured: Faithfulness) -> dict[str, Any]:
         }
         for place, method in enumerate(measured.methods)
     }
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def _print_summary(measured: Faithfulness, images: int, out: Path) -> None:

@@ -58,6 +58,11 @@ class Fused(Detector):
     alarms): it is a score like any other, decided on by calibration images that this detector has not seen. No
     out-of-distribution image was used to choose anything.
 
+    Half of the calibration images is learnt from, and only the other half decides. Over draws of them false alarms are
+    as many as was asked for, but those of one draw spread √2 times as wide as where all n images decide: as
+    Beta(l, m + 1 − l) with m = n/2 and l = ⌊α(m + 1)⌋. With n = 202 and α = 0.2, 95 % of draws give 13 to 28 % instead
+    of 15 to 25 %: few or many false alarms on a set of test images are mostly the draw of the deciding half.
+
     Parameters
     ----------
     members : sequence of str
@@ -110,6 +115,16 @@ class Fused(Detector):
                 f"{FEWEST_IMAGES}, and as many again to decide by."
             )
         self.members_ = {name: member.fit(train, head) for name, member in self._unfitted().items()}
+        self.fit_scales(calibration)
+
+    def fit_scales(self, calibration: Activations) -> None:
+        """Learn scales and weights from calibration images, the fitted members as they are.
+
+        Raises
+        ------
+        InputError
+            The images themselves are needed to weigh the members, and are not kept.
+        """
         scores = np.sort([member.score(calibration) for member in self.members_.values()], axis=1)
         n = scores.shape[1]
         self.scores_ = scores

@@ -34,6 +34,13 @@ COMPARED = ("auroc", "fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
 """The metrics that differences and ablations are shown in; the files hold all."""
 
 
+CLASS_KINDS = {
+    "predicted": "By the class that the network reads. With calibration by class the bound holds for each of these.",
+    "true": "By the class an image is of. The bound holds for it only as far as the network reads it rightly.",
+}
+"""How false alarms are counted per class, with a sentence on what that says."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column: what it sorts by and what it says, per row."""
@@ -101,6 +108,22 @@ def decision_columns(rows: Sequence[DetectorResult], ood_set: str, alpha: float)
         values = [None if share is None else 100 * share for share in shares]
         columns.append(Column(name, text, values, [NO_VALUE if v is None else f"{v:.1f} %" for v in values]))
     return columns
+
+
+def class_columns(rows: Sequence[DetectorResult], classes: Sequence[str], kind: str) -> list[Column]:
+    """How many ID images of each class are flagged, by "predicted" or by "true" class; counts, as classes are small."""
+    columns = []
+    for name in classes:
+        counts = [row.false_alarms.get(kind, {}).get(name) for row in rows]
+        values = [None if each is None or not each[1] else 100 * each[0] / each[1] for each in counts]
+        texts = [NO_VALUE if each is None else of_counts(each) for each in counts]
+        columns.append(Column(name, CLASS_KINDS[kind], values, texts))
+    return columns
+
+
+def of_counts(counts: Sequence[int]) -> str:
+    """Such as ``3 of 21``."""
+    return f"{counts[0]} of {counts[1]}"
 
 
 def method_columns(rows: Sequence[DetectorResult]) -> list[Column]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from nero_core.classifier import Classifier
-from nero_core.datasets import list_images, read_class_folders
+from nero_core.data.image_set import ImageSet
+from nero_core.data.seen import Seen, looked_at
+from nero_core.data.splits import ASIDE_ORIGIN, FOLDER_ORIGIN, to_calibrate
 from nero_core.errors import InputError
 from nero_core.evaluation.result import ID, POOLED
-from nero_core.extraction_cache import ImageSet
-from nero_core.records import Progress
+from nero_core.records import Guarantee, Progress
 
 FEW_IMAGES = 50
 """Below this many images of a set its intervals are wide enough to be worth a sentence."""
@@ -30,31 +32,20 @@ class Division:
     id : ImageSet
         Scored as in-distribution; never seen by the classifier as far as is known.
     ood : {name: ImageSet}
-    guaranteed : bool
-        Whether the calibration images are known to be unseen by the classifier.
+    guarantee : Guarantee or None
+        What these calibration images promise; None where there are none.
     warnings : texts
+    hashes : {digest: difference hash}
+        How the images look that fit, calibrate or are scored as in-distribution.
     """
 
     fit: ImageSet | None
     calibration: ImageSet | None
     id: ImageSet
     ood: Mapping[str, ImageSet]
-    guaranteed: bool
+    guarantee: Guarantee | None
     warnings: tuple[str, ...]
-
-
-def read_id_folder(folder: Path, classes: list[str], progress: Progress | None = None) -> ImageSet:
-    """In-distribution images: with labels where the sub-folders are the classes, without where there are none of them.
-
-    Raises
-    ------
-    InputError
-        The folder holds no image, or some sub-folders are classes and others are missing or surplus.
-    """
-    found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
-    if found & set(classes):
-        return ImageSet.of(read_class_folders(folder, classes, progress))
-    return ImageSet.of_files(list_images(folder))
+    hashes: Mapping[str, int] = field(default_factory=dict)
 
 
 def divide(
@@ -63,6 +54,7 @@ def divide(
     ood: Mapping[str, ImageSet],
     train: ImageSet | None = None,
     calibration: ImageSet | None = None,
+    progress: Progress | None = None,
 ) -> Division:
     """Divide by the digests that `train` recorded beside the weights.
 
@@ -77,6 +69,8 @@ def divide(
         Where the fitting images, and those set aside for calibration, are, if not among `id_images`. With labels.
     calibration : ImageSet, optional
         In-distribution images that the classifier never saw, instead of those set aside.
+    progress : callable, optional
+        Of looking at images for copies of one another.
 
     Raises
     ------
@@ -103,22 +97,34 @@ def divide(
             "It is not known what this classifier was trained on: if ID images are among that, every figure is too "
             "good."
         )
-    held_out = calibration
-    if held_out is None and record is not None:
-        held_out = source.select([key in record.calibration for key in source.digests])
-    if calibration is not None and (seen := _overlap(calibration, trained | _keys(fit))):
-        raise InputError(f"{seen} of {len(calibration)} calibration images were trained or fitted on; remove them.")
     fit = fit if fit is not None and len(fit) else None
-    held_out = held_out if held_out is not None and len(held_out) else None
+    asked, origin = calibration, FOLDER_ORIGIN
+    if asked is None and record is not None:
+        asked, origin = source.select([key in record.calibration for key in source.digests]), ASIDE_ORIGIN
+    asked = asked if asked is not None and len(asked) else None
+    used = trained | _keys(fit) | (frozenset() if record is None else record.calibration)
+    unused = id_images.select([key not in used for key in id_images.digests])
 
-    used = trained | _keys(fit) | _keys(held_out) | (frozenset() if record is None else record.calibration)
-    scored = id_images.select([key not in used for key in id_images.digests])
+    hashes = looked_at([each for each in (fit, asked, unused) if each is not None], record, progress)
+    seen = Seen.of(record, fit, hashes)
+    held_out, guarantee = None, None
+    if asked is not None:
+        held_out, guarantee = to_calibrate(record, asked, seen, hashes, origin)
+        warnings += [f"{note}." for note in guarantee.left_out]
+    new = ~seen.overlap(unused, hashes) & np.array([key not in _keys(held_out) for key in unused.digests], dtype=bool)
+    scored = unused.select(new)
     if not len(scored):
         raise InputError(
-            f"All {len(id_images)} ID images were used to train or to calibrate; none is left to be scored. "
-            "Give images that the classifier has never seen with --id, and the training images with --train."
+            f"All {len(id_images)} ID images were used to train or to calibrate, or look nearly like those that were; "
+            "none is left to be scored. Give images that the classifier has never seen with --id, and the training "
+            "images with --train."
         )
-    if train is not None and (left_out := len(id_images) - len(scored)):
+    if alike := len(unused) - len(scored):
+        warnings.append(
+            f"{alike} of {len(unused)} ID images left look nearly like training images, are of the same group, or "
+            "calibrate; left out."
+        )
+    if train is not None and (left_out := len(id_images) - len(unused)):
         warnings.append(f"{left_out} of {len(id_images)} ID images were used to train or to calibrate; left out.")
     if fit is None:
         warnings.append(
@@ -127,7 +133,7 @@ def divide(
         )
     warnings += _overlaps(ood, {"training": _keys(fit) | trained, "calibration": _keys(held_out), "ID": _keys(scored)})
     warnings += _few({**ood, "the ID test images": scored})
-    return Division(fit, held_out, scored, ood, record is not None, tuple(warnings))
+    return Division(fit, held_out, scored, ood, guarantee, tuple(warnings), hashes)
 
 
 def _check_ood(ood: Mapping[str, ImageSet]) -> None:

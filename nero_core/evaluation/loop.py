@@ -15,15 +15,28 @@ import numpy as np
 from scipy.stats import rankdata
 
 import nero_core
-from nero_core.calibration import DEFAULT_ALPHA, Calibration, halves
+from nero_core.calibration import (
+    BY_CLASS,
+    Calibration,
+    CalibrationSettings,
+    calibrated,
+    deciding_rows,
+    false_alarms,
+    learnt_from,
+    promised,
+)
 from nero_core.classifier import Classifier
+from nero_core.data.image_set import ImageSet
+from nero_core.data.splits import looking_alike, numbered
 from nero_core.detectors import Detector
-from nero_core.errors import Cancelled, InputError
+from nero_core.errors import ArtefactError, Cancelled, InputError
 from nero_core.evaluation.division import Division
+from nero_core.evaluation.flags import flagged_shares, summarised
 from nero_core.evaluation.kept import KeptScores
 from nero_core.evaluation.line_up import Contender
-from nero_core.evaluation.result import ID, POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary
-from nero_core.extraction_cache import CachedExtractor, Extraction, ImageSet
+from nero_core.evaluation.notes import UNGROUPED, in_words, singular, too_few, unreadable, without_guarantee
+from nero_core.evaluation.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary, with_pooled
+from nero_core.extraction_cache import CachedExtractor, Extraction
 from nero_core.metrics import (
     RESAMPLES,
     Draws,
@@ -32,13 +45,11 @@ from nero_core.metrics import (
     paired_differences,
     point_metrics,
 )
-from nero_core.records import Activations, Begin, Float64Array
+from nero_core.records import Activations, Begin, Float64Array, IntArray
 
 BASELINE = "nero"
 """What other detectors are held against, where it is among them."""
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pytorch-ood")
-UNREADABLE_NAMED = 5
-"""Unreadable images are all counted; so many per set are named."""
 
 REASON_LETTERS = 300
 """Of an error's text so much is a detector's reason; the log holds all of it."""
@@ -71,15 +82,10 @@ class Benchmark:
         images, network, parameters and code.
     cache_folder : Path, optional
         Where extractions are kept for other benchmarks; None keeps none.
-    alpha : float
-        Accepted share of false alarms.
+    settings : CalibrationSettings
+        How detectors fitted here are calibrated; its `alpha` is the accepted share of false alarms for all.
     seed, resamples : int
         Of the intervals.
-
-    Raises
-    ------
-    InputError
-        `alpha` is not in (0, 1).
     """
 
     def __init__(
@@ -90,21 +96,20 @@ class Benchmark:
         contenders: Sequence[Contender],
         folder: Path | None = None,
         cache_folder: Path | None = None,
-        alpha: float = DEFAULT_ALPHA,
+        settings: CalibrationSettings = BY_CLASS,
         seed: int = 0,
         resamples: int = RESAMPLES,
     ) -> None:
-        if not 0 < alpha < 1:
-            raise InputError(f"`alpha` is {alpha}; wanted a share of false alarms between 0 and 1, such as 0.05.")
         self.title, self.classifier, self.division = title, classifier, division
         self.contenders = list(contenders)
-        self.alpha, self.seed, self.resamples = alpha, seed, resamples
+        self.settings, self.seed, self.resamples = settings, seed, resamples
         self._extractor = CachedExtractor(classifier, cache_folder)
         digests = {name: images.digests for name, images in self._sets().items()}
         self._kept = KeptScores(folder, self._extractor.digest, digests)
         self._extractions: dict[str, Extraction] = {}
         self._finished: dict[str, _Finished] = {}
         self._draws: dict[str, dict[str, Draws]] = {}
+        self._not_kept: dict[str, None] = {}
 
     # Run -----------------------------------------------------------------------------------------------------
 
@@ -127,7 +132,7 @@ class Benchmark:
         """
         start: Begin = begin or (lambda what: lambda done, total: None)
         for name, images in self._sets().items():
-            self._extractions[name] = self._extractor.extract(images, start(f"Reading {_in_words(name)}"))
+            self._extractions[name] = self._extractor.extract(images, start(f"Reading {in_words(name)}"))
         progress = start("Fitting and scoring")
         # The baseline comes first, for whoever stops early; those that go through the network again come last, as they
         # take longer than all others together.
@@ -186,7 +191,10 @@ class Benchmark:
             what = " ".join(str(error).split())[:REASON_LETTERS]
             return _Finished(replace(row, status="failed", reason=f"failed with {type(error).__name__}: {what}"), None)
         score_seconds = time.perf_counter() - begun
-        self._kept.write(contender, scores, (fit_seconds, score_seconds))
+        try:
+            self._kept.write(contender, scores, (fit_seconds, score_seconds))
+        except ArtefactError as error:  # a full disk ends no benchmark: the result has the scores
+            self._not_kept[str(error)] = None
         return _Finished(replace(row, fit_seconds=fit_seconds, score_seconds=score_seconds), scores)
 
     def _fit(self, contender: Contender) -> tuple[Detector, Float64Array | None, float]:
@@ -202,12 +210,11 @@ class Benchmark:
                 f"reference with --detectors {info.name}."
             )
         held_out = self._activations("calibration", contender.detector)
-        learnt, deciding = None, held_out
-        if "calibration" in info.needs and held_out is not None:
-            learnt, deciding = halves(held_out)
+        alike = None if held_out is None else next((each for each in self._alike() if each is not None), None)
         begun = time.perf_counter()
-        detector = contender.detector.fit(train, self.classifier.head, learnt)
+        detector = contender.detector.fit(train, self.classifier.head, learnt_from(contender.detector, held_out, alike))
         seconds = time.perf_counter() - begun
+        deciding = None if held_out is None else held_out[deciding_rows(detector, alike)]
         return detector, None if deciding is None else detector.score(deciding), seconds
 
     def _scored(self, detector: Detector, name: str) -> Float64Array:
@@ -236,24 +243,68 @@ class Benchmark:
         scores = finished.scores
         if scores is None:
             return finished
-        sets = _with_pooled(scores.ood)
+        sets = with_pooled(scores.ood)
+        groups = self._groups()
         draws: dict[str, Draws] = {
-            name: bootstrap(scores.id, values, self.seed, self.resamples) for name, values in sets.items()
+            name: bootstrap(scores.id, values, self.seed, self.resamples, groups["id"], groups[name])
+            for name, values in sets.items()
         }
         self._draws[finished.row.name] = draws
         metrics = {
             name: metrics_with_intervals(point_metrics(scores.id, values), draws[name]) for name, values in sets.items()
         }
-        return replace(finished, row=replace(finished.row, metrics=metrics, flagged=self._flagged(scores, sets)))
+        row = replace(finished.row, metrics=metrics)
+        calibration = self._calibration(finished)
+        if calibration is not None and calibration.supports(self.settings.alpha):
+            predicted = {"id": self._predicted("id")} | {name: self._predicted(f"ood/{name}") for name in scores.ood}
+            labels = self._extractions["id"].activations.labels
+            row = replace(
+                row,
+                flagged=flagged_shares(calibration, self.settings.alpha, scores, predicted),
+                false_alarms=false_alarms(
+                    calibration, self.settings.alpha, scores.id, predicted["id"], labels, self.classifier.classes
+                ),
+                calibration=summarised(calibration, self.settings.alpha),
+            )
+        return replace(finished, row=row)
 
-    def _flagged(self, scores: Scores, sets: Mapping[str, Float64Array]) -> dict[str, float]:
-        if scores.calibration is None or self.alpha < 1 / (len(scores.calibration) + 1):
-            return {}
-        calibration = Calibration(scores.calibration, self.division.guaranteed)
-        return {
-            name: float(np.mean([d.state == "out-of-distribution" for d in calibration.decide(values, self.alpha)]))
-            for name, values in ({ID: scores.id} | dict(sets)).items()
-        }
+    def _predicted(self, name: str) -> IntArray:
+        """Predicted class of each image of a set, (n,)."""
+        predicted: IntArray = self._extractions[name].activations.logits.argmax(axis=1)
+        return predicted
+
+    def _calibration(self, finished: _Finished) -> Calibration | None:
+        """The reference's own, with its own guarantee; or that by the images of this benchmark."""
+        contender = next(each for each in self.contenders if each.name == finished.row.name)
+        if contender.calibration is not None:
+            return contender.calibration
+        if finished.scores is None or finished.scores.calibration is None or self.division.guarantee is None:
+            return None
+        held_out, alike = self._extractions["calibration"].activations, self._alike()
+        classes, settings, scores = self.classifier.classes, self.settings, finished.scores.calibration
+        guarantee = promised(self.division.guarantee, held_out, classes, *alike, settings)
+        return calibrated(contender.detector, held_out, guarantee, classes, *alike, settings, scores=scores)
+
+    def _alike(self) -> tuple[IntArray | None, IntArray | None]:
+        """The groups of the calibration images or, where nobody said, which of them look nearly the same."""
+        images = self._extractions["calibration"].images
+        return self._set_groups("calibration"), looking_alike(images, np.arange(len(images)), self.division.hashes)
+
+    def _set_groups(self, name: str) -> IntArray | None:
+        images = self._extractions[name].images
+        return numbered(images.groups, np.arange(len(images)))
+
+    def _groups(self) -> dict[str, IntArray | None]:
+        """Which images are resampled together, by set and for all OOD images; None where nobody said."""
+        groups = {name: self._set_groups(f"ood/{name}") for name in self.division.ood}
+        pooled, first = [], 0
+        for name, each in groups.items():
+            size = len(self._extractions[f"ood/{name}"].images)
+            numbers = np.arange(size) if each is None else each
+            pooled.append(numbers + first)
+            first += int(numbers.max()) + 1
+        grouped = any(each is not None for each in groups.values())
+        return {**groups, POOLED: np.concatenate(pooled) if grouped else None, "id": self._set_groups("id")}
 
     def result(self) -> BenchmarkResult:
         """What is finished so far."""
@@ -268,8 +319,8 @@ class Benchmark:
             sets=tuple(self._summaries()),
             detectors=tuple(replace(row, differences=self._differences(row, baseline)) for row in rows),
             baseline=baseline,
-            alpha=self.alpha,
-            guaranteed=self.division.guaranteed,
+            alpha=self.settings.alpha,
+            grouped=self.division.id.groups is not None,
             accuracy=self._accuracy(),
             rank_correlation=rank_correlation(scores),
             seed=self.seed,
@@ -317,49 +368,17 @@ class Benchmark:
         return float((extraction.activations.logits.argmax(axis=1) == extraction.activations.labels).mean())
 
     def _warnings(self) -> list[str]:
-        warnings = list(self.division.warnings)
-        for name, extraction in self._extractions.items():
-            if count := len(extraction.unreadable):
-                named = "; ".join(text.rstrip(".") for text in extraction.unreadable[:UNREADABLE_NAMED])
-                more = "; and others" if count > UNREADABLE_NAMED else ""
-                warnings.append(
-                    f"{count} of {_in_words(name)} could not be read and {'was' if count == 1 else 'were'} left out: "
-                    f"{named}{more}."
-                )
+        extractions = self._extractions
+        warnings = [*self.division.warnings, *unreadable(extractions), *self._extractor.notes, *self._not_kept]
         for name, each in self._finished.items():
             if each.scores is not None and np.ptp(np.concatenate([each.scores.id, *each.scores.ood.values()])) == 0:
                 warnings.append(f"{name} gave every image the same score: its figures say nothing.")
-        if (fit := self._extractions.get("fit")) is not None:
-            warnings += _singular(fit.activations, len(self.classifier.classes))
-        held_out = self._extractions.get("calibration")
-        if held_out is not None and self.alpha < 1 / (len(held_out.activations) + 1):
-            warnings.append(
-                f"{len(held_out.activations)} calibration images are too few for α = {self.alpha:g}: "
-                "no shares of flagged images are given."
-            )
-        return warnings
-
-
-def _in_words(name: str) -> str:
-    words = {"fit": "training images", "calibration": "calibration images", "id": "ID test images"}
-    return words.get(name) or name.removeprefix("ood/")
-
-
-def _singular(fit: Activations, classes: int) -> list[str]:
-    """A sentence where the training images cannot span the features, so that no covariance has an inverse."""
-    images, width = fit.features.shape
-    still = int((np.ptp(fit.features, axis=0) == 0).sum())
-    if images - classes >= width and not still:
-        return []
-    why = f"{still} of {width} features never change" if still else f"there are {width} features"
-    return [
-        f"{images} training images, and {why}: the covariance is singular. Detectors that invert it hold it up by "
-        "shrinkage or a small ridge, and their figures rest on that."
-    ]
-
-
-def _with_pooled(ood: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
-    return dict(ood) | ({POOLED: np.concatenate(list(ood.values()))} if len(ood) > 1 else {})
+        if (fit := extractions.get("fit")) is not None:
+            warnings += singular(fit.activations, len(self.classifier.classes))
+        if (held_out := extractions.get("calibration")) is not None:
+            warnings += too_few(len(held_out.activations), self.settings.alpha)
+        warnings += without_guarantee([each.row for each in self._finished.values()], self.settings.alpha)
+        return warnings + ([] if self.division.id.groups is not None else [UNGROUPED])
 
 
 def rank_correlation(scores: Mapping[str, Scores]) -> dict[str, dict[str, float | None]]:

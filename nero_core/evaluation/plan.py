@@ -45,6 +45,8 @@ class Plan:
     alpha : float
     seed : int
         Of the intervals.
+    group : str or None
+        What keeps images together; see :func:`~nero_core.data.listing.read_images`. Intervals then resample groups.
     out : Path or None
         Where results are written and kept; None keeps nothing.
     """
@@ -59,6 +61,7 @@ class Plan:
     protocol: str | None = None
     alpha: float = DEFAULT_ALPHA
     seed: int = 0
+    group: str | None = None
     out: Path | None = None
 
     def command(self) -> str:
@@ -66,7 +69,12 @@ class Plan:
         words = ["python", "-m", "nero_core", "benchmark", str(self.reference), "--id", str(self.id)]
         for name, folder in self.ood.items():
             words += ["--ood", f"{name}={folder}"]
-        given = {"train": self.train, "calibration": self.calibration, "protocol": self.protocol}
+        given = {
+            "train": self.train,
+            "calibration": self.calibration,
+            "protocol": self.protocol,
+            "group": self.group,
+        }
         for flag, value in given.items():
             words += [f"--{flag}", str(value)] if value is not None else []
         words += ["--detectors", *self.detectors] + (["--ablate", *self.ablate] if self.ablate else [])
@@ -114,15 +122,18 @@ class Plan:
         InputError
             A folder is not there, or its images cannot be what they were given as.
         """
-        from nero_core.datasets import list_images, read_class_folders
-        from nero_core.evaluation.division import divide, read_id_folder
-        from nero_core.extraction_cache import ImageSet
+        from nero_core.data.image_set import ImageSet
+        from nero_core.data.listing import read_files, read_images, read_in_distribution
+        from nero_core.evaluation.division import divide
 
-        classes = classifier.classes
-        ood = {name: ImageSet.of_files(list_images(folder)) for name, folder in self.ood.items()}
-        train = None if self.train is None else ImageSet.of(read_class_folders(self.train, classes, progress))
-        held_out = None if self.calibration is None else ImageSet.of_files(list_images(self.calibration))
-        return divide(classifier, read_id_folder(self.id, classes, progress), ood, train, held_out)
+        classes, group = classifier.classes, self.group
+        ood = {name: read_files(folder, group) for name, folder in self.ood.items()}
+        train = None if self.train is None else ImageSet.of(read_images(self.train, classes, group, progress))
+        held_out = None
+        if self.calibration is not None:
+            held_out = read_in_distribution(self.calibration, classes, group, progress)
+        id_images = read_in_distribution(self.id, classes, group, progress)
+        return divide(classifier, id_images, ood, train, held_out, progress)
 
     def benchmark(self, reference: Reference, division: Division, cache_folder: Path | None) -> Benchmark:
         """The benchmark, ready to run; finished detectors are kept in `out`."""
@@ -133,7 +144,14 @@ class Plan:
         trained_on = None if division.fit is None else division.fit.digest
         rows = contenders(self.detectors, reference, trained_on, classifier.head.width, self.ablate)
         return Benchmark(
-            reference.title, classifier, division, rows, self.out, cache_folder, alpha=self.alpha, seed=self.seed
+            reference.title,
+            classifier,
+            division,
+            rows,
+            self.out,
+            cache_folder,
+            settings=replace(reference.calibration_settings, alpha=self.alpha),
+            seed=self.seed,
         )
 
     def completed(self, result: BenchmarkResult) -> BenchmarkResult:

@@ -18,6 +18,7 @@ from nero_core.evaluation.result import (
     SCHEMA,
     SCORES_NAME,
     BenchmarkResult,
+    CalibrationSummary,
     DetectorResult,
     Scores,
     SetSummary,
@@ -85,7 +86,13 @@ def _read_row(row: Mapping[str, Any]) -> DetectorResult:
     def intervals(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Interval]]:
         return {name: {key: Interval(*three) for key, three in table.items()} for name, table in tables.items()}
 
-    return DetectorResult(**{**row, "metrics": intervals(row["metrics"]), "differences": intervals(row["differences"])})
+    counts = {kind: {name: tuple(two) for name, two in table.items()} for kind, table in row["false_alarms"].items()}
+    calibration = row["calibration"]
+    if calibration is not None:
+        calibration = {**calibration, "without_guarantee": tuple(calibration["without_guarantee"])}
+        calibration = CalibrationSummary(**calibration)
+    tables = {name: intervals(row[name]) for name in ("metrics", "differences")}
+    return DetectorResult(**{**row, **tables, "false_alarms": counts, "calibration": calibration})
 
 
 def check_result(result: BenchmarkResult) -> None:

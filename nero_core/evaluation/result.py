@@ -8,11 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from nero_core.artefacts import write_arrays, write_bytes
+from nero_core.calibration.rates import FlaggedOf
 from nero_core.metrics import Interval
 from nero_core.records import Float64Array
 
-SCHEMA = 1
+SCHEMA = 2
 RESULTS_NAME, SCORES_NAME = "results.json", "scores.safetensors"
 
 POOLED = "pooled"
@@ -66,6 +69,37 @@ class Scores:
     calibration: Float64Array | None = None
 
 
+def with_pooled(ood: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
+    """Scores by OOD set, and of all of them together where there is more than one."""
+    return dict(ood) | ({POOLED: np.concatenate(list(ood.values()))} if len(ood) > 1 else {})
+
+
+@dataclass(frozen=True)
+class CalibrationSummary:
+    """How the decisions of one row were calibrated, and what that promises.
+
+    Attributes
+    ----------
+    images : int
+    by_class : bool
+        Whether images were read against those of their predicted class.
+    guaranteed : bool
+    no_guarantee_because : str
+        Empty where the guarantee holds.
+    thresholds : {class: score}
+        What a flagged image exceeds; one entry, "all classes", where classes are read together.
+    without_guarantee : classes
+        Predicted classes whose images have none, for lack of calibration images.
+    """
+
+    images: int
+    by_class: bool
+    guaranteed: bool
+    no_guarantee_because: str
+    thresholds: Mapping[str, float]
+    without_guarantee: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class DetectorResult:
     """One row of the table.
@@ -92,6 +126,10 @@ class DetectorResult:
         This detector's metrics minus the baseline's on the same resamples; empty for the baseline itself.
     flagged : {OOD set, "pooled" or "id": share}
         Share of images with a p-value of at most α; empty without enough calibration images.
+    false_alarms : {"predicted" or "true": {class: (flagged, images)}}
+        Of the ID test images, by predicted and, where it is known, by true class; empty as `flagged` is.
+    calibration : CalibrationSummary or None
+        None without calibration images, or without enough.
     """
 
     name: str
@@ -109,6 +147,8 @@ class DetectorResult:
     metrics: Mapping[str, Metrics] = field(default_factory=dict)
     differences: Mapping[str, Metrics] = field(default_factory=dict)
     flagged: Mapping[str, float] = field(default_factory=dict)
+    false_alarms: Mapping[str, Mapping[str, FlaggedOf]] = field(default_factory=dict)
+    calibration: CalibrationSummary | None = None
 
     @property
     def done(self) -> bool:
@@ -137,8 +177,8 @@ class BenchmarkResult:
         The row that `differences` are against.
     alpha : float
         Accepted share of false alarms behind `flagged`.
-    guaranteed : bool
-        Whether the calibration images are known to be unseen by the classifier.
+    grouped : bool
+        Whether intervals resample groups, such as patients, instead of images.
     accuracy : float or None
         Of the classifier on the ID test images; None where their classes are not known.
     rank_correlation : {row: {row: Spearman's ρ or None}}
@@ -162,7 +202,7 @@ class BenchmarkResult:
     detectors: tuple[DetectorResult, ...]
     baseline: str | None
     alpha: float
-    guaranteed: bool
+    grouped: bool
     accuracy: float | None
     rank_correlation: Mapping[str, Mapping[str, float | None]]
     seed: int
@@ -187,6 +227,24 @@ class BenchmarkResult:
         sign = -1 if metric.startswith("fpr") else 1
         done = [row for row in self.detectors if row.done]
         return tuple(sorted(done, key=lambda row: -sign * row.metrics[self.columns[-1]][metric].value))
+
+    def promises(self) -> list[str]:
+        """What the flags of the rows promise, in sentences: one for all that have a guarantee, one per reason."""
+        found: dict[str, list[str]] = {}
+        for row in self.detectors:
+            if row.calibration is not None:
+                found.setdefault(row.calibration.no_guarantee_because, []).append(row.title)
+        every = sum(len(names) for names in found.values())
+        sentences = []
+        for reason, names in sorted(found.items()):
+            whose = "" if len(names) == every else f" ({', '.join(names)})"
+            sentences.append(
+                f"No guarantee{whose}: {reason}."
+                if reason
+                else f"The calibration images are known to be unseen by the classifier{whose}: the bound on false "
+                "alarms holds on average over calibration sets."
+            )
+        return sentences
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the scores, as plain JSON values; an Interval is [value, low, high]."""

@@ -12,7 +12,7 @@ from nero_core.evaluation.background import Run
 from nero_core.manifest import ReferenceEntry
 from pages.benchmarking.folders import folder, ood_folders
 from pages.benchmarking.watching import ended, under_way
-from pages.shared import resources
+from pages.shared import permission, resources
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ RUN = "benchmark-run"
 CHOICES = {"quick": "One pass", "all": "All", "some": "Choose"}
 
 
+@permission.needed
 def new_result(entry: ReferenceEntry) -> BenchmarkResult | None:
     """Ask, run, show how far it is; the result once there is one."""
     run: Run | None = st.session_state.get(RUN)
@@ -37,6 +38,7 @@ def new_result(entry: ReferenceEntry) -> BenchmarkResult | None:
     return ended(run) if run is not None else None
 
 
+@permission.needed
 def ask(entry: ReferenceEntry) -> Plan | None:
     """The questions; a plan when Run is pressed and all are answered well."""
     st.markdown(

@@ -8,9 +8,9 @@ from hashlib import sha256
 
 import streamlit as st
 
-from nero_core.calibration import Calibration
 from nero_core.evaluation.columns import METRIC_WORDS
 from nero_core.evaluation.result import BenchmarkResult, DetectorResult, Scores
+from nero_core.figures import significant
 from nero_core.figures.benchmark import (
     LINES,
     benchmark_histogram,
@@ -69,15 +69,17 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
         row = next(row for row in ranked if row.name == name)
         scores = result.scores[name]
         shown = Scores(scores.id, {set_words(ood_set): ood_scores(result, name, ood_set)}, scores.calibration)
-        threshold = None
-        if scores.calibration is not None and row.flagged:
-            threshold = Calibration(scores.calibration, result.guaranteed).threshold(result.alpha)
         note = "The outermost bars hold whatever lies beyond them."
+        thresholds = {} if row.calibration is None else row.calibration.thresholds
+        threshold = next(iter(thresholds.values())) if len(thresholds) == 1 else None
+        aim = f"{100 * result.alpha:g} % of the ordinary ones on average."
         if threshold is not None:
-            flagged = (
-                f"Beyond the dashed line images are flagged: at most {100 * result.alpha:g} % of the ordinary ones."
+            note = f"Beyond the dashed line images are flagged: {aim} {note}"
+        elif thresholds:
+            each = ", ".join(f"{plain(name)} {significant(value)}" for name, value in thresholds.items())
+            note = (
+                f"Each predicted class has a threshold of its own ({each}); beyond it images are flagged: {aim} {note}"
             )
-            note = f"{flagged} {note}"
         widgets.chart(
             benchmark_histogram(shown, label(row), threshold=threshold),
             table="Histogram",

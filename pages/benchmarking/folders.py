@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from nero_core.errors import InputError
+from pages.shared import permission
 
 
+@permission.needed
 def folder(what: str, text: str) -> Path:
     """An existing folder on this computer.
 
     Raises
     ------
+    NotAllowed
+        The session may not know.
     InputError
         There is none.
     """

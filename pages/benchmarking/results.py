@@ -10,6 +10,7 @@ import streamlit as st
 from nero_core.errors import NeroError
 from nero_core.evaluation.reading import read_results
 from nero_core.evaluation.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
+from pages.shared import permission, uploads
 from pages.shared.words import plain
 
 FOLDER = "benchmarks"
@@ -45,22 +46,25 @@ def opened() -> BenchmarkResult | None:
     """The result that somebody opened in this session, and the two ways to open one."""
     left, right = st.columns(2, gap="large")
     with left:
-        st.text_input(
-            "Folder on this computer",
-            key=PLACE,
-            persist_state="session",
-            on_change=_open_folder,
-            placeholder="/data/benchmarks/mine",
-            help=f"The folder that `benchmark --out` wrote, or its {RESULTS_NAME}.",
-        )
+        if permission.granted():
+            st.text_input(
+                "Folder on this computer",
+                key=PLACE,
+                persist_state="session",
+                on_change=_open_folder,
+                placeholder="/data/benchmarks/mine",
+                help=f"The folder that `benchmark --out` wrote, or its {RESULTS_NAME}.",
+            )
+        else:
+            st.info(permission.not_offered("Opening a folder"))
     with right:
-        st.file_uploader(
-            f"Or drop {RESULTS_NAME} and {SCORES_NAME}",
+        uploads.uploader(
+            f"{'Or drop' if permission.granted() else 'Drop'} {RESULTS_NAME} and {SCORES_NAME}",
             type=["json", "safetensors"],
             accept_multiple_files=True,
             key=FILES,
             on_change=_open_files,
-            max_upload_size=LARGEST,
+            megabytes=LARGEST,
             help="Both were written by `benchmark --out`, or downloaded from this page. They stay on this computer.",
         )
     found: BenchmarkResult | NeroError | None = st.session_state.get(OPENED)
@@ -73,6 +77,7 @@ def opened() -> BenchmarkResult | None:
     return None
 
 
+@permission.needed
 def _open_folder() -> None:
     if text := st.session_state[PLACE].strip():
         path = Path(text).expanduser()
@@ -81,7 +86,7 @@ def _open_folder() -> None:
 
 def _open_files() -> None:
     """Copy what was uploaded: the uploader itself forgets its files on a page switch."""
-    if not (files := st.session_state[FILES]):
+    if not (files := uploads.within(st.session_state[FILES], LARGEST)):
         return
     with tempfile.TemporaryDirectory(prefix="nero-results-") as folder:
         for file in files:  # under our names: theirs are never used as paths

@@ -71,7 +71,9 @@ def what_if(reading: Reading, ranking: Ranking) -> None:
     if chosen:
         calibration = reading.calibration
         score, n = e.what_if(chosen), len(calibration.scores)
-        before, after = (words.standing(float(calibration.percentiles([s])[0]), n) for s in (e.score, score))
+        before, after = (
+            words.standing(float(calibration.percentiles([s])[0]), n, calibration.of_class) for s in (e.score, score)
+        )
         st.markdown(f"The score would be **{significant(score)}** instead of {significant(e.score)}.")
         st.caption(f"{after}; before: {before[0].lower()}{before[1:]}.")
     st.caption(words.WHAT_IF)

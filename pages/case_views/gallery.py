@@ -118,7 +118,11 @@ def neuron_card(grid: DeltaGenerator, reading: Reading, place: int) -> DeltaGene
         left, right = st.columns(2, gap="small")
         slot = left.empty()
         with right:
-            crops = concepts.crops(neuron) if concepts is not None else []
+            try:
+                crops = concepts.crops(neuron) if concepts is not None else []
+            except NeroError as error:
+                st.warning(plain(str(error)))
+                return slot
             if crops:
                 alt = f"{len(crops)} reference images for neuron {neuron}, cropped to where it looked, strongest first"
                 st.image(figures.tiled(crops), width="stretch", alt=alt, output_format="JPEG")

@@ -9,6 +9,7 @@ import streamlit as st
 
 from nero_core import figures
 from nero_core.figures import STATES, rounded, significant
+from nero_core.spreadsheets import inert
 from pages.shared import session, widgets, words
 from pages.shared.reading import under
 from pages.shared.session import Frame, Reading
@@ -47,7 +48,9 @@ def decide(reading: Reading, alpha: float) -> Decision | None:
     """The decision at this setting; None where the reference has too few images for it."""
     if not reading.calibration.supports(alpha):
         return None
-    return reading.reference.decide([reading.score], reading.detector, alpha)[0]
+    return reading.reference.decide(
+        reading.activations, reading.detector, alpha, scores=[reading.score], hashes=reading.hashes
+    )[0]
 
 
 def answer(reading: Reading) -> tuple[str, float]:
@@ -56,16 +59,9 @@ def answer(reading: Reading) -> tuple[str, float]:
     return reading.reference.classes[int(p.argmax())], float(p.max())
 
 
-def no_guarantee_because(reference: Reference) -> str:
-    """Why a reference cannot promise a bound on false alarms."""
-    if reference.classifier.training is None:
-        return "it is not known which images the network was trained on; more ordinary images may be flagged than set."
-    return "the reference images were already used in training; more ordinary images may be flagged than set."
-
-
 def card(reading: Reading) -> tuple[float, Decision | None]:
     """State, standing, guarantee, and only then what the network itself says."""
-    reference, calibration = reading.reference, reading.calibration
+    calibration = reading.calibration
     alpha = current_alpha()
     decision = decide(reading, alpha)
     with st.container(border=True):
@@ -75,11 +71,11 @@ def card(reading: Reading) -> tuple[float, Decision | None]:
         else:
             st.header("No verdict", anchor=False)
         percentile = float(calibration.percentiles([reading.score])[0])
-        st.subheader(words.standing(percentile, len(calibration.scores)), anchor=False)
+        st.subheader(words.standing(percentile, len(calibration), calibration.of_class), anchor=False)
         if decision is not None:
-            st.markdown(words.guarantee(alpha, decision.guaranteed, no_guarantee_because(reference)))
+            st.markdown(words.guarantee(alpha, decision, calibration))
         else:
-            st.warning(words.refusal(alpha, calibration.smallest_alpha, len(calibration.scores)))
+            st.warning(words.refusal(alpha, calibration.smallest_alpha, len(calibration), calibration.of_class))
         name, probability = answer(reading)
         said = f"The network’s own answer: **{plain(name)}**, {100 * probability:.0f} % sure."
         if decision is not None and decision.state == "out-of-distribution":
@@ -119,7 +115,7 @@ def other_verdicts(reading: Reading, alpha: float) -> None:
         decision = decide(other, alpha)
         mark = f"{STATES[decision.state].symbol} {STATES[decision.state].word}" if decision else "no verdict"
         percentile = float(other.calibration.percentiles([other.score])[0])
-        said.append(f"{fitted.info.title}: {mark}, above {words.of_100(percentile)} of 100")
+        said.append(f"{fitted.info.title}: {mark}, above {words.share_below(percentile, len(other.calibration))}")
     if said:
         st.caption("Other measures · " + " · ".join(said))
 
@@ -135,7 +131,7 @@ def histogram(reading: Reading, alpha: float, decision: Decision | None) -> None
         known=reading.reference.ood_scores.get(reading.detector),
         state=decision.state if decision is not None else None,
     )
-    flagged = f"Images to the right of the dashed line are flagged: at most {words.count(alpha)} ordinary ones."
+    flagged = f"Images to the right of the dashed line are flagged: {words.count(alpha)} ordinary ones on average."
     widgets.chart(chart, table="Histogram", note=flagged if threshold is not None else "")
 
 
@@ -149,9 +145,10 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
         mark = STATES[decision.state] if decision is not None else None
         rows.append(
             {
-                "image": frame.name,
+                "image": inert(frame.name),  # the table can be saved as CSV
                 "verdict": f"{mark.symbol} {mark.word}" if mark else "no verdict",
-                "more unusual than … of 100": words.of_100(percentile),
+                "more unusual than": words.share_below(percentile, len(reading.calibration)),
+                "bound holds": None if decision is None else "yes" if decision.guaranteed else "no",
                 "score": rounded(reading.score),
                 "closest to": reading.explanation.nearest_class if reading.explanation else None,
                 "network’s answer": name,
@@ -169,7 +166,7 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
     index = st.selectbox(
         "Image under review",
         range(len(rows)),
-        format_func=lambda i: f"{i + 1} · {rows[i]['image']}",
+        format_func=lambda i: f"{i + 1} · {readings[i][0].name}",
         key=session.CHOSEN,
         persist_state="session",
     )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 import numpy as np
 import streamlit as st
 
@@ -12,6 +9,7 @@ from nero_core import figures
 from nero_core.neuron_sample import as_npz
 from nero_core.neuron_statistics import Comparison, Order
 from nero_core.records import IntArray
+from nero_core.spreadsheets import comma_separated
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import EVERY_CLASS, FEWEST_SHOWN, FIRST, NEURON, OF_CLASS, ORDER, RANGE, SECOND, SHOWN
 from pages.shared import widgets
@@ -117,7 +115,7 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "All neurons (CSV)",
-            lambda: _comma_separated(
+            lambda: comma_separated(
                 figures.neuron_rows(comparison, everything, weight, classes, names=_apart(comparison))
             ),
             "neurons.csv",
@@ -141,14 +139,6 @@ def _apart(comparison: Comparison) -> tuple[str, str]:
     """The names of both groups, which may be the same group twice."""
     first, second = comparison.first.name, comparison.second.name
     return first, second if second != first else f"{second} (second)"
-
-
-def _comma_separated(rows: list[dict[str, figures.Cell]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def _take_bar() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, BinaryIO
 
 import streamlit as st
@@ -11,13 +10,14 @@ from nero_core import building
 from nero_core.build_queue import start_queue
 from nero_core.building import BuildRequest
 from nero_core.errors import InputError, NeroError
-from pages.shared import resources
+from nero_core.records import needed_images
+from pages.reference_views.preparing import Answers, ask_preparation
+from pages.shared import permission, resources, uploads
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-LARGEST = 1000  # megabytes of an upload, which is held in memory; larger sets are given as a folder
 NETWORKS = (
     "resnet18",
     "resnet50",
@@ -31,6 +31,8 @@ HEATMAPS_MEASURED_ON = 24
 FOLDER, ZIP = "A folder on this computer", "A zip file"
 TRAIN, FIT = "Train a network", "Only fit a trained network"
 NOT_STATED = "not stated"
+CONFIDENCE = 0.9
+"""As the bound with probability 1 − δ is asked for where nothing else is said."""
 ASKED = "builds-asked"
 
 
@@ -40,6 +42,7 @@ def asked() -> int:
     return number
 
 
+@permission.needed
 def ask() -> None:
     """The questions; the answers become a job at the end of the queue."""
     st.markdown(
@@ -48,11 +51,11 @@ def ask() -> None:
     )
     left, right = st.columns(2, gap="large")
     with left:
-        images, upload = _images()
-        title = _line("Name of the reference", "title", "Colonoscopy, our clinic")
-        source = _line("Where the images come from", "source", "Endoscopy unit, 2019 to 2024")
-        licence = _line("Their licence", "licence", "not for redistribution")
-        unusual = _line("Folder of known unusual images, for comparison (may be left out)", "unusual", "/data/unusual")
+        images, upload = images_given("Folder of class folders", "build")
+        title = line("Name of the reference", "title", "Colonoscopy, our clinic")
+        source = line("Where the images come from", "source", "Endoscopy unit, 2019 to 2024")
+        licence = line("Their licence", "licence", "not for redistribution")
+        unusual = line("Folder of known unusual images, for comparison (may be left out)", "unusual", "/data/unusual")
         crops = st.checkbox(
             "Keep small pictures of these images in it; I may pass them on", key="build-crops", wrap=True
         )
@@ -68,7 +71,7 @@ def ask() -> None:
         epochs = 0
         if how == TRAIN:
             epochs = st.number_input("Passes over the images (epochs)", 1, 500, 12, key="build-epochs")
-        alpha = _alpha(how == TRAIN)
+        alpha, by_class, confidence, group = calibration_choices("build")
         true = st.checkbox(
             f"Measure on {HEATMAPS_MEASURED_ON} calibration images whether heatmaps are true (about a minute)",
             value=True,
@@ -77,7 +80,7 @@ def ask() -> None:
         )
         with st.expander("A trained network to fit" if how == FIT else "A checkpoint, and more", expanded=how == FIT):
             weights_path, weights = _weights()
-            calibration = _line("Class folders the network has never seen, for calibration", "calibration", "")
+            calibration = line("Class folders the network has never seen, for calibration", "calibration", "")
             seen = how == FIT and st.checkbox(
                 "There are none: calibrate on images it may have learned from, without a guarantee",
                 key="build-seen",
@@ -85,6 +88,8 @@ def ask() -> None:
             )
             seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="build-seed")
             side = st.number_input("Side of the network’s input in pixels (0: its own)", 0, 1024, 0, key="build-side")
+            brought = bool(weights_path) or weights is not None
+            answers = ask_preparation(str(architecture or ""), int(side)) if brought else Answers()
     request = BuildRequest(
         title=title,
         images=images,
@@ -98,14 +103,18 @@ def ask() -> None:
         licence=licence or NOT_STATED,
         crops=crops,
         alpha=alpha,
+        by_class=by_class,
+        confidence=confidence,
+        group=group,
         side=int(side),
         unusual=unusual,
         faithfulness=HEATMAPS_MEASURED_ON if true else 0,
+        **answers,
     )
     if st.button("Build", type="primary", icon=":material/construction:", key="build"):
         try:
             with st.spinner("Putting it into the queue…"):
-                _submit(request, upload, None if weights is None else (weights.name, weights))
+                submit(request, upload, None if weights is None else (weights.name, weights))
         except NeroError as error:
             st.error(plain(str(error)))
         else:
@@ -113,35 +122,61 @@ def ask() -> None:
             st.rerun()
 
 
-def _images() -> tuple[str, UploadedFile | None]:
-    given = st.segmented_control("The images", [FOLDER, ZIP], default=FOLDER, required=True, key="build-given")
+def images_given(label: str, form: str) -> tuple[str, UploadedFile | None]:
+    """Images as a folder on the server, or as a zip."""
+    given = st.segmented_control("The images", [FOLDER, ZIP], default=FOLDER, required=True, key=f"{form}-given")
     if given == FOLDER:
-        return _line("Folder of class folders", "images", "/data/images"), None
-    return "", st.file_uploader("Zip file of class folders", type="zip", max_upload_size=LARGEST, key="build-zip")
+        return line(label, "images", "/data/images", form), None
+    upload = uploads.uploader(f"Zip file of a {label[0].lower()}{label[1:]}", type="zip", key=f"{form}-zip")
+    st.caption("Larger sets are given as a folder.")
+    return "", upload
 
 
 def _weights() -> tuple[str, UploadedFile | None]:
-    path = _line("Checkpoint: path on this computer", "weights", "/data/weights.safetensors")
-    return path, st.file_uploader(
-        "Or upload it", type=["safetensors", "pt", "pth"], max_upload_size=LARGEST, key="build-weights-file"
-    )
+    path = line("Checkpoint: path on this computer", "weights", "/data/weights.safetensors")
+    return path, uploads.uploader("Or upload it", type=["safetensors", "pt", "pth"], key="build-weights-file")
 
 
-def _alpha(trained: bool) -> float:
-    """The share of false alarms to support, and what it takes."""
-    per_hundred: int = st.select_slider("Ordinary images flagged, at most … in 100", ALPHAS, 5, key="build-alpha")
-    needed = building.needed_calibration(per_hundred / 100)
-    in_all = f": about {math.ceil(needed / building.CALIBRATION_SHARE)} in all"
-    st.caption(f"Needs {needed} images for calibration{in_all if trained else ''}.")
-    return per_hundred / 100
+def calibration_choices(form: str) -> tuple[float, bool, float, str]:
+    """What is fixed at calibration: share of false alarms, by class, confidence (0 for on average), level of groups."""
+    per_hundred: int = st.select_slider("Ordinary images flagged, … in 100", ALPHAS, 5, key=f"{form}-alpha")
+    st.caption(f"Needs {needed_images(per_hundred / 100)} calibration images of every class.")
+    with st.expander("How the share is promised", type="compact"):
+        group = st.number_input(
+            "Folders of patients or clips: how many levels down (0: there are none)",
+            0,
+            9,
+            0,
+            key=f"{form}-group",
+            help="Images of one patient are kept together: they never both train and calibrate.",
+        )
+        marginal = st.checkbox(
+            "Read all classes together: one may then carry most of the false alarms", key=f"{form}-marginal", wrap=True
+        )
+        sure = st.checkbox(
+            f"Be {100 * CONFIDENCE:.0f} % sure of the share, instead of on average: fewer are flagged, and more images "
+            "are needed",
+            key=f"{form}-confidence",
+            wrap=True,
+        )
+    return per_hundred / 100, not marginal, CONFIDENCE if sure else 0.0, str(group) if group else ""
 
 
-def _line(label: str, key: str, example: str) -> str:
-    text: str = st.text_input(label, placeholder=example, key=f"build-{key}", persist_state="session")
+def line(label: str, key: str, example: str, form: str = "build") -> str:
+    """One line of text."""
+    text: str = st.text_input(label, placeholder=example, key=f"{form}-{key}", persist_state="session")
     return text.strip()
 
 
-def _submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, BinaryIO] | None) -> None:
+@permission.needed
+def submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, BinaryIO] | None) -> None:
+    """Put a request into the queue.
+
+    Raises
+    ------
+    NeroError
+        It cannot be met.
+    """
     if upload is None and not request.images:
         raise InputError("No images yet: give a folder of class folders, or a zip file of them.")
     if upload is not None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import streamlit as st
 
 from pages.reference_views.inspecting import use
-from pages.shared import resources
+from pages.shared import permission, resources, uploads
 from pages.shared.words import plain
 
-LARGEST = 1000  # megabytes; an upload is held in memory until it is verified
 ADDED = "reference-added"
 
 
+@permission.needed
 def bring_in() -> None:
     """Ask for a file, check and try it, add it to the others."""
     st.markdown(
@@ -21,7 +21,8 @@ def bring_in() -> None:
         "in it was changed since it was made, and one image is scored with it within limits of memory and time. Who "
         "made it is known only where it was signed. It is used by those who choose it."
     )
-    file = st.file_uploader("Reference file", type="zip", max_upload_size=LARGEST, key="import-file")
+    file = uploads.uploader("Reference file", type="zip", key="import-file")
+    st.caption(uploads.larger("python -m nero_core import FILE.zip --to FOLDER"))
     if file is None:
         return
     from nero_core.building import folder_name

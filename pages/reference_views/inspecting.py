@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nero_core.artefacts import digest
 from nero_core.errors import NeroError
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry
 from nero_core.origin import clear_default, read_origin, set_default
 from nero_core.signatures import TrustedKey, read_signature, who_made_it
-from pages.shared import resources, session, widgets
+from pages.shared import permission, session, widgets
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def listed(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tru
                 st.button(
                     "Use", key=f"use-{number}", on_click=use, args=(entry.path,), help=f"Use {plain(entry.title)}"
                 )
-            if entry.error is None and resources.may_build():
+            if entry.error is None and permission.granted():
                 _default_button(entry, number)
 
 
@@ -75,6 +76,7 @@ def _default_button(entry: ReferenceEntry, number: int) -> None:
     st.button(label, key=f"default-{number}", on_click=_change, args=(change, entry.path), help=why, type="tertiary")
 
 
+@permission.needed
 def _change(change: Callable[[Path], None], path: Path) -> None:
     try:
         change(path)
@@ -90,7 +92,7 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tr
         list(usable),
         index=0 if chosen is None else list(usable).index(str(chosen.path)),
         format_func=lambda path: usable[path].title,
-        key=f"inspected-{chosen and chosen.path}",
+        key=f"inspected-{digest(str(chosen and chosen.path).encode())[:8]}",  # a browser is told the key, and no path
         label_visibility="collapsed",
     )
     entry = usable[path]
@@ -99,16 +101,17 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tr
         card = _card(path, changed, tuple((key.name, key.raw) for key in trusted))
     name = entry.path.name
     with st.container(horizontal=True):
-        st.download_button(
-            "Export as one file",
-            data=lambda: _packed(entry.path),
-            file_name=f"{name}.zip",
-            mime="application/zip",
-            icon=":material/download:",
-            key="export",
-            on_click="ignore",
-            help="A zip with everything in it, for another computer. It is checked when it is imported.",
-        )
+        if permission.granted():
+            st.download_button(
+                "Export as one file",
+                data=lambda: _packed(entry.path),
+                file_name=f"{name}.zip",
+                mime="application/zip",
+                icon=":material/download:",
+                key="export",
+                on_click="ignore",
+                help="A zip with everything in it, for another computer. It is checked when it is imported.",
+            )
         st.download_button(
             "Save the model card",
             data=card.markdown(),

@@ -13,7 +13,7 @@ from nero_core.building import RUNNING, Build
 from nero_core.errors import NeroError
 from nero_core.model_card import HOW_WELL, PROMISE, model_card
 from pages.reference_views.inspecting import curves, show_card, use
-from pages.shared import resources
+from pages.shared import permission, resources
 from pages.shared.words import plain
 
 LOOK_EVERY = 2.0  # seconds between two looks at a build under way
@@ -31,10 +31,12 @@ MARKS = {
 EXPLAINED = {
     "waiting": "Builds run one at a time. This one starts by itself when those before it are through.",
     "cancelled": "Nothing of it was kept.",
-    "interrupted": "Its process ended before it was through. What it had learned up to its last whole epoch is kept.",
+    "interrupted": "Its process ended before it was through. It goes on after its last whole epoch.",
 }
+MEGABYTE = 2**20
 
 
+@permission.needed
 def under_way() -> bool:
     """Every build, looked at every two seconds while one runs; returns whether there is any."""
     start_queue(resources.home())  # wakes a queue whose process was killed
@@ -76,8 +78,19 @@ def _show(build: Build) -> None:
         if state.notes:
             with st.expander(f"{len(state.notes)} {'note' if len(state.notes) == 1 else 'notes'}", type="compact"):
                 st.markdown("\n".join(f"- {plain(note)}" for note in state.notes))
+        if state.stage in ("failed", "interrupted"):
+            _say_what_is_kept(build)
         with st.container(horizontal=True):
             _buttons(build)
+
+
+def _say_what_is_kept(build: Build) -> None:
+    sizes = [f"{what} ({size / MEGABYTE:.1f} MB)" for what, size in building.kept(build).items()]
+    left = ", ".join(["what was asked", *sizes])
+    st.caption(
+        f"Kept for another try, until you **remove** it: {left}. Only the account that this server runs under can read "
+        "it, and the log of all builds, which goes with the last of them."
+    )
 
 
 def _show_result(build: Build) -> None:
@@ -111,6 +124,7 @@ def _button(label: str, what: str, do: Callable[[Build], Any], build: Build, pri
     )
 
 
+@permission.needed
 def _doing(do: Callable[[Build], Any], build: Build) -> None:
     try:
         do(building.read_build(build.folder))
@@ -118,6 +132,7 @@ def _doing(do: Callable[[Build], Any], build: Build) -> None:
         st.session_state[REFUSED] = str(error)
 
 
+@permission.needed
 def _publish(build: Build) -> None:
     use(building.publish(build, resources.home()))
     st.session_state[PUBLISHED] = build.request.title

@@ -44,12 +44,17 @@ def read_case(frames: Sequence[Frame], reference: Reference, detector: str) -> l
 
 def read(frame: Frame, reference: Reference, detector: str) -> Reading:
     """Pass one image through the network, and score it."""
-    from nero_core.relevance import relevance_of  # the first paint waits for no numerics
+    import numpy as np  # the first paint waits for no numerics
+
+    from nero_core.datasets import difference_hash
+    from nero_core.relevance import relevance_of
 
     again = any("source" in fitted.info.needs for fitted in reference.detectors.values())
     activations = reference.classifier.extract([frame.decoded()], keep_source=again)
     relevance = relevance_of(activations, reference.classifier.head).neurons[0]
-    return Reading(reference, detector, activations, relevance, *_measured(reference, activations, detector))
+    hashes = np.array([difference_hash(frame.decoded())], dtype=np.uint64)
+    score, explanation = _measured(reference, activations, detector)
+    return Reading(reference, detector, activations, relevance, score, explanation, hashes)
 
 
 def under(reading: Reading, detector: str) -> Reading:

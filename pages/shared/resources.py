@@ -31,9 +31,7 @@ ASSETS = ROOT / "assets"
 BUNDLED_REFERENCES = ASSETS / "references"
 BUNDLED_EXAMPLES = ASSETS / "examples"
 FOLDERS_VARIABLE = "NERO_REFERENCES"
-BUILD_VARIABLE = "NERO_ALLOW_BUILD"
 KEYS_VARIABLE = "NERO_TRUSTED_KEYS"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def _data_folder() -> Path:
@@ -109,15 +107,6 @@ def home() -> Path:
     """Where new references are written: the first folder of $NERO_REFERENCES that can be, else the user's own."""
     writable = (folder.resolve() for folder in _named() if folder.is_dir() and os.access(folder, os.W_OK))
     return next(writable, USER_REFERENCES)
-
-
-def may_build() -> bool:
-    """Whether people may build and import here: as $NERO_ALLOW_BUILD says, else where only this machine is served.
-
-    Building reads folders of the server and keeps it busy, which on a shared server is not everybody's to decide.
-    """
-    said = os.environ.get(BUILD_VARIABLE, "").strip().lower()
-    return said in ("1", "yes", "true", "on") if said else st.get_option("server.address") in LOOPBACK
 
 
 def examples() -> dict[str, list[Path]]:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core.images import display_name, read_image
+from pages.shared import uploads
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from nero_core import Reference
     from nero_core.calibration import Calibration
+    from nero_core.datasets import HashArray
     from nero_core.explanation import Explanation
     from nero_core.manifest import ReferenceEntry
     from nero_core.records import Activations, Float32Array, Float64Array, Neuron
@@ -30,6 +32,7 @@ IN_USE = "reference-in-use"  # as the last run had it, whoever chose it
 FALLEN = "reference-fallen"  # what was in use before that
 ENTRY = "entry"
 ENTRIES = "entries"
+LARGEST = 20  # megabytes of one image
 
 
 @dataclass
@@ -37,7 +40,7 @@ class Reading:
     """What one detector of one reference says of one image.
 
     `explanation` is None where the detector's score is no sum over neurons. Heatmaps are the network's, so that all
-    detectors share them; `methods` says which method each is by.
+    detectors share them; `methods` says which method each is by. `hashes` (1,) is how the image looks.
     """
 
     reference: Reference
@@ -46,14 +49,15 @@ class Reading:
     relevance: Float64Array
     score: float
     explanation: Explanation | None
+    hashes: HashArray
     maps: dict[Neuron | None, Float32Array] = field(default_factory=dict)
     methods: dict[Neuron | None, str] = field(default_factory=dict)
     stopped: bool = False
 
     @property
     def calibration(self) -> Calibration:
-        """What its score is held against."""
-        return self.reference.calibrations[self.detector]
+        """What its score is held against: by class, the images read as what this one is read as."""
+        return self.reference.calibrations[self.detector].of(int(self.activations.logits[0].argmax()))
 
 
 @dataclass
@@ -113,7 +117,7 @@ def open_case(files: Sequence[tuple[str, bytes]]) -> None:
 
 def take_upload() -> None:
     """Copy what was uploaded: the uploader itself forgets its files on a page switch."""
-    open_case([(file.name, file.getvalue()) for file in st.session_state[UPLOAD] or []])
+    open_case([(file.name, file.getvalue()) for file in uploads.within(st.session_state[UPLOAD], LARGEST)])
 
 
 def take_examples(paths: Sequence[Path]) -> None:

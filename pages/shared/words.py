@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from nero_core.figures import significant
 
 if TYPE_CHECKING:
+    from nero_core.calibration import Calibration
     from nero_core.detectors import Detector
     from nero_core.explanation import Explanation, NeroExplanation
+    from nero_core.records import Decision
 
 STANDING_LINE = (
     "Research use. Not a medical device. “Unusual” does not mean diseased, and “usual” does not mean healthy."
@@ -69,28 +71,61 @@ def of_100(percentile: float) -> int:
     return math.floor(100 * percentile + 1e-9)
 
 
-def standing(percentile: float, references: int) -> str:
-    """Where a score stands among the reference's own images."""
+def standing(percentile: float, references: int, of_class: str | None = None) -> str:
+    """Where a score stands among the reference's own images, those of one class where it is read by class."""
+    images = "reference images" + (f" read as *{plain(of_class)}*" if of_class is not None else "")
     if percentile >= 1:
-        return f"More unusual than every one of {references} reference images"
+        return f"More unusual than every one of {references} {images}"
     if percentile <= 0:
-        return f"No more unusual than any of {references} reference images"
-    if not of_100(percentile):
-        return "More unusual than fewer than 1 of 100 reference images"
-    return f"More unusual than {of_100(percentile)} of 100 reference images"
+        return f"No more unusual than any of {references} {images}"
+    return f"More unusual than {share_below(percentile, references)} {images}"
 
 
-def guarantee(alpha: float, guaranteed: bool, reason: str) -> str:
-    """What the flag promises at this setting, or why it promises nothing."""
-    if guaranteed:
-        return f"At this setting, at most {count(alpha)} ordinary images from the same source are flagged."
-    return f"No guarantee: {reason}"
+def share_below(percentile: float, references: int) -> str:
+    """A percentile as counts that can be checked: "71 of 100", and with fewer images their own, "15 of 21"."""
+    if references < 100:
+        return f"{round(percentile * references)} of {references}"
+    return f"{of_100(percentile)} of 100" if of_100(percentile) else "fewer than 1 of 100"
 
 
-def refusal(alpha: float, smallest: float, references: int) -> str:
-    """Why no verdict can be given at this setting."""
+def guarantee(alpha: float, decision: Decision, calibration: Calibration) -> str:
+    """What the flag promises at this setting, or why it promises nothing.
+
+    Parameters
+    ----------
+    alpha : float
+    decision : Decision
+    calibration : Calibration
+        What the image was read against; see :meth:`~nero_core.calibration.Calibration.of`.
+    """
+    if not decision.guaranteed:
+        return f"No guarantee: {plain(decision.no_guarantee_because)}; more ordinary images may be flagged than set."
+    whose = "ordinary images from the same source"
+    if decision.calibration_class is not None:
+        whose += f" that are read as *{plain(decision.calibration_class)}*"
+    if calibration.confident(alpha):
+        sure = significant(100 * (calibration.settings.confidence or 0))
+        return (
+            f"At this setting at most {count(alpha)} {whose} are flagged; {sure} in 100 sets of calibration images "
+            "hold to this."
+        )
+    low, high = (round(100 * share) for share in calibration.band(alpha))
+    by = (
+        f"{calibration.group_count} patients or clips"
+        if calibration.group_count is not None
+        else f"{len(calibration)} images"
+    )
     return (
-        f"No verdict at this setting: {references} reference images are too few to promise {count(alpha)}. "
+        f"At this setting {count(alpha)} {whose} are flagged on average; with these {by} to judge by, "
+        f"between {low} and {high}."
+    )
+
+
+def refusal(alpha: float, smallest: float, references: int, of_class: str | None = None) -> str:
+    """Why no verdict can be given at this setting."""
+    images = "reference images" + (f" read as *{plain(of_class)}*" if of_class is not None else "")
+    return (
+        f"No verdict at this setting: {references} {images} are too few to promise {count(alpha)}. "
         f"Choose {significant(math.ceil(1000 * smallest) / 10)} in 100 or more, or a reference with more images."
     )
 

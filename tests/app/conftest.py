@@ -38,8 +38,9 @@ def no_bundle(monkeypatch, tmp_path):
 
 @pytest.fixture
 def open_app(no_bundle, monkeypatch, tiny_reference):
-    """Call it for one browser session, first page painted."""
+    """Call it for one browser session, first page painted; it may read and write files of the server."""
     monkeypatch.setenv("NERO_REFERENCES", str(tiny_reference.parent))
+    monkeypatch.setenv("NERO_ALLOW_BUILD", "1")
     return lambda: AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
 
 

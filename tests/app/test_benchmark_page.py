@@ -454,7 +454,8 @@ def test_a_difference_says_whether_it_is_one():
     assert columns.judged(Interval(-0.03, -0.05, 0.01), True) == "−3.0 (−5.0 to +1.0) not told apart"
 
 
-def test_the_command_quotes_what_needs_it(plan, tmp_path):
+def test_the_command_quotes_what_needs_it(plan, tmp_path, monkeypatch):
+    monkeypatch.setenv("NERO_ALLOW_BUILD", "1")
     spaced = tmp_path / "my images"
     spaced.mkdir()
     assert f"--ood 'a b={spaced}'" in replace(plan, ood=ood_folders(f"a b = {spaced}")).command()

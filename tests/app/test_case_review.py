@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from nero_core.datasets import list_images
 from nero_core.figures import STATES, significant
-from nero_core.records import Neuron
+from nero_core.manifest import read_manifest
+from nero_core.records import Guarantee, Neuron
 from tests.app.conftest import PATIENCE, ROOT, picture_bytes, upload, words_of
+from tests.test_hostile_uploads import declared
+from tests.test_sheets import with_sheet
 
 STATE_WORDS = {mark.word for mark in STATES.values()}
 
@@ -119,12 +125,14 @@ def reviewed(app):
 
 def test_a_verdict_names_state_standing_guarantee_and_the_networks_answer(reviewed, reference):
     assert not reviewed.exception
-    score = reference.score(reference.classifier.extract([picture_bytes()]))
-    decision = reference.decide(score)[0]
+    activations = reference.classifier.extract([picture_bytes()])
+    score, decision = reference.score(activations), reference.decide(activations)[0]
     assert headline(reviewed) == STATES[decision.state].word
     text = words_of(reviewed)
     assert "reference images" in text
-    assert "at most 5 in 100 ordinary images" in text
+    assert decision.guaranteed
+    assert "5 in 100 ordinary images from the same source that are read as" in text
+    assert "are flagged on average; with these" in text
     assert "The network’s own answer" in text
     assert "Case: a.png" in text
     assert f"Score {significant(score[0])}" in text
@@ -278,18 +286,21 @@ def test_an_alpha_that_the_reference_cannot_support_is_refused_in_words(reviewed
     reviewed.number_input[0].set_value(1.0).run()
     assert not reviewed.exception
     assert headline(reviewed) is None
-    assert "36 reference images are too few to promise 1 in 100" in reviewed.warning[0].value
-    assert "2.8 in 100" in reviewed.warning[0].value
-    assert any("of 100 reference images" in s.value for s in reviewed.subheader)
-    reviewed.number_input[0].set_value(2.8).run()
+    calibration = frames(reviewed)[0].reading.calibration
+    smallest = significant(math.ceil(1000 * calibration.smallest_alpha) / 10)
+    assert f"{len(calibration)} reference images" in reviewed.warning[0].value
+    assert "are too few to promise 1 in 100" in reviewed.warning[0].value
+    assert f"{smallest} in 100" in reviewed.warning[0].value
+    assert any(f"of {len(calibration)} reference images" in s.value for s in reviewed.subheader)
+    reviewed.number_input[0].set_value(float(smallest)).run()
     assert headline(reviewed) in STATE_WORDS
 
 
 def test_alpha_changes_the_verdict_as_the_api_says(reviewed, reference):
-    score = frames(reviewed)[0].reading.score
-    for percent in (3.0, 20.0, 50.0):
+    activations = frames(reviewed)[0].reading.activations
+    for percent in (5.0, 20.0, 50.0):
         reviewed.number_input[0].set_value(percent).run()
-        state = reference.decide([score], alpha=percent / 100)[0].state
+        state = reference.decide(activations, alpha=percent / 100)[0].state
         assert headline(reviewed) == STATES[state].word
 
 
@@ -297,14 +308,24 @@ def test_without_a_training_record_there_is_no_guarantee(no_bundle, monkeypatch,
     from nero_core import Reference
 
     copy = Reference.load(reference.path)
-    copy.manifest["calibration"] = {**copy.manifest["calibration"], "guaranteed": False}
+    unknown = Guarantee(False, "it is not known which images the network was trained on")
+    copy.calibrations = {name: replace(each, guarantee=unknown) for name, each in copy.calibrations.items()}
     copy.save(tmp_path / "unsure")
     monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     upload(app, ("a.png", picture_bytes()))
     text = words_of(app)
-    assert "No guarantee" in text
-    assert "at most 5 in 100 ordinary images from" not in text
+    assert "No guarantee: it is not known which images the network was trained on" in text
+    assert "5 in 100 ordinary images from" not in text
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [(0, "the network or its detectors were trained on this image"), (1, "is among the calibration")]
+)
+def test_an_image_that_the_reference_was_made_from_has_no_guarantee(app, class_folders, place, said):
+    upload(app, ("seen.png", list_images(class_folders)[place].read_bytes()))
+    assert "No guarantee: " in words_of(app)
+    assert said in words_of(app)
 
 
 def test_the_networks_answer_is_greyed_when_the_image_is_unusual(app, reference):
@@ -481,3 +502,17 @@ def test_a_reference_of_real_images_comes_first_and_offers_no_rendered_examples(
     assert app.session_state["entry"].title == "Zweite"
     assert not any(button.key == "all-examples" for button in app.button)
     assert not any("Synthetic" in element.value for element in app.markdown)
+
+
+def test_hostile_pictures_of_a_reference_take_nothing_else_away(open_app, monkeypatch, tmp_path, tiny_reference):
+    """Every sheet promises 256 million pixels; all hashes agree."""
+    shutil.copytree(tiny_reference, tmp_path / "r")
+    monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
+    bomb = declared("webp", 16_000, 16_000)
+    for role in list(read_manifest(tmp_path / "r")["files"]):
+        if role.startswith("concepts/"):
+            with_sheet(tmp_path / "r", role, bomb)
+    page = upload(open_app(), ("a.png", picture_bytes()))
+    assert not page.exception
+    assert headline(page) is not None
+    assert [text.value for text in page.warning if "is too large" in text.value]

@@ -560,14 +560,14 @@ def files(opened, monkeypatch):
 
 
 def test_the_csv_holds_every_neuron_with_numbers_that_can_be_read(files, stored):
-    rows = list(csv.DictReader(io.StringIO(files["neurons-csv"].decode())))
+    rows = list(csv.DictReader(io.StringIO(files["neurons-csv"])))
     assert sorted(int(row["neuron"]) for row in rows) == list(range(512))
     comparison = Comparison(stored.sample.group("a", [1]), stored.sample.group("b", [3]))
     assert [int(row["neuron"]) for row in rows] == comparison.order("effect").tolist()
     j = int(rows[0]["neuron"])
     assert float(rows[0]["mean, Class moss"]) == pytest.approx(comparison.first.moments.mean[j], rel=6e-3)
     assert float(rows[0]["weight into slate"]) == pytest.approx(stored.sample.head.weight[2, j], rel=6e-3)
-    assert b"Mrs" not in files["neurons-csv"]
+    assert "Mrs" not in files["neurons-csv"]
 
 
 def test_the_npz_opens_without_pickles_and_holds_the_raw_arrays(files, stored):
@@ -587,5 +587,5 @@ def test_the_same_group_twice_keeps_both_columns_apart(opened, monkeypatch):
         overview.st, "download_button", lambda label, data, *args, key, **named: found.__setitem__(key, data)
     )
     compare(opened(), "id-1", "id-1")
-    header = found["neurons-csv"]().decode().splitlines()[0]
+    header = found["neurons-csv"]().splitlines()[0]
     assert "mean, Class moss (second)" in header

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tomllib
 import zipfile
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from nero_core.build_queue import run_queue
@@ -18,10 +20,13 @@ from nero_core.exchange import export_reference
 from nero_core.locks import trying_lock
 from nero_core.manifest import list_references
 from nero_core.model_card import model_card
+from nero_core.reference import Reference
 from pages.benchmarking import results
-from pages.reference_views import asking, carrying, watching
+from pages.reference_views import asking, watching
 from pages.shared import resources, session
+from pages.shared.words import plain
 from tests.app.conftest import ROOT, words_of
+from tests.conftest import write_class_folders
 
 PAGE = "pages/references.py"
 HISTORY = ({"epoch": 1.0, "loss": 1.2, "train_accuracy": 0.5, "test_accuracy": 0.4},)
@@ -215,6 +220,33 @@ def test_a_zip_and_a_checkpoint_are_uploaded(page, home, class_folders):
     assert (job.folder / "weights.pt").read_bytes() == b"weights"
 
 
+def test_how_images_are_prepared_is_shown_and_set_for_a_checkpoint_that_is_brought(page, home, class_folders):
+    open_view(page, "Build one")
+    assert not [each for each in page.text_input if each.key == "build-mean"], "nothing is brought yet"
+    page.text_input(key="build-title").set_value("Mine")
+    page.text_input(key="build-images").set_value(str(class_folders))
+    page.segmented_control(key="build-how").set_value(asking.FIT).run()
+    page.file_uploader(key="build-weights-file").upload("w.pt", b"weights").run()
+    assert not page.exception
+    shown = words_of(page)
+    assert plain("Input of the network: 224 × 224 pixels (assumed, as is usual with ImageNet)") in shown
+    page.number_input(key="build-side").set_value(96)
+    page.text_input(key="build-mean").set_value("0.5 0.5").run()
+    assert "one number for each of three colour channels" in page.error[0].value
+    page.text_input(key="build-mean").set_value("0.5, 0.4, 0.3")
+    cfg = json.dumps({"pretrained_cfg": {"std": [0.2, 0.2, 0.2], "mean": [0, 0, 0], "crop_pct": 0.9}})
+    page.file_uploader(key="build-pretrained-cfg").upload("config.json", cfg.encode()).run()
+    shown = words_of(page)
+    assert plain("Input of the network: 96 × 96 pixels (given)") in shown
+    assert plain("Mean of the channels: 0.5, 0.4, 0.3 (given)") in shown
+    assert plain("Crop: centre, 0.9 of the shorter side (given by its pretrained_cfg)") in shown
+    page.button(key="build").click().run()
+    assert not page.exception
+    (job,) = list_builds(home)
+    asked = (job.request.side, job.request.mean, job.request.std, job.request.crop, job.request.pretrained_cfg)
+    assert asked == (96, "0.5, 0.4, 0.3", "", "", cfg)
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
@@ -232,8 +264,13 @@ def test_a_duration_in_words(seconds, said):
 def test_a_failed_build_says_why(page, home, asked):
     folder = submit(home, asked)
     write_record(folder / STATE, asdict(BuildState("failed", error="Too few *images*.")))
+    (folder / "classifier.resume.safetensors").write_bytes(bytes(3 * 2**20))
     open_view(page, "Build one")
     assert "Too few" in page.error[0].value
+    assert "until you **remove** it: what was asked, what was learned so far (3.0 MB)" in words_of(page)
+    page.button(key="remove-000001").click().run()
+    assert list_builds(home) == []
+    assert not folder.exists()
 
 
 def test_metrics_are_seen_before_it_can_be_used(page, home, asked):
@@ -257,29 +294,6 @@ def test_a_button_pressed_too_late_says_so(page, home, asked):
     assert "is gone" in " ".join(e.value for e in page.error)
 
 
-def test_a_deployment_decides(page, monkeypatch):
-    monkeypatch.setenv(resources.BUILD_VARIABLE, "0")
-    for view in ("From a file", "Build one"):
-        open_view(page, view)
-        assert "switched off" in page.info[0].value
-
-
-@pytest.mark.parametrize(
-    ("said", "address", "allowed"),
-    [
-        ("", "127.0.0.1", True),
-        ("", "0.0.0.0", False),
-        ("", None, False),
-        ("1", "0.0.0.0", True),
-        ("no", "127.0.0.1", False),
-    ],
-)
-def test_who_may_build(monkeypatch, said, address, allowed):
-    monkeypatch.setenv(resources.BUILD_VARIABLE, said)
-    monkeypatch.setattr(resources.st, "get_option", lambda name: address)
-    assert resources.may_build() is allowed
-
-
 def test_new_references_go_to_the_first_folder_that_can_be_written(monkeypatch, tmp_path):
     (tmp_path / "there").mkdir()
     monkeypatch.setattr(resources, "USER_REFERENCES", tmp_path / "own")
@@ -290,9 +304,9 @@ def test_new_references_go_to_the_first_folder_that_can_be_written(monkeypatch, 
 
 
 def test_the_server_takes_what_the_uploaders_offer():
-    """A page may say that it takes 1 GB: the server refuses more than its own limit, whatever the page says."""
+    """It refuses more than its own limit, whatever a page says; uploaders that name none take what it takes."""
     limit = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["server"]["maxUploadSize"]
-    assert max(asking.LARGEST, carrying.LARGEST, results.LARGEST) <= limit
+    assert max(session.LARGEST, results.LARGEST) <= limit
 
 
 def test_a_title_is_shown_as_text(page, home, asked):
@@ -302,3 +316,41 @@ def test_a_title_is_shown_as_text(page, home, asked):
     assert "\\<img" in shown
     assert "\\*\\*b" in shown
     assert "http://" not in shown
+
+
+# Calibrating -----------------------------------------------------------------------------------------------------
+
+
+def test_a_calibration_is_a_job_that_ends_in_another_reference(page, home, tmp_path):
+    own = write_class_folders(tmp_path / "own", 30, seed=77)
+    open_view(page, "Calibrate")
+    page.text_input(key="calibrate-images").set_value(str(own))
+    page.text_input(key="calibrate-title").set_value("Our unit")
+    page.button(key="calibrate").click().run()
+    assert not page.exception
+    (job,) = list_builds(home)
+    assert job.request.calibrate == str((home / "coloured-noise").resolve())
+    run_queue(home, build)
+    page.run()
+    assert not page.exception
+    assert "Calibration images read as" in "".join(tables_of(page))
+    page.button(key="publish-000001").click().run()
+    assert not page.exception
+    made, was = Reference.load(home / "our-unit"), Reference.load(home / "coloured-noise")
+    assert len(made.calibrations["nero"]) == 90
+    assert made.calibrations["nero"].guarantee.holds
+    for name, detector in made.detectors.items():
+        for key, array in detector.fitted_arrays().items():
+            np.testing.assert_array_equal(array, was.detectors[name].fitted_arrays()[key])
+
+
+def test_images_that_were_trained_on_calibrate_nothing(page, home, class_folders):
+    open_view(page, "Calibrate")
+    page.text_input(key="calibrate-images").set_value(str(class_folders))
+    page.button(key="calibrate").click().run()
+    run_queue(home, build)
+    (job,) = list_builds(home)
+    assert job.state.stage == "done"
+    notes = " ".join(job.state.notes)
+    assert "36 images that were to calibrate take no part" in notes
+    assert "No guarantee: 36 of 72 calibration images (50%) were trained or fitted on" in notes

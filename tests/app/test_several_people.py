@@ -6,6 +6,7 @@ import threading
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from nero_core import Reference, attribution
@@ -103,3 +104,18 @@ def test_any_name_is_shown_short_as_text_and_in_reading_order(app, name, data):
     formatted = [element.value for element in [*app.error, *app.caption, *app.markdown] if "alert" in element.value]
     assert all(plain(shown) in text for text in formatted)
     assert len(app.error) == (data == b"not an image")
+
+
+def test_forty_eight_frames_in_eight_threads_are_read_as_one_after_another(fresh):
+    def read(number):
+        frame = Frame("frame.png", picture_bytes(number, size=(320, 256)))
+        read_case([frame], fresh, "nero")
+        return frame.reading
+
+    serial = [read(number) for number in range(48)]
+    with ThreadPoolExecutor(8) as pool:
+        threaded = list(pool.map(read, range(48)))
+    for one, other in zip(serial, threaded, strict=True):
+        assert one.score == other.score
+        np.testing.assert_array_equal(one.relevance, other.relevance)
+        np.testing.assert_array_equal(one.explanation.contributions, other.explanation.contributions)

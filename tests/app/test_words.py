@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from nero_core.calibration import Calibration, CalibrationSettings
+from nero_core.records import Guarantee
 from pages.shared import words
 
 
@@ -22,16 +25,43 @@ def test_standing_is_a_count_that_never_overstates(percentile, sentence):
     assert words.standing(percentile, 150) == sentence
 
 
+def test_fewer_than_a_hundred_images_are_counted_as_they_are():
+    """15 of 21 is what was seen; 71 of 100 would be more than was."""
+    assert words.standing(15 / 21, 21, "polyp") == "More unusual than 15 of 21 reference images read as *polyp*"
+    assert words.standing(1 / 99, 99) == "More unusual than 1 of 99 reference images"
+
+
 @pytest.mark.parametrize(("share", "text"), [(0.05, "5 in 100"), (0.025, "2.5 in 100"), (0.005, "5 in 1000")])
 def test_shares_are_counts(share, text):
     assert words.count(share) == text
 
 
 def test_the_guarantee_is_a_sentence_and_so_is_its_absence():
-    assert words.guarantee(0.05, True, "") == (
-        "At this setting, at most 5 in 100 ordinary images from the same source are flagged."
+    images = Calibration(np.arange(67.0), Guarantee(True), of_class="polyp")
+    assert words.guarantee(0.05, images.decide([1.0])[0], images) == (
+        "At this setting 5 in 100 ordinary images from the same source that are read as *polyp* are flagged on "
+        "average; with these 67 images to judge by, between 1 and 10."
     )
-    assert words.guarantee(0.05, False, "because.") == "No guarantee: because."
+    seen = Calibration(np.arange(67.0), Guarantee(False, "they were trained on"))
+    assert words.guarantee(0.05, seen.decide([1.0])[0], seen) == (
+        "No guarantee: they were trained on; more ordinary images may be flagged than set."
+    )
+
+
+def test_patients_widen_the_range_that_is_said():
+    images = Calibration(np.arange(200.0), Guarantee(True), groups=np.repeat(np.arange(20), 10))
+    assert "with these 20 patients or clips to judge by, between 0 and 17" in words.guarantee(
+        0.05, images.decide([1.0])[0], images
+    )
+
+
+def test_a_bound_with_confidence_is_said_where_it_holds():
+    settings = CalibrationSettings(alpha=0.05, confidence=0.9)
+    images = Calibration(np.arange(100.0), Guarantee(True), settings=settings)
+    decision = images.decide([1.0])[0]
+    assert "at most 5 in 100 ordinary images" in words.guarantee(0.05, decision, images)
+    assert "90 in 100 sets of calibration images hold to this" in words.guarantee(0.05, decision, images)
+    assert "on average" in words.guarantee(0.1, decision, images), "it was fixed for another share"
 
 
 def test_a_refusal_says_what_would_be_allowed():

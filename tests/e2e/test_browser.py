@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
+import re
 import sys
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.app.conftest import picture_bytes
+from tests.server import serving
 
-ROOT = Path(__file__).parents[2]
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 PATIENCE = 120_000  # milliseconds until a test gives up; nothing is asserted about time
 
@@ -37,32 +32,9 @@ def chromium():
         browser.close()
 
 
-@contextmanager
-def serve(log, reference):
+def serve(log, reference, **settings):
     """Address of a new server with this reference."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "app.py",
-        "--server.port",
-        str(port),
-        "--server.headless",
-        "true",
-    ]
-    environment = {**os.environ, "NERO_REFERENCES": str(reference.parent)}
-    with log.open("w") as sink:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=sink, stderr=subprocess.STDOUT)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", server, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
+    return serving.serve(log, reference.parent, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -70,20 +42,6 @@ def served(tmp_path_factory, tiny_reference):
     """Address of the app on the tiny reference."""
     with serve(tmp_path_factory.mktemp("server") / "log.txt", tiny_reference) as address:
         yield address
-
-
-def wait_for(address, server, log):
-    """Until the server answers."""
-    end = time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            pytest.fail(f"the server stopped: {log.read_text()[-2000:]}")
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail("the server never answered")
 
 
 @pytest.fixture
@@ -159,3 +117,23 @@ def test_a_page_may_be_opened_by_its_address_before_any_other(chromium, tmp_path
         assert page.get_by_role("dialog").count() == 0, "no “Page not found”"
         assert page.locator('[data-testid="stException"]').count() == 0
         page.close()
+
+
+def test_the_printed_address_gives_a_permission_that_outlives_a_reload(chromium, tmp_path, tiny_reference):
+    log, command = tmp_path / "log.txt", [sys.executable, "-m", "pages.shared.start"]
+    with serve(log, tiny_reference, command=command) as address:
+        printed = re.search(r"http://\S+token=\S+", log.read_text())[0]
+        for window, offered in ((chromium.new_context(), True), (chromium.new_context(), False)):
+            page = window.new_page()
+            page.set_default_timeout(PATIENCE)
+            page.goto(printed)  # the second time it is spent
+            page.get_by_text("Not a medical device").wait_for()
+            assert page.url == f"{address}/", "the token does not stay in the address"
+            page.goto(f"{address}/references?view=Build+one")
+            for _ in range(2):
+                shown = (
+                    page.get_by_label("Folder of class folders") if offered else page.get_by_text("is not offered here")
+                )
+                shown.wait_for()
+                page.reload()
+            window.close()

@@ -36,9 +36,8 @@ def home(tmp_path_factory):
 def served(tmp_path_factory, home):
     """Address of the app, which may build."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NERO_ALLOW_BUILD", "1")
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
-        with serve(tmp_path_factory.mktemp("server") / "log.txt", home / "none") as address:
+        with serve(tmp_path_factory.mktemp("server") / "log.txt", home / "none", NERO_ALLOW_BUILD="1") as address:
             yield address
 
 

@@ -66,10 +66,10 @@ def said_by_the_core(reference, data):
     """The sentences with numbers that the screen must show, worked out without any screen."""
     activations = reference.classifier.extract([data])
     e = reference.explain(activations)[0]
-    decision = reference.decide([e.score])[0]
+    decision = reference.decide(activations)[0]
     p = activations.probabilities[0]
     yield STATES[decision.state].word
-    yield words.standing(decision.percentile, len(reference.calibrations["nero"]))
+    yield words.standing(decision.percentile, decision.calibration_images, decision.calibration_class)
     yield f"The network’s own answer: {reference.classes[int(p.argmax())]}, {100 * p.max():.0f} % sure."
     yield f"Score {significant(e.score)} (higher = more unusual)"
     yield re.sub(r"\*+", "", words.lead(e))

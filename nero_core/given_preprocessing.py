@@ -1,0 +1,311 @@
+"""How images are prepared for a network that was trained elsewhere: what its owner says, and what is guessed.
+
+Weights do not say for which size, statistics and crop they were trained, and a network fed in another way answers all
+the same, only worse. So whatever is not given is taken from the architecture, and is said to be a guess.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, Self, cast, get_args
+
+from nero_core.errors import InputError
+from nero_core.records import Preprocessing
+
+GIVEN, FROM_FILE = "given", "given by its pretrained_cfg"
+OWN = "guessed from the architecture, as timm has it"
+ASSUMED = "assumed, as is usual with ImageNet"
+RECORDED, UNKNOWN = "as it was trained", "not recorded"
+"""Where a setting comes from, in words."""
+
+Interpolation = Literal["bilinear", "bicubic"]
+WHOLE: Literal["none"] = "none"
+"""Written for a crop: the whole image is stretched to the input's size, and nothing is cut off."""
+
+CONFIG_BYTES = 2**20
+"""A configuration is a few thousand; the names of thousands of classes in it some hundred thousand more."""
+KEYS = {
+    "input_size": "size",
+    "mean": "mean",
+    "std": "std",
+    "interpolation": "interpolation",
+    "crop_pct": "crop",
+    "crop_mode": "crop",
+}
+"""timm's words for the settings."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a preprocessing as somebody gives them; None is left open.
+
+    Attributes
+    ----------
+    size : (int, int) or None
+        Height and width of the network's input, pixels.
+    mean, std : three floats each, or None
+        Of values in [0, 1], per colour channel.
+    interpolation : {"bilinear", "bicubic"} or None
+    crop : float, "none" or None
+        Share of the shorter side that the centre crop keeps, or "none" to stretch the whole image.
+    """
+
+    size: tuple[int, int] | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    interpolation: Interpolation | None = None
+    crop: float | Literal["none"] | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that are not left open, by name."""
+        return {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
+
+    @classmethod
+    def parsed(
+        cls,
+        size: str | None = None,
+        mean: Sequence[str] | str | None = None,
+        std: Sequence[str] | str | None = None,
+        interpolation: str | None = None,
+        crop: str | None = None,
+    ) -> Self:
+        """From what a person typed; what is empty is left open.
+
+        Parameters
+        ----------
+        size : str, optional
+            "224", or height and width as "224x320".
+        mean, std : one or three numbers, optional
+            One counts for all three channels. A text holds them with commas or spaces between.
+        crop : str, optional
+            A number, or "none".
+
+        Raises
+        ------
+        InputError
+            Something is no number, or there are too few or too many of them.
+        """
+        return cls(
+            size=_size(size) if size else None,
+            mean=_three("mean", _separate(mean)) if mean else None,
+            std=_three("std", _separate(std)) if std else None,
+            interpolation=_interpolation("interpolation", interpolation) if interpolation else None,
+            crop=(WHOLE if crop == WHOLE else _number("crop", crop)) if crop else None,
+        )
+
+    @classmethod
+    def of_pretrained_cfg(cls, content: str | bytes, name: str, otherwise: Settings | None = None) -> Self:
+        """What timm writes beside weights: a `config.json` with a `pretrained_cfg`, or that dictionary alone.
+
+        Parameters
+        ----------
+        content : text or bytes
+            JSON.
+        name : str
+            Of the file, for messages.
+        otherwise : Settings, optional
+            What is given here is not looked at in the file.
+
+        Raises
+        ------
+        InputError
+            It is no JSON object, says nothing of preprocessing, or asks for what is not done here.
+        """
+        if len(content) > CONFIG_BYTES:
+            raise InputError(f"{name} is larger than {CONFIG_BYTES // 2**20} MiB; no pretrained_cfg is.")
+        try:
+            found = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                f"{name} is not JSON ({error}); wanted timm's config.json or its pretrained_cfg."
+            ) from error
+        found = found.get("pretrained_cfg", found) if isinstance(found, dict) else found
+        if not isinstance(found, dict) or not any(found.get(key) is not None for key in KEYS):
+            raise InputError(f"{name} says nothing of preprocessing; wanted a pretrained_cfg with {', '.join(KEYS)}.")
+        known = set((otherwise or Settings()).given)
+        given = {key: found[key] for key, what in KEYS.items() if found.get(key) is not None and what not in known}
+        interpolation = given.get("interpolation")
+        return cls(
+            size=_input_size(name, given["input_size"]) if "input_size" in given else None,
+            mean=_three(f"{name}: mean", given["mean"]) if "mean" in given else None,
+            std=_three(f"{name}: std", given["std"]) if "std" in given else None,
+            interpolation=_interpolation(f"{name}: interpolation", interpolation) if interpolation else None,
+            crop=_crop(name, given.get("crop_pct"), given.get("crop_mode")),
+        )
+
+
+SETTINGS = tuple(each.name for each in fields(Settings))
+
+
+@dataclass(frozen=True)
+class GivenPreprocessing:
+    """How images are prepared for a network, and where each setting comes from.
+
+    Attributes
+    ----------
+    preprocessing : Preprocessing
+    origins : {setting: text}
+        One of this module's origins for each of `SETTINGS`.
+    """
+
+    preprocessing: Preprocessing
+    origins: Mapping[str, str]
+
+
+def guessed(origins: Mapping[str, str]) -> list[str]:
+    """Names of the settings that nobody gave."""
+    return [name for name, origin in origins.items() if origin in (OWN, ASSUMED)]
+
+
+def recorded_origins() -> dict[str, str]:
+    """Of a network that `train` has written: its images are prepared as they were for the training."""
+    return dict.fromkeys(SETTINGS, RECORDED)
+
+
+def given_preprocessing(
+    architecture: str, explicit: Settings | None = None, pretrained_cfg: Settings | None = None
+) -> GivenPreprocessing:
+    """Explicit settings win over those of a `pretrained_cfg`, and both over the architecture's.
+
+    Raises
+    ------
+    InputError
+        The architecture is not known, or a value is out of range.
+    """
+    from nero_core.networks import preprocessing_of, states_preprocessing  # torch: only where it is asked for
+
+    own = preprocessing_of(architecture)
+    sources = ((explicit or Settings()).given, GIVEN), ((pretrained_cfg or Settings()).given, FROM_FILE)
+    values: dict[str, Any] = {
+        "size": (own.height, own.width),
+        "mean": own.mean,
+        "std": own.std,
+        "interpolation": own.interpolation,
+        "crop": own.crop_share,
+    }
+    origins = dict.fromkeys(SETTINGS, OWN if states_preprocessing(architecture) else ASSUMED)
+    for given, origin in reversed(sources):
+        values |= given
+        origins |= dict.fromkeys(given, origin)
+    height, width = values["size"]
+    preprocessing = Preprocessing(
+        height=height,
+        width=width,
+        mean=values["mean"],
+        std=values["std"],
+        interpolation=values["interpolation"],
+        crop_share=None if values["crop"] == WHOLE else values["crop"],
+    )
+    return GivenPreprocessing(preprocessing, origins)
+
+
+def read_pretrained_cfg(path: Path, otherwise: Settings | None = None) -> Settings:
+    """:meth:`Settings.of_pretrained_cfg` of a file."""
+    if not path.is_file():
+        raise InputError(f"No file of a pretrained_cfg at {path}; check the path.")
+    try:
+        with path.open("rb") as file:
+            content = file.read(CONFIG_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error}.") from error
+    return Settings.of_pretrained_cfg(content, path.name, otherwise)
+
+
+def described(preprocessing: Mapping[str, Any], origins: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Each setting in words, with where it comes from: (name, text).
+
+    Parameters
+    ----------
+    preprocessing : mapping
+        The fields of a Preprocessing, as a manifest keeps them.
+    origins : mapping
+        {setting: origin}; one that is missing was not recorded.
+    """
+    crop = preprocessing["crop_share"]
+    texts = {
+        "size": ("Input of the network", f"{int(preprocessing['height'])} × {int(preprocessing['width'])} pixels"),
+        "mean": ("Mean of the channels", ", ".join(f"{float(value):g}" for value in preprocessing["mean"])),
+        "std": ("Standard deviation of the channels", ", ".join(f"{float(v):g}" for v in preprocessing["std"])),
+        "interpolation": ("Interpolation", str(preprocessing["interpolation"])),
+        "crop": (
+            "Crop",
+            "none, the whole image is stretched" if crop is None else f"centre, {float(crop):g} of the shorter side",
+        ),
+    }
+    return tuple((name, f"{text} ({origins.get(key, UNKNOWN)})") for key, (name, text) in texts.items())
+
+
+# One value ---------------------------------------------------------------------------------------------------------
+
+
+def _size(text: str) -> tuple[int, int]:
+    parts = text.lower().replace("×", "x").split("x")
+    try:
+        sides = [int(part) for part in parts]
+    except ValueError:
+        sides = []
+    if not 1 <= len(sides) <= 2 or min(sides) < 1:
+        raise InputError(f"The size is {text!r}; wanted pixels, such as 224, or height and width, 224x320.")
+    return sides[0], sides[-1]
+
+
+def _input_size(name: str, value: object) -> tuple[int, int]:
+    """timm's (channels, height, width)."""
+    whole = isinstance(value, Sequence) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+    if not whole or len(cast(Sequence[int], value)) != 3 or min(cast(Sequence[int], value)) < 1:
+        raise InputError(f"{name}: input_size is {value!r}; wanted channels, height and width, such as [3, 224, 224].")
+    channels, height, width = cast(Sequence[int], value)
+    if channels != 3:
+        raise InputError(f"{name}: input_size has {channels} channels; only networks on colour images (3) are read.")
+    return height, width
+
+
+def _three(name: str, values: object) -> tuple[float, float, float]:
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) not in (1, 3):
+        raise InputError(f"{name} is {values!r}; wanted one number for each of three colour channels, or one for all.")
+    numbers = [_number(name, value) for value in values]
+    return (numbers[0], numbers[0], numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1], numbers[2])
+
+
+def _separate(typed: Sequence[str] | str) -> Sequence[str]:
+    return typed.replace(",", " ").split() if isinstance(typed, str) else typed
+
+
+def _number(name: str, value: object) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(cast(float, value))
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{name} is {value!r}; wanted a number.")
+    return number
+
+
+def _interpolation(name: str, value: object) -> Interpolation:
+    if value not in get_args(Interpolation):
+        raise InputError(
+            f"{name} is {value!r}; only {' and '.join(get_args(Interpolation))} are done here; "
+            "say which of them comes nearer."
+        )
+    return cast(Interpolation, value)
+
+
+def _crop(name: str, share: object, mode: object) -> float | Literal["none"] | None:
+    """timm's crop_pct and crop_mode: the centre, or "squash", which stretches first."""
+    if share is None and mode is None:
+        return None
+    if mode not in (None, "center", "squash"):
+        raise InputError(f"{name}: crop_mode is {mode!r}; only 'center' and 'squash' are done here.")
+    if mode != "squash":
+        return None if share is None else _number(f"{name}: crop_pct", share)
+    if share is None or _number(f"{name}: crop_pct", share) != 1:
+        raise InputError(
+            f"{name}: crop_mode 'squash' with crop_pct {share!r} stretches and then crops, which is not done here; "
+            "only crop_pct 1 is."
+        )
+    return WHOLE

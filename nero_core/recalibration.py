@@ -1,0 +1,138 @@
+"""A reference calibrated anew on images of one's own: nothing is trained and nothing is fitted.
+
+The bound on false alarms (Bates et al., 2023) holds for images from the source of the calibration images. So a bundled
+or imported reference gets one for another hospital's endoscopes only by calibration images from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nero_core.agreement import auroc
+from nero_core.calibration import BY_CLASS, Calibration, CalibrationSettings, calibrated, promised
+from nero_core.class_agreement import ClassAgreement
+from nero_core.data.image_set import ImageSet
+from nero_core.data.seen import Seen, SeenImages, looked_at
+from nero_core.data.splits import looking_alike, numbered, to_calibrate
+from nero_core.extraction import Batch
+from nero_core.fitting import Unreadable
+from nero_core.records import Activations, Begin, IntArray
+from nero_core.reference import Reference
+
+
+def recalibrate(
+    reference: Reference,
+    images: ImageSet,
+    settings: CalibrationSettings = BY_CLASS,
+    origin: str = "images given",
+    title: str | None = None,
+    begin: Begin | None = None,
+    unreadable: Unreadable | None = None,
+) -> Reference:
+    """The same reference with other calibration images; nothing is written.
+
+    Parameters
+    ----------
+    images : ImageSet
+        Ordinary images. Those that were trained or fitted on, look nearly like one that was, or are of one of their
+        groups, take no part.
+    settings : CalibrationSettings
+    origin : str
+        Where the images come from, in words.
+    title : str, optional
+        As it was where not given.
+    begin : callable, optional
+        Told each stretch of work.
+    unreadable : Unreadable, optional
+        Collects files that are left out; without it the first one raises.
+
+    Raises
+    ------
+    InputError
+        No image is left, or one cannot be read.
+    """
+    start: Begin = begin or (lambda what: lambda done, total: None)
+    classifier, record = reference.classifier, reference.classifier.training
+    hashes = looked_at([images], record, start("Looking at every image"))
+    kept, guarantee = to_calibrate(record, images, _seen(reference), hashes, origin)
+    read: list[IntArray] = []
+
+    def note(batch: Batch) -> None:
+        read.append(batch.rows)
+
+    held_out = classifier.extract(
+        kept.images,
+        kept.labels,
+        on_unreadable=None if unreadable is None else unreadable.among(kept.images),
+        progress=start("Reading calibration images"),
+        on_batch=note,
+        keep_source=any("source" in detector.info.needs for detector in reference.detectors.values()),
+    )
+    rows = np.concatenate(read)
+    groups, looks = numbered(kept.groups, rows), looking_alike(kept, rows, hashes)
+    guarantee = promised(guarantee, held_out, classifier.classes, groups, looks, settings)
+    calibrations = {
+        name: calibrated(detector, held_out, guarantee, classifier.classes, groups, looks, settings, learnt=False)
+        for name, detector in reference.detectors.items()
+    }
+    calibrate = np.array(sorted({hashes[key] for key in kept.digests if key in hashes}), dtype=np.uint64)
+    trained = _seen(reference).hashes
+    return Reference(
+        classifier,
+        reference.detectors,
+        calibrations,
+        _described(reference, title, held_out, calibrations) | {"split": _split(images, kept, classifier.classes)},
+        reference.ood_scores,
+        reference.profile,
+        reference.concepts,
+        reference.sample,
+        SeenImages(trained, calibrate),
+    )
+
+
+def _seen(reference: Reference) -> Seen:
+    """What must not calibrate: images of the training, of the fit, and those a detector has learnt its scale from."""
+    record, training = reference.classifier.training, reference.manifest["training"]
+    seen = Seen.of(record, None, {} if record is None else record.hashes)
+    seen = replace(seen, groups=seen.groups | frozenset(training.get("groups", ())))
+    if reference.seen is None:
+        return seen
+    looks = [seen.hashes, reference.seen.trained]
+    if any("calibration" in detector.info.needs for detector in reference.detectors.values()):
+        looks.append(reference.seen.calibrated)
+    known = seen.looks_known or bool(training.get("looks_known", False))
+    return replace(seen, hashes=np.unique(np.concatenate(looks)), looks_known=known)
+
+
+def _split(images: ImageSet, kept: ImageSet, classes: Sequence[str]) -> dict[str, Any]:
+    """How many images of each class calibrate, where their classes are known."""
+    per_class = {}
+    if kept.labels is not None:
+        counts = np.bincount(kept.labels, minlength=len(classes))
+        per_class = {name: {"calibration": int(count)} for name, count in zip(classes, counts, strict=True)}
+    return {"per_class": per_class, "grouped": images.groups is not None}
+
+
+def _described(
+    reference: Reference, title: str | None, held_out: Activations, calibrations: Mapping[str, Calibration]
+) -> dict[str, Any]:
+    """The manifest, with what was measured on the earlier calibration images measured on these, or left out."""
+    earlier = ("false_alarms", "alpha", "warnings")
+    metrics = {
+        name: value
+        for name, value in reference.manifest["metrics"].items()
+        if name not in earlier and not name.startswith("calibration_")
+    }
+    if held_out.labels is not None:
+        predicted = held_out.logits.argmax(axis=1)
+        metrics |= ClassAgreement.of(reference.classes, held_out.labels, predicted).metrics()
+    metrics["auroc"] = {
+        name: {key: auroc(calibrations[name].scores, scores) for key, scores in sets.items()}
+        for name, sets in reference.ood_scores.items()
+    }
+    calibration = next(iter(calibrations.values())).described()
+    return {**reference.manifest, "metrics": metrics, "title": title or reference.title, "calibration": calibration}

@@ -1,0 +1,78 @@
+"""Names of classes, titles and files that would be markup: text on every page, in every chart, and where one points."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.splits import split_for_fit
+from nero_core.datasets import list_images, read_class_folders
+from nero_core.fitting import Card, fit_reference
+from nero_core.records import Preprocessing, TrainingRecord
+from tests.app.conftest import picture_bytes, upload
+from tests.conftest import coloured_noise
+
+CLASSES = ("<img src=x onerror=alert(1)>", "[a](javascript:alert(1)) :red[b]", "<b>$c$ **d**")
+TITLE = "<script>alert(2)<!--script> ![t](http://x.y)"
+KIND = "<a href=x>odd<!--a>"
+FILE = "<svg onload=alert(3)> [f](http://x.y) $z$.png"
+PAGES = ("case_review", "neurons", "benchmark", "references")
+MARKDOWN = ("markdown", "caption", "subheader", "info", "warning", "error", "success")
+TAGS = ("<img", "<script", "<svg", "<a ", "<b>")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A reference whose every name is markup."""
+    home = tmp_path_factory.mktemp("hostile")
+    for number, name in enumerate(CLASSES):
+        (home / "images" / name).mkdir(parents=True)
+        for i in range(20):
+            coloured_noise((60 + 60 * number, 120, 90), (number, i)).save(home / "images" / name / f"{i}.png")
+    images = read_class_folders(home / "images")
+    assert set(images.classes) == set(CLASSES)
+    record = TrainingRecord(frozenset(images.digests[::2]), frozenset(images.digests[1::2]), frozenset(), {"epochs": 0})
+    preprocessing = Preprocessing(height=32, width=32)
+    network = build_classifier("resnet18", images.classes, seed=0, preprocessing=preprocessing).network
+    classifier = Classifier(network, "resnet18", images.classes, preprocessing, record)
+    odd = list_images(home / "images" / CLASSES[0])[:4]
+    card = Card(TITLE, image_source=TITLE, licence=TITLE)
+    fit_reference(classifier, split_for_fit(classifier.training, images), card, ood={KIND: odd}).save(
+        home / "references" / "hostile"
+    )
+    return home / "references"
+
+
+def unescaped(text):
+    """Markdown without what `plain` has made harmless, for which it sets a backslash."""
+    return text.replace("\\<", "").replace("\\[", "").replace("\\!", "")
+
+
+def charts(session):
+    for chart in session.get("plotly_chart"):
+        yield json.dumps(json.loads(chart.proto.spec), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_are_text_on_every_page(open_app, monkeypatch, hostile, page):
+    monkeypatch.setenv("NERO_REFERENCES", str(hostile))
+    app = open_app()
+    upload(app, (FILE, picture_bytes()))
+    app.switch_page(f"pages/{page}.py")
+    app.run()
+    assert not app.exception
+    shown = [element.value for kind in MARKDOWN for element in getattr(app, kind)]
+    for text in shown:
+        for tag in (*TAGS, "![t]"):
+            assert tag not in unescaped(text), text
+        assert "](http" not in text.replace("\\]", "")
+        assert "](javascript" not in text.replace("\\]", "")
+    for element in app.get("html"):
+        assert not [tag for tag in TAGS if tag in element.proto.body and tag != "<b>"], element.proto.body[:300]
+    drawn = list(charts(app))
+    for spec in drawn:
+        assert not [tag for tag in ("<img", "<script", "<svg", "<a ") if tag in spec], "plotly reads some tags"
+    assert drawn or page in ("references", "benchmark")
+    assert shown
