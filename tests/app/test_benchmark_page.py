@@ -25,6 +25,7 @@ from pages.benchmarking.results import stored_folder
 from pages.benchmarking.watching import progress_words
 from tests.app.conftest import PATIENCE, ROOT, words_of
 from tests.benchmark_results import made_result
+from tests.conftest import write_class_folders
 
 DETECTORS = {"nero": 0.5, "energy": 1.5, "knn": -0.5}
 
@@ -285,13 +286,9 @@ def own_cache(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def unseen(class_folders, tmp_path):
-    """The pictures of one class with other bytes, as if never trained on."""
-    folder = tmp_path / "unseen"
-    shutil.copytree(class_folders / "amber", folder)
-    for path in sorted(folder.iterdir()):
-        path.write_bytes(path.read_bytes() + b"\0")
-    return folder
+def unseen(tmp_path):
+    """Pictures of one class that nothing was trained on."""
+    return write_class_folders(tmp_path / "unseen", 24, seed=55) / "amber"
 
 
 def test_a_run_from_its_questions_to_its_figures(open_page, own_cache, class_folders, strange_folder, unseen, tmp_path):
