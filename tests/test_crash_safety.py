@@ -87,7 +87,7 @@ def test_two_writers_of_one_folder_take_turns_or_are_told(tiny_reference, tmp_pa
     target = tmp_path / "target"
     savers = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.save_until_killed", str(tiny_reference), str(target), "20"],
+            [sys.executable, "-m", "tests.save_until_killed", str(tiny_reference), str(target), "6"],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -100,8 +100,8 @@ def test_two_writers_of_one_folder_take_turns_or_are_told(tiny_reference, tmp_pa
     lines = [line for out, _ in told for line in out.splitlines()]
     refused = [line for line in lines if not line.isdecimal()]
     assert all(f"Another process is writing {target}" in line for line in refused), refused
-    assert len(lines) == 40
-    assert len(refused) < 40
+    assert len(lines) == 12
+    assert len(refused) < 12
     Reference.load(target)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +27,23 @@ def test_numbers_and_other_texts_stay(value):
 def test_rows_may_lack_columns():
     assert comma_separated([{"a": 1}, {"b": -2}]) == "a,b\n1,\n,-2\n"
     assert comma_separated([{"a": 1, "b": 2}], ["b"]) == "b\n2\n"
+
+
+def test_every_table_is_written_here():
+    """No other module writes CSV, so that none can forget a cell."""
+    root = Path(__file__).parents[1]
+    writers = re.compile(r"csv\.(writer|DictWriter)|\.to_csv\(|savetxt\(")
+    sources = [path for folder in ("nero_core", "pages") for path in (root / folder).rglob("*.py")]
+    assert [path.name for path in sources if writers.search(path.read_text(encoding="utf-8"))] == ["spreadsheets.py"]
+
+
+def test_scores_of_a_file_named_like_a_formula(tiny_reference, class_folders, tmp_path, monkeypatch, capsys):
+    from nero_core.__main__ import main
+
+    monkeypatch.chdir(tmp_path)
+    Path("=1+1.png").write_bytes(next(class_folders.glob("*/*.png")).read_bytes())
+    main(["score", str(tiny_reference), "=1+1.png", "=gone.png", "--csv"])
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    cells = [cell for row in rows for cell in row.values() if cell]
+    assert "'=1+1.png" in cells
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]

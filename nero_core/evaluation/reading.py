@@ -48,7 +48,7 @@ def read_results(folder: Path) -> BenchmarkResult:
     try:
         content = json.loads(path.read_bytes())
         schema = content.pop("schema")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise ArtefactError(f"{path} cannot be read ({error!r}); run `benchmark` again.") from error
     if schema != SCHEMA:
         raise ArtefactError(f"{path}, field `schema`: {schema!r}; this version reads {SCHEMA}. Run `benchmark` again.")

@@ -239,7 +239,7 @@ def arranged_protocol(folder: Path) -> str | None:
         return None
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["protocol"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtefactError(f"{path} is damaged ({error!r}); arrange the protocol again.") from error
 
 

@@ -86,7 +86,7 @@ def _recorded(folder: Path, address: str) -> str | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return str(record["sha256"]) if record["address"] == address else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtefactError(f"{path} is damaged ({error!r}); delete it, and the file is downloaded anew.") from error
 
 

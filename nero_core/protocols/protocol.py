@@ -81,7 +81,7 @@ def named_protocol(name: str, source: Path | None = None) -> Protocol:
     if source is not None:
         try:
             changes = json.loads(source.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ArtefactError(f"{source} cannot be read as JSON ({error}); see the fields of {name}.json.") from error
         wanted = [each.name for each in fields(Protocol)]
         if not isinstance(changes, dict) or (surplus := sorted(set(changes) - set(wanted))):
