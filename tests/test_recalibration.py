@@ -101,7 +101,9 @@ def test_the_calibration_is_new_and_everything_else_is_as_it_was(reference, load
         assert len(calibration) == 45, "those that Fused has learnt from are others: all of these decide"
         assert calibration.guarantee.holds
         np.testing.assert_allclose(calibration.scores, np.sort(loaded.detectors[name].score(held_out)), rtol=1e-6)
-        assert sum(each["predicted"] for each in calibration.per_class().values()) == 45
+        read = np.bincount(held_out.logits.argmax(axis=1), minlength=3)
+        assert [each["predicted"] for each in calibration.per_class().values()] == read.tolist()
+        assert all(each["guaranteed"] for each in calibration.per_class().values())
     assert len(loaded.calibrations["fused"]) == 18, "half of 36"
 
 
