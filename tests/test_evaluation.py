@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from nero_core.evaluation.loop import Benchmark, rank_correlation
 from nero_core.evaluation.reading import read_results
 from nero_core.evaluation.result import Scores
 from nero_core.extraction_cache import CachedExtractor, default_folder
-from nero_core.metrics import point_metrics
+from nero_core.metrics import bootstrap, interval, point_metrics
 from nero_core.records import Guarantee, Preprocessing, TrainingRecord
 from tests.conftest import coloured_noise
 
@@ -446,6 +447,58 @@ def test_what_is_finished_survives_and_a_rerun_goes_on(registry, classifier, div
     (tmp_path / "detectors" / "counting.safetensors").write_bytes(b"damaged")
     run(classifier, fewer, rows(Confidence), cache_folder, tmp_path)
     assert fitted == [1, 1, 1]
+
+
+def test_what_was_finished_for_other_labels_is_not_taken_up(registry, classifier, images, strange, tmp_path):
+    """A manifest gave some images other classes, in the same order: their bytes are what they were."""
+    everything = ImageSet.of(images)
+    swapped = replace(everything, labels=everything.labels[::-1])
+    fresh = run(classifier, divide(classifier, swapped, strange), contenders(["nero"], None, "here", 512), None)
+    folder = tmp_path / "out"
+    first = run(
+        classifier, divide(classifier, everything, strange), contenders(["nero"], None, "here", 512), None, folder
+    )
+    again = run(classifier, divide(classifier, swapped, strange), contenders(["nero"], None, "here", 512), None, folder)
+    np.testing.assert_array_equal(again.scores["nero"].id, fresh.scores["nero"].id)
+    assert not np.array_equal(again.scores["nero"].id, first.scores["nero"].id)
+
+
+def test_a_reference_calibrated_anew_is_not_taken_up(registry, tiny_reference, images, strange, tmp_path):
+    reference = Reference.load(tiny_reference)
+    new = divide(reference.classifier, ImageSet(strange["strange"].images[:2], strange["strange"].digests[:2]), strange)
+    first = run(reference.classifier, new, contenders(["nero"], reference, None, 512), None, tmp_path)
+    calibration = reference.calibrations["nero"]
+    reference.calibrations["nero"] = replace(calibration, scores=calibration.scores + 1)
+    again = run(reference.classifier, new, contenders(["nero"], reference, None, 512), None, tmp_path)
+    np.testing.assert_array_equal(again.scores["nero"].calibration, first.scores["nero"].calibration + 1)
+
+
+def test_patients_are_resampled_whole_and_halved_whole(registry, classifier, images, strange):
+    """Two images of each patient, on one side each; what `held` learns from shares none with what decides."""
+    record = classifier.training
+    sides = {key: side for side, part in enumerate((record.train, record.calibration, record.test)) for key in part}
+    seen = dict.fromkeys(range(3), 0)
+    patients = []
+    for key in images.digests:
+        patients.append(f"{sides[key]}-{seen[sides[key]] // 2}")
+        seen[sides[key]] += 1
+    division = divide(classifier, replace(ImageSet.of(images), groups=tuple(patients)), strange)
+    assert [len(part) for part in (division.fit, division.calibration, division.id)] == [36, 18, 18]
+    result = run(classifier, division, contenders(["nero", "held"], None, "here", 512), None, settings=MARGINAL)
+    assert result.grouped
+    assert not any("--group" in text for text in result.warnings)
+    scores, (nero, held) = result.scores["nero"], result.detectors
+    groups = np.repeat(np.arange(9), 2)
+    wanted = interval(
+        nero.metrics["strange"]["auroc"].value,
+        bootstrap(scores.id, scores.ood["strange"], 0, 50, groups)["auroc"],
+    )
+    assert nero.metrics["strange"]["auroc"] == wanted
+    assert nero.calibration.guaranteed, "nine patients are enough for α = 0.2"
+    logits = classifier.extract(division.calibration.images).logits[:, 0]
+    deciding = np.arange(18) // 2 % 2 == 1
+    np.testing.assert_allclose(result.scores["held"].calibration, logits[deciding], rtol=1e-5)
+    assert held.calibration.images == 8
 
 
 def test_results_survive_the_disk(registry, classifier, division, cache_folder, tmp_path):

@@ -193,3 +193,45 @@ def test_roc_points_rise_from_nothing_to_all_and_enclose_the_auroc(ids, oods):
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
     assert all(b >= a for curve in (x, y) for a, b in pairwise(curve))
     assert np.trapezoid(y, x) == pytest.approx(point_metrics(ids, oods)["auroc"], abs=1e-12)
+
+
+# Groups -------------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=20), few)
+def test_the_cluster_bootstrap_equals_its_literal_twin(grouped, oods):
+    """As many groups are drawn as there are, each with all of its images: ID by patient, OOD one by one."""
+    ids, names = zip(*grouped, strict=True)
+    draws = bootstrap([float(i) for i in ids], oods, 5, 6, np.array(names) * 10)
+    distinct = sorted(set(names))
+    id_rng, ood_rng = np.random.default_rng((5, 0)), np.random.default_rng((5, 1))
+    patients, images = (
+        id_rng.integers(0, len(distinct), (6, len(distinct))),
+        ood_rng.integers(0, len(oods), (6, len(oods))),
+    )
+    for row in range(6):
+        drawn = [float(i) for patient in patients[row] for i, name in grouped if name == distinct[patient]]
+        close({name: draws[name][row] for name in METRICS}, literal_metrics(drawn, [oods[i] for i in images[row]]))
+
+
+def test_where_every_image_is_its_own_group_nothing_changes():
+    rng = np.random.default_rng(6)
+    ids, oods = rng.normal(size=40), rng.normal(1, 1, size=30)
+    plain = bootstrap(ids, oods, 3, 70)
+    for groups in ((np.arange(40), np.arange(30)), (None, np.arange(30) * 7), (np.arange(40) - 100, None)):
+        again = bootstrap(ids, oods, 3, 70, *groups)
+        for name in METRICS:
+            np.testing.assert_array_equal(again[name], plain[name])
+
+
+def test_images_that_say_the_same_make_wide_intervals():
+    rng = np.random.default_rng(7)
+    patients = np.repeat(np.arange(8), 20)
+    ids, oods = rng.normal(size=8)[patients] + 0.01 * rng.normal(size=160), rng.normal(1, 1, size=100)
+    spread = [np.ptp(interval(0.5, bootstrap(ids, oods, 0, 300, each)["auroc"])[1:]) for each in (None, patients)]
+    assert spread[1] > 1.5 * spread[0]
+
+
+def test_groups_that_do_not_match_are_refused():
+    with pytest.raises(InputError, match=r"There are 3 scores and groups of shape \(2,\); give one group per score"):
+        bootstrap([1.0, 2.0, 3.0], [1.0], id_groups=np.array([0, 1]))
