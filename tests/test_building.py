@@ -47,6 +47,7 @@ from nero_core.building import (
     write_record,
 )
 from nero_core.calibration import Calibration
+from nero_core.datasets import read_class_folders
 from nero_core.errors import InputError
 from nero_core.locks import is_locked, trying_lock
 from nero_core.manifest import list_references
@@ -54,6 +55,7 @@ from nero_core.model_card import model_card
 from nero_core.records import Guarantee, needed_images
 from nero_core.reference import Reference
 from tests.conftest import coloured_noise, write_class_folders
+from tests.scenes import save_again
 
 ROOT = Path(__file__).parents[1]
 PICTURE = io.BytesIO()
@@ -593,6 +595,45 @@ def test_only_fitted_on_images_it_may_have_seen_gives_no_guarantee(home, request
     assert "not known what this classifier was trained on" in unknown.state.error
     assert (seen.state.stage, seen.state.error) == ("done", None)
     assert not Reference.load(seen.result).manifest["calibration"]["guarantee"]["holds"]
+
+
+@pytest.mark.parametrize(("copied", "holds"), [(0, True), (2, True), (9, False)])
+def test_copies_among_calibration_images_are_told_and_left_out(home, request_, class_folders, tmp_path, copied, holds):
+    """Frames that train, saved again: their bytes are new, and their looks are not."""
+    own = write_class_folders(tmp_path / "own", 15, seed=31)
+    asked = replace(request_, architecture="test_resnet", calibration=str(own))
+    submit(home, asked)
+    run_queue(home, build)
+    trained = Reference.load(only(home).result).classifier.training.train
+    images = read_class_folders(class_folders)
+    paths = [path for path, key in zip(images.paths, images.digests, strict=True) if key in trained]
+    for path in paths[:copied]:
+        save_again(path, own / path.parent.name, "jpeg 95")
+    submit(home, asked)
+    run_queue(home, build)
+    found = list_builds(home)[1]
+    assert (found.state.stage, found.state.error) == ("done", None)
+    guarantee = Reference.load(found.result).manifest["calibration"]["guarantee"]
+    assert (guarantee["dropped"], guarantee["holds"]) == (copied, holds)
+    said = [note for note in found.state.notes if note.startswith(f"{copied} images that were to calibrate take no")]
+    assert len(said) == bool(copied)
+    assert any(note.startswith("No guarantee: ") for note in found.state.notes) != holds
+
+
+def test_a_reference_is_calibrated_anew_in_the_background(home, request_, class_folders, tiny_reference, tmp_path):
+    own = write_class_folders(tmp_path / "own", 15, seed=31)
+    for path in sorted(class_folders.glob("amber/*.png"))[:8:2]:
+        save_again(path, own / "amber", "jpeg 95")
+    asked = BuildRequest("Ours", str(own), "resnet18", epochs=0, alpha=0.1, calibrate=str(tiny_reference))
+    submit(home, asked)
+    run_queue(home, build)
+    found = only(home)
+    assert (found.state.stage, found.state.error) == ("done", None)
+    new = Reference.load(found.result)
+    assert new.title == "Ours"
+    assert (len(new.calibrations["nero"]), new.calibrations["nero"].guarantee.dropped) == (45, 4)
+    assert not new.calibrations["nero"].guarantee.holds
+    assert any(note.startswith("4 images that were to calibrate take no part") for note in found.state.notes)
 
 
 def test_weights_that_are_brought_are_fed_as_was_asked_and_the_notes_say_so(home, request_, tiny_reference, tmp_path):
