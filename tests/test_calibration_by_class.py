@@ -396,6 +396,8 @@ def test_read_together_a_class_without_any_image_voids_the_promise(known):
     images = held_out(logits=np.arange(60) % 3 if known else two, labels=two if known else None)
     reason = promised(UNSEEN, images, CLASSES, settings=MARGINAL).reason
     assert reason == f"no calibration image is {'of' if known else 'read as'} slate"
+    if known:
+        assert promised(UNSEEN, images, CLASSES).reason == reason, "by class, too: they are read as another"
     all_three = held_out(logits=two, labels=np.arange(60) % 3)
     assert promised(UNSEEN, all_three, CLASSES, settings=MARGINAL) == UNSEEN
     grouped = promised(UNSEEN, all_three, CLASSES, np.arange(60) // 6, settings=MARGINAL)
