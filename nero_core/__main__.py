@@ -102,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         help="share of false alarms that the images set aside must support in every class (default: %(default)s)",
     )
     add_group(train)
+    train.add_argument(
+        "--init-unseen",
+        action="store_true",
+        help="the weights of --init have seen none of DATA, such as ImageNet's; otherwise there is no guarantee where "
+        "it is not known what trained them",
+    )
 
     fit = command("fit", _fit, "Fit detectors to a classifier, calibrate them, and write a reference.")
     fit.add_argument("data", type=Path, metavar="DATA", help="the class folders that the classifier was trained on")
@@ -188,6 +194,7 @@ def _train(options: argparse.Namespace) -> int:
         init=options.init,
         alpha=options.alpha,
         group=options.group,
+        init_unseen=options.init_unseen,
         device=device(options),
         begin=begin,
         say=say,

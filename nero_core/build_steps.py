@@ -127,6 +127,7 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
                 test_share=TEST_SHARE,
                 alpha=request.alpha,
                 group=group,
+                init_unseen=request.init_unseen,
                 preprocessing=preprocessing,
                 begin=report.begin,
                 on_epoch=report.history,

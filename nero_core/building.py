@@ -69,6 +69,8 @@ class BuildRequest:
         Probability over calibration sets with which the bound at `alpha` shall hold; 0 for on average.
     group : str
         Folder level below the class that holds what belongs together, such as patients; empty for none.
+    init_unseen : bool
+        Whether `weights` that training starts from are known to have seen none of these images, as ImageNet's.
     side : int
         Side of the network's input in pixels; 0 for the architecture's own.
     calibrate : str
@@ -101,6 +103,7 @@ class BuildRequest:
     by_class: bool = True
     confidence: float = 0.0
     group: str = ""
+    init_unseen: bool = False
     side: int = 0
     calibrate: str = ""
     mean: str = ""

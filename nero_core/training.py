@@ -25,13 +25,15 @@ from nero_core.augmentation import augmented
 from nero_core.calibration import DEFAULT_ALPHA, CalibrationSettings
 from nero_core.classifier import Classifier, build_classifier
 from nero_core.data.listing import read_images
-from nero_core.data.splits import counted, group_digests, said_of_split, set_aside
+from nero_core.data.seen import NOT_KNOWN
+from nero_core.data.splits import UNKNOWN_START, counted, group_digests, said_of_split, set_aside
 from nero_core.datasets import (
     large_groups,
     mixed_groups,
     near_duplicate_groups,
 )
 from nero_core.errors import ArtefactError, InputError
+from nero_core.initial_weights import known_of, record_of
 from nero_core.networks import preprocessing_of
 from nero_core.pictures import Pictures, decode_pictures
 from nero_core.randomness import global_generator
@@ -57,6 +59,7 @@ class Recipe:
     precision: str
     alpha: float = DEFAULT_ALPHA
     group: str = ""
+    init_training: str = ""
     batch_size: int = 32
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
@@ -92,6 +95,7 @@ def train(
     test_share: float = 0.1,
     alpha: float = DEFAULT_ALPHA,
     group: str | None = None,
+    init_unseen: bool = False,
     preprocessing: Preprocessing | None = None,
     device: str = "cpu",
     begin: Begin | None = None,
@@ -120,6 +124,9 @@ def train(
         Share of false alarms that calibration images of every class must support, as far as the class suffices.
     group : str, optional
         What keeps images together: a folder level, or a column of the manifest.
+    init_unseen : bool
+        Whether initial weights of unknown training are known to have seen none of these images, as ImageNet's.
+        Otherwise the images set aside promise nothing.
     preprocessing : Preprocessing, optional
     device : str
     begin : callable, optional
@@ -144,6 +151,7 @@ def train(
     preprocessing = preprocessing or preprocessing_of(architecture)
     images = read_images(data, group=group, progress=begin("Reading files"))
     network = build_classifier(architecture, images.classes, seed, init, preprocessing, device, say).network
+    earlier = record_of(init)
     recipe = Recipe(
         architecture=architecture,
         epochs=epochs,
@@ -155,14 +163,16 @@ def train(
         precision="bfloat16" if _has_bfloat16(device) else "float32",
         alpha=alpha,
         group=group or "",
+        init_training=known_of(init, earlier, init_unseen),
     )
+    if recipe.init_training == NOT_KNOWN:
+        say(f"note: {UNKNOWN_START}. Without that the images set aside promise nothing.")
     pictures, hashes, unreadable = decode_pictures(images, preprocessing, begin("Decoding images"))
     for reason in unreadable.values():
         say(f"left out: {reason}")
     alike = near_duplicate_groups(hashes)
     for warning in [*large_groups(pictures.images, alike), *mixed_groups(pictures.images, alike)]:
         say(f"note: {warning}")
-    earlier = _record_of(init)
     seen = frozenset() if earlier is None else earlier.train
     parts = set_aside(pictures.images, hashes, calibration_share, test_share, alpha, seed, seen)
     per_class = counted(parts)
@@ -213,13 +223,6 @@ def _check_parameters(out: Path, epochs: int, calibration_share: float, test_sha
         raise InputError(f"The classifier was to be written to {out.name}; wanted a name that ends in {SUFFIX}.")
     if not out.parent.is_dir():
         raise ArtefactError(f"{out.parent} is not a folder; make it first, so that the result can be written.")
-
-
-def _record_of(init: Path | None) -> TrainingRecord | None:
-    """What the initial weights were trained on, where they come from us."""
-    if init is None or init.suffix != SUFFIX or "classifier" not in read_arrays(init)[1]:
-        return None
-    return Classifier.load(init).training
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -130,10 +131,24 @@ def test_fit_calibrates_on_patients_that_did_not_train(data, reference, classifi
     assert loaded.manifest["training"]["groups"] == sorted(digest(name.encode()) for name in train)
 
 
+def test_what_the_record_knows_of_patients_need_not_be_said_again(run, data, classifier_file, reference, tmp_path):
+    """Fitted without --group: the images set aside are of few patients all the same."""
+    options = ["--classifier", classifier_file, "--out", tmp_path / "ref", "--no-crops", "--alpha", ALPHA, "--json"]
+    code, out, err = run("fit", data, *options, "--detectors", "energy")
+    assert code == 0, err
+    assert json.loads(out)["calibration"] == Reference.load(reference).manifest["calibration"]
+    assert json.loads(out)["split"]["grouped"]
+
+
 def test_a_benchmark_resamples_patients(run, data, reference, strange_folder, tmp_path):
     arguments = ["benchmark", reference, "--id", data, "--ood", f"odd={strange_folder}", "--detectors", "nero"]
     arguments += ["--alpha", ALPHA]
-    code, _, err = run(*arguments, "--out", tmp_path / "plain")
+    untold = Reference.load(reference)
+    old = untold.classifier
+    bare = replace(old.training, groups={})
+    untold.classifier = Classifier(old.network, old.architecture, old.classes, old.preprocessing, bare)
+    untold.save(tmp_path / "untold")
+    code, _, err = run("benchmark", tmp_path / "untold", *arguments[2:], "--out", tmp_path / "plain")
     assert code == 0, err
     plain = read_results(tmp_path / "plain")
     assert not plain.grouped

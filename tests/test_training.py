@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from nero_core import augmentation, pictures, training
 from nero_core.artefacts import read_arrays
 from nero_core.augmentation import augmented
 from nero_core.classifier import Classifier
+from nero_core.data.seen import NOT_KNOWN, RECORDED, TOLD_UNSEEN
+from nero_core.data.splits import UNKNOWN_START, split_for_fit
 from nero_core.datasets import difference_hashes, near_duplicate_groups, read_class_folders
 from nero_core.errors import ArtefactError, Cancelled, InputError
 from nero_core.records import Preprocessing, Progress
@@ -309,6 +311,31 @@ def test_images_that_the_initial_weights_saw_are_not_set_aside(trained: Trained,
     assert record.recipe["learning_rate"] == training.INIT_LEARNING_RATE
     assert len(str(record.recipe["init"])) == 64
     assert result.classifier.training.history[0]["train_accuracy"] > 0.8  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("unseen", "known"), [(False, NOT_KNOWN), (True, TOLD_UNSEEN)])
+def test_weights_of_unknown_training_promise_nothing_unless_they_are_told_unseen(
+    trained: Trained, data: Path, tmp_path: Path, unseen: bool, known: str
+) -> None:
+    """Weights from elsewhere may have been trained on these very images: what is set aside now was seen before."""
+    torch.save(trained.classifier.network.state_dict(), tmp_path / "foreign.pt")
+    said: list[str] = []
+    options = {"epochs": 1, "init": tmp_path / "foreign.pt", "init_unseen": unseen, "say": said.append}
+    record = run(data, tmp_path / "a.safetensors", **options).classifier.training  # type: ignore[arg-type]
+    assert record is not None
+    assert record.recipe["init_training"] == known
+    assert any(UNKNOWN_START in line for line in said) != unseen
+    images = read_class_folders(data)
+    guarantee = split_for_fit(Classifier.load(tmp_path / "a.safetensors").training, images).guarantee
+    assert guarantee.reason == ("" if unseen else UNKNOWN_START)
+
+    again = run(data, tmp_path / "b.safetensors", epochs=1, init=tmp_path / "a.safetensors").classifier.training
+    assert again is not None
+    assert again.recipe["init_training"] == (RECORDED if unseen else NOT_KNOWN), "what came before stays as it was"
+    older = replace(again, recipe={key: value for key, value in again.recipe.items() if key != "init_training"})
+    assert split_for_fit(older, images).guarantee.reason == UNKNOWN_START
+    assert trained.classifier.training is not None
+    assert split_for_fit(trained.classifier.training, images).guarantee.holds
 
 
 # Bad input ----------------------------------------------------------------------------------------------------------

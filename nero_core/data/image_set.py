@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from nero_core.artefacts import digest
 from nero_core.datasets import LabelledImages
 from nero_core.errors import ArtefactError, InputError
 from nero_core.images import Source
-from nero_core.records import IntArray
+from nero_core.records import IntArray, TrainingRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,16 @@ class ImageSet:
     def digest(self) -> str:
         """One digest for all of them, whatever their order."""
         return digest("".join(sorted(self.digests)).encode())
+
+
+Images = TypeVar("Images", ImageSet, LabelledImages)
+
+
+def grouped_as_recorded(images: Images, record: TrainingRecord | None) -> Images:
+    """The images in the groups that they were trained in, where nobody says which, and the record knows all of them."""
+    if images.groups is not None or record is None or not all(key in record.groups for key in images.digests):
+        return images
+    return replace(images, groups=tuple(record.groups[key] for key in images.digests))
 
 
 def _file_digest(path: Path) -> str:

@@ -17,6 +17,9 @@ from nero_core.records import Progress, TrainingRecord
 MOST_OVERLAP = 0.05
 """Above this share of calibration images that were seen, the rest is not believed to be unseen: perceptual hashes miss
 some copies (7 % of frames saved again as JPEG with quality 75)."""
+RECORDED, TOLD_UNSEEN, NOT_KNOWN = "recorded", "told unseen", "not known"
+"""What is known of the images that initial weights were trained on: the record of `train` has them, somebody says that
+these images are not among them (ImageNet's weights), or nothing."""
 TRAINED_ON = "the network or its detectors were trained on this image, or on one that looks nearly the same"
 CALIBRATED_ON = "this image, or one that looks nearly the same, is among the calibration images"
 
@@ -109,6 +112,11 @@ class Seen:
         if images.groups is not None and self.groups:
             found |= np.array([digest(name.encode()) in self.groups for name in images.groups], dtype=bool)
         return found
+
+
+def start_is_known(record: TrainingRecord) -> bool:
+    """Whether it is known that the weights that training started from had not seen the images set aside."""
+    return not record.recipe.get("init") or record.recipe.get("init_training") in (RECORDED, TOLD_UNSEEN)
 
 
 def looked_at(

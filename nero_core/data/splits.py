@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.artefacts import digest
-from nero_core.data.seen import MOST_OVERLAP, ImageList, S, Seen, looked_at
+from nero_core.data.image_set import grouped_as_recorded
+from nero_core.data.seen import MOST_OVERLAP, ImageList, S, Seen, looked_at, start_is_known
 from nero_core.datasets import HashArray, LabelledImages, near_duplicate_groups
 from nero_core.errors import InputError
 from nero_core.records import Float64Array, Guarantee, IntArray, Progress, TrainingRecord, needed_images
@@ -31,14 +32,15 @@ ROUNDING = 1e-9
 
 SEEN_ORIGIN, ASIDE_ORIGIN, FOLDER_ORIGIN = "the images of the fit (seen)", "set aside before training", "images given"
 UNKNOWN_TRAINING = "it is not known which images the network was trained on"
+UNKNOWN_START = (
+    "it is not known which images the weights that training started from had seen; where they are of other images, "
+    "such as ImageNet's, train with --init-unseen"
+)
 CALIBRATED_ON_SEEN = "the calibration images are those that the detectors were fitted on"
 LOOKS_UNKNOWN = (
     "it is not known how the images that the network was trained on look, so that copies of them cannot be told; "
     "give the folder that it was trained on"
 )
-
-
-# Before training ---------------------------------------------------------------------------------------------------
 
 
 def set_aside(
@@ -221,9 +223,6 @@ def group_digests(images: LabelledImages) -> dict[str, str]:
     return {key: digest(name.encode()) for key, name in zip(images.digests, images.groups, strict=True)}
 
 
-# After training ----------------------------------------------------------------------------------------------------
-
-
 def to_calibrate(
     record: TrainingRecord | None, asked: S, seen: Seen, hashes: Mapping[str, int], origin: str
 ) -> tuple[S, Guarantee]:
@@ -245,6 +244,8 @@ def to_calibrate(
     reason = ""
     if record is None:
         reason = UNKNOWN_TRAINING
+    elif not start_is_known(record):
+        reason = UNKNOWN_START
     elif dropped > MOST_OVERLAP * len(asked):
         reason = (
             f"{dropped} of {len(asked)} calibration images ({dropped / len(asked):.0%}) were trained or fitted on, "
@@ -320,6 +321,7 @@ def split_for_fit(
     """
     if calibration is not None and calibration_seen:
         raise InputError("Give either separate calibration images or --calibration-seen, not both.")
+    images = grouped_as_recorded(images, record)
     for_calibration, for_test = _kept_from_training(record, images)
     fit = images.select(~(for_calibration | for_test))
     test = images.select(for_test) if for_test.any() else None

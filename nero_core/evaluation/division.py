@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nero_core.classifier import Classifier
-from nero_core.data.image_set import ImageSet
+from nero_core.data.image_set import ImageSet, grouped_as_recorded
 from nero_core.data.seen import Seen, looked_at
 from nero_core.data.splits import ASIDE_ORIGIN, FOLDER_ORIGIN, to_calibrate
 from nero_core.errors import InputError
@@ -87,6 +87,8 @@ def divide(
         raise InputError("The training images have no classes; give a folder with one sub-folder per class.")
     warnings: list[str] = []
     record = classifier.training
+    id_images = grouped_as_recorded(id_images, record)
+    train = None if train is None else grouped_as_recorded(train, record)
     trained = frozenset() if record is None else record.train
     aside = frozenset() if record is None else record.calibration | record.test
 
