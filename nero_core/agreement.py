@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.artefacts import arrays_under
-from nero_core.calibration import Calibration, calibrated_as
+from nero_core.calibration import Calibration, calibrated_as, of_most_images
 from nero_core.calibration.stored import BY_CLASS_SCHEMA
 from nero_core.concepts import sheet_role
 from nero_core.data.seen import SeenImages
@@ -154,7 +154,7 @@ def check_agreement(reference: Reference) -> None:
         stored["sample.pictures"] = SHEET_ROLE in files
         stated |= {name: _at(manifest, name) for name in ("sample.images", "sample.pictures")}
     if manifest["schema"] >= BY_CLASS_SCHEMA:
-        described = next(iter(reference.calibrations.values())).described()
+        described = of_most_images(reference.calibrations).described()
         stored |= {f"calibration.{name}": value for name, value in described.items()}
         stated |= {f"calibration.{name}": manifest["calibration"].get(name) for name in described}
     for name, found in stored.items():

@@ -23,7 +23,7 @@ from nero_core.building import (
     Build,
     BuildRequest,
 )
-from nero_core.calibration import Calibration, CalibrationSettings
+from nero_core.calibration import Calibration, CalibrationSettings, of_most_images
 from nero_core.classifier import Classifier, build_classifier
 from nero_core.data.listing import read_images, read_in_distribution
 from nero_core.data.splits import Split, set_aside, split_for_fit
@@ -183,7 +183,7 @@ def _calibrate(job: Build, folder: Path, report: Reporter) -> None:
         left_out,
     )
     check_unreadable(len(images), list(left_out.reasons.values()))
-    calibration = next(iter(calibrated.calibrations.values()))
+    calibration = of_most_images(calibrated.calibrations)
     check_calibration(len(calibration), request.alpha)
     for note in [*short_of(calibration), *promised(calibration.guarantee), *left_out.reasons.values()]:
         report.note(note)

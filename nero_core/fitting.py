@@ -23,6 +23,7 @@ from nero_core.calibration import (
     calibrated,
     false_alarms,
     learnt_from,
+    of_most_images,
     promised,
 )
 from nero_core.class_agreement import ClassAgreement
@@ -237,7 +238,7 @@ def fit_reference(
             "classes": classifier.classes,
             "preprocessing": asdict(classifier.preprocessing),
             "preprocessing_origins": dict(classifier.preprocessing_origins),
-            "calibration": next(iter(calibrations.values())).described(),
+            "calibration": of_most_images(calibrations).described(),
             "split": {"per_class": split.per_class(), "grouped": split.fit.groups is not None},
             "training": _training(classifier, split, train),
             "ood": {name: len(activations) for name, (activations, _) in known.items()},

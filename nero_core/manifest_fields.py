@@ -70,6 +70,28 @@ class MetricsFields(TypedDict, total=False):
     alpha: Share
     false_alarms: dict[str, Any]
     auroc: dict[str, dict[str, Share]]
+    calibration_accuracy: Share
+    calibration_accuracy_per_class: dict[str, Share]
+    calibration_per_class: dict[str, Count]
+    warnings: list[str]
+
+
+FlaggedOf = tuple[Count, Count]
+"""So many of so many images."""
+
+
+class FalseAlarmFields(TypedDict):
+    """False alarms of one detector by class: as the network reads the image, and as it is."""
+
+    predicted: dict[str, FlaggedOf]
+    true: dict[str, FlaggedOf]
+
+
+class SplitFields(TypedDict):
+    """How many images of each class took which part."""
+
+    per_class: dict[str, dict[str, Count]]
+    grouped: bool
 
 
 class DetectorFields(TypedDict):
@@ -100,6 +122,8 @@ class ManifestFields(_ManifestFields, total=False):
     """The parts of a manifest that have parts of their own."""
 
     sample: SampleFields
+    split: SplitFields
+    preprocessing_origins: dict[str, str]
 
 
 def check_fields(manifest: Mapping[str, Any]) -> None:
@@ -117,16 +141,16 @@ def check_fields(manifest: Mapping[str, Any]) -> None:
     calibration, training, metrics = manifest["calibration"], manifest["training"], manifest["metrics"]
     earlier = manifest["schema"] < BY_CLASS_SCHEMA
     check(calibration, EarlierCalibrationFields if earlier else CalibrationFields, "calibration")
-    kinds = dict[str, Share] if earlier else dict[str, dict[str, dict[str, list[Count]]]]
-    check(metrics.get("false_alarms", {}), kinds, "metrics.false_alarms")
+    if earlier:
+        _check_same("calibration.smallest_alpha", calibration["smallest_alpha"], 1 / (calibration["images"] + 1))
     if calibrated_as(manifest)[0].holds and not training["known"]:
         raise InputError("`calibration.guarantee.holds`, and `training.known` is not: nobody can promise that.")
     if "per_class" in training:
         _check_names("training.per_class", training["per_class"], classes)
         _check_same("training.images", training["images"], sum(training["per_class"].values()))
-    if "accuracy" in metrics:
-        _check_accuracy(metrics, classes)
-    _check_names("metrics.false_alarms", metrics.get("false_alarms", {}), detectors)
+    _check_accuracy(metrics, classes)
+    _check_false_alarms(metrics, detectors)
+    _check_names("split.per_class", manifest.get("split", {}).get("per_class", {}), classes)
     _check_names("metrics.auroc", metrics.get("auroc", {}), detectors)
     for name, sets in metrics.get("auroc", {}).items():
         _check_names(f"metrics.auroc.{name}", sets, ood)
@@ -138,18 +162,41 @@ def check_fields(manifest: Mapping[str, Any]) -> None:
 
 
 def _check_accuracy(metrics: Mapping[str, Any], classes: list[str]) -> None:
-    """Accuracy is the mean of that of each class, weighed by its images."""
-    for name in ("test_images", "accuracy_per_class"):
-        if name not in metrics:
-            raise InputError(f"`metrics.{name}` is missing, and `metrics.accuracy` is there.")
-    _check_names("metrics.accuracy_per_class", metrics["accuracy_per_class"], classes)
-    counts, right = metrics.get("test_per_class", {}), metrics["accuracy_per_class"]
-    _check_names("metrics.test_per_class", counts, classes)
-    if set(right) - set(counts):  # an older reference
-        return
-    _check_same("metrics.test_images", metrics["test_images"], sum(counts.values()))
-    whole = sum(share * counts[name] for name, share in right.items()) / metrics["test_images"]
-    _check_same("metrics.accuracy", metrics["accuracy"], whole)
+    """Accuracy is the mean of that of each class, weighed by its images: those set aside, or those that calibrate."""
+    for whole, counted in (("accuracy", "test_per_class"), ("calibration_accuracy", "calibration_per_class")):
+        each = f"{whole}_per_class"
+        if whole not in metrics:
+            continue
+        if missing := [name for name in (each, *["test_images"] * (whole == "accuracy")) if name not in metrics]:
+            raise InputError(f"`metrics.{missing[0]}` is missing, and `metrics.{whole}` is there.")
+        counts, right = metrics.get(counted, {}), metrics[each]
+        _check_names(f"metrics.{each}", right, classes)
+        _check_names(f"metrics.{counted}", counts, classes)
+        if set(right) - set(counts):  # an older reference
+            continue
+        images = sum(counts.values())
+        if whole == "accuracy":
+            _check_same("metrics.test_images", metrics["test_images"], images)
+        mean = sum(share * counts[name] for name, share in right.items()) / max(1, images)
+        _check_same(f"metrics.{whole}", metrics[whole], mean)
+
+
+def _check_false_alarms(metrics: Mapping[str, Any], detectors: Mapping[str, Any]) -> None:
+    """Counts by class are those of the images set aside; an earlier version kept a share alone."""
+    false_alarms = metrics.get("false_alarms", {})
+    _check_names("metrics.false_alarms", false_alarms, detectors)
+    if missing := [name for name in ("alpha", "test_images") if false_alarms and name not in metrics]:
+        raise InputError(f"`metrics.{missing[0]}` is missing, and `metrics.false_alarms` is there.")
+    for name, counted in false_alarms.items():
+        field = f"metrics.false_alarms.{name}"
+        if not isinstance(counted, Mapping):
+            check(counted, Share, field)
+            continue
+        check(counted, FalseAlarmFields, field)
+        for kind, counts in counted.items():
+            if any(flagged > images for flagged, images in counts.values()):
+                raise InputError(f"`{field}.{kind}` has more false alarms than images.")
+            _check_same(f"{field}.{kind}", sum(images for _, images in counts.values()), metrics["test_images"])
 
 
 def _check_names(field: str, given: Mapping[str, Any], known: Mapping[str, Any] | list[str]) -> None:

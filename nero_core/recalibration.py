@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from nero_core.agreement import auroc
-from nero_core.calibration import BY_CLASS, Calibration, CalibrationSettings, calibrated, promised
+from nero_core.calibration import (
+    BY_CLASS,
+    Calibration,
+    CalibrationSettings,
+    calibrated,
+    of_most_images,
+    promised,
+)
 from nero_core.class_agreement import ClassAgreement
 from nero_core.data.image_set import ImageSet
 from nero_core.data.seen import Seen, SeenImages, looked_at
@@ -134,5 +141,5 @@ def _described(
         name: {key: auroc(calibrations[name].scores, scores) for key, scores in sets.items()}
         for name, sets in reference.ood_scores.items()
     }
-    calibration = next(iter(calibrations.values())).described()
+    calibration = of_most_images(calibrations).described()
     return {**reference.manifest, "metrics": metrics, "title": title or reference.title, "calibration": calibration}

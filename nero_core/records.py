@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.errors import InputError
-from nero_core.typed import Range, check
+from nero_core.typed import Count, Range, check
 
 if TYPE_CHECKING:
     from torch import nn
@@ -273,7 +273,7 @@ class Guarantee:
     holds: bool
     reason: str = ""
     origin: str = "not stated"
-    dropped: int = 0
+    dropped: Count = 0
 
     def __post_init__(self) -> None:
         if self.holds == bool(self.reason):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nero_core.agreement import check_agreement, restore_calibrations, restore_ood_scores, restore_profile, restore_seen
 from nero_core.artefacts import arrays_under, read_arrays, sync_folder, write_arrays, write_synced
-from nero_core.calibration import DEFAULT_ALPHA, Calibration, CalibrationSettings
+from nero_core.calibration import DEFAULT_ALPHA, Calibration, CalibrationSettings, of_most_images
 from nero_core.classifier import Classifier
 from nero_core.concepts import Concepts
 from nero_core.data.seen import SeenImages
@@ -128,7 +128,7 @@ class Reference:
     @property
     def calibration_settings(self) -> CalibrationSettings:
         """How its calibrations were made."""
-        return next(iter(self.calibrations.values())).settings
+        return of_most_images(self.calibrations).settings
 
     # Scores --------------------------------------------------------------------------------------------------
 
@@ -277,7 +277,7 @@ class Reference:
         described = {
             **self.manifest,
             "schema": SCHEMA_VERSION,
-            "calibration": next(iter(self.calibrations.values())).described(),
+            "calibration": of_most_images(self.calibrations).described(),
             "detectors": {name: {"parameters": d.parameters()} for name, d in self.detectors.items()},
             "files": files,
         }

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.splits import split_for_fit
 from nero_core.datasets import list_images, read_class_folders
 from nero_core.errors import ArtefactError, InputError
 from nero_core.exchange import import_reference
-from nero_core.fitting import Card, divide, fit_reference
+from nero_core.fitting import Card, fit_reference
 from nero_core.images import displayed
 from nero_core.manifest import MANIFEST_NAME, list_references, read_manifest
 from nero_core.neuron_sample import SHEET_ROLE, read_neurons
@@ -35,7 +36,7 @@ def files(tmp_path_factory, class_folders, strange_folder):
     folder = tmp_path_factory.mktemp("odd") / "reference"
     fit_reference(
         classifier,
-        divide(classifier, images),
+        split_for_fit(record, images),
         Card("Odd"),
         detectors={"nero": {}, "stage_mahalanobis": {}, "knn": {}, "fused": {}},
         ood={"strange": list_images(strange_folder)},
@@ -227,14 +228,14 @@ def test_parameters_are_refused_by_name(files, tmp_path, path, value):
 # What the files say otherwise --------------------------------------------------------------------------------------
 
 LIES = [
-    ("calibration/images", 10**5, "calibration.smallest_alpha"),
-    (
-        "calibration",
-        {"images": 10**5, "guaranteed": True, "origin": "x", "smallest_alpha": 1 / (10**5 + 1)},
-        "which `calibration.images` counts",
-    ),
+    ("calibration/images", 10**5, "which `calibration.images` counts"),
     ("calibration/smallest_alpha", 1e-5, "calibration.smallest_alpha"),
-    ("calibration/guaranteed", "yes", "calibration.guaranteed"),
+    ("calibration/guarantee/holds", "yes", "calibration.guarantee.holds"),
+    ("calibration/guarantee/holds", False, "reason"),
+    ("calibration/guarantee/reason", "none", "reason"),
+    ("calibration/guarantee/dropped", -1, "calibration.guarantee.dropped"),
+    ("calibration/settings/alpha", 2, "alpha"),
+    ("calibration/per_class/amber/predicted", 10**4, "calibration.per_class"),
     ("calibration/images", math.inf, "calibration.images"),
     ("training/known", False, "training.known"),
     ("training/recipe", {"epochs": 500}, "training.recipe"),
@@ -251,6 +252,13 @@ LIES = [
     ("metrics/accuracy", 1.0, "metrics.accuracy"),
     ("metrics/test_images", 10**4, "metrics.test_images"),
     ("metrics/false_alarms/nero", -0.1, "metrics.false_alarms.nero"),
+    ("metrics/false_alarms/nero/true/amber", [3], "metrics.false_alarms.nero.true.amber"),
+    ("metrics/false_alarms/nero/true/amber", [9, 4], "more false alarms than images"),
+    ("metrics/false_alarms/nero/true/amber", [0, 400], "metrics.false_alarms.nero.true"),
+    ("metrics/calibration_accuracy", 1, "metrics.calibration_accuracy"),
+    ("metrics/warnings", "none", "metrics.warnings"),
+    ("split/per_class/oak", {"train": 9}, "'oak'"),
+    ("preprocessing_origins", {"size": 3}, "preprocessing_origins.size"),
     ("metrics/alpha", REMOVED, "metrics.alpha"),
     ("classes", ["amber", "moss", "moss"], "classes"),
     ("classes", ["moss", "amber", "slate"], "classes"),

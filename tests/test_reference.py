@@ -253,3 +253,27 @@ def test_references_are_listed_with_what_is_wrong_with_them(folder):
     assert (good.title, good.synthetic, good.error) == ("Coloured noise", True, None)
     assert broken.path.name == "broken"
     assert "schema" in broken.error
+
+
+@pytest.mark.parametrize("order", [("fused", "nero"), ("nero", "fused")])
+def test_a_detector_that_learns_from_calibration_images_stands_beside_another(class_folders, tmp_path, order):
+    """One is decided on by half of the images, the other by all: the manifest tells all, whichever comes first."""
+    from nero_core.classifier import Classifier, build_classifier
+    from nero_core.data.splits import split_for_fit
+    from nero_core.datasets import read_class_folders
+    from nero_core.fitting import Card, fit_reference
+    from nero_core.records import Preprocessing, TrainingRecord
+
+    images = read_class_folders(class_folders)
+    record = TrainingRecord(frozenset(images.digests[::2]), frozenset(images.digests[1::2]), frozenset(), {})
+    preprocessing = Preprocessing(height=32, width=32)
+    network = build_classifier("test_resnet", images.classes, preprocessing=preprocessing).network
+    classifier = Classifier(network, "test_resnet", images.classes, preprocessing, record)
+    split = split_for_fit(record, images)
+    fitted = fit_reference(classifier, split, Card("Both"), detectors={name: {} for name in order}, crops=False)
+    fitted.save(tmp_path / "r")
+    loaded = Reference.load(tmp_path / "r")
+    assert len(loaded.calibrations["nero"]) == loaded.manifest["calibration"]["images"] == 36
+    assert len(loaded.calibrations["fused"]) == 18
+    loaded.save(tmp_path / "again")
+    assert Reference.load(tmp_path / "again").manifest["calibration"] == loaded.manifest["calibration"]

@@ -6,7 +6,7 @@ Source: Bates, Candès, Lei, Romano, Sesia, "Testing for outliers with conformal
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -354,6 +354,14 @@ def _below(calibration: Float64Array, s: Float64Array) -> IntArray:
     """How many calibration scores lie below each score by more than a tie."""
     found: IntArray = np.searchsorted(calibration, s - TIE_TOLERANCE * np.abs(s), side="left")
     return found
+
+
+def of_most_images(calibrations: Mapping[str, Calibration]) -> Calibration:
+    """The calibration that speaks for all of a reference's detectors.
+
+    One that learns from some of the calibration images is decided on by the others alone.
+    """
+    return max(calibrations.values(), key=len)
 
 
 def rounded_up(alpha: float) -> str:

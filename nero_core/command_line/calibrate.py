@@ -77,6 +77,7 @@ def add_calibrate(command: AddCommand) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
+    from nero_core.calibration import of_most_images
     from nero_core.data.listing import read_in_distribution
     from nero_core.fitting import Unreadable
     from nero_core.recalibration import recalibrate
@@ -88,7 +89,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     calibrated = recalibrate(
         reference, images, settings, options.image_source, options.title, begin=begin, unreadable=unreadable
     )
-    calibration = next(iter(calibrated.calibrations.values()))
+    calibration = of_most_images(calibrated.calibrations)
     say_guarantee(calibration.guarantee)
     folder = options.out or options.reference
     calibrated.save(folder)
