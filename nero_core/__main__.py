@@ -267,7 +267,7 @@ def _fit(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> int:
     from nero_core.calibration import CalibrationSettings
     from nero_core.datasets import list_images
-    from nero_core.spreadsheets import comma_separated
+    from nero_core.storage.spreadsheets import comma_separated
 
     reference = load(options)
     reference.detector(options.detector)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nero_core.artefacts import replacing_together, write_bytes
 from nero_core.evaluation.columns import CLASS_KINDS, COMPARED, difference, of_counts, percent
 from nero_core.evaluation.result import ID, POOLED, RESULTS_NAME, SCORES_NAME, BenchmarkResult, DetectorResult
 from nero_core.figures.benchmark import (
@@ -21,7 +20,8 @@ from nero_core.figures.benchmark import (
 )
 from nero_core.figures.palette import Chart
 from nero_core.metrics import HIGHER_IS_BETTER, METRICS
-from nero_core.spreadsheets import comma_separated as table_text
+from nero_core.storage.files import replacing_together, write_bytes
+from nero_core.storage.spreadsheets import comma_separated as table_text
 
 DISCLAIMER = "Research use. “Unusual” does not mean diseased, and “usual” does not mean healthy."
 READING = (

@@ -20,7 +20,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from nero_core.artefacts import make_private_folder
 from nero_core.building import (
     BUILDS,
     CANCEL,
@@ -36,8 +35,9 @@ from nero_core.building import (
     write_record,
 )
 from nero_core.errors import Cancelled, NeroError
-from nero_core.locks import trying_lock
 from nero_core.records import Progress
+from nero_core.storage.files import make_private_folder
+from nero_core.storage.locks import trying_lock
 
 REPORT_SECONDS = 0.5
 """The state is written, and a wish to cancel looked for, at most so often."""

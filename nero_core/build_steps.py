@@ -10,8 +10,6 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from nero_core.archives import Archive, Limits, open_archive
-from nero_core.artefacts import make_private_folder
 from nero_core.build_queue import Reporter
 from nero_core.building import (
     CALIBRATION_SHARE,
@@ -46,6 +44,8 @@ from nero_core.images import MAX_FILE_BYTES, display_name
 from nero_core.recalibration import recalibrate
 from nero_core.records import Guarantee, Progress, needed_images
 from nero_core.reference import Reference
+from nero_core.storage.files import make_private_folder
+from nero_core.storage.zips import Archive, Limits, open_archive
 from nero_core.training import train
 
 UPLOAD_LIMITS = Limits(entry_bytes=MAX_FILE_BYTES, total_bytes=8 * 2**30)
@@ -318,7 +318,7 @@ def check_upload(upload: Path | BinaryIO) -> int:
     Raises
     ------
     InputError
-        It is refused (see :func:`~nero_core.archives.open_archive`), or holds no images in class folders.
+        It is refused (see :func:`~nero_core.storage.zips.open_archive`), or holds no images in class folders.
     """
     with open_archive(upload, UPLOAD_LIMITS, "The zip file") as archive:
         return len(_images_in(archive))

@@ -16,13 +16,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
-from nero_core.artefacts import PRIVATE_FOLDER, make_private_folder, write_bytes
 from nero_core.calibration import CalibrationSettings
 from nero_core.errors import ArtefactError, InputError
 from nero_core.exchange import free_name
 from nero_core.given_preprocessing import Settings
-from nero_core.locks import is_locked
 from nero_core.manifest import MANIFEST_NAME, refused_title
+from nero_core.storage.files import PRIVATE_FOLDER, make_private_folder, write_bytes
+from nero_core.storage.locks import is_locked
 
 BUILDS = ".builds"
 """Sub-folder of the references' folder, hidden so that nothing in it is taken for a reference."""

@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from nero_core import figures
-from nero_core.artefacts import write_bytes
 from nero_core.datasets import difference_hash
 from nero_core.errors import ArtefactError
 from nero_core.explanation import Explanation, NeroExplanation
@@ -21,6 +20,7 @@ from nero_core.images import Source, displayed, read_image
 from nero_core.records import Decision, Float32Array, Float64Array
 from nero_core.reference import DEFAULT_DETECTOR, Reference
 from nero_core.relevance import relevance_of
+from nero_core.storage.files import write_bytes
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from nero_core.artefacts import read_arrays
 from nero_core.errors import ArtefactError
 from nero_core.pickle_scan import MAX_PICKLE_BYTES, scan
+from nero_core.storage.files import read_arrays
 
 WRAPPER_PREFIXES = ("module.", "model.", "_orig_mod.", "network.")
 """Prefixes that training wrappers put before every key (DataParallel, Lightning, torch.compile)."""

@@ -16,7 +16,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nero_core.artefacts import write_arrays
 from nero_core.checkpoints import load_weights, read_weights
 from nero_core.classifier_file import FORMAT, check_kinds, read_classifier_file
 from nero_core.datasets import difference_hash
@@ -37,6 +36,7 @@ from nero_core.records import (
     Say,
     TrainingRecord,
 )
+from nero_core.storage.files import write_arrays
 
 BATCH_SIZE = 32
 

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from nero_core.artefacts import read_arrays
 from nero_core.errors import ArtefactError, InputError
 from nero_core.networks import weight_count
 from nero_core.records import Preprocessing, TrainingRecord
-from nero_core.typed import check
+from nero_core.storage.files import read_arrays
+from nero_core.storage.typed import check
 
 FORMAT = "nero-classifier-1"
 

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nero_core.artefacts import digest
 from nero_core.errors import ArtefactError, InputError
 from nero_core.images import DECODING_THREADS, Source, display_name, read_image
 from nero_core.records import IntArray, Progress
+from nero_core.storage.files import digest
 
 T = TypeVar("T")
 HashArray = npt.NDArray[np.uint64]

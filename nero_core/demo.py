@@ -16,7 +16,6 @@ from joblib import Parallel, delayed
 from PIL import Image
 
 from nero_core import synthetic
-from nero_core.artefacts import write_bytes
 from nero_core.classifier import Classifier
 from nero_core.data.seen import Seen, looked_at
 from nero_core.data.splits import Split, to_calibrate
@@ -28,6 +27,7 @@ from nero_core.images import read_image
 from nero_core.manifest import read_manifest, verify_file
 from nero_core.records import Begin, Say
 from nero_core.reference import Reference
+from nero_core.storage.files import write_bytes
 from nero_core.training import train
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "references" / "demo"

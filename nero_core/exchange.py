@@ -17,10 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nero_core.archives import Archive, Limits, open_archive
-from nero_core.artefacts import sync_folder
 from nero_core.errors import ArtefactError, InputError
-from nero_core.locks import trying_lock
 from nero_core.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, read_manifest, verify_file
 from nero_core.model_card import CARD_NAME, model_card
 from nero_core.origin import Origin, write_origin
@@ -32,6 +29,9 @@ from nero_core.signatures import (
     read_signature,
     sign,
 )
+from nero_core.storage.files import sync_folder
+from nero_core.storage.locks import trying_lock
+from nero_core.storage.zips import Archive, Limits, open_archive
 from nero_core.trial import try_reference
 
 LIMITS = Limits(entry_bytes=2 * 2**30, total_bytes=3 * 2**30)
@@ -145,7 +145,7 @@ def import_reference(
     Raises
     ------
     InputError
-        The file is no zip, damaged, or holds an entry that is refused (see :func:`~nero_core.archives.open_archive`).
+        The file is no zip, damaged, or holds an entry that is refused (:func:`~nero_core.storage.zips.open_archive`).
     ArtefactError
         What it holds is not a whole reference of this version, or not signed as it must be; it cannot be used within
         the limits of a trial; the target exists, or the disk is full.

@@ -15,7 +15,6 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 import nero_core
-from nero_core.artefacts import digest
 from nero_core.calibration import (
     BY_CLASS,
     Calibration,
@@ -43,6 +42,7 @@ from nero_core.ranking import STAGE_CHANNELS, RankingCollector, leading_channels
 from nero_core.records import Activations, Begin, Float64Array, IntArray, RelevanceProfile
 from nero_core.reference import Reference
 from nero_core.relevance import DEFAULT_EPSILON
+from nero_core.storage.files import digest
 from nero_core.thumbnails import make_sheet
 
 INTENDED_USE = (

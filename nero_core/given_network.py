@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nero_core.artefacts import read_arrays
 from nero_core.checkpoints import load_weights, read_weights
 from nero_core.classifier import Classifier, build_classifier
 from nero_core.classifier_file import FORMAT
 from nero_core.errors import InputError
 from nero_core.given_preprocessing import Settings, given_preprocessing
+from nero_core.storage.files import read_arrays
 
 
 def is_ours(path: Path) -> bool:

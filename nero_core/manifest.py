@@ -12,9 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from nero_core.artefacts import digest, write_bytes
 from nero_core.errors import ArtefactError, InputError
 from nero_core.manifest_fields import check_fields
+from nero_core.storage.files import digest, write_bytes
 
 MANIFEST_NAME = "manifest.json"
 PICTURE_SUFFIX = ".webp"

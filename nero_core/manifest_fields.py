@@ -11,7 +11,7 @@ from nero_core.calibration import CalibrationSettings, calibrated_as
 from nero_core.calibration.stored import BY_CLASS_SCHEMA
 from nero_core.errors import InputError
 from nero_core.records import Guarantee, Preprocessing
-from nero_core.typed import AtLeastOne, Count, Range, Share, check
+from nero_core.storage.typed import AtLeastOne, Count, Range, Share, check
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 ROUNDING = 1e-6

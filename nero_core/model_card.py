@@ -18,13 +18,13 @@ from typing import Any
 
 import safetensors
 
-from nero_core.artefacts import METADATA_KEY, digest
 from nero_core.calibration.in_words import promise_lines
 from nero_core.calibration.stored import calibrated_as
 from nero_core.errors import ArtefactError
 from nero_core.given_preprocessing import described, recorded_origins
 from nero_core.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
 from nero_core.signatures import TrustedKey, read_signature, who_made_it
+from nero_core.storage.files import METADATA_KEY, digest
 
 CARD_NAME = "MODEL_CARD.md"
 RESEARCH_USE = (
@@ -314,8 +314,8 @@ def separation(folder: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str
     """
     if not manifest["ood"]:
         return {}
-    from nero_core.artefacts import read_arrays
     from nero_core.metrics import bootstrap, interval, point_metrics  # scikit-learn: only where there is something
+    from nero_core.storage.files import read_arrays
 
     arrays, _ = read_arrays(verify_file(folder, "fitted", manifest["files"]))
     found = {}

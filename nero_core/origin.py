@@ -10,10 +10,10 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from nero_core.artefacts import write_bytes
 from nero_core.errors import ArtefactError, InputError
 from nero_core.manifest import MANIFEST_NAME
-from nero_core.typed import check
+from nero_core.storage.files import write_bytes
+from nero_core.storage.typed import check
 
 ORIGIN_NAME = "origin.json"
 

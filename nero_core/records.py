@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.errors import InputError
-from nero_core.typed import Count, Range, check
+from nero_core.storage.typed import Count, Range, check
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.agreement import check_agreement, restore_calibrations, restore_ood_scores, restore_profile, restore_seen
-from nero_core.artefacts import arrays_under, read_arrays, sync_folder, write_arrays, write_synced
 from nero_core.calibration import DEFAULT_ALPHA, Calibration, CalibrationSettings, of_most_images
 from nero_core.classifier import Classifier
 from nero_core.concepts import Concepts
@@ -24,7 +23,6 @@ from nero_core.detectors import Detector, ExplainedDetector, make_detector
 from nero_core.errors import ArtefactError, InputError, NeroError, UnknownDetectorError
 from nero_core.explanation import Explanation, explain
 from nero_core.images import Source
-from nero_core.locks import LOCK_NAME, writing
 from nero_core.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
@@ -40,6 +38,8 @@ from nero_core.neuron_sample import SHEET_ROLE, NeuronSample, group_names
 from nero_core.origin import Origin, read_origin, write_origin
 from nero_core.records import Activations, Decision, Float32Array, Float64Array, RelevanceProfile
 from nero_core.signatures import SIGNATURE_NAME
+from nero_core.storage.files import arrays_under, read_arrays, sync_folder, write_arrays, write_synced
+from nero_core.storage.locks import LOCK_NAME, writing
 
 if TYPE_CHECKING:
     from nero_core.attribution import Attribution, AttributionPass

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nero_core.artefacts import digest
 from nero_core.errors import ArtefactError, InputError
 from nero_core.manifest import MANIFEST_NAME
+from nero_core.storage.files import digest
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

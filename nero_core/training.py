@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nero_core.artefacts import digest, read_arrays, write_arrays
 from nero_core.augmentation import augmented
 from nero_core.calibration import DEFAULT_ALPHA, CalibrationSettings
 from nero_core.classifier import Classifier, build_classifier
@@ -38,6 +37,7 @@ from nero_core.networks import preprocessing_of
 from nero_core.pictures import Pictures, decode_pictures
 from nero_core.randomness import global_generator
 from nero_core.records import Begin, Preprocessing, Progress, Say, TrainingRecord
+from nero_core.storage.files import digest, read_arrays, write_arrays
 
 SUFFIX = ".safetensors"
 SCRATCH_LEARNING_RATE, INIT_LEARNING_RATE = 1e-3, 1e-4

@@ -8,8 +8,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from nero_core.artefacts import digest, read_arrays, write_arrays
 from nero_core.manifest import MANIFEST_NAME
+from nero_core.storage.files import digest, read_arrays, write_arrays
 
 
 def files_of(folder):

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nero_core import artefacts
-from nero_core.artefacts import digest, read_arrays, write_arrays, write_bytes
 from nero_core.errors import ArtefactError
+from nero_core.storage import files
+from nero_core.storage.files import digest, read_arrays, write_arrays, write_bytes
 
 
 def test_digest_of_bytes_and_of_a_file_agree(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_disk_that_changes_bits_is_noticed(tmp_path: Path, monkeypatch: pytest
         return {"x": np.array([1.0, 2.0, 4.0])}, {}
 
     write_arrays(tmp_path / "a", {"x": np.array([1.0, 2.0, 3.0])})
-    monkeypatch.setattr(artefacts, "read_arrays", damaged)
+    monkeypatch.setattr(files, "read_arrays", damaged)
     with pytest.raises(ArtefactError, match="x read back differently"):
         write_arrays(tmp_path / "a", {"x": np.array([0.0, 2.0, 3.0])})
     monkeypatch.undo()
@@ -191,7 +191,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("notes", ["not json", "[1, 2]"])
 def test_damaged_metadata_is_an_error(tmp_path: Path, notes: str) -> None:
-    safetensors.numpy.save_file({"x": np.zeros(1)}, tmp_path / "a", metadata={artefacts.METADATA_KEY: notes})
+    safetensors.numpy.save_file({"x": np.zeros(1)}, tmp_path / "a", metadata={files.METADATA_KEY: notes})
     with pytest.raises(ArtefactError, match="a cannot be used"):
         read_arrays(tmp_path / "a")
 

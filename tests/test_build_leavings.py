@@ -41,8 +41,8 @@ from nero_core.building import (
 )
 from nero_core.errors import InputError
 from nero_core.extraction_cache import CachedExtractor, ImageSet
-from nero_core.locks import trying_lock
 from nero_core.reference import Reference
+from nero_core.storage.locks import trying_lock
 
 ROOT = Path(__file__).parents[1]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")

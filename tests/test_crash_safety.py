@@ -110,7 +110,7 @@ def test_who_was_killed_holds_no_lock(tiny_reference, tmp_path):
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from nero_core.locks import writing\n"
+        "from nero_core.storage.locks import writing\n"
         "with writing(Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    time.sleep(600)\n"
@@ -135,6 +135,6 @@ def test_a_folder_that_may_not_be_written_is_said(tiny_reference, tmp_path, monk
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("nero_core.locks.os.open", refuse)
+    monkeypatch.setattr("nero_core.storage.locks.os.open", refuse)
     with pytest.raises(ArtefactError, match=r"target cannot be written: Permission denied"):
         Reference.load(tiny_reference).save(tmp_path / "target")

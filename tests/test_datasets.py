@@ -14,7 +14,6 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageDraw, ImageFilter
 
 from nero_core import datasets
-from nero_core.artefacts import digest
 from nero_core.datasets import (
     LabelledImages,
     difference_hash,
@@ -27,6 +26,7 @@ from nero_core.datasets import (
 )
 from nero_core.errors import Cancelled, InputError
 from nero_core.images import Source, read_image
+from nero_core.storage.files import digest
 
 
 def scene(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:

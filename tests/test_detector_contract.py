@@ -10,10 +10,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from nero_core.artefacts import read_arrays, write_arrays
 from nero_core.detectors import DETECTORS, ExplainedDetector, make_detector
 from nero_core.errors import ArtefactError, InputError, NotFittedError, UnknownDetectorError
 from nero_core.records import Activations, Head
+from nero_core.storage.files import read_arrays, write_arrays
 from tests.activations import image_activations, make_activations
 
 NAMES = sorted(DETECTORS)

@@ -22,8 +22,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nero_core.exchange
-from nero_core.archives import MAX_RATIO, Limits, open_archive
-from nero_core.artefacts import digest
 from nero_core.classifier import build_classifier
 from nero_core.data.splits import split_for_fit
 from nero_core.datasets import read_class_folders
@@ -35,6 +33,8 @@ from nero_core.model_card import CARD_NAME
 from nero_core.origin import ORIGIN_NAME, Origin, read_origin
 from nero_core.records import Preprocessing
 from nero_core.reference import Reference
+from nero_core.storage.files import digest
+from nero_core.storage.zips import MAX_RATIO, Limits, open_archive
 from nero_core.trial import score_one_image
 from tests.forging import files_of, with_description, with_manifest, zipped
 

@@ -7,7 +7,6 @@ import errno
 import numpy as np
 import pytest
 
-from nero_core import artefacts
 from nero_core.benchmark_report import write_report
 from nero_core.classifier import Classifier, build_classifier
 from nero_core.data.image_set import ImageSet
@@ -20,14 +19,15 @@ from nero_core.evaluation.loop import Benchmark
 from nero_core.evaluation.reading import read_results
 from nero_core.extraction_cache import CachedExtractor
 from nero_core.records import Preprocessing, TrainingRecord
+from nero_core.storage import files
 
 
 class FullDisk:
     """Writes that work until the k-th."""
 
     def __init__(self, monkeypatch, room):
-        self.room, self.write = room, artefacts.write_synced
-        monkeypatch.setattr(artefacts, "write_synced", self)
+        self.room, self.write = room, files.write_synced
+        monkeypatch.setattr(files, "write_synced", self)
 
     def __call__(self, part, data):
         if self.room == 0:
@@ -92,7 +92,7 @@ def test_a_report_is_whole_or_absent(result, monkeypatch, tmp_path):
         else:
             break
         finally:
-            monkeypatch.setattr(artefacts, "write_synced", disk.write)
+            monkeypatch.setattr(files, "write_synced", disk.write)
         room += 1
     assert room >= 5, "each file was the one that did not fit"
     assert all(path.is_file() for path in written)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nero_core.artefacts import read_arrays
 from nero_core.errors import ArtefactError
 from nero_core.manifest import read_manifest, stored_heatmaps, verify_file, write_manifest
 from nero_core.metrics import bootstrap, interval, point_metrics
@@ -25,6 +24,7 @@ from nero_core.model_card import (
     training_history,
 )
 from nero_core.neuron_sample import SHEET_ROLE
+from nero_core.storage.files import read_arrays
 
 Z = 1.959963984540054
 

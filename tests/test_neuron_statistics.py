@@ -216,7 +216,7 @@ def folder(tiny_reference, tmp_path):
 
 def rewrite_arrays(folder, change, without=()):
     """The same reference with other fitted arrays, and without some fields of its manifest, sealed again."""
-    from nero_core.artefacts import digest, read_arrays, write_arrays
+    from nero_core.storage.files import digest, read_arrays, write_arrays
 
     content = read_manifest(folder)
     content.pop("sha256")

@@ -7,10 +7,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from nero_core.artefacts import read_arrays, write_arrays
 from nero_core.detectors import ExplainedDetector, make_detector
 from nero_core.errors import InputError
 from nero_core.records import Activations, Head, Neuron
+from nero_core.storage.files import read_arrays, write_arrays
 from tests.activations import make_activations
 
 NAMES = ("line", "neco", "mahalanobis_pp", "stage_mahalanobis", "caref", "cadref", "ncdd", "itp", "nap")

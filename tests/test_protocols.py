@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from nero_core.__main__ import main
-from nero_core.artefacts import digest
 from nero_core.errors import ArtefactError, InputError
 from nero_core.evaluation.result import BenchmarkResult, SetSummary
 from nero_core.protocols.arrange import (
@@ -26,6 +25,7 @@ from nero_core.protocols.arrange import (
 )
 from nero_core.protocols.download import download
 from nero_core.protocols.protocol import named_protocol, plain, protocol_names, published_beside
+from nero_core.storage.files import digest
 
 # Data ------------------------------------------------------------------------------------------------------------
 

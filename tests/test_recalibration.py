@@ -11,7 +11,6 @@ import pytest
 
 from nero_core import Reference
 from nero_core.__main__ import main
-from nero_core.artefacts import read_arrays
 from nero_core.calibration import CalibrationSettings
 from nero_core.calibration.stored import CALIBRATED_BEFORE
 from nero_core.classifier import Classifier
@@ -24,6 +23,7 @@ from nero_core.manifest import read_manifest, verify_file, write_manifest
 from nero_core.model_card import model_card
 from nero_core.recalibration import recalibrate
 from nero_core.records import Guarantee
+from nero_core.storage.files import read_arrays
 from tests.conftest import write_class_folders
 from tests.references import ALPHA, TENTH, fitted, halves_record, telling_classifier
 from tests.scenes import save_again

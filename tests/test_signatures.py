@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from nero_core.__main__ import main
-from nero_core.artefacts import digest
 from nero_core.errors import ArtefactError, InputError, NeroError
 from nero_core.exchange import export_reference, import_reference
 from nero_core.manifest import MANIFEST_NAME, read_manifest
@@ -33,6 +32,7 @@ from nero_core.signatures import (
     trusted_in,
     who_made_it,
 )
+from nero_core.storage.files import digest
 from tests.forging import files_of, seal, with_manifest, write_folder, zipped
 
 

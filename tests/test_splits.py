@@ -12,7 +12,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nero_core.artefacts import digest
 from nero_core.calibration import CalibrationSettings
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_images
@@ -33,6 +32,7 @@ from nero_core.data.splits import (
 from nero_core.datasets import LabelledImages, difference_hashes
 from nero_core.errors import InputError
 from nero_core.records import Guarantee, TrainingRecord, needed_images
+from nero_core.storage.files import digest
 from tests.scenes import COPIES, save_again, write_classes
 
 SHARES = {"train": 0.75, "calibration": 0.15, "test": 0.1}

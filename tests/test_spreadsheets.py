@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nero_core.spreadsheets import comma_separated, inert
+from nero_core.storage.spreadsheets import comma_separated, inert
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])

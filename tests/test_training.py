@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 
 from nero_core import augmentation, pictures, training
-from nero_core.artefacts import read_arrays
 from nero_core.augmentation import augmented
 from nero_core.classifier import Classifier
 from nero_core.data.seen import NOT_KNOWN, RECORDED, TOLD_UNSEEN
@@ -23,6 +22,7 @@ from nero_core.data.splits import UNKNOWN_START, split_for_fit
 from nero_core.datasets import difference_hashes, near_duplicate_groups, read_class_folders
 from nero_core.errors import ArtefactError, Cancelled, InputError
 from nero_core.records import Preprocessing, Progress
+from nero_core.storage.files import read_arrays
 from nero_core.training import Trained, learning_rate, train
 
 SMALL = Preprocessing(height=32, width=32)

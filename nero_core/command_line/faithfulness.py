@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nero_core.command_line.console import DONE, SOME_FAILED, begin, load, say
 from nero_core.errors import ArtefactError, InputError
-from nero_core.spreadsheets import comma_separated
+from nero_core.storage.spreadsheets import comma_separated
 
 if TYPE_CHECKING:
     from nero_core.faithfulness import Faithfulness
@@ -36,10 +36,10 @@ def add_faithfulness(command: AddCommand) -> None:
 
 
 def _faithfulness(options: argparse.Namespace) -> int:
-    from nero_core.artefacts import write_bytes
     from nero_core.datasets import list_images
     from nero_core.faithfulness import measure_faithfulness
     from nero_core.images import display_name
+    from nero_core.storage.files import write_bytes
 
     reference = load(options)
     reference.detector(options.detector)

@@ -10,11 +10,11 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.artefacts import digest
 from nero_core.datasets import LabelledImages
 from nero_core.errors import ArtefactError, InputError
 from nero_core.images import Source
 from nero_core.records import IntArray, TrainingRecord
+from nero_core.storage.files import digest
 
 
 @dataclass(frozen=True, eq=False)

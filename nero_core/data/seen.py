@@ -9,10 +9,10 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.artefacts import digest
 from nero_core.datasets import HashArray, difference_hashes, near_any
 from nero_core.images import Source
 from nero_core.records import Progress, TrainingRecord
+from nero_core.storage.files import digest
 
 MOST_OVERLAP = 0.05
 """Above this share of calibration images that were seen, the rest is not believed to be unseen: perceptual hashes miss

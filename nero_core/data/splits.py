@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.artefacts import digest
 from nero_core.data.image_set import grouped_as_recorded
 from nero_core.data.seen import MOST_OVERLAP, ImageList, S, Seen, looked_at, start_is_known
 from nero_core.datasets import HashArray, LabelledImages, near_duplicate_groups
 from nero_core.errors import InputError
 from nero_core.records import Float64Array, Guarantee, IntArray, Progress, TrainingRecord, needed_images
+from nero_core.storage.files import digest
 
 CALIBRATION_SLACK = 1.25
 """Set aside so many times the images that α needs: some of a class are predicted as another, some are unreadable."""

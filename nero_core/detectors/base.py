@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from nero_core.errors import ArtefactError, InputError, NotFittedError, UnknownDetectorError
 from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, Neuron
-from nero_core.typed import Shape, check, check_array
+from nero_core.storage.typed import Shape, check, check_array
 
 Need = Literal["peaks", "stages", "source", "calibration", "outliers"]
 NEEDS_IN_WORDS: Mapping[Need, str] = {

@@ -21,7 +21,7 @@ from nero_core.detectors.base import (
 )
 from nero_core.detectors.statistics import class_means, floor_of, logsumexp_of, whole_account
 from nero_core.records import Account, Activations, Float64Array, FloatArray, Head
-from nero_core.typed import ABOVE_ZERO, Shape
+from nero_core.storage.typed import ABOVE_ZERO, Shape
 
 
 def predicted_means(train: Activations, classes: int) -> Float64Array:

@@ -14,13 +14,13 @@ from typing import Annotated, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.artefacts import arrays_under
 from nero_core.detectors.base import Detector, DetectorInfo, FittedArrays, make_detector, register
 from nero_core.detectors.outliers import synthetic_outliers
 from nero_core.errors import ArtefactError, InputError
 from nero_core.metrics import point_metrics
 from nero_core.records import Activations, Float64Array, Head
-from nero_core.typed import Range, Shape
+from nero_core.storage.files import arrays_under
+from nero_core.storage.typed import Range, Shape
 
 MEMBERS = ("stage_mahalanobis", "energy", "nero", "mahalanobis_pp")
 """Statistics of early stages, a logit score, relevance, and a distance in the last layer."""

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from nero_core.detectors.base import Detector, DetectorInfo, register
 from nero_core.detectors.statistics import Percentile, class_means, constant_columns
 from nero_core.records import Activations, Float64Array, Head
-from nero_core.typed import ABOVE_ZERO, AboveZero, Shape
+from nero_core.storage.typed import ABOVE_ZERO, AboveZero, Shape
 
 
 @register

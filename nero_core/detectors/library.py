@@ -31,7 +31,7 @@ from nero_core.detectors.library_adapters import (
     learnt,
     on_maps,
 )
-from nero_core.typed import ABOVE_ZERO, AT_LEAST_ZERO, MOST, AboveZero, AtLeastOne, Range, Share
+from nero_core.storage.typed import ABOVE_ZERO, AT_LEAST_ZERO, MOST, AboveZero, AtLeastOne, Range, Share
 
 LessThanAll = Annotated[float, Range(0, 1, "most")]
 

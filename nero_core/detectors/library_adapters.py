@@ -19,7 +19,7 @@ from scipy.spatial.distance import cdist
 from nero_core.detectors.base import Detector
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float32Array, Float64Array, FloatArray, Head
-from nero_core.typed import Range, Shape
+from nero_core.storage.typed import Range, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ class Learnt(NamedTuple):
 
 
 def learnt(attribute: str, *axes: str | int, values: Range | None = None) -> Learnt:
-    """An attribute of the library's object, as an array of these axes; see :class:`~nero_core.typed.Shape`."""
+    """An attribute of the library's object, as an array of these axes; see :class:`~nero_core.storage.typed.Shape`."""
     return Learnt(attribute, Annotated[FloatArray, Shape(*axes, values=values)])
 
 

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from nero_core.detectors.base import Detector, DetectorInfo, register
 from nero_core.detectors.statistics import Percentile, class_means
 from nero_core.records import Activations, Float64Array, Head
-from nero_core.typed import MOST, Range, Shape
+from nero_core.storage.typed import MOST, Range, Shape
 
 CLIP_PERCENTILE = 90
 """δ of training features that are never negative, as ReAct chooses it."""

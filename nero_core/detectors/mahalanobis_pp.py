@@ -29,7 +29,7 @@ from nero_core.detectors.statistics import (
     whole_account,
 )
 from nero_core.records import Account, Activations, Float64Array, Head
-from nero_core.typed import Shape
+from nero_core.storage.typed import Shape
 
 
 @register

@@ -14,7 +14,7 @@ from nero_core.detectors.base import Detector, DetectorInfo, register
 from nero_core.detectors.statistics import logsumexp_of
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float64Array, Head
-from nero_core.typed import ABOVE_ZERO, AboveZero, Shape, Share
+from nero_core.storage.typed import ABOVE_ZERO, AboveZero, Shape, Share
 
 PAPER_EPSILON = 1e-3
 """ε beside the mean of a channel."""

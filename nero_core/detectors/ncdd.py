@@ -29,7 +29,7 @@ from nero_core.detectors.statistics import (
 )
 from nero_core.errors import InputError
 from nero_core.records import Account, Activations, Float64Array, Head
-from nero_core.typed import ABOVE_ZERO, Shape
+from nero_core.storage.typed import ABOVE_ZERO, Shape
 
 NEAREST_SCALE = 10.0
 """The paper's: what ‖a − g‖₁ is divided by for the nearest class."""

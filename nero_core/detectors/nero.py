@@ -17,7 +17,7 @@ from sklearn.utils.extmath import svd_flip
 from nero_core.detectors.base import DetectorInfo, ExplainedDetector, feature_neurons, register
 from nero_core.records import Account, Activations, Float64Array, Head, IntArray, Relevance
 from nero_core.relevance import DEFAULT_EPSILON, low_relevance_share, relevance_of
-from nero_core.typed import AT_LEAST_ZERO, AtLeastOne, Range, Shape
+from nero_core.storage.typed import AT_LEAST_ZERO, AtLeastOne, Range, Shape
 
 PAPER_K = 175
 """Size of the low-relevance set L (section 2 of the paper, d = 512)."""

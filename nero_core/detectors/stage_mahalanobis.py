@@ -28,7 +28,7 @@ from nero_core.detectors.statistics import (
 )
 from nero_core.errors import InputError
 from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, IntArray, Neuron
-from nero_core.typed import Range, Shape
+from nero_core.storage.typed import Range, Shape
 
 DEFAULT_STAGES = 3
 """Stages taken where none are named, from the input on: the last one hurts most near the training images."""

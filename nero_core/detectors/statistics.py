@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from nero_core.errors import InputError
 from nero_core.records import Account, Float64Array, FloatArray, IntArray, Neuron
-from nero_core.typed import Range
+from nero_core.storage.typed import Range
 
 Percentile = Annotated[float, Range(0, 100, "most")]
 """Of values of which at least one is above it."""

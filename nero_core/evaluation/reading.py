@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from nero_core.artefacts import read_arrays
 from nero_core.errors import ArtefactError
 from nero_core.evaluation.result import (
     RESULTS_NAME,
@@ -24,6 +23,7 @@ from nero_core.evaluation.result import (
     SetSummary,
 )
 from nero_core.metrics import METRICS, Interval
+from nero_core.storage.files import read_arrays
 
 _hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 """Worked out once: anew for each of a result's thousands of values they take a second."""

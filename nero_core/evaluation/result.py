@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nero_core.artefacts import write_arrays, write_bytes
 from nero_core.calibration.rates import FlaggedOf
 from nero_core.metrics import Interval
 from nero_core.records import Float64Array
+from nero_core.storage.files import write_arrays, write_bytes
 
 SCHEMA = 2
 RESULTS_NAME, SCORES_NAME = "results.json", "scores.safetensors"

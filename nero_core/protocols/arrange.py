@@ -13,11 +13,11 @@ from typing import Literal
 
 import numpy as np
 
-from nero_core.artefacts import digest, write_bytes
 from nero_core.datasets import list_images
 from nero_core.errors import ArtefactError, InputError
 from nero_core.protocols.protocol import FOLDERS, Protocol, plain
 from nero_core.records import Progress
+from nero_core.storage.files import digest, write_bytes
 
 SPLIT_NAME = "split.json"
 DEPTH = 2

@@ -9,7 +9,7 @@ import streamlit as st
 
 from nero_core import figures
 from nero_core.figures import STATES, rounded, significant
-from nero_core.spreadsheets import inert
+from nero_core.storage.spreadsheets import inert
 from pages.shared import session, widgets, words
 from pages.shared.reading import under
 from pages.shared.session import Frame, Reading

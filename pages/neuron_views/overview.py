@@ -9,7 +9,7 @@ from nero_core import figures
 from nero_core.neuron_sample import as_npz
 from nero_core.neuron_statistics import Comparison, Order
 from nero_core.records import IntArray
-from nero_core.spreadsheets import comma_separated
+from nero_core.storage.spreadsheets import comma_separated
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import EVERY_CLASS, FEWEST_SHOWN, FIRST, NEURON, OF_CLASS, ORDER, RANGE, SECOND, SHOWN
 from pages.shared import widgets

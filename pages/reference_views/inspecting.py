@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.artefacts import digest
 from nero_core.errors import NeroError
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry
 from nero_core.origin import clear_default, read_origin, set_default
 from nero_core.signatures import TrustedKey, read_signature, who_made_it
+from nero_core.storage.files import digest
 from pages.shared import permission, session, widgets
 from pages.shared.words import plain
 

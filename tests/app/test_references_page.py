@@ -17,10 +17,10 @@ from nero_core.build_queue import run_queue
 from nero_core.build_steps import build
 from nero_core.building import BUILDS, QUEUE_LOCK, STATE, BuildRequest, BuildState, list_builds, submit, write_record
 from nero_core.exchange import export_reference
-from nero_core.locks import trying_lock
 from nero_core.manifest import list_references
 from nero_core.model_card import model_card
 from nero_core.reference import Reference
+from nero_core.storage.locks import trying_lock
 from pages.benchmarking import results
 from pages.reference_views import asking, watching
 from pages.shared import resources, session
