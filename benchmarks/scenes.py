@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nero_core import synthetic
+from nero_core.data import scenes as synthetic
 from nero_core.records import IntArray
 
 DEMO = Path(__file__).parents[1] / "assets" / "references" / "demo"

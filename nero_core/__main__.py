@@ -214,9 +214,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
+    from nero_core.data.class_folders import list_images
     from nero_core.data.listing import read_images
     from nero_core.data.splits import said_of_split, split_for_fit
-    from nero_core.datasets import list_images
     from nero_core.fitting import Card, Unreadable, fit_reference
     from nero_core.given_network import given_classifier, is_ours
 
@@ -266,7 +266,7 @@ def _fit(options: argparse.Namespace) -> int:
 
 def _score(options: argparse.Namespace) -> int:
     from nero_core.calibration import CalibrationSettings
-    from nero_core.datasets import list_images
+    from nero_core.data.class_folders import list_images
     from nero_core.storage.spreadsheets import comma_separated
 
     reference = load(options)
@@ -323,7 +323,7 @@ def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alp
 
 
 def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
-    from nero_core.images import display_name
+    from nero_core.data.images import display_name
 
     print(f"{'score':>9}  {'above':>6}  {'p':>6}  {'state':<19}  {'bound':<5}  {'predicted':<24}  file")
     for number, row in enumerate(rows):

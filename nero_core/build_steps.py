@@ -23,24 +23,22 @@ from nero_core.building import (
 )
 from nero_core.calibration import Calibration, CalibrationSettings, of_most_images
 from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.class_folders import SUFFIXES, LabelledImages, list_images
+from nero_core.data.images import MAX_FILE_BYTES, display_name
 from nero_core.data.listing import read_images, read_in_distribution
-from nero_core.data.splits import Split, set_aside, split_for_fit
-from nero_core.datasets import (
-    SUFFIXES,
+from nero_core.data.near_duplicates import (
     HashArray,
-    LabelledImages,
     difference_hashes,
     large_groups,
-    list_images,
     mixed_groups,
     near_duplicate_groups,
 )
+from nero_core.data.splits import Split, set_aside, split_for_fit
 from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
 from nero_core.fitting import Card, Unreadable, fit_reference
 from nero_core.given_network import given_classifier
 from nero_core.given_preprocessing import described, given_preprocessing
-from nero_core.images import MAX_FILE_BYTES, display_name
 from nero_core.recalibration import recalibrate
 from nero_core.records import Guarantee, Progress, needed_images
 from nero_core.reference import Reference

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from nero_core import figures
-from nero_core.datasets import difference_hash
+from nero_core.data.images import Source, displayed, read_image
+from nero_core.data.near_duplicates import difference_hash
 from nero_core.errors import ArtefactError
 from nero_core.explanation import Explanation, NeroExplanation
-from nero_core.images import Source, displayed, read_image
 from nero_core.records import Decision, Float32Array, Float64Array
 from nero_core.reference import DEFAULT_DETECTOR, Reference
 from nero_core.relevance import relevance_of

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from nero_core.checkpoints import load_weights, read_weights
 from nero_core.classifier_file import FORMAT, check_kinds, read_classifier_file
-from nero_core.datasets import difference_hash
+from nero_core.data.images import DECODING_THREADS, Source, preprocess, read_image
+from nero_core.data.near_duplicates import difference_hash
 from nero_core.errors import InputError
 from nero_core.extraction import Batch, Rows, cells, mean_and_deviation
 from nero_core.given_preprocessing import recorded_origins
-from nero_core.images import DECODING_THREADS, Source, preprocess, read_image
 from nero_core.layout import inspect_layout
 from nero_core.networks import build_network, preprocessing_of
 from nero_core.randomness import global_generator
@@ -189,7 +189,7 @@ class Classifier:
         keep_source : bool
             Whether activations also hold the images, for detectors that have to see them again.
         hashed : bool
-            Whether batches hold how their images look (:func:`~nero_core.datasets.difference_hash`).
+            Whether batches hold how their images look (:func:`~nero_core.data.near_duplicates.difference_hash`).
 
         Raises
         ------

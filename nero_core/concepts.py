@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from nero_core.data.images import DECODING_THREADS, Source, displayed, read_image
 from nero_core.errors import ArtefactError, InputError
-from nero_core.images import DECODING_THREADS, Source, displayed, read_image
 from nero_core.records import Float64Array, FloatArray, IntArray, Neuron, Preprocessing, Progress
 from nero_core.storage.typed import Range, Shape, check_arrays
 from nero_core.thumbnails import read_sheet

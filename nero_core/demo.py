@@ -1,6 +1,6 @@
 """The bundled reference: rendered scenes, a network trained on them, and everything that is fitted to both.
 
-Its scenes come from `synthetic` and its title says so. Seeds are the split: no two parts share one.
+Its scenes come from :mod:`nero_core.data.scenes` and its title says so. Seeds are the split: no two parts share one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 from joblib import Parallel, delayed
 from PIL import Image
 
-from nero_core import synthetic
 from nero_core.classifier import Classifier
+from nero_core.data import scenes
+from nero_core.data.class_folders import list_images, read_class_folders
+from nero_core.data.images import read_image
 from nero_core.data.seen import Seen, looked_at
 from nero_core.data.splits import Split, to_calibrate
-from nero_core.datasets import list_images, read_class_folders
 from nero_core.errors import ArtefactError, InputError
 from nero_core.examples import EXAMPLES_INDEX, Example
 from nero_core.fitting import Card, fit_reference
-from nero_core.images import read_image
 from nero_core.manifest import read_manifest, verify_file
 from nero_core.records import Begin, Say
 from nero_core.reference import Reference
@@ -45,7 +45,7 @@ FAITHFULNESS_IMAGES = 60
 
 CARD = Card(
     title="Rendered endoscopy (synthetic demo)",
-    image_source="Rendered by nero_core.synthetic; no photograph of a patient is in it.",
+    image_source="Rendered by nero_core.data.scenes; no photograph of a patient is in it.",
     licence="Apache-2.0",
     synthetic=True,
     intended_use="Teaching, and trying the dashboard without data of one's own. It knows nothing of real endoscopy: "
@@ -93,7 +93,7 @@ def write_scenes(folder: Path, kinds: Sequence[str], part: str, count: int, begi
         seeds = range(FIRST_SEEDS[part], FIRST_SEEDS[part] + count)
         jobs += [(folder / kind / f"{seed}.png", kind, seed, FRAME_PIXELS) for seed in seeds]
     progress = begin(f"Rendering {part} scenes")
-    rendered = Parallel(n_jobs=-1, return_as="generator")(delayed(synthetic.render_to)(*job) for job in jobs)
+    rendered = Parallel(n_jobs=-1, return_as="generator")(delayed(scenes.render_to)(*job) for job in jobs)
     for done, _ in enumerate(rendered, start=1):
         progress(done, len(jobs))
     return folder
@@ -117,8 +117,8 @@ def bundled_classifier(folder: Path = BUNDLED) -> Classifier:
 
 def train_demo(out: Path, counts: SceneCounts, begin: Begin, say: Say, device: str = "cpu") -> Classifier:
     """Train the network on rendered scenes, and round its weights to half precision before anything is fitted."""
-    with tempfile.TemporaryDirectory(prefix="nero-scenes-") as scenes:
-        data = write_scenes(Path(scenes) / "train", synthetic.CLASSES, "train", counts.train, begin)
+    with tempfile.TemporaryDirectory(prefix="nero-scenes-") as folder:
+        data = write_scenes(Path(folder) / "train", scenes.CLASSES, "train", counts.train, begin)
         trained = train(
             data,
             ARCHITECTURE,
@@ -157,13 +157,13 @@ def fit_demo(
     """
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise InputError(f"{keep} is there already; name a folder that is not, for the scenes.")
-    with nullcontext(keep) if keep is not None else tempfile.TemporaryDirectory(prefix="nero-scenes-") as scenes:
+    with nullcontext(keep) if keep is not None else tempfile.TemporaryDirectory(prefix="nero-scenes-") as folder:
         folders = {
-            part: write_scenes(Path(scenes) / part, synthetic.CLASSES, part, count, begin)
+            part: write_scenes(Path(folder) / part, scenes.CLASSES, part, count, begin)
             for part, count in asdict(counts).items()
             if part != "ood"
         }
-        strange = write_scenes(Path(scenes) / "ood", synthetic.OOD_KINDS, "ood", counts.ood, begin)
+        strange = write_scenes(Path(folder) / "ood", scenes.OOD_KINDS, "ood", counts.ood, begin)
         images = {part: read_class_folders(folder, classifier.classes) for part, folder in folders.items()}
         hashes = looked_at(list(images.values()), None, begin("Looking at every scene"))
         calibration, guarantee = to_calibrate(
@@ -178,7 +178,7 @@ def fit_demo(
             classifier,
             split,
             CARD,
-            ood={kind: list_images(strange / kind) for kind in synthetic.OOD_KINDS},
+            ood={kind: list_images(strange / kind) for kind in scenes.OOD_KINDS},
             crop_pixels=CROP_PIXELS,
             faithfulness=faithfulness,
             begin=begin,
@@ -187,7 +187,7 @@ def fit_demo(
 
 def example_scene(kind: str) -> Image.Image:
     """The example picture of a kind, rendered."""
-    return synthetic.render(kind, FIRST_SEEDS["examples"] + EXAMPLE_SEEDS[kind], FRAME_PIXELS)
+    return scenes.render(kind, FIRST_SEEDS["examples"] + EXAMPLE_SEEDS[kind], FRAME_PIXELS)
 
 
 def write_examples(reference: Reference, folder: Path) -> list[Example]:

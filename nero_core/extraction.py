@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nero_core.datasets import HashArray
+from nero_core.data.near_duplicates import HashArray
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float32Array, IntArray
 
@@ -29,7 +29,7 @@ class Batch:
     grid : (int, int) or None
         h and w of that map.
     hashes : (n,) uint64 or None
-        How the images look (:func:`~nero_core.datasets.difference_hash`), where it was asked for.
+        How the images look (:func:`~nero_core.data.near_duplicates.difference_hash`), where it was asked for.
     """
 
     rows: IntArray

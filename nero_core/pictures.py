@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nero_core.datasets import HashArray, LabelledImages, decode_each, difference_hash
-from nero_core.images import DECODING_THREADS, displayed, read_image
+from nero_core.data.class_folders import LabelledImages
+from nero_core.data.decoding import decode_each
+from nero_core.data.images import DECODING_THREADS, displayed, read_image
+from nero_core.data.near_duplicates import HashArray, difference_hash
 from nero_core.records import IntArray, Preprocessing, Progress
 
 Pixels = npt.NDArray[np.uint8]

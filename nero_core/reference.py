@@ -17,12 +17,12 @@ from nero_core.agreement import check_agreement, restore_calibrations, restore_o
 from nero_core.calibration import DEFAULT_ALPHA, Calibration, CalibrationSettings, of_most_images
 from nero_core.classifier import Classifier
 from nero_core.concepts import Concepts
+from nero_core.data.images import Source
+from nero_core.data.near_duplicates import HashArray
 from nero_core.data.seen import SeenImages
-from nero_core.datasets import HashArray
 from nero_core.detectors import Detector, ExplainedDetector, make_detector
 from nero_core.errors import ArtefactError, InputError, NeroError, UnknownDetectorError
 from nero_core.explanation import Explanation, explain
-from nero_core.images import Source
 from nero_core.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
@@ -168,8 +168,8 @@ class Reference:
         scores : (n,), optional
             Of this detector, where they are known already.
         hashes : (n,) uint64, optional
-            How the images look (:func:`~nero_core.datasets.difference_hash`): one that the reference was made from has
-            no guarantee, and its decision says so.
+            How the images look (:func:`~nero_core.data.near_duplicates.difference_hash`): one that
+            the reference was made from has no guarantee, and its decision says so.
 
         Raises
         ------

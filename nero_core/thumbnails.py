@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from PIL import Image
 
+from nero_core.data.images import DECODING_THREADS, Source, displayed, read_image
 from nero_core.errors import ArtefactError, InputError
-from nero_core.images import DECODING_THREADS, Source, displayed, read_image
 from nero_core.records import Preprocessing, Progress
 
 SIDE = 48

@@ -133,7 +133,7 @@ def score_one_image(folder: Path) -> None:
     NeroError
         Something of it cannot be used. Libraries may raise anything else on a network that is none.
     """
-    from nero_core import synthetic
+    from nero_core.data import scenes
     from nero_core.detectors import ExplainedDetector
     from nero_core.model_card import model_card
     from nero_core.neuron_sample import read_neurons
@@ -143,7 +143,7 @@ def score_one_image(folder: Path) -> None:
     model_card(folder)
     read_neurons(folder)
     reference = Reference.load(folder)
-    frame = synthetic.render(FRAME_KIND, FRAME_SEED, FRAME_PIXELS)
+    frame = scenes.render(FRAME_KIND, FRAME_SEED, FRAME_PIXELS)
     again = any("source" in detector.info.needs for detector in reference.detectors.values())
     activations = reference.classifier.extract([frame], keep_source=again)
     relevance_of(activations, reference.classifier.head)

@@ -18,8 +18,8 @@ from nero_core import Reference
 from nero_core.__main__ import main
 from nero_core.benchmark_report import comma_separated, markdown, page, tables
 from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.class_folders import read_class_folders
 from nero_core.data.splits import split_for_fit
-from nero_core.datasets import read_class_folders
 from nero_core.detectors import DETECTORS
 from nero_core.evaluation.columns import difference, percent
 from nero_core.evaluation.loop import Benchmark

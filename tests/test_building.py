@@ -47,7 +47,7 @@ from nero_core.building import (
     write_record,
 )
 from nero_core.calibration import Calibration
-from nero_core.datasets import read_class_folders
+from nero_core.data.class_folders import read_class_folders
 from nero_core.errors import InputError
 from nero_core.manifest import list_references
 from nero_core.model_card import model_card

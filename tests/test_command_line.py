@@ -244,7 +244,7 @@ def test_weights_of_ones_own_are_fitted_as_they_are(run, class_folders, tmp_path
 def own(class_folders, tmp_path):
     """Weights from elsewhere that tell the classes apart, and the options to fit them."""
     from nero_core.classifier import build_classifier
-    from nero_core.datasets import read_class_folders
+    from nero_core.data.class_folders import read_class_folders
 
     images = read_class_folders(class_folders)
     trained = build_classifier("resnet10t", images.classes, seed=3)

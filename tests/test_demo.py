@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nero_core import Reference, demo, synthetic
+from nero_core import Reference, demo
+from nero_core.data import scenes
+from nero_core.data.images import read_image
 from nero_core.detectors import DETECTORS, make_detector
 from nero_core.errors import ArtefactError, InputError
 from nero_core.evaluation.reading import read_results
 from nero_core.examples import read_examples
-from nero_core.images import read_image
 from nero_core.manifest import list_references
 
 EXAMPLES = demo.BUNDLED.parents[1] / "examples"
@@ -30,13 +31,13 @@ def bundled():
 def test_it_is_whole_and_says_what_it_is(bundled):
     assert bundled.synthetic
     assert "synthetic" in bundled.title.lower()
-    assert bundled.classes == sorted(synthetic.CLASSES)
+    assert bundled.classes == sorted(scenes.CLASSES)
     card = bundled.manifest
     assert card["calibration"]["images"] >= 400
     assert bundled.calibrations["nero"].guarantee.holds
     assert card["metrics"]["accuracy"] >= 0.95
-    assert set(card["metrics"]["auroc"]["nero"]) == set(synthetic.OOD_KINDS)
-    assert set(bundled.ood_scores["nero"]) == set(synthetic.OOD_KINDS)
+    assert set(card["metrics"]["auroc"]["nero"]) == set(scenes.OOD_KINDS)
+    assert set(bundled.ood_scores["nero"]) == set(scenes.OOD_KINDS)
     assert bundled.profile.ood_mean is not None
     assert bundled.concepts.crops(int(np.argmax(bundled.profile.mean)))
     [entry] = [entry for entry in list_references([demo.BUNDLED.parent]) if entry.path == demo.BUNDLED]
@@ -72,9 +73,9 @@ def test_the_stored_benchmark_is_of_this_reference(bundled):
     assert "synthetic" in result.title.lower()
     assert {row.name for row in result.detectors if "[" not in row.name} == set(DETECTORS)
     assert all(row.status == "done" for row in result.detectors)
-    known = [synthetic.render(kind, demo.FIRST_SEEDS["test"], demo.FRAME_PIXELS) for kind in bundled.classes]
+    known = [scenes.render(kind, demo.FIRST_SEEDS["test"], demo.FRAME_PIXELS) for kind in bundled.classes]
     scores = result.scores["energy"]  # fits nothing: the network and the scenes alone decide it
-    strange = [synthetic.render(kind, demo.FIRST_SEEDS["ood"], demo.FRAME_PIXELS) for kind in scores.ood]
+    strange = [scenes.render(kind, demo.FIRST_SEEDS["ood"], demo.FRAME_PIXELS) for kind in scores.ood]
     activations = bundled.classifier.extract([*known, *strange])
     energy = make_detector("energy").fit(activations, bundled.classifier.head).score(activations)
     stored = [*scores.id[:: demo.SceneCounts().test], *(values[0] for values in scores.ood.values())]

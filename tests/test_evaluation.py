@@ -15,10 +15,10 @@ from nero_core.benchmark_report import write_report
 from nero_core.calibration import CalibrationSettings
 from nero_core.calibration.held_out import DECIDING, LEARNT
 from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.class_folders import list_images, read_class_folders
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_in_distribution
 from nero_core.data.splits import FOLDER_ORIGIN, UNKNOWN_TRAINING
-from nero_core.datasets import list_images, read_class_folders
 from nero_core.detectors import DETECTORS, Detector, DetectorInfo, Nero
 from nero_core.errors import ArtefactError, Cancelled, InputError, UnknownDetectorError
 from nero_core.evaluation.division import divide

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 import nero_core.exchange
 from nero_core.classifier import build_classifier
+from nero_core.data.class_folders import read_class_folders
 from nero_core.data.splits import split_for_fit
-from nero_core.datasets import read_class_folders
 from nero_core.errors import ArtefactError, InputError, NeroError
 from nero_core.exchange import UNFINISHED, export_reference, free_name, import_reference
 from nero_core.fitting import Card, fit_reference

@@ -9,9 +9,9 @@ import pytest
 
 from nero_core.benchmark_report import write_report
 from nero_core.classifier import Classifier, build_classifier
+from nero_core.data.class_folders import read_class_folders
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_files
-from nero_core.datasets import read_class_folders
 from nero_core.errors import ArtefactError
 from nero_core.evaluation.division import divide
 from nero_core.evaluation.line_up import contenders

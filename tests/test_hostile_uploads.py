@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from nero_core import Reference
+from nero_core.data.images import MAX_JPEG_SCANS, MAX_PIXELS, read_image
 from nero_core.errors import InputError
-from nero_core.images import MAX_JPEG_SCANS, MAX_PIXELS, read_image
 from pages.shared.reading import read_case
 from pages.shared.session import Frame
 from tests import tiffs

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFile
 
-from nero_core import images
-from nero_core.datasets import decode_each
+from nero_core.data import images
+from nero_core.data.decoding import decode_each
+from nero_core.data.images import DECODING_THREADS, MAX_NAME, display_name, displayed, preprocess, read_image
 from nero_core.errors import InputError
-from nero_core.images import DECODING_THREADS, MAX_NAME, display_name, displayed, preprocess, read_image
 from nero_core.records import Preprocessing
 
 ORIENTATION = 0x0112

@@ -196,7 +196,7 @@ def test_what_is_read_is_what_the_reference_holds(tiny_reference):
 
 def test_most_active_images_are_those_of_largest_activation(tiny_reference, class_folders):
     from nero_core import Reference
-    from nero_core.datasets import read_class_folders
+    from nero_core.data.class_folders import read_class_folders
 
     ref = Reference.load(tiny_reference)
     images = read_class_folders(class_folders)

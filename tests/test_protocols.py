@@ -13,9 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from nero_core.__main__ import main
-from nero_core.errors import ArtefactError, InputError
-from nero_core.evaluation.result import BenchmarkResult, SetSummary
-from nero_core.protocols.arrange import (
+from nero_core.data.protocols.arrange import (
     arrange,
     arranged_protocol,
     counts_by_part,
@@ -23,8 +21,10 @@ from nero_core.protocols.arrange import (
     folders_protocol,
     read_official,
 )
-from nero_core.protocols.download import download
-from nero_core.protocols.protocol import named_protocol, plain, protocol_names, published_beside
+from nero_core.data.protocols.download import download
+from nero_core.data.protocols.protocol import named_protocol, plain, protocol_names, published_beside
+from nero_core.errors import ArtefactError, InputError
+from nero_core.evaluation.result import BenchmarkResult, SetSummary
 from nero_core.storage.files import digest
 
 # Data ------------------------------------------------------------------------------------------------------------

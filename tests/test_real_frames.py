@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from nero_core import Reference, demo
-from nero_core.datasets import difference_hashes, large_groups, list_images, near_duplicate_groups, read_class_folders
-from nero_core.images import read_image
+from nero_core.data.class_folders import list_images, read_class_folders
+from nero_core.data.images import read_image
+from nero_core.data.near_duplicates import difference_hashes, large_groups, near_duplicate_groups
 
 
 @pytest.fixture(scope="module")

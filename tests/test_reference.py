@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nero_core import Reference
+from nero_core.data.images import read_image
 from nero_core.errors import ArtefactError, InputError, UnknownDetectorError
-from nero_core.images import read_image
 from nero_core.manifest import list_references, read_manifest, write_manifest
 from nero_core.records import Neuron
 
@@ -66,7 +66,7 @@ def test_saved_and_loaded_it_says_the_same(ref, frames, tmp_path):
 
 
 def test_calibration_scores_are_those_of_the_images_set_aside(ref, class_folders):
-    from nero_core.datasets import read_class_folders
+    from nero_core.data.class_folders import read_class_folders
 
     images = read_class_folders(class_folders)
     aside = images.select([digest in ref.classifier.training.calibration for digest in images.digests])
@@ -75,7 +75,7 @@ def test_calibration_scores_are_those_of_the_images_set_aside(ref, class_folders
 
 
 def test_concepts_are_the_most_relevant_training_images(ref, class_folders):
-    from nero_core.datasets import read_class_folders
+    from nero_core.data.class_folders import read_class_folders
     from nero_core.relevance import relevance_of
 
     images = read_class_folders(class_folders)
@@ -111,7 +111,7 @@ def test_stage_mahalanobis_is_explained_by_channels_of_stages(ref, frames):
 
 
 def test_channels_of_stages_have_the_images_that_drive_them_most(ref, class_folders):
-    from nero_core.datasets import read_class_folders
+    from nero_core.data.class_folders import read_class_folders
 
     channels = [neuron for neuron in ref.concepts.neurons if neuron.stage]
     assert len(channels) == 64
@@ -259,8 +259,8 @@ def test_references_are_listed_with_what_is_wrong_with_them(folder):
 def test_a_detector_that_learns_from_calibration_images_stands_beside_another(class_folders, tmp_path, order):
     """One is decided on by half of the images, the other by all: the manifest tells all, whichever comes first."""
     from nero_core.classifier import Classifier, build_classifier
+    from nero_core.data.class_folders import read_class_folders
     from nero_core.data.splits import split_for_fit
-    from nero_core.datasets import read_class_folders
     from nero_core.fitting import Card, fit_reference
     from nero_core.records import Preprocessing, TrainingRecord
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_files, read_images
+from nero_core.data.near_duplicates import difference_hashes
 from nero_core.data.seen import CALIBRATED_ON, TRAINED_ON, Seen, SeenImages, looked_at
-from nero_core.datasets import difference_hashes
 from nero_core.records import TrainingRecord
 from nero_core.storage.files import digest
 from tests.scenes import COPIES, save_again, scene, write_classes, write_scenes

@@ -13,8 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nero_core.calibration import CalibrationSettings
+from nero_core.data.class_folders import LabelledImages
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_images
+from nero_core.data.near_duplicates import difference_hashes
 from nero_core.data.splits import (
     ASIDE_ORIGIN,
     CALIBRATED_ON_SEEN,
@@ -29,7 +31,6 @@ from nero_core.data.splits import (
     set_aside,
     split_for_fit,
 )
-from nero_core.datasets import LabelledImages, difference_hashes
 from nero_core.errors import InputError
 from nero_core.records import Guarantee, TrainingRecord, needed_images
 from nero_core.storage.files import digest

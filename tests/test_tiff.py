@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nero_core import tiff as checks
+from nero_core.data import tiff as checks
+from nero_core.data.images import read_image
 from nero_core.errors import InputError
-from nero_core.images import read_image
 from tests import tiffs
 from tests.hostile import encoded, picture
 from tests.tiffs import (

@@ -28,8 +28,8 @@ def add_protocols(command: AddCommand) -> None:
 
 
 def _download(options: argparse.Namespace) -> int:
-    from nero_core.protocols.download import download
-    from nero_core.protocols.protocol import named_protocol
+    from nero_core.data.protocols.download import download
+    from nero_core.data.protocols.protocol import named_protocol
 
     protocol = named_protocol(options.protocol, options.source)
     say(f"{protocol.title}: {protocol.page}\nTerms: {protocol.terms}")
@@ -46,8 +46,8 @@ def _download(options: argparse.Namespace) -> int:
 
 
 def _arrange(options: argparse.Namespace) -> int:
-    from nero_core.protocols.arrange import TRAIN, arrange, counts_by_part, divide_images, folders_protocol
-    from nero_core.protocols.protocol import FOLDERS, named_protocol
+    from nero_core.data.protocols.arrange import TRAIN, arrange, counts_by_part, divide_images, folders_protocol
+    from nero_core.data.protocols.protocol import FOLDERS, named_protocol
 
     if options.protocol == FOLDERS:
         protocol = folders_protocol(options.data, options.id_classes)

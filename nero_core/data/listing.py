@@ -9,8 +9,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from nero_core.data.class_folders import (
+    LabelledImages,
+    file_digests,
+    list_images,
+    read_class_folders,
+    refuse_contradictions,
+)
 from nero_core.data.image_set import ImageSet
-from nero_core.datasets import LabelledImages, file_digests, list_images, read_class_folders, refuse_contradictions
 from nero_core.errors import InputError
 from nero_core.records import Progress
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from nero_core.data.class_folders import LabelledImages
 from nero_core.data.image_set import grouped_as_recorded
+from nero_core.data.near_duplicates import HashArray, near_duplicate_groups
 from nero_core.data.seen import MOST_OVERLAP, ImageList, S, Seen, looked_at, start_is_known
-from nero_core.datasets import HashArray, LabelledImages, near_duplicate_groups
 from nero_core.errors import InputError
 from nero_core.records import Float64Array, Guarantee, IntArray, Progress, TrainingRecord, needed_images
 from nero_core.storage.files import digest
@@ -63,7 +64,7 @@ def set_aside(
     images : LabelledImages
         All readable.
     hashes : (n,) uint64
-        :func:`~nero_core.datasets.difference_hash` of each.
+        :func:`~nero_core.data.near_duplicates.difference_hash` of each.
     calibration_share, test_share : float
         Of the images of each class.
     alpha : float

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nero_core.calibration import DEFAULT_ALPHA
+from nero_core.data.protocols.arrange import OOD, TEST, TRAIN, arranged_protocol
+from nero_core.data.protocols.protocol import FOLDERS, named_protocol, published_beside
 from nero_core.errors import InputError
 from nero_core.evaluation.result import BenchmarkResult
-from nero_core.protocols.arrange import OOD, TEST, TRAIN, arranged_protocol
-from nero_core.protocols.protocol import FOLDERS, named_protocol, published_beside
 
 if TYPE_CHECKING:
     from nero_core.evaluation.division import Division

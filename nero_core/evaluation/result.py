@@ -188,7 +188,7 @@ class BenchmarkResult:
     warnings : texts
         What a reader must know, in sentences.
     published : {"protocol", "comparable", "reason", "source", "rows"}
-        Published figures beside ours; empty without a protocol (see :mod:`nero_core.protocols`).
+        Published figures beside ours; empty without a protocol (see :mod:`nero_core.data.protocols`).
     provenance : {"command", "versions", "classifier_digest", "images_digests"}
         How to get these figures again.
     scores : {row: Scores}

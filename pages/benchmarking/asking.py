@@ -161,7 +161,7 @@ def _detectors() -> tuple[str, ...]:
 
 def _protocol() -> str | None:
     """Which paper's figures to set beside these, and where its images are."""
-    from nero_core.protocols.protocol import FOLDERS, named_protocol, protocol_names
+    from nero_core.data.protocols.protocol import FOLDERS, named_protocol, protocol_names
 
     protocols = {name: named_protocol(name) for name in protocol_names() if name != FOLDERS}
     chosen: str | None = st.selectbox(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core import figures
+from nero_core.data.images import displayed
 from nero_core.errors import NeroError
 from nero_core.figures import rounded, significant
-from nero_core.images import displayed
 from pages.shared import widgets, words
 from pages.shared.session import Frame, Reading
 from pages.shared.words import plain

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from nero_core.data.images import Source
 from nero_core.errors import InputError
-from nero_core.images import Source
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry, read_manifest
 from nero_core.neuron_sample import NeuronSample, StoredNeurons, read_neurons
 from nero_core.neuron_statistics import Group, Moments

@@ -46,7 +46,7 @@ def read(frame: Frame, reference: Reference, detector: str) -> Reading:
     """Pass one image through the network, and score it."""
     import numpy as np  # the first paint waits for no numerics
 
-    from nero_core.datasets import difference_hash
+    from nero_core.data.near_duplicates import difference_hash
     from nero_core.relevance import relevance_of
 
     again = any("source" in fitted.info.needs for fitted in reference.detectors.values())

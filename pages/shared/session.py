@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.images import display_name, read_image
+from nero_core.data.images import display_name, read_image
 from pages.shared import uploads
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nero_core import Reference
     from nero_core.calibration import Calibration
-    from nero_core.datasets import HashArray
+    from nero_core.data.near_duplicates import HashArray
     from nero_core.explanation import Explanation
     from nero_core.manifest import ReferenceEntry
     from nero_core.records import Activations, Float32Array, Float64Array, Neuron

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from nero_core.datasets import list_images
+from nero_core.data.class_folders import list_images
 from nero_core.figures import STATES, significant
 from nero_core.manifest import read_manifest
 from nero_core.records import Guarantee, Neuron

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nero_core.synthetic.field import Field, norm, resize, smoothstep
+from nero_core.data.scenes.field import Field, norm, resize, smoothstep
 
 Distance = Callable[[Field, Field, Field], Field]
 """How far (x, y, z) is from the wall, positive within the cavity; the lumen runs along +z."""

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from nero_core.synthetic.field import fractal
+from nero_core.data.scenes.field import fractal
 
 
 def picture(rng: np.random.Generator, size: int) -> Image.Image:

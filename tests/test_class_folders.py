@@ -13,19 +13,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageDraw, ImageFilter
 
-from nero_core import datasets
-from nero_core.datasets import (
-    LabelledImages,
+from nero_core.data import decoding
+from nero_core.data.class_folders import LabelledImages, list_images, read_class_folders
+from nero_core.data.images import Source, read_image
+from nero_core.data.near_duplicates import (
     difference_hash,
     difference_hashes,
     large_groups,
-    list_images,
     mixed_groups,
     near_duplicate_groups,
-    read_class_folders,
 )
 from nero_core.errors import Cancelled, InputError
-from nero_core.images import Source, read_image
 from nero_core.storage.files import digest
 
 
@@ -212,7 +210,7 @@ def test_hashing_stops_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         read.append(source)
         return read_image(source)
 
-    monkeypatch.setattr(datasets, "read_image", counted)
+    monkeypatch.setattr(decoding, "read_image", counted)
 
     def stop(done: int, total: int) -> None:
         seen.append(done)

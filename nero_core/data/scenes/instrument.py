@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from nero_core.synthetic.field import Field
+from nero_core.data.scenes.field import Field
 
 Track = list[tuple[float, float, float]]
 """x, y, half-width, in pixels."""

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nero_core.synthetic import CLASSES, OOD_KINDS, contact_sheet, field, nuisances, optics, render
+from nero_core.data.scenes import CLASSES, OOD_KINDS, contact_sheet, field, nuisances, optics, render
 
 KINDS = CLASSES + OOD_KINDS
 
@@ -52,16 +52,16 @@ def test_same_arguments_same_pixels_here_and_in_another_process():
     assert digest([render(kind, 7, 40) for kind in KINDS]) == here
     code = (
         "import hashlib, sys\n"
-        "from nero_core.synthetic import CLASSES, OOD_KINDS, render\n"
+        "from nero_core.data.scenes import CLASSES, OOD_KINDS, render\n"
         "data = b''.join(render(kind, 7, 40).tobytes() for kind in reversed(CLASSES + OOD_KINDS))\n"
         "frames = [data[i : i + 40 * 40 * 3] for i in range(0, len(data), 40 * 40 * 3)]\n"
         "print(hashlib.sha256(b''.join(reversed(frames))).hexdigest())\n"
-        "print(sorted(m for m in sys.modules if m.startswith('nero_core.') and 'synthetic' not in m))\n"
+        "print(sorted(m for m in sys.modules if m.startswith('nero_core.') and 'scenes' not in m))\n"
         "print('torch' in sys.modules, 'scipy' in sys.modules)\n"
     )
     # Frames are made there in the opposite order: none may depend on what was rendered before it.
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [here, "[]", "False False"]
+    assert done.stdout.splitlines() == [here, "['nero_core.data']", "False False"]
 
 
 def test_rendering_neither_reads_nor_moves_the_global_random_state():

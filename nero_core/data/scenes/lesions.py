@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nero_core.synthetic.field import Field, bump, norm, smin, smoothstep, wave
-from nero_core.synthetic.mucosa import Coat
-from nero_core.synthetic.optics import FAR, Camera, Distance, Surface
+from nero_core.data.scenes.field import Field, bump, norm, smin, smoothstep, wave
+from nero_core.data.scenes.mucosa import Coat
+from nero_core.data.scenes.optics import FAR, Camera, Distance, Surface
 
 Point = tuple[float, float, float]
 Paint = Callable[[Surface, Coat], None]

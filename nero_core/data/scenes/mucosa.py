@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nero_core.synthetic.anatomy import Landmark
-from nero_core.synthetic.field import TILES, Field, norm, sample, smoothstep, tile, wave
-from nero_core.synthetic.optics import Surface
+from nero_core.data.scenes.anatomy import Landmark
+from nero_core.data.scenes.field import TILES, Field, norm, sample, smoothstep, tile, wave
+from nero_core.data.scenes.optics import Surface
 
 TINTS = np.array([(0.88, 0.52, 0.44), (0.88, 0.50, 0.36), (0.88, 0.58, 0.53), (0.82, 0.42, 0.34)], np.float32)
 """Mucosa as displayed (the square root of its reflectance): salmon, orange, pink, red-brown."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nero_core.synthetic.field import Field, bump, crease, norm, smax, smin, smoothstep, turn, wave
-from nero_core.synthetic.optics import Distance
+from nero_core.data.scenes.field import Field, bump, crease, norm, smax, smin, smoothstep, turn, wave
+from nero_core.data.scenes.optics import Distance
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from nero_core import tiff
+from nero_core.data import tiff
 from nero_core.errors import InputError
 from nero_core.records import Float32Array, Preprocessing
 

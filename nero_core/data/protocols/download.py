@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import pooch
 
+from nero_core.data.protocols.protocol import Protocol
 from nero_core.errors import ArtefactError, InputError
-from nero_core.protocols.protocol import Protocol
 from nero_core.records import Begin, Progress
 from nero_core.storage.files import digest, make_folder, write_bytes
 from nero_core.storage.zips import Limits, open_archive

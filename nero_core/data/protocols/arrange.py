@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from nero_core.datasets import list_images
+from nero_core.data.class_folders import list_images
+from nero_core.data.protocols.protocol import FOLDERS, Protocol, plain
 from nero_core.errors import ArtefactError, InputError
-from nero_core.protocols.protocol import FOLDERS, Protocol, plain
 from nero_core.records import Progress
 from nero_core.storage.files import digest, write_bytes
 

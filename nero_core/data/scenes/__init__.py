@@ -3,10 +3,10 @@
 The bundled demo reference is trained on :data:`CLASSES` and shown :data:`OOD_KINDS`. The scenes are made from
 geometry and noise alone; no photograph is in them and none of them stands for a finding in a patient.
 
-A cavity is a distance function (:mod:`~nero_core.synthetic.anatomy`, changed by :mod:`~nero_core.synthetic.lesions`)
-that rays are followed to (:mod:`~nero_core.synthetic.optics`); its wall is coloured by
-:mod:`~nero_core.synthetic.mucosa` and the light recorded by :mod:`~nero_core.synthetic.frame`. Numbers without a
-name in these modules are matters of looks, chosen by eye beside real frames.
+A cavity is a distance function (:mod:`~nero_core.data.scenes.anatomy`, changed by
+:mod:`~nero_core.data.scenes.lesions`) that rays are followed to (:mod:`~nero_core.data.scenes.optics`); its
+wall is coloured by :mod:`~nero_core.data.scenes.mucosa` and the light recorded by :mod:`~nero_core.data.scenes.frame`.
+Numbers without a name in these modules are matters of looks, chosen by eye beside real frames.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from nero_core.synthetic import anatomy, foreign, frame, instrument, lesions, mucosa, optics
-from nero_core.synthetic.field import Field, stream
-from nero_core.synthetic.frame import Nuisances
+from nero_core.data.scenes import anatomy, foreign, frame, instrument, lesions, mucosa, optics
+from nero_core.data.scenes.field import Field, stream
+from nero_core.data.scenes.frame import Nuisances
 
 __all__ = ["CLASSES", "OOD_KINDS", "Nuisances", "contact_sheet", "nuisances", "render", "render_to"]
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
-from nero_core.synthetic.field import Field
+from nero_core.data.scenes.field import Field
 
 Mask = Literal["circle", "octagon", "none"]
 Pixels = npt.NDArray[np.uint8]
