@@ -13,7 +13,7 @@ from zennit.torchvision import ResNetCanonizer
 
 from benchmarks.measure import Row, side_by_side, table
 from nero_core.attribution import Attribution
-from nero_core.classifier import Classifier, build_classifier
+from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import Float32Array
 
 THREADS = 2

@@ -19,10 +19,10 @@ import numpy as np
 from scipy.stats import betabinom
 
 from nero_core.calibration import Calibration, deciding_rows, learnt_from
-from nero_core.classifier import Classifier
 from nero_core.data.class_folders import read_class_folders
 from nero_core.detectors import Detector, make_detector
 from nero_core.detectors.fused import Fused
+from nero_core.network.classifier import Classifier
 from nero_core.records import Activations, Float64Array, Guarantee
 
 ALPHAS = (0.05, 0.1, 0.2)

@@ -25,9 +25,9 @@ from benchmarks.measure import Row, table
 from benchmarks.promises_by_class import SIGNIFICANT
 from benchmarks.promises_frames import ALPHA
 from nero_core.calibration import Calibration, CalibrationSettings
-from nero_core.classifier import Classifier
+from nero_core.network.classifier import Classifier
+from nero_core.network.training import train
 from nero_core.records import Float64Array, Guarantee, IntArray
-from nero_core.training import train
 
 CONFIDENCE = 0.9
 SIZES = (19, 20, 21, 39, 67, 202)

@@ -23,8 +23,8 @@ from nero_core.data.near_duplicates import HashArray, difference_hashes, near_an
 from nero_core.data.splits import Split, assigned, counted, looking_alike, set_aside, split_for_fit
 from nero_core.detectors import Detector, make_detector
 from nero_core.errors import InputError
+from nero_core.network.training import train
 from nero_core.records import Activations, Guarantee, Preprocessing, TrainingRecord, needed_images
-from nero_core.training import train
 
 Change = Callable[[Image.Image], Image.Image]
 

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from benchmarks.measure import Row, side_by_side, table
-from nero_core.classifier import Classifier, build_classifier
 from nero_core.data.images import preprocess
 from nero_core.detectors import make_detector
 from nero_core.detectors.base import Detector
+from nero_core.network.classifier import Classifier, build_classifier
 
 BATCH = 32
 FILES = 96

@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 __all__ = ["Classifier", "Reference", "__version__"]
 
 if TYPE_CHECKING:
-    from nero_core.classifier import Classifier
+    from nero_core.network.classifier import Classifier
     from nero_core.reference import Reference
 
 
@@ -22,7 +22,7 @@ def __getattr__(name: str) -> Any:
 
         return Reference
     if name == "Classifier":
-        from nero_core.classifier import Classifier
+        from nero_core.network.classifier import Classifier
 
         return Classifier
     raise AttributeError(f"module 'nero_core' has no attribute {name!r}")

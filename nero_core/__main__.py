@@ -183,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from nero_core.training import train
+    from nero_core.network.training import train
 
     result = train(
         options.data,
@@ -218,7 +218,7 @@ def _fit(options: argparse.Namespace) -> int:
     from nero_core.data.listing import read_images
     from nero_core.data.splits import said_of_split, split_for_fit
     from nero_core.fitting import Card, Unreadable, fit_reference
-    from nero_core.given_network import given_classifier, is_ours
+    from nero_core.network.given import given_classifier, is_ours
 
     settings = calibration_settings(options)
     ours = is_ours(options.classifier)

@@ -2,7 +2,7 @@
 
 The process holds a lock that the operating system lets go when it ends, however it ends: a job that says it is running
 while nobody holds the lock was interrupted. Training taken up again ends in the same weights as one that never stopped
-(on one CPU; see :mod:`nero_core.training`).
+(on one CPU; see :mod:`nero_core.network.training`).
 """
 
 from __future__ import annotations

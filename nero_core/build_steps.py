@@ -22,7 +22,6 @@ from nero_core.building import (
     BuildRequest,
 )
 from nero_core.calibration import Calibration, CalibrationSettings, of_most_images
-from nero_core.classifier import Classifier, build_classifier
 from nero_core.data.class_folders import SUFFIXES, LabelledImages, list_images
 from nero_core.data.images import MAX_FILE_BYTES, display_name
 from nero_core.data.listing import read_images, read_in_distribution
@@ -37,14 +36,15 @@ from nero_core.data.splits import Split, set_aside, split_for_fit
 from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
 from nero_core.fitting import Card, Unreadable, fit_reference
-from nero_core.given_network import given_classifier
-from nero_core.given_preprocessing import described, given_preprocessing
+from nero_core.network.classifier import Classifier, build_classifier
+from nero_core.network.given import given_classifier
+from nero_core.network.given_preprocessing import described, given_preprocessing
+from nero_core.network.training import train
 from nero_core.recalibration import recalibrate
 from nero_core.records import Guarantee, Progress, needed_images
 from nero_core.reference import Reference
 from nero_core.storage.files import make_private_folder
 from nero_core.storage.zips import Archive, Limits, open_archive
-from nero_core.training import train
 
 UPLOAD_LIMITS = Limits(entry_bytes=MAX_FILE_BYTES, total_bytes=8 * 2**30)
 MAX_CLASSES = 1000

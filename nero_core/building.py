@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, Literal, get_args
 from nero_core.calibration import CalibrationSettings
 from nero_core.errors import ArtefactError, InputError
 from nero_core.exchange import free_name
-from nero_core.given_preprocessing import Settings
 from nero_core.manifest import MANIFEST_NAME, refused_title
+from nero_core.network.given_preprocessing import Settings
 from nero_core.storage.files import PRIVATE_FOLDER, make_private_folder, write_bytes
 from nero_core.storage.locks import is_locked
 
@@ -78,7 +78,7 @@ class BuildRequest:
         where a reference is built.
     mean, std, interpolation, crop : str
         How images are prepared for the weights given, as typed (see
-        :meth:`~nero_core.given_preprocessing.Settings.parsed`); empty for the architecture's own.
+        :meth:`~nero_core.network.given_preprocessing.Settings.parsed`); empty for the architecture's own.
     pretrained_cfg : str
         The text of timm's configuration of these weights, for what is not typed; empty for none.
     unusual : str

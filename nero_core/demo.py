@@ -15,7 +15,6 @@ from pathlib import Path
 from joblib import Parallel, delayed
 from PIL import Image
 
-from nero_core.classifier import Classifier
 from nero_core.data import scenes
 from nero_core.data.class_folders import list_images, read_class_folders
 from nero_core.data.images import read_image
@@ -25,10 +24,11 @@ from nero_core.errors import ArtefactError, InputError
 from nero_core.examples import EXAMPLES_INDEX, Example
 from nero_core.fitting import Card, fit_reference
 from nero_core.manifest import read_manifest, verify_file
+from nero_core.network.classifier import Classifier
+from nero_core.network.training import train
 from nero_core.records import Begin, Say
 from nero_core.reference import Reference
 from nero_core.storage.files import write_bytes
-from nero_core.training import train
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "references" / "demo"
 """Where the committed reference lies in a checkout."""

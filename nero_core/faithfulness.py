@@ -21,9 +21,9 @@ from scipy.stats import rankdata
 from torchvision.transforms.functional import gaussian_blur
 
 from nero_core.attribution import METHODS, Attribution, Method
-from nero_core.classifier import BATCH_SIZE, Classifier
 from nero_core.data.images import Source
 from nero_core.errors import InputError
+from nero_core.network.classifier import BATCH_SIZE, Classifier
 from nero_core.records import Activations, Float32Array, Float64Array, FloatArray, IntArray, Progress
 
 CELLS = 14

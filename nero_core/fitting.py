@@ -25,17 +25,17 @@ from nero_core.calibration import (
     of_most_images,
     promised,
 )
-from nero_core.class_agreement import ClassAgreement
-from nero_core.classifier import Classifier
 from nero_core.concepts import CROP_PIXELS, cut_concepts
 from nero_core.data.images import Source
 from nero_core.data.seen import SeenImages
 from nero_core.data.splits import Split, group_digests, looking_alike, numbered
 from nero_core.detectors import Detector, Nero, make_detector
 from nero_core.errors import InputError
-from nero_core.extraction import Batch
 from nero_core.faithfulness import heatmap_summary
 from nero_core.manifest import SCHEMA_VERSION
+from nero_core.network.class_agreement import ClassAgreement
+from nero_core.network.classifier import Classifier
+from nero_core.network.extraction import Batch
 from nero_core.neuron_sample import KNOWN_KEPT, ORDINARY_KEPT, NeuronSample, chosen_rows, sample_neurons
 from nero_core.neuron_statistics import pooled
 from nero_core.ranking import STAGE_CHANNELS, RankingCollector, leading_channels, rank_channels

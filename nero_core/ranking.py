@@ -8,7 +8,7 @@ import numpy as np
 
 from nero_core.concepts import RankedBy, Ranking
 from nero_core.detectors import Detector, ExplainedDetector
-from nero_core.extraction import Batch
+from nero_core.network.extraction import Batch
 from nero_core.records import (
     Activations,
     Float32Array,

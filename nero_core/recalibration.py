@@ -21,12 +21,12 @@ from nero_core.calibration import (
     of_most_images,
     promised,
 )
-from nero_core.class_agreement import ClassAgreement
 from nero_core.data.image_set import ImageSet
 from nero_core.data.seen import Seen, SeenImages, looked_at
 from nero_core.data.splits import looking_alike, numbered, to_calibrate
-from nero_core.extraction import Batch
 from nero_core.fitting import Unreadable
+from nero_core.network.class_agreement import ClassAgreement
+from nero_core.network.extraction import Batch
 from nero_core.records import Activations, Begin, IntArray
 from nero_core.reference import Reference
 

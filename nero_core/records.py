@@ -20,7 +20,7 @@ from nero_core.storage.typed import Count, Range, check
 if TYPE_CHECKING:
     from torch import nn
 
-    from nero_core.layout import Layout
+    from nero_core.network.inspection import Layout
 
 FloatArray = npt.NDArray[np.floating]
 Float64Array = npt.NDArray[np.float64]

@@ -55,7 +55,7 @@ def tiny_classifier():
     import torch
     from torch import nn
 
-    from nero_core.classifier import Classifier
+    from nero_core.network.classifier import Classifier
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from nero_core.calibration import CalibrationSettings
-from nero_core.classifier import Classifier, build_classifier
 from nero_core.data.near_duplicates import difference_hashes
 from nero_core.data.splits import split_for_fit
 from nero_core.fitting import Card, fit_reference
+from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import Preprocessing, TrainingRecord
 
 ALPHA = 0.1

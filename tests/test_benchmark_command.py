@@ -17,7 +17,6 @@ from PIL import Image
 from nero_core import Reference
 from nero_core.__main__ import main
 from nero_core.benchmark_report import comma_separated, markdown, page, tables
-from nero_core.classifier import Classifier, build_classifier
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.splits import split_for_fit
 from nero_core.detectors import DETECTORS
@@ -26,6 +25,7 @@ from nero_core.evaluation.loop import Benchmark
 from nero_core.evaluation.reading import read_results
 from nero_core.fitting import Card, fit_reference
 from nero_core.metrics import Interval
+from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import Preprocessing, TrainingRecord
 from tests.conftest import COLOURS, coloured_noise
 

@@ -40,7 +40,7 @@ from nero_core.building import (
     write_record,
 )
 from nero_core.errors import InputError
-from nero_core.extraction_cache import CachedExtractor, ImageSet
+from nero_core.network.activation_cache import CachedExtractor, ImageSet
 from nero_core.reference import Reference
 from nero_core.storage.locks import trying_lock
 

@@ -9,8 +9,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from nero_core.class_agreement import LEVEL, ClassAgreement, _cycles, _log_cycles
 from nero_core.errors import InputError
+from nero_core.network.class_agreement import LEVEL, ClassAgreement, _cycles, _log_cycles
 
 NAMES = "abcdefghij"
 

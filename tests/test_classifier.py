@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from nero_core.classifier import Classifier, build_classifier
 from nero_core.errors import ArtefactError, Cancelled, InputError
-from nero_core.layout import Layout, inspect_layout
+from nero_core.network.classifier import Classifier, build_classifier
+from nero_core.network.inspection import Layout, inspect_layout
 from nero_core.records import Preprocessing, TrainingRecord
 
 SMALL = Preprocessing(height=64, width=64)

@@ -218,7 +218,7 @@ def test_calibrating_on_seen_images_is_said_aloud(run, class_folders, tmp_path, 
 
 def test_weights_of_ones_own_are_fitted_as_they_are(run, class_folders, tmp_path):
     """A state dict from elsewhere, wrapped for several devices, whose last layer has one output per class folder."""
-    from nero_core.classifier import build_classifier
+    from nero_core.network.classifier import build_classifier
 
     names = sorted(folder.name for folder in class_folders.iterdir())
     own = build_classifier("resnet10t", names, seed=3).network.state_dict()
@@ -243,8 +243,8 @@ def test_weights_of_ones_own_are_fitted_as_they_are(run, class_folders, tmp_path
 @pytest.fixture
 def own(class_folders, tmp_path):
     """Weights from elsewhere that tell the classes apart, and the options to fit them."""
-    from nero_core.classifier import build_classifier
     from nero_core.data.class_folders import read_class_folders
+    from nero_core.network.classifier import build_classifier
 
     images = read_class_folders(class_folders)
     trained = build_classifier("resnet10t", images.classes, seed=3)

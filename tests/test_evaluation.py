@@ -14,7 +14,6 @@ from nero_core import Reference
 from nero_core.benchmark_report import write_report
 from nero_core.calibration import CalibrationSettings
 from nero_core.calibration.held_out import DECIDING, LEARNT
-from nero_core.classifier import Classifier, build_classifier
 from nero_core.data.class_folders import list_images, read_class_folders
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_in_distribution
@@ -26,8 +25,9 @@ from nero_core.evaluation.line_up import Contender, PartialNero, contenders
 from nero_core.evaluation.loop import Benchmark, rank_correlation
 from nero_core.evaluation.reading import read_results
 from nero_core.evaluation.result import Scores
-from nero_core.extraction_cache import CachedExtractor, default_folder
 from nero_core.metrics import bootstrap, interval, point_metrics
+from nero_core.network.activation_cache import CachedExtractor, default_folder
+from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import Guarantee, Preprocessing, TrainingRecord
 from tests.conftest import coloured_noise
 

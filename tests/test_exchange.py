@@ -22,7 +22,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nero_core.exchange
-from nero_core.classifier import build_classifier
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.splits import split_for_fit
 from nero_core.errors import ArtefactError, InputError, NeroError
@@ -30,6 +29,7 @@ from nero_core.exchange import UNFINISHED, export_reference, free_name, import_r
 from nero_core.fitting import Card, fit_reference
 from nero_core.manifest import MANIFEST_NAME, list_references, read_manifest, write_manifest
 from nero_core.model_card import CARD_NAME
+from nero_core.network.classifier import build_classifier
 from nero_core.origin import ORIGIN_NAME, Origin, read_origin
 from nero_core.records import Preprocessing
 from nero_core.reference import Reference

@@ -15,7 +15,6 @@ from torchvision.transforms.functional import gaussian_blur
 from nero_core import faithfulness
 from nero_core.__main__ import main
 from nero_core.attribution import Attribution
-from nero_core.classifier import Classifier
 from nero_core.errors import Cancelled, InputError
 from nero_core.faithfulness import (
     RANDOM,
@@ -29,6 +28,7 @@ from nero_core.faithfulness import (
     rank_correlation,
     with_shuffled_weights,
 )
+from nero_core.network.classifier import Classifier
 from nero_core.records import Preprocessing
 
 SIZE = 16

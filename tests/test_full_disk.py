@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from nero_core.benchmark_report import write_report
-from nero_core.classifier import Classifier, build_classifier
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_files
@@ -17,7 +16,8 @@ from nero_core.evaluation.division import divide
 from nero_core.evaluation.line_up import contenders
 from nero_core.evaluation.loop import Benchmark
 from nero_core.evaluation.reading import read_results
-from nero_core.extraction_cache import CachedExtractor
+from nero_core.network.activation_cache import CachedExtractor
+from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import Preprocessing, TrainingRecord
 from nero_core.storage import files
 

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from timm.models._hub import save_config_for_hf
 
-from nero_core.classifier import build_classifier
 from nero_core.errors import InputError
-from nero_core.given_network import given_classifier
-from nero_core.given_preprocessing import (
+from nero_core.network.architectures import preprocessing_of
+from nero_core.network.classifier import build_classifier
+from nero_core.network.given import given_classifier
+from nero_core.network.given_preprocessing import (
     ASSUMED,
     FROM_FILE,
     GIVEN,
@@ -26,7 +27,6 @@ from nero_core.given_preprocessing import (
     guessed,
     read_pretrained_cfg,
 )
-from nero_core.networks import preprocessing_of
 from nero_core.records import Preprocessing
 
 CFG = {

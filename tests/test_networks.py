@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from nero_core.classifier import Classifier, build_classifier
 from nero_core.errors import InputError
-from nero_core.layout import Layout, inspect_layout
-from nero_core.networks import architectures, build_network, preprocessing_of, weight_count
+from nero_core.network.architectures import architectures, build_network, preprocessing_of, weight_count
+from nero_core.network.classifier import Classifier, build_classifier
+from nero_core.network.inspection import Layout, inspect_layout
 from nero_core.records import Preprocessing
 
 SIZE = 64

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nero_core.classifier import Classifier, build_classifier
 from nero_core.data.class_folders import list_images, read_class_folders
 from nero_core.data.images import displayed
 from nero_core.data.splits import split_for_fit
@@ -17,6 +16,7 @@ from nero_core.errors import ArtefactError, InputError
 from nero_core.exchange import import_reference
 from nero_core.fitting import Card, fit_reference
 from nero_core.manifest import MANIFEST_NAME, list_references, read_manifest
+from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.neuron_sample import SHEET_ROLE, read_neurons
 from nero_core.records import Preprocessing, TrainingRecord
 from nero_core.reference import Reference

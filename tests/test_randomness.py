@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nero_core import Reference
-from nero_core.randomness import global_generator
+from nero_core.network.random_state import global_generator
 
 
 def state():

@@ -14,17 +14,17 @@ import pytest
 import torch
 from PIL import Image
 
-from nero_core import augmentation, pictures, training
-from nero_core.augmentation import augmented
-from nero_core.classifier import Classifier
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.near_duplicates import difference_hashes, near_duplicate_groups
 from nero_core.data.seen import NOT_KNOWN, RECORDED, TOLD_UNSEEN
 from nero_core.data.splits import UNKNOWN_START, split_for_fit
 from nero_core.errors import ArtefactError, Cancelled, InputError
+from nero_core.network import augmentation, pictures, training
+from nero_core.network.augmentation import augmented
+from nero_core.network.classifier import Classifier
+from nero_core.network.training import Trained, learning_rate, train
 from nero_core.records import Preprocessing, Progress
 from nero_core.storage.files import read_arrays
-from nero_core.training import Trained, learning_rate, train
 
 SMALL = Preprocessing(height=32, width=32)
 ARCHITECTURE = "mobilenet_v3_small"

@@ -33,7 +33,7 @@ from nero_core.errors import InputError
 from nero_core.records import Float32Array
 
 if TYPE_CHECKING:
-    from nero_core.classifier import Classifier
+    from nero_core.network.classifier import Classifier
 
 __all__ = [
     "EXACT",

@@ -54,7 +54,7 @@ def device(options: argparse.Namespace) -> str:
     InputError
         This machine does not have what was asked for.
     """
-    from nero_core.networks import best_device, check_device
+    from nero_core.network.architectures import best_device, check_device
 
     return check_device(options.device) if options.device else best_device()
 

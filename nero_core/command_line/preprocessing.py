@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nero_core.given_preprocessing import Settings
+    from nero_core.network.given_preprocessing import Settings
 
 
 def add_preprocessing(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def given_settings(options: argparse.Namespace) -> tuple[Settings, Settings]:
     InputError
         An option or the file was not understood, or the file cannot be read.
     """
-    from nero_core.given_preprocessing import Settings, read_pretrained_cfg
+    from nero_core.network.given_preprocessing import Settings, read_pretrained_cfg
 
     explicit = Settings.parsed(options.size, options.mean, options.std, options.interpolation, options.crop)
     file: Path | None = options.pretrained_cfg
@@ -50,7 +50,7 @@ def given_settings(options: argparse.Namespace) -> tuple[Settings, Settings]:
 
 def preprocessing_lines(card: Mapping[str, Any]) -> list[str]:
     """How a reference prepares images, and who says so: lines of `fit`'s summary."""
-    from nero_core.given_preprocessing import described, guessed
+    from nero_core.network.given_preprocessing import described, guessed
 
     rows = described(card["preprocessing"], card["preprocessing_origins"])
     lines = ["  how images are prepared:", *(f"    {name.lower()}: {text}" for name, text in rows)]

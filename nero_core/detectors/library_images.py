@@ -375,7 +375,7 @@ class Gram(SeesImages):
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         import torch
 
-        from nero_core.randomness import global_generator
+        from nero_core.network.random_state import global_generator
 
         assert train.labels is not None
         theirs, opened = self._theirs(train)

@@ -86,7 +86,7 @@ class _Work:
 
     def _benchmark(self) -> BenchmarkResult:
         from nero_core.benchmark_report import write_report
-        from nero_core.extraction_cache import default_folder
+        from nero_core.network.activation_cache import default_folder
 
         plan, reference = self.plan.settled(), self.reference.result()
         self._go_on()

@@ -76,7 +76,7 @@ def contenders(
     reference : Reference, optional
         A detector that it holds is taken as it is, with its parameters.
     trained_on : str or None
-        :attr:`~nero_core.extraction_cache.ImageSet.digest` of the images at hand for fitting. A reference fitted on
+        :attr:`~nero_core.data.image_set.ImageSet.digest` of the images at hand for fitting. A reference fitted on
         others lends its parameters only. None where there are none: then only what the reference holds is fitted.
     width : int
         d, the number of features.

@@ -25,7 +25,6 @@ from nero_core.calibration import (
     learnt_from,
     promised,
 )
-from nero_core.classifier import Classifier
 from nero_core.data.image_set import ImageSet
 from nero_core.data.splits import looking_alike, numbered
 from nero_core.detectors import Detector
@@ -36,7 +35,6 @@ from nero_core.evaluation.kept import KeptScores
 from nero_core.evaluation.line_up import Contender
 from nero_core.evaluation.notes import UNGROUPED, in_words, singular, too_few, unreadable, without_guarantee
 from nero_core.evaluation.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary, with_pooled
-from nero_core.extraction_cache import CachedExtractor, Extraction
 from nero_core.metrics import (
     RESAMPLES,
     Draws,
@@ -45,6 +43,8 @@ from nero_core.metrics import (
     paired_differences,
     point_metrics,
 )
+from nero_core.network.activation_cache import CachedExtractor, Extraction
+from nero_core.network.classifier import Classifier
 from nero_core.records import Activations, Begin, Float64Array, IntArray
 
 BASELINE = "nero"

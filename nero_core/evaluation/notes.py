@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nero_core.evaluation.result import DetectorResult
-from nero_core.extraction_cache import Extraction
+from nero_core.network.activation_cache import Extraction
 from nero_core.records import Activations, needed_images
 
 UNREADABLE_NAMED = 5

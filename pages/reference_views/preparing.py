@@ -9,7 +9,7 @@ import streamlit as st
 
 from nero_core.building import BuildRequest
 from nero_core.errors import InputError
-from nero_core.given_preprocessing import CONFIG_BYTES, described, given_preprocessing
+from nero_core.network.given_preprocessing import CONFIG_BYTES, described, given_preprocessing
 from pages.shared import uploads
 from pages.shared.words import plain
 

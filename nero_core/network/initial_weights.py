@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nero_core.classifier import Classifier
 from nero_core.data.seen import NOT_KNOWN, RECORDED, TOLD_UNSEEN, start_is_known
+from nero_core.network.classifier import Classifier
 from nero_core.records import TrainingRecord
 from nero_core.storage.files import read_arrays
 

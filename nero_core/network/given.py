@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nero_core.checkpoints import load_weights, read_weights
-from nero_core.classifier import Classifier, build_classifier
-from nero_core.classifier_file import FORMAT
 from nero_core.errors import InputError
-from nero_core.given_preprocessing import Settings, given_preprocessing
+from nero_core.network.checkpoints import load_weights, read_weights
+from nero_core.network.classifier import Classifier, build_classifier
+from nero_core.network.classifier_file import FORMAT
+from nero_core.network.given_preprocessing import Settings, given_preprocessing
 from nero_core.storage.files import read_arrays
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import nn
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.networks import weight_count
+from nero_core.network.architectures import weight_count
 from nero_core.records import Preprocessing, TrainingRecord
 from nero_core.storage.files import read_arrays
 from nero_core.storage.typed import check

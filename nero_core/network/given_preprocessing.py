@@ -177,7 +177,10 @@ def given_preprocessing(
     InputError
         The architecture is not known, or a value is out of range.
     """
-    from nero_core.networks import preprocessing_of, states_preprocessing  # torch: only where it is asked for
+    from nero_core.network.architectures import (  # torch: only where it is asked for
+        preprocessing_of,
+        states_preprocessing,
+    )
 
     own = preprocessing_of(architecture)
     sources = ((explicit or Settings()).given, GIVEN), ((pretrained_cfg or Settings()).given, FROM_FILE)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nero_core.errors import ArtefactError
-from nero_core.pickle_scan import MAX_PICKLE_BYTES, scan
+from nero_core.network.pickle_scan import MAX_PICKLE_BYTES, scan
 from nero_core.storage.files import read_arrays
 
 WRAPPER_PREFIXES = ("module.", "model.", "_orig_mod.", "network.")

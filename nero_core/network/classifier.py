@@ -16,16 +16,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nero_core.checkpoints import load_weights, read_weights
-from nero_core.classifier_file import FORMAT, check_kinds, read_classifier_file
 from nero_core.data.images import DECODING_THREADS, Source, preprocess, read_image
 from nero_core.data.near_duplicates import difference_hash
 from nero_core.errors import InputError
-from nero_core.extraction import Batch, Rows, cells, mean_and_deviation
-from nero_core.given_preprocessing import recorded_origins
-from nero_core.layout import inspect_layout
-from nero_core.networks import build_network, preprocessing_of
-from nero_core.randomness import global_generator
+from nero_core.network.architectures import build_network, preprocessing_of
+from nero_core.network.checkpoints import load_weights, read_weights
+from nero_core.network.classifier_file import FORMAT, check_kinds, read_classifier_file
+from nero_core.network.extraction import Batch, Rows, cells, mean_and_deviation
+from nero_core.network.given_preprocessing import recorded_origins
+from nero_core.network.inspection import inspect_layout
+from nero_core.network.random_state import global_generator
 from nero_core.records import (
     Activations,
     Float32Array,

@@ -1,0 +1,1 @@
+"""Networks: their parts, their weights, what one pass through them gives, and how they are trained."""
