@@ -31,7 +31,7 @@ from nero_core.data.seen import SeenImages
 from nero_core.data.splits import Split, group_digests, looking_alike, numbered
 from nero_core.detectors import Detector, Nero, make_detector
 from nero_core.errors import InputError
-from nero_core.faithfulness import heatmap_summary
+from nero_core.attribution.faithfulness import heatmap_summary
 from nero_core.manifest import SCHEMA_VERSION
 from nero_core.network.class_agreement import ClassAgreement
 from nero_core.network.classifier import Classifier

@@ -222,7 +222,7 @@ def stored_heatmaps(manifest: Mapping[str, Any]) -> tuple[int, list[dict[str, An
     -------
     images, methods
         On how many calibration images; and a row per method, the one that heatmaps are made by first, the random order
-        last, as :func:`~nero_core.faithfulness.heatmap_summary` gives them.
+        last, as :func:`~nero_core.attribution.faithfulness.heatmap_summary` gives them.
 
     Raises
     ------

@@ -12,11 +12,11 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms.functional import gaussian_blur
 
-from nero_core import faithfulness
+from nero_core.attribution import faithfulness
 from nero_core.__main__ import main
 from nero_core.attribution import Attribution
 from nero_core.errors import Cancelled, InputError
-from nero_core.faithfulness import (
+from nero_core.attribution.faithfulness import (
     RANDOM,
     area,
     available_methods,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nero_core import figures
-from nero_core.faithfulness import RANDOM, Faithfulness
+from nero_core.attribution.faithfulness import RANDOM, Faithfulness
 from tests.test_figures import contrast
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, Cell, Chart, blank_figure, rounded
 
 if TYPE_CHECKING:
-    from nero_core.faithfulness import Faithfulness
+    from nero_core.attribution.faithfulness import Faithfulness
 
 Kind = Literal["deletion", "insertion"]
 

@@ -19,7 +19,7 @@ from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from nero_core import Reference
-    from nero_core.faithfulness import Faithfulness, Scores
+    from nero_core.attribution.faithfulness import Faithfulness, Scores
 
 IMAGES, EVERY, RESULT = "neurons-truth-images", "neurons-truth-methods", "neurons-truth"
 IMAGES_AT_MOST = 24
@@ -106,7 +106,7 @@ def _on_demand(choices: Choices, offered: dict[str, Source]) -> None:
 
 def _measured(reference: Reference, key: Key) -> Faithfulness:
     """Measure on private copies of the network; a click anywhere stops it after the image at work."""
-    from nero_core.faithfulness import RANDOM_ORDERS, measure_faithfulness
+    from nero_core.attribution.faithfulness import RANDOM_ORDERS, measure_faithfulness
 
     _, every, images = key
     bar = st.progress(0.0, text=f"Testing image 1 of {len(images)}…")

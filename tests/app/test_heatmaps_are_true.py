@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nero_core import faithfulness
-from nero_core.faithfulness import RANDOM, measure_faithfulness
+from nero_core.attribution import faithfulness
+from nero_core.attribution.faithfulness import RANDOM, measure_faithfulness
 from nero_core.manifest import read_manifest, write_manifest
 from pages.neuron_views import truth
 from pages.shared import words
@@ -101,7 +101,7 @@ def test_the_neurons_page_names_the_method(request, session, method):
 
 
 def test_nothing_is_measured_before_it_is_asked_for(app, monkeypatch):
-    monkeypatch.setattr("nero_core.faithfulness.measure_faithfulness", lambda *a, **k: pytest.fail("measured"))
+    monkeypatch.setattr("nero_core.attribution.faithfulness.measure_faithfulness", lambda *a, **k: pytest.fail("measured"))
     page = with_case(app)
     assert page.button(key="neurons-truth-test").disabled
     page.multiselect(key=truth.IMAGES).set_value(["Case, image 1"]).run()
@@ -160,7 +160,7 @@ def test_several_images_make_a_summary_and_every_method_can_be_compared(app, ref
 
 def test_a_result_stays_until_other_images_are_chosen(app, monkeypatch):
     page = put_to_the_test(with_case(app, 2), "Case, image 1")
-    monkeypatch.setattr("nero_core.faithfulness.measure_faithfulness", lambda *a, **k: pytest.fail("measured again"))
+    monkeypatch.setattr("nero_core.attribution.faithfulness.measure_faithfulness", lambda *a, **k: pytest.fail("measured again"))
     page.number_input(key="neurons-chosen").set_value(3).run()
     assert len(curve_alts(page)) == 2
     page.multiselect(key=truth.IMAGES).set_value(["Case, image 2"]).run()
@@ -182,7 +182,7 @@ def test_an_image_that_cannot_be_measured_says_why(app, monkeypatch):
     def refuse(*args, **named):
         raise InputError("The file *vanished*.")
 
-    monkeypatch.setattr("nero_core.faithfulness.measure_faithfulness", refuse)
+    monkeypatch.setattr("nero_core.attribution.faithfulness.measure_faithfulness", refuse)
     page = put_to_the_test(with_case(app), "Case, image 1")
     assert "Not measured: The file \\*vanished\\*" in page.warning[-1].value
 
