@@ -134,7 +134,7 @@ def of_mean_relevance(count: int, folder: Path) -> str:
     """Peak growth while rows are spooled batch by batch and the mean relevance of each class is taken."""
     from nero_core.network.classifier import BATCH_SIZE
     from nero_core.network.extraction import Batch, Rows
-    from nero_core.neuron_sample import ORDINARY_KEPT, chosen_rows, sample_neurons
+    from nero_core.neurons.sample import ORDINARY_KEPT, chosen_rows, sample_neurons
     from nero_core.relevance import DEFAULT_EPSILON
 
     rng = np.random.default_rng(0)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nero_core.agreement import check_agreement, restore_calibrations, restore_ood_scores, restore_profile, restore_seen
 from nero_core.calibration import DEFAULT_ALPHA, Calibration, CalibrationSettings, of_most_images
-from nero_core.concepts import Concepts
+from nero_core.neurons.crops import Concepts
 from nero_core.data.images import Source
 from nero_core.data.near_duplicates import HashArray
 from nero_core.data.seen import SeenImages
@@ -34,7 +34,7 @@ from nero_core.manifest import (
     write_manifest,
 )
 from nero_core.network.classifier import Classifier
-from nero_core.neuron_sample import SHEET_ROLE, NeuronSample, group_names
+from nero_core.neurons.sample import SHEET_ROLE, NeuronSample, group_names
 from nero_core.origin import Origin, read_origin, write_origin
 from nero_core.records import Activations, Decision, Float32Array, Float64Array, RelevanceProfile
 from nero_core.signatures import SIGNATURE_NAME

@@ -136,7 +136,7 @@ def score_one_image(folder: Path) -> None:
     from nero_core.data import scenes
     from nero_core.detectors import ExplainedDetector
     from nero_core.model_card import model_card
-    from nero_core.neuron_sample import read_neurons
+    from nero_core.neurons.sample import read_neurons
     from nero_core.reference import Reference
     from nero_core.relevance import relevance_of
 

@@ -9,8 +9,8 @@ import streamlit as st
 
 from nero_core.errors import NeroError
 from nero_core.manifest import ReferenceEntry
-from nero_core.neuron_sample import StoredNeurons
-from nero_core.neuron_statistics import Comparison
+from nero_core.neurons.sample import StoredNeurons
+from nero_core.neurons.statistics import Comparison
 from nero_core.records import IntArray
 from pages.neuron_views import detail, groups, link, overview, relevance_map, truth
 from pages.shared import door, session, widgets

@@ -12,10 +12,8 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms.functional import gaussian_blur
 
-from nero_core.attribution import faithfulness
 from nero_core.__main__ import main
-from nero_core.attribution import Attribution
-from nero_core.errors import Cancelled, InputError
+from nero_core.attribution import Attribution, faithfulness
 from nero_core.attribution.faithfulness import (
     RANDOM,
     area,
@@ -28,6 +26,7 @@ from nero_core.attribution.faithfulness import (
     rank_correlation,
     with_shuffled_weights,
 )
+from nero_core.errors import Cancelled, InputError
 from nero_core.network.classifier import Classifier
 from nero_core.records import Preprocessing
 

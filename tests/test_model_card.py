@@ -23,7 +23,7 @@ from nero_core.model_card import (
     share_of,
     training_history,
 )
-from nero_core.neuron_sample import SHEET_ROLE
+from nero_core.neurons.sample import SHEET_ROLE
 from nero_core.storage.files import read_arrays
 
 Z = 1.959963984540054

@@ -8,7 +8,7 @@ import pytest
 from nero_core import figures
 from nero_core.errors import InputError
 from nero_core.figures.neurons import CLASS_COLOURS
-from nero_core.neuron_statistics import Comparison, Group, Moments
+from nero_core.neurons.statistics import Comparison, Group, Moments
 from tests.test_figures import contrast
 
 

@@ -16,10 +16,10 @@ from sklearn.metrics import roc_auc_score
 
 from nero_core.errors import ArtefactError, InputError
 from nero_core.manifest import read_manifest, write_manifest
-from nero_core.neuron_sample import as_npz, chosen_rows, group_names, read_neurons, sample_neurons
-from nero_core.neuron_statistics import Comparison, Group, Moments, cohens_d, neuron_auroc, pooled
+from nero_core.neurons.sample import as_npz, chosen_rows, group_names, read_neurons, sample_neurons
+from nero_core.neurons.statistics import Comparison, Group, Moments, cohens_d, neuron_auroc, pooled
 from nero_core.relevance import relevance_of
-from nero_core.thumbnails import SIDE, cut_sheet, make_sheet
+from nero_core.neurons.sheets import SIDE, cut_sheet, make_sheet
 from tests.activations import make_activations
 
 
@@ -137,7 +137,7 @@ def test_networks_of_two_sizes_are_not_compared():
 
 
 def test_the_sample_holds_means_over_all_images_and_some_of_them(monkeypatch):
-    from nero_core import neuron_sample
+    from nero_core.neurons import sample as neuron_sample
 
     monkeypatch.setattr(neuron_sample, "CHUNK_ROWS", 7)
     held_out, head = make_activations(n=30)
@@ -168,7 +168,7 @@ def test_images_are_drawn_by_a_fixed_seed_and_none_twice():
 
 def test_a_saved_reference_gives_its_neurons_without_torch(tiny_reference):
     code = (
-        "import sys; from pathlib import Path; from nero_core.neuron_sample import read_neurons;"
+        "import sys; from pathlib import Path; from nero_core.neurons.sample import read_neurons;"
         f"s = read_neurons(Path({str(tiny_reference)!r})); s.sample.relevance; s.concepts.crops(s.concepts.neurons[0]);"
         "assert 'torch' not in sys.modules and 'sklearn' not in sys.modules"
     )

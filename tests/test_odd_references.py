@@ -17,7 +17,7 @@ from nero_core.exchange import import_reference
 from nero_core.fitting import Card, fit_reference
 from nero_core.manifest import MANIFEST_NAME, list_references, read_manifest
 from nero_core.network.classifier import Classifier, build_classifier
-from nero_core.neuron_sample import SHEET_ROLE, read_neurons
+from nero_core.neurons.sample import SHEET_ROLE, read_neurons
 from nero_core.records import Preprocessing, TrainingRecord
 from nero_core.reference import Reference
 from tests.forging import files_of, with_array, with_description, with_manifest, write_folder, zipped

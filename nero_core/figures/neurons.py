@@ -8,7 +8,7 @@ import numpy as np
 
 from nero_core.errors import InputError
 from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, UNUSUAL, Cell, Chart, blank_figure, rounded, significant
-from nero_core.neuron_statistics import Comparison
+from nero_core.neurons.statistics import Comparison
 from nero_core.records import Float64Array, FloatArray, IntArray
 
 CLASS_COLOURS = ("#3F84A6", "#8E6BB0", "#4F8F5B", "#A8577E", "#6B7FD7", "#7A7A2E")

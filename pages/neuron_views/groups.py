@@ -12,8 +12,8 @@ import streamlit as st
 from nero_core.data.images import Source
 from nero_core.errors import InputError
 from nero_core.manifest import MANIFEST_NAME, ReferenceEntry, read_manifest
-from nero_core.neuron_sample import NeuronSample, StoredNeurons, read_neurons
-from nero_core.neuron_statistics import Group, Moments
+from nero_core.neurons.sample import NeuronSample, StoredNeurons, read_neurons
+from nero_core.neurons.statistics import Group, Moments
 from pages.shared import reading, resources, session
 
 ORDINARY, KNOWN, CASE = "id", "ood", "case"

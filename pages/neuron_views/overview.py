@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 
 from nero_core import figures
-from nero_core.neuron_sample import as_npz
-from nero_core.neuron_statistics import Comparison, Order
+from nero_core.neurons.sample import as_npz
+from nero_core.neurons.statistics import Comparison, Order
 from nero_core.records import IntArray
 from nero_core.storage.spreadsheets import comma_separated
 from pages.neuron_views.groups import Choices

@@ -10,10 +10,10 @@ import streamlit as st
 from nero_core import figures
 from nero_core.errors import NeroError
 from nero_core.manifest import ReferenceEntry
-from nero_core.neuron_sample import NeuronSample, StoredNeurons
-from nero_core.neuron_statistics import Group
+from nero_core.neurons.sample import NeuronSample, StoredNeurons
+from nero_core.neurons.statistics import Group
 from nero_core.records import IntArray
-from nero_core.thumbnails import cut_sheet
+from nero_core.neurons.sheets import cut_sheet
 from pages.shared import widgets
 from pages.shared.words import plain
 

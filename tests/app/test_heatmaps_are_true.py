@@ -101,7 +101,9 @@ def test_the_neurons_page_names_the_method(request, session, method):
 
 
 def test_nothing_is_measured_before_it_is_asked_for(app, monkeypatch):
-    monkeypatch.setattr("nero_core.attribution.faithfulness.measure_faithfulness", lambda *a, **k: pytest.fail("measured"))
+    monkeypatch.setattr(
+        "nero_core.attribution.faithfulness.measure_faithfulness", lambda *a, **k: pytest.fail("measured")
+    )
     page = with_case(app)
     assert page.button(key="neurons-truth-test").disabled
     page.multiselect(key=truth.IMAGES).set_value(["Case, image 1"]).run()
@@ -160,7 +162,9 @@ def test_several_images_make_a_summary_and_every_method_can_be_compared(app, ref
 
 def test_a_result_stays_until_other_images_are_chosen(app, monkeypatch):
     page = put_to_the_test(with_case(app, 2), "Case, image 1")
-    monkeypatch.setattr("nero_core.attribution.faithfulness.measure_faithfulness", lambda *a, **k: pytest.fail("measured again"))
+    monkeypatch.setattr(
+        "nero_core.attribution.faithfulness.measure_faithfulness", lambda *a, **k: pytest.fail("measured again")
+    )
     page.number_input(key="neurons-chosen").set_value(3).run()
     assert len(curve_alts(page)) == 2
     page.multiselect(key=truth.IMAGES).set_value(["Case, image 2"]).run()
