@@ -22,7 +22,7 @@ from benchmarks.scenes import DEMO, scenes
 from nero_core.detectors import DETECTORS, make_detector
 from nero_core.network.classifier import BATCH_SIZE, Classifier
 from nero_core.records import Activations, Float64Array, IntArray
-from nero_core.reference import Reference
+from nero_core.reference.reference import Reference
 
 IMAGES = 2000
 LOOP_IMAGES = 160

@@ -12,10 +12,10 @@ from benchmarks.measure import Row, side_by_side, table
 from benchmarks.scenes import DEMO, scenes
 from benchmarks.scoring import CLASSES, fitted_nero, from_tensors
 from nero_core.attribution import Attribution
-from nero_core.neurons.crops import cut_concepts
 from nero_core.network.classifier import Classifier, build_classifier
+from nero_core.neurons.crops import cut_concepts
 from nero_core.neurons.ranking import RankingCollector
-from nero_core.reference import Reference
+from nero_core.reference.reference import Reference
 
 TRANSFORMER = "deit_small_patch16_224"
 IMAGES = 2000

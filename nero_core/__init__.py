@@ -13,12 +13,12 @@ __all__ = ["Classifier", "Reference", "__version__"]
 
 if TYPE_CHECKING:
     from nero_core.network.classifier import Classifier
-    from nero_core.reference import Reference
+    from nero_core.reference.reference import Reference
 
 
 def __getattr__(name: str) -> Any:
     if name == "Reference":
-        from nero_core.reference import Reference
+        from nero_core.reference.reference import Reference
 
         return Reference
     if name == "Classifier":

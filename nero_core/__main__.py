@@ -44,7 +44,7 @@ from nero_core.command_line.references import add_references
 from nero_core.errors import InputError, NeroError
 
 if TYPE_CHECKING:
-    from nero_core.reference import Reference
+    from nero_core.reference.reference import Reference
 
 # Before torch is imported: threads that wait for each other sleep instead of spinning, so that a command and whatever
 # else the machine does hold each other up less.
@@ -217,8 +217,8 @@ def _fit(options: argparse.Namespace) -> int:
     from nero_core.data.class_folders import list_images
     from nero_core.data.listing import read_images
     from nero_core.data.splits import said_of_split, split_for_fit
-    from nero_core.fitting import Card, Unreadable, fit_reference
     from nero_core.network.given import given_classifier, is_ours
+    from nero_core.reference.fit import Card, Unreadable, fit_reference
 
     settings = calibration_settings(options)
     ours = is_ours(options.classifier)

@@ -35,14 +35,14 @@ from nero_core.data.near_duplicates import (
 from nero_core.data.splits import Split, set_aside, split_for_fit
 from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
-from nero_core.fitting import Card, Unreadable, fit_reference
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.network.given import given_classifier
 from nero_core.network.given_preprocessing import described, given_preprocessing
 from nero_core.network.training import train
-from nero_core.recalibration import recalibrate
 from nero_core.records import Guarantee, Progress, needed_images
-from nero_core.reference import Reference
+from nero_core.reference.fit import Card, Unreadable, fit_reference
+from nero_core.reference.recalibration import recalibrate
+from nero_core.reference.reference import Reference
 from nero_core.storage.files import make_private_folder
 from nero_core.storage.zips import Archive, Limits, open_archive
 

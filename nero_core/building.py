@@ -18,9 +18,9 @@ from typing import Any, BinaryIO, Literal, get_args
 
 from nero_core.calibration import CalibrationSettings
 from nero_core.errors import ArtefactError, InputError
-from nero_core.exchange import free_name
-from nero_core.manifest import MANIFEST_NAME, refused_title
 from nero_core.network.given_preprocessing import Settings
+from nero_core.reference.export import free_name
+from nero_core.reference.manifest import MANIFEST_NAME, refused_title
 from nero_core.storage.files import PRIVATE_FOLDER, make_private_folder, write_bytes
 from nero_core.storage.locks import is_locked
 

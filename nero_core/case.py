@@ -18,7 +18,7 @@ from nero_core.data.near_duplicates import difference_hash
 from nero_core.errors import ArtefactError
 from nero_core.explanation import Explanation, NeroExplanation
 from nero_core.records import Decision, Float32Array, Float64Array
-from nero_core.reference import DEFAULT_DETECTOR, Reference
+from nero_core.reference.reference import DEFAULT_DETECTOR, Reference
 from nero_core.relevance import relevance_of
 from nero_core.storage.files import write_bytes
 

@@ -22,12 +22,12 @@ from nero_core.data.seen import Seen, looked_at
 from nero_core.data.splits import Split, to_calibrate
 from nero_core.errors import ArtefactError, InputError
 from nero_core.examples import EXAMPLES_INDEX, Example
-from nero_core.fitting import Card, fit_reference
-from nero_core.manifest import read_manifest, verify_file
 from nero_core.network.classifier import Classifier
 from nero_core.network.training import train
 from nero_core.records import Begin, Say
-from nero_core.reference import Reference
+from nero_core.reference.fit import Card, fit_reference
+from nero_core.reference.manifest import read_manifest, verify_file
+from nero_core.reference.reference import Reference
 from nero_core.storage.files import write_bytes
 
 BUNDLED = Path(__file__).parents[1] / "assets" / "references" / "demo"

@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from nero_core.manifest import MANIFEST_NAME
+from nero_core.reference.manifest import MANIFEST_NAME
 from nero_core.storage.files import digest, read_arrays, write_arrays
 
 

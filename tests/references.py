@@ -8,9 +8,9 @@ import torch
 from nero_core.calibration import CalibrationSettings
 from nero_core.data.near_duplicates import difference_hashes
 from nero_core.data.splits import split_for_fit
-from nero_core.fitting import Card, fit_reference
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import Preprocessing, TrainingRecord
+from nero_core.reference.fit import Card, fit_reference
 
 ALPHA = 0.1
 """Needs nine calibration images of a class."""

@@ -23,10 +23,10 @@ from nero_core.detectors import DETECTORS
 from nero_core.evaluation.columns import difference, percent
 from nero_core.evaluation.loop import Benchmark
 from nero_core.evaluation.reading import read_results
-from nero_core.fitting import Card, fit_reference
 from nero_core.metrics import Interval
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import Preprocessing, TrainingRecord
+from nero_core.reference.fit import Card, fit_reference
 from tests.conftest import COLOURS, coloured_noise
 
 FEW = ["--detectors", "nero", "energy", "knn"]

@@ -41,7 +41,7 @@ from nero_core.building import (
 )
 from nero_core.errors import InputError
 from nero_core.network.activation_cache import CachedExtractor, ImageSet
-from nero_core.reference import Reference
+from nero_core.reference.reference import Reference
 from nero_core.storage.locks import trying_lock
 
 ROOT = Path(__file__).parents[1]

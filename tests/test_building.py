@@ -49,10 +49,10 @@ from nero_core.building import (
 from nero_core.calibration import Calibration
 from nero_core.data.class_folders import read_class_folders
 from nero_core.errors import InputError
-from nero_core.manifest import list_references
-from nero_core.model_card import model_card
 from nero_core.records import Guarantee, needed_images
-from nero_core.reference import Reference
+from nero_core.reference.manifest import list_references
+from nero_core.reference.model_card import model_card
+from nero_core.reference.reference import Reference
 from nero_core.storage.locks import is_locked, trying_lock
 from tests.conftest import coloured_noise, write_class_folders
 from tests.scenes import save_again

@@ -15,7 +15,7 @@ from PIL import Image
 
 from nero_core import Reference
 from nero_core.__main__ import main
-from nero_core.model_card import model_card
+from nero_core.reference.model_card import model_card
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from nero_core import Reference
 from nero_core.errors import ArtefactError
-from nero_core.manifest import read_manifest
+from nero_core.reference.manifest import read_manifest
 
 ROOT = Path(__file__).parents[1]
 LONGEST_WAIT = 2.0

@@ -12,7 +12,7 @@ from nero_core.detectors import DETECTORS, make_detector
 from nero_core.errors import ArtefactError, InputError
 from nero_core.evaluation.reading import read_results
 from nero_core.examples import read_examples
-from nero_core.manifest import list_references
+from nero_core.reference.manifest import list_references
 
 EXAMPLES = demo.BUNDLED.parents[1] / "examples"
 BENCHMARK = demo.BUNDLED.parents[1] / "benchmarks" / demo.BUNDLED.name

@@ -21,21 +21,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import nero_core.exchange
+import nero_core.reference.export
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.splits import split_for_fit
 from nero_core.errors import ArtefactError, InputError, NeroError
-from nero_core.exchange import UNFINISHED, export_reference, free_name, import_reference
-from nero_core.fitting import Card, fit_reference
-from nero_core.manifest import MANIFEST_NAME, list_references, read_manifest, write_manifest
-from nero_core.model_card import CARD_NAME
 from nero_core.network.classifier import build_classifier
-from nero_core.origin import ORIGIN_NAME, Origin, read_origin
 from nero_core.records import Preprocessing
-from nero_core.reference import Reference
+from nero_core.reference.export import UNFINISHED, export_reference, free_name, import_reference
+from nero_core.reference.fit import Card, fit_reference
+from nero_core.reference.manifest import MANIFEST_NAME, list_references, read_manifest, write_manifest
+from nero_core.reference.model_card import CARD_NAME
+from nero_core.reference.origin import ORIGIN_NAME, Origin, read_origin
+from nero_core.reference.reference import Reference
+from nero_core.reference.trial import score_one_image
 from nero_core.storage.files import digest
 from nero_core.storage.zips import MAX_RATIO, Limits, open_archive
-from nero_core.trial import score_one_image
 from tests.forging import files_of, with_description, with_manifest, zipped
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ LIMITS = Limits(entry_bytes=10_000, total_bytes=20_000, entries=10)
 @pytest.fixture(autouse=True)
 def tried_here(monkeypatch):
     """Most tests try a reference in this process; what the process of its own is for is in `test_trial`."""
-    monkeypatch.setattr("nero_core.exchange.try_reference", lambda folder, what: score_one_image(folder))
+    monkeypatch.setattr("nero_core.reference.export.try_reference", lambda folder, what: score_one_image(folder))
 
 
 @pytest.fixture(scope="module")
@@ -452,7 +452,7 @@ def test_a_bomb_of_a_gigabyte_is_refused(claimed, why):
     packed = deflated(2**30)
     bomb = zip_of(packed, claimed, listed(b"0", len(packed), claimed))
     assert len(bomb.getvalue()) < 2**23
-    with pytest.raises(InputError, match=why), open_archive(bomb, nero_core.exchange.LIMITS, "it") as archive:
+    with pytest.raises(InputError, match=why), open_archive(bomb, nero_core.reference.export.LIMITS, "it") as archive:
         archive.read("0")
 
 
@@ -471,9 +471,9 @@ def test_two_hundred_thousand_entries_are_refused(tmp_path):
 @pytest.mark.parametrize("kills", [pytest.param(2, id="few"), pytest.param(50, id="many", marks=pytest.mark.soak)])
 def test_a_killed_import_leaves_all_or_nothing(packed, tmp_path, kills):
     script = (
-        "import sys\nfrom pathlib import Path\nfrom nero_core.exchange import import_reference\n"
-        "import nero_core.exchange, nero_core.reference, nero_core.trial\n"
-        "nero_core.exchange.try_reference = lambda folder, what: nero_core.trial.score_one_image(folder)\n"
+        "import sys\nfrom pathlib import Path\nfrom nero_core.reference.export import import_reference\n"
+        "from nero_core.reference import export, reference, trial\n"
+        "export.try_reference = lambda folder, what: trial.score_one_image(folder)\n"
         "print('ready', flush=True)\nn = 0\n"
         "while True:\n import_reference(Path(sys.argv[1]), Path(sys.argv[2]) / f'r{n}'); n += 1\n"
     )
@@ -499,7 +499,7 @@ def test_a_killed_import_leaves_all_or_nothing(packed, tmp_path, kills):
 def test_a_full_disk_leaves_nothing_and_says_so(packed, tmp_path):
     script = (
         "import resource, signal, sys\nfrom pathlib import Path\n"
-        "from nero_core.exchange import import_reference\nfrom nero_core.errors import ArtefactError\n"
+        "from nero_core.reference.export import import_reference\nfrom nero_core.errors import ArtefactError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
         "try: import_reference(Path(sys.argv[1]), Path(sys.argv[2]))\n"

@@ -9,9 +9,8 @@ import threading
 
 import pytest
 
-from nero_core import manifest
 from nero_core.errors import ArtefactError
-from nero_core.manifest import (
+from nero_core.reference.manifest import (
     MANIFEST_NAME,
     MAX_MANIFEST_BYTES,
     list_references,
@@ -20,6 +19,7 @@ from nero_core.manifest import (
     verify_file,
     write_manifest,
 )
+from nero_core.reference.reference import manifest
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nero_core.errors import ArtefactError
-from nero_core.manifest import read_manifest, stored_heatmaps, verify_file, write_manifest
 from nero_core.metrics import bootstrap, interval, point_metrics
-from nero_core.model_card import (
+from nero_core.neurons.sample import SHEET_ROLE
+from nero_core.reference.manifest import read_manifest, stored_heatmaps, verify_file, write_manifest
+from nero_core.reference.model_card import (
     SAMPLE_ROLE,
     Measured,
     ModelCard,
@@ -23,7 +24,6 @@ from nero_core.model_card import (
     share_of,
     training_history,
 )
-from nero_core.neurons.sample import SHEET_ROLE
 from nero_core.storage.files import read_arrays
 
 Z = 1.959963984540054

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.manifest import read_manifest, write_manifest
 from nero_core.neurons.sample import as_npz, chosen_rows, group_names, read_neurons, sample_neurons
-from nero_core.neurons.statistics import Comparison, Group, Moments, cohens_d, neuron_auroc, pooled
-from nero_core.relevance import relevance_of
 from nero_core.neurons.sheets import SIDE, cut_sheet, make_sheet
+from nero_core.neurons.statistics import Comparison, Group, Moments, cohens_d, neuron_auroc, pooled
+from nero_core.reference.manifest import read_manifest, write_manifest
+from nero_core.relevance import relevance_of
 from tests.activations import make_activations
 
 

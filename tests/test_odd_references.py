@@ -13,13 +13,13 @@ from nero_core.data.class_folders import list_images, read_class_folders
 from nero_core.data.images import displayed
 from nero_core.data.splits import split_for_fit
 from nero_core.errors import ArtefactError, InputError
-from nero_core.exchange import import_reference
-from nero_core.fitting import Card, fit_reference
-from nero_core.manifest import MANIFEST_NAME, list_references, read_manifest
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.neurons.sample import SHEET_ROLE, read_neurons
 from nero_core.records import Preprocessing, TrainingRecord
-from nero_core.reference import Reference
+from nero_core.reference.export import import_reference
+from nero_core.reference.fit import Card, fit_reference
+from nero_core.reference.manifest import MANIFEST_NAME, list_references, read_manifest
+from nero_core.reference.reference import Reference
 from tests.forging import files_of, with_array, with_description, with_manifest, write_folder, zipped
 
 
@@ -317,7 +317,7 @@ def test_an_odd_reference_is_listed_with_its_reason_beside_the_others(files, tmp
 
 
 def test_an_odd_reference_is_not_imported(files, tmp_path, monkeypatch):
-    monkeypatch.setattr("nero_core.exchange.try_reference", lambda folder, what: Reference.load(folder))
+    monkeypatch.setattr("nero_core.reference.export.try_reference", lambda folder, what: Reference.load(folder))
     for number, forged in enumerate(
         (
             with_description(files, field("preprocessing/crop_share", 0.005)),

@@ -18,11 +18,11 @@ from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_in_distribution
 from nero_core.data.splits import LOOKS_UNKNOWN, UNKNOWN_TRAINING
 from nero_core.errors import ArtefactError, InputError
-from nero_core.manifest import read_manifest, verify_file, write_manifest
-from nero_core.model_card import model_card
 from nero_core.network.classifier import Classifier
-from nero_core.recalibration import recalibrate
 from nero_core.records import Guarantee
+from nero_core.reference.manifest import read_manifest, verify_file, write_manifest
+from nero_core.reference.model_card import model_card
+from nero_core.reference.recalibration import recalibrate
 from nero_core.storage.files import read_arrays
 from tests.conftest import write_class_folders
 from tests.references import ALPHA, TENTH, fitted, halves_record, telling_classifier
@@ -357,7 +357,7 @@ def test_a_crash_leaves_the_earlier_calibration(run, reference, own_folder, tmp_
     def full(*_, **__):
         raise ArtefactError("the disk is full")
 
-    monkeypatch.setattr("nero_core.reference.write_manifest", full)
+    monkeypatch.setattr("nero_core.reference.reference.write_manifest", full)
     code, _, err = run("calibrate", place, own_folder, "--alpha", ALPHA)
     assert (code, "the disk is full" in err) == (2, True)
     monkeypatch.undo()

@@ -11,8 +11,8 @@ import pytest
 from nero_core import Reference
 from nero_core.data.images import read_image
 from nero_core.errors import ArtefactError, InputError, UnknownDetectorError
-from nero_core.manifest import list_references, read_manifest, write_manifest
 from nero_core.records import Neuron
+from nero_core.reference.manifest import list_references, read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_saving_again_removes_what_is_no_longer_listed(ref, folder):
 def test_a_failure_while_saving_leaves_the_old_one(ref, folder, monkeypatch):
     before = json.loads((folder / "manifest.json").read_text())
     monkeypatch.setattr(
-        "nero_core.manifest.write_bytes", lambda *args: (_ for _ in ()).throw(ArtefactError("disk full"))
+        "nero_core.reference.manifest.write_bytes", lambda *args: (_ for _ in ()).throw(ArtefactError("disk full"))
     )
     with pytest.raises(ArtefactError, match="disk full"):
         ref.save(folder)
@@ -260,9 +260,9 @@ def test_a_detector_that_learns_from_calibration_images_stands_beside_another(cl
     """One is decided on by half of the images, the other by all: the manifest tells all, whichever comes first."""
     from nero_core.data.class_folders import read_class_folders
     from nero_core.data.splits import split_for_fit
-    from nero_core.fitting import Card, fit_reference
     from nero_core.network.classifier import Classifier, build_classifier
     from nero_core.records import Preprocessing, TrainingRecord
+    from nero_core.reference.fit import Card, fit_reference
 
     images = read_class_folders(class_folders)
     record = TrainingRecord(frozenset(images.digests[::2]), frozenset(images.digests[1::2]), frozenset(), {})

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from nero_core.__main__ import main
 from nero_core.errors import ArtefactError, InputError, NeroError
-from nero_core.exchange import export_reference, import_reference
-from nero_core.manifest import MANIFEST_NAME, read_manifest
-from nero_core.model_card import model_card
-from nero_core.signatures import (
+from nero_core.reference.export import export_reference, import_reference
+from nero_core.reference.manifest import MANIFEST_NAME, read_manifest
+from nero_core.reference.model_card import model_card
+from nero_core.reference.signatures import (
     FORMAT,
     PURPOSE,
     SIGNATURE_NAME,
@@ -39,7 +39,7 @@ from tests.forging import files_of, seal, with_manifest, write_folder, zipped
 @pytest.fixture(autouse=True)
 def untried(monkeypatch):
     """Whether a reference works is tried elsewhere."""
-    monkeypatch.setattr("nero_core.exchange.try_reference", lambda folder, what: None)
+    monkeypatch.setattr("nero_core.reference.export.try_reference", lambda folder, what: None)
 
 
 @pytest.fixture
@@ -338,7 +338,7 @@ def test_the_command_line_signs_and_trusts(tiny_reference, tmp_path, capsys):
 def test_no_signature_is_asked_of_cryptography(tiny_reference):
     """A page that shows a reference without a signature does not wait for the library."""
     script = (
-        "import sys\nfrom pathlib import Path\nfrom nero_core.signatures import read_signature\n"
+        "import sys\nfrom pathlib import Path\nfrom nero_core.reference.signatures import read_signature\n"
         "assert read_signature(Path(sys.argv[1])) is None\nassert 'cryptography' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tiny_reference)], check=True, cwd=Path(__file__).parents[1])

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-import nero_core.exchange
-from nero_core import trial
+import nero_core.reference.export
 from nero_core.demo import BUNDLED
 from nero_core.errors import ArtefactError
-from nero_core.exchange import export_reference, import_reference
-from nero_core.manifest import MANIFEST_NAME, read_manifest
-from nero_core.origin import Origin, read_origin
-from nero_core.trial import try_reference
+from nero_core.reference.export import export_reference, import_reference
+from nero_core.reference.manifest import MANIFEST_NAME, read_manifest
+from nero_core.reference.origin import Origin, read_origin
+from nero_core.reference.reference import trial
+from nero_core.reference.trial import try_reference
 from tests.forging import files_of, with_description, with_manifest, write_folder, zipped
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +79,7 @@ def test_too_much_time_is_a_refusal(tiny_reference, tmp_path, monkeypatch):
 
 def limited(memory, seconds, code):
     """The exit status of a process that limits itself as a trial does and then runs some code."""
-    script = f"from nero_core.trial import _limit\n_limit({memory}, {seconds})\n{code}"
+    script = f"from nero_core.reference.trial import _limit\n_limit({memory}, {seconds})\n{code}"
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True)
     return ended.returncode, ended.stderr.decode()
 
@@ -115,7 +115,7 @@ def test_every_end_has_a_sentence(code, output, said):
 def test_libraries_that_print_do_not_spoil_the_answer(tiny_reference):
     """What anything prints goes nowhere: the answer has a door of its own."""
     script = (
-        "import sys\nfrom nero_core import trial\n"
+        "import sys\nfrom nero_core.reference.reference import trial\n"
         "trial.score_one_image = lambda folder: print('noise', flush=True) or sys.stdout.flush()\n"
         "trial.main([sys.argv[1], str(2**33), '60'])\n"
     )
@@ -128,7 +128,7 @@ def test_libraries_that_print_do_not_spoil_the_answer(tiny_reference):
 @pytest.mark.parametrize("raised", ["MemoryError()", "RuntimeError('DefaultCPUAllocator: can\\'t allocate memory: x')"])
 def test_want_of_memory_is_told_as_such(raised, tiny_reference):
     script = (
-        "import sys\nfrom nero_core import trial\n"
+        "import sys\nfrom nero_core.reference.reference import trial\n"
         f"def fail(folder): raise {raised}\n"
         "trial.score_one_image = fail\ntrial.main([sys.argv[1], str(2**33), '60'])\n"
     )
@@ -141,12 +141,12 @@ def test_a_trial_whose_starter_is_killed_leaves_what_the_next_import_removes(tin
     """The zip is unpacked and its trial under way; the hidden folder is all there is."""
     export_reference(tiny_reference, tmp_path / "r.zip")
     script = (
-        "import sys\nfrom pathlib import Path\nimport nero_core.exchange, nero_core.trial\n"
-        "real = nero_core.trial.subprocess.Popen\n"
+        "import sys\nfrom pathlib import Path\nimport nero_core.reference.export, nero_core.reference.trial\n"
+        "real = nero_core.reference.trial.subprocess.Popen\n"
         "class Told(real):\n"
         "    def __init__(self, *a, **k):\n        super().__init__(*a, **k); print(self.pid, flush=True)\n"
-        "nero_core.trial.subprocess.Popen = Told\n"
-        "nero_core.exchange.import_reference(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "nero_core.reference.trial.subprocess.Popen = Told\n"
+        "nero_core.reference.export.import_reference(Path(sys.argv[1]), Path(sys.argv[2]))\n"
     )
     worker = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "r.zip"), str(tmp_path / "home" / "new")],
@@ -158,15 +158,15 @@ def test_a_trial_whose_starter_is_killed_leaves_what_the_next_import_removes(tin
     worker.wait()
     worker.stdout.close()
     left = list((tmp_path / "home").iterdir())
-    assert [path.name.endswith(nero_core.exchange.UNFINISHED) for path in left] == [True]
+    assert [path.name.endswith(nero_core.reference.export.UNFINISHED) for path in left] == [True]
     os.kill(pid, signal.SIGKILL)
-    nero_core.exchange.remove_abandoned(tmp_path / "home")
+    nero_core.reference.export.remove_abandoned(tmp_path / "home")
     assert not list((tmp_path / "home").iterdir())
 
 
 def test_saving_notes_what_was_imported_and_drops_a_signature(tiny_reference, tmp_path):
-    from nero_core.origin import ORIGIN_NAME, write_origin
-    from nero_core.reference import Reference
+    from nero_core.reference.origin import ORIGIN_NAME, write_origin
+    from nero_core.reference.reference import Reference
 
     folder = write_folder(files_of(tiny_reference), tmp_path / "r")
     write_origin(folder, Origin(imported=True, default=True))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nero_core.calibration import CalibrationSettings
     from nero_core.command_line.benchmark import AddCommand
     from nero_core.records import Guarantee
-    from nero_core.reference import Reference
+    from nero_core.reference.reference import Reference
 
 
 def add_group(parser: argparse.ArgumentParser) -> None:
@@ -79,8 +79,8 @@ def add_calibrate(command: AddCommand) -> None:
 def _calibrate(options: argparse.Namespace) -> int:
     from nero_core.calibration import of_most_images
     from nero_core.data.listing import read_in_distribution
-    from nero_core.fitting import Unreadable
-    from nero_core.recalibration import recalibrate
+    from nero_core.reference.fit import Unreadable
+    from nero_core.reference.recalibration import recalibrate
 
     settings = calibration_settings(options)
     reference = load(options)

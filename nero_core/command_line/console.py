@@ -13,7 +13,7 @@ from nero_core.errors import InputError
 
 if TYPE_CHECKING:
     from nero_core.records import Progress
-    from nero_core.reference import Reference
+    from nero_core.reference.reference import Reference
 
 DONE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -61,7 +61,7 @@ def device(options: argparse.Namespace) -> str:
 
 def load(options: argparse.Namespace) -> Reference:
     """The reference that a command was given."""
-    from nero_core.reference import Reference
+    from nero_core.reference.reference import Reference
 
     return Reference.load(options.reference, device(options))
 

@@ -42,7 +42,7 @@ def add_references(command: AddCommand) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from nero_core.exchange import export_reference
+    from nero_core.reference.export import export_reference
 
     export_reference(options.reference, options.out, options.sign)
     size = options.out.stat().st_size
@@ -53,9 +53,9 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from nero_core.exchange import import_reference
-    from nero_core.signatures import read_trusted, who_made_it
-    from nero_core.trial import LIMITS_NOTE
+    from nero_core.reference.export import import_reference
+    from nero_core.reference.signatures import read_trusted, who_made_it
+    from nero_core.reference.trial import LIMITS_NOTE
 
     trusted = [read_trusted(path) for path in options.trust]
     taken = import_reference(options.file, options.to, trusted, must_be_trusted=bool(trusted))
@@ -73,7 +73,7 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _keygen(options: argparse.Namespace) -> int:
-    from nero_core.signatures import make_key, public_path
+    from nero_core.reference.signatures import make_key, public_path
 
     key = make_key(options.out)
     public = public_path(options.out)
@@ -86,7 +86,7 @@ def _keygen(options: argparse.Namespace) -> int:
 
 
 def _default(options: argparse.Namespace) -> int:
-    from nero_core.origin import clear_default, set_default
+    from nero_core.reference.origin import clear_default, set_default
 
     if options.clear:
         clear_default(options.reference)

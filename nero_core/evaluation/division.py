@@ -13,9 +13,9 @@ from nero_core.data.splits import ASIDE_ORIGIN, FOLDER_ORIGIN, to_calibrate
 from nero_core.errors import InputError
 from nero_core.evaluation.result import ID, POOLED
 from nero_core.network.classifier import Classifier
-from nero_core.recalibration import seen_by
 from nero_core.records import Guarantee, Progress
-from nero_core.reference import Reference
+from nero_core.reference.recalibration import seen_by
+from nero_core.reference.reference import Reference
 
 FEW_IMAGES = 50
 """Below this many images of a set its intervals are wide enough to be worth a sentence."""

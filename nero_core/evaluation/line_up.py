@@ -11,7 +11,7 @@ from nero_core.detectors import DETECTORS, Detector, Nero, make_detector
 from nero_core.detectors.nero import PAPER_K
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float64Array
-from nero_core.reference import Reference
+from nero_core.reference.reference import Reference
 from nero_core.relevance import DEFAULT_EPSILON
 
 ABLATED_K = (25, 50, 100, 250, 400)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nero_core.evaluation.division import Division
     from nero_core.evaluation.loop import Benchmark
     from nero_core.records import Progress
-    from nero_core.reference import Reference
+    from nero_core.reference.reference import Reference
 
 DEFAULT_OUT = Path("benchmark-results")
 """Where a run that was kept nowhere is written when its command is typed."""

@@ -15,9 +15,9 @@ from PIL import Image
 
 from nero_core.data.images import DECODING_THREADS, Source, displayed, read_image
 from nero_core.errors import ArtefactError, InputError
+from nero_core.neurons.sheets import read_sheet
 from nero_core.records import Float64Array, FloatArray, IntArray, Neuron, Preprocessing, Progress
 from nero_core.storage.typed import Range, Shape, check_arrays
-from nero_core.neurons.sheets import read_sheet
 
 CROP_PIXELS = 128
 """Side of a stored crop."""

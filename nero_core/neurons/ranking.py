@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from nero_core.neurons.crops import RankedBy, Ranking
 from nero_core.detectors import Detector, ExplainedDetector
 from nero_core.network.extraction import Batch
+from nero_core.neurons.crops import RankedBy, Ranking
 from nero_core.records import (
     Activations,
     Float32Array,

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.neurons.crops import Concepts
 from nero_core.errors import ArtefactError, InputError
-from nero_core.manifest import MANIFEST_NAME, read_manifest, read_picture, verify_file
+from nero_core.neurons.crops import Concepts
 from nero_core.neurons.statistics import Group, Moments, pooled
 from nero_core.records import Activations, Float64Array, FloatArray, Head, IntArray
+from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, read_picture, verify_file
 from nero_core.relevance import relevance_of
 from nero_core.storage.files import arrays_under, read_arrays
 from nero_core.storage.typed import AT_LEAST_ZERO, MOST, Range, Shape, check_arrays

@@ -9,7 +9,7 @@ import streamlit as st
 
 from nero_core.errors import InputError, NeroError
 from nero_core.evaluation.background import Run
-from nero_core.manifest import ReferenceEntry
+from nero_core.reference.manifest import ReferenceEntry
 from pages.benchmarking.folders import folder, ood_folders
 from pages.benchmarking.watching import ended, under_way
 from pages.shared import permission, resources

@@ -10,10 +10,10 @@ import numpy as np
 import streamlit as st
 
 from nero_core import figures
-from nero_core.neurons.crops import RANKED_BY, Concepts, RankedBy
 from nero_core.data.images import Source, displayed, read_image
 from nero_core.errors import NeroError
 from nero_core.figures import significant
+from nero_core.neurons.crops import RANKED_BY, Concepts, RankedBy
 from nero_core.neurons.statistics import Comparison, Group
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import NEURON

@@ -12,7 +12,7 @@ from nero_core import figures
 from nero_core.data.images import Source
 from nero_core.errors import InputError, NeroError
 from nero_core.figures import significant
-from nero_core.manifest import read_manifest, stored_heatmaps
+from nero_core.reference.manifest import read_manifest, stored_heatmaps
 from pages.neuron_views.groups import Choices
 from pages.shared import resources, session, widgets, words
 from pages.shared.words import plain

@@ -6,7 +6,7 @@ import streamlit as st
 
 from nero_core.building import BuildRequest
 from nero_core.errors import NeroError
-from nero_core.manifest import ReferenceEntry
+from nero_core.reference.manifest import ReferenceEntry
 from pages.reference_views.asking import ASKED, asked, calibration_choices, images_given, line, submit
 from pages.shared import permission
 from pages.shared.words import plain

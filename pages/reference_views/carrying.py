@@ -31,9 +31,9 @@ def bring_in() -> None:
         "Name of its folder here", folder_name(Path(file.name).stem), key=f"import-name-{file.file_id}"
     )
     if st.button("Check and add", type="primary", icon=":material/fact_check:", key="import"):
-        from nero_core.exchange import import_reference
-        from nero_core.signatures import who_made_it
-        from nero_core.trial import LIMITS_NOTE
+        from nero_core.reference.export import import_reference
+        from nero_core.reference.signatures import who_made_it
+        from nero_core.reference.trial import LIMITS_NOTE
 
         trusted = resources.trusted_keys()
         with st.spinner("Checking it, and scoring one image with it…"):

@@ -11,7 +11,7 @@ from nero_core import building
 from nero_core.build_queue import EPOCH, start_queue
 from nero_core.building import RUNNING, Build
 from nero_core.errors import NeroError
-from nero_core.model_card import HOW_WELL, PROMISE, model_card
+from nero_core.reference.model_card import HOW_WELL, PROMISE, model_card
 from pages.reference_views.inspecting import curves, show_card, use
 from pages.shared import permission, resources
 from pages.shared.words import plain

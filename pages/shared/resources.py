@@ -19,9 +19,9 @@ import streamlit as st
 
 from nero_core.errors import ArtefactError
 from nero_core.examples import read_examples
-from nero_core.manifest import MANIFEST_NAME, ReferenceEntry, list_references
-from nero_core.origin import read_origin
-from nero_core.signatures import TrustedKey, trusted_in
+from nero_core.reference.manifest import MANIFEST_NAME, ReferenceEntry, list_references
+from nero_core.reference.origin import read_origin
+from nero_core.reference.signatures import TrustedKey, trusted_in
 
 if TYPE_CHECKING:
     from nero_core import Reference

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from nero_core.calibration import Calibration
     from nero_core.data.near_duplicates import HashArray
     from nero_core.explanation import Explanation
-    from nero_core.manifest import ReferenceEntry
     from nero_core.records import Activations, Float32Array, Float64Array, Neuron
+    from nero_core.reference.manifest import ReferenceEntry
 
 DETECTOR = "detector"
 CASE = "case"

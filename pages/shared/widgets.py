@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from nero_core.figures import Cell, Chart
-from nero_core.manifest import ReferenceEntry, read_manifest
+from nero_core.reference.manifest import ReferenceEntry, read_manifest
 from pages.shared import resources, session
 from pages.shared.words import STANDING_LINE, plain, reference_line
 

@@ -10,7 +10,7 @@ import pytest
 
 from nero_core.attribution import faithfulness
 from nero_core.attribution.faithfulness import RANDOM, measure_faithfulness
-from nero_core.manifest import read_manifest, write_manifest
+from nero_core.reference.manifest import read_manifest, write_manifest
 from pages.neuron_views import truth
 from pages.shared import words
 from tests.app.conftest import picture_bytes, upload, words_of

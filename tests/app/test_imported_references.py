@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from nero_core.manifest import read_manifest, write_manifest
-from nero_core.origin import Origin, read_origin, write_origin
-from nero_core.signatures import SIGNATURE_NAME, make_key, sign
+from nero_core.reference.manifest import read_manifest, write_manifest
+from nero_core.reference.origin import Origin, read_origin, write_origin
+from nero_core.reference.signatures import SIGNATURE_NAME, make_key, sign
 from pages.shared import resources, session
 from tests.app.conftest import picture_bytes, upload, words_of
 

@@ -16,10 +16,10 @@ import pytest
 from nero_core.build_queue import run_queue
 from nero_core.build_steps import build
 from nero_core.building import BUILDS, QUEUE_LOCK, STATE, BuildRequest, BuildState, list_builds, submit, write_record
-from nero_core.exchange import export_reference
-from nero_core.manifest import list_references
-from nero_core.model_card import model_card
-from nero_core.reference import Reference
+from nero_core.reference.export import export_reference
+from nero_core.reference.manifest import list_references
+from nero_core.reference.model_card import model_card
+from nero_core.reference.reference import Reference
 from nero_core.storage.locks import trying_lock
 from pages.benchmarking import results
 from pages.reference_views import asking, watching

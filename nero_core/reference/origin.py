@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.manifest import MANIFEST_NAME
+from nero_core.reference.manifest import MANIFEST_NAME
 from nero_core.storage.files import write_bytes
 from nero_core.storage.typed import check
 

@@ -21,9 +21,9 @@ import safetensors
 from nero_core.calibration.in_words import promise_lines
 from nero_core.calibration.stored import calibrated_as
 from nero_core.errors import ArtefactError
-from nero_core.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
 from nero_core.network.given_preprocessing import described, recorded_origins
-from nero_core.signatures import TrustedKey, read_signature, who_made_it
+from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
+from nero_core.reference.signatures import TrustedKey, read_signature, who_made_it
 from nero_core.storage.files import METADATA_KEY, digest
 
 CARD_NAME = "MODEL_CARD.md"

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from nero_core.agreement import auroc
 from nero_core.calibration import (
     BY_CLASS,
     Calibration,
@@ -24,11 +23,12 @@ from nero_core.calibration import (
 from nero_core.data.image_set import ImageSet
 from nero_core.data.seen import Seen, SeenImages, looked_at
 from nero_core.data.splits import looking_alike, numbered, to_calibrate
-from nero_core.fitting import Unreadable
 from nero_core.network.class_agreement import ClassAgreement
 from nero_core.network.extraction import Batch
 from nero_core.records import Activations, Begin, IntArray
-from nero_core.reference import Reference
+from nero_core.reference.agreement import auroc
+from nero_core.reference.fit import Unreadable
+from nero_core.reference.reference import Reference
 
 
 def recalibrate(

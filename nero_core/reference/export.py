@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, read_manifest, verify_file
-from nero_core.model_card import CARD_NAME, model_card
-from nero_core.origin import Origin, write_origin
-from nero_core.signatures import (
+from nero_core.reference.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, read_manifest, verify_file
+from nero_core.reference.model_card import CARD_NAME, model_card
+from nero_core.reference.origin import Origin, write_origin
+from nero_core.reference.signatures import (
     MAX_SIGNATURE_BYTES,
     SIGNATURE_NAME,
     Signature,
@@ -29,10 +29,10 @@ from nero_core.signatures import (
     read_signature,
     sign,
 )
+from nero_core.reference.trial import try_reference
 from nero_core.storage.files import sync_folder
 from nero_core.storage.locks import trying_lock
 from nero_core.storage.zips import Archive, Limits, open_archive
-from nero_core.trial import try_reference
 
 LIMITS = Limits(entry_bytes=2 * 2**30, total_bytes=3 * 2**30)
 """Of a reference: the largest networks in use have 1.2 GB of weights."""
@@ -129,8 +129,9 @@ def import_reference(
     """Unpack a reference into a new folder, which appears in one step once everything is verified.
 
     What is in the zip must be exactly what its manifest lists. It is unpacked into a hidden folder beside the target,
-    verified there by size and hash, tried by a process of its own (see :mod:`nero_core.trial`), noted as imported, and
-    then moved; a crash leaves the hidden folder, which the next import removes, and never half a reference.
+    verified there by size and hash, tried by a process of its own (see :mod:`nero_core.reference.trial`), noted as
+    imported, and then moved; a crash leaves the hidden folder, which the next import removes, and never half a
+    reference.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.manifest_fields import check_fields
+from nero_core.reference.manifest_fields import check_fields
 from nero_core.storage.files import digest, write_bytes
 
 MANIFEST_NAME = "manifest.json"

@@ -13,16 +13,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.agreement import check_agreement, restore_calibrations, restore_ood_scores, restore_profile, restore_seen
 from nero_core.calibration import DEFAULT_ALPHA, Calibration, CalibrationSettings, of_most_images
-from nero_core.neurons.crops import Concepts
 from nero_core.data.images import Source
 from nero_core.data.near_duplicates import HashArray
 from nero_core.data.seen import SeenImages
 from nero_core.detectors import Detector, ExplainedDetector, make_detector
 from nero_core.errors import ArtefactError, InputError, NeroError, UnknownDetectorError
 from nero_core.explanation import Explanation, explain
-from nero_core.manifest import (
+from nero_core.network.classifier import Classifier
+from nero_core.neurons.crops import Concepts
+from nero_core.neurons.sample import SHEET_ROLE, NeuronSample, group_names
+from nero_core.records import Activations, Decision, Float32Array, Float64Array, RelevanceProfile
+from nero_core.reference.agreement import (
+    check_agreement,
+    restore_calibrations,
+    restore_ood_scores,
+    restore_profile,
+    restore_seen,
+)
+from nero_core.reference.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
     list_references,
@@ -33,11 +42,8 @@ from nero_core.manifest import (
     write_hashed,
     write_manifest,
 )
-from nero_core.network.classifier import Classifier
-from nero_core.neurons.sample import SHEET_ROLE, NeuronSample, group_names
-from nero_core.origin import Origin, read_origin, write_origin
-from nero_core.records import Activations, Decision, Float32Array, Float64Array, RelevanceProfile
-from nero_core.signatures import SIGNATURE_NAME
+from nero_core.reference.origin import Origin, read_origin, write_origin
+from nero_core.reference.signatures import SIGNATURE_NAME
 from nero_core.storage.files import arrays_under, read_arrays, sync_folder, write_arrays, write_synced
 from nero_core.storage.locks import LOCK_NAME, writing
 

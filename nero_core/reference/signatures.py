@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.manifest import MANIFEST_NAME
+from nero_core.reference.manifest import MANIFEST_NAME
 from nero_core.storage.files import digest
 
 if TYPE_CHECKING:

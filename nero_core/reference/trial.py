@@ -2,7 +2,7 @@
 
 Everything that a file says is checked when it is read, but what a network does is seen only when it runs: it may take
 all memory, or all day, for one image. So one image is scored and explained by a process that is ended at a limit, and
-takes nothing with it. ``python -m nero_core.trial`` is that process; :func:`try_reference` starts it.
+takes nothing with it. ``python -m nero_core.reference.trial`` is that process; :func:`try_reference` starts it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def try_reference(folder: Path, what: str) -> None:
     }
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "nero_core.trial", str(folder.resolve()), str(memory), str(SECONDS)],
+            [sys.executable, "-m", "nero_core.reference.trial", str(folder.resolve()), str(memory), str(SECONDS)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -135,9 +135,9 @@ def score_one_image(folder: Path) -> None:
     """
     from nero_core.data import scenes
     from nero_core.detectors import ExplainedDetector
-    from nero_core.model_card import model_card
     from nero_core.neurons.sample import read_neurons
-    from nero_core.reference import Reference
+    from nero_core.reference.model_card import model_card
+    from nero_core.reference.reference import Reference
     from nero_core.relevance import relevance_of
 
     model_card(folder)

@@ -1,0 +1,1 @@
+"""What people pick and what is shipped: a network, fitted detectors, their calibration and concepts in one folder."""
