@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nero_core
-from nero_core.command_line.benchmark import add_benchmark
-from nero_core.command_line.calibrate import (
+from nero_core.cli.benchmark import add_benchmark
+from nero_core.cli.calibrate import (
     add_calibrate,
     add_calibration,
     add_group,
@@ -22,7 +22,7 @@ from nero_core.command_line.calibrate import (
     say_guarantee,
     summary,
 )
-from nero_core.command_line.console import (
+from nero_core.cli.console import (
     DONE,
     INTERRUPTED,
     NOTHING_DONE,
@@ -34,13 +34,13 @@ from nero_core.command_line.console import (
     named_folder,
     say,
 )
-from nero_core.command_line.faithfulness import add_faithfulness
-from nero_core.command_line.preprocessing import (
+from nero_core.cli.faithfulness import add_faithfulness
+from nero_core.cli.preprocessing import (
     add_preprocessing,
     given_settings,
 )
-from nero_core.command_line.protocols import add_protocols
-from nero_core.command_line.references import add_references
+from nero_core.cli.protocols import add_protocols
+from nero_core.cli.references import add_references
 from nero_core.errors import InputError, NeroError
 
 if TYPE_CHECKING:

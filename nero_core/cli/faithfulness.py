@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nero_core.command_line.console import DONE, SOME_FAILED, begin, load, say
+from nero_core.cli.console import DONE, SOME_FAILED, begin, load, say
 from nero_core.errors import ArtefactError, InputError
 from nero_core.storage.spreadsheets import comma_separated
 

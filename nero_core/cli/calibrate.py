@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nero_core.command_line.console import DONE, SOME_FAILED, begin, load, say
-from nero_core.command_line.preprocessing import agreement_lines, preprocessing_lines
+from nero_core.cli.console import DONE, SOME_FAILED, begin, load, say
+from nero_core.cli.preprocessing import agreement_lines, preprocessing_lines
 
 if TYPE_CHECKING:
     from nero_core.calibration import CalibrationSettings
-    from nero_core.command_line.benchmark import AddCommand
+    from nero_core.cli.benchmark import AddCommand
     from nero_core.records import Guarantee
     from nero_core.reference.reference import Reference
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nero_core.command_line.calibrate import add_group
-from nero_core.command_line.console import (
+from nero_core.cli.calibrate import add_group
+from nero_core.cli.console import (
     DONE,
     INTERRUPTED,
     NOTHING_DONE,

@@ -7,8 +7,8 @@ import json
 import os
 from pathlib import Path
 
-from nero_core.command_line.benchmark import AddCommand
-from nero_core.command_line.console import DONE
+from nero_core.cli.benchmark import AddCommand
+from nero_core.cli.console import DONE
 
 
 def add_references(command: AddCommand) -> None:
