@@ -7,7 +7,7 @@ import io
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from nero_core.evaluation.result import BenchmarkResult
+from nero_core.benchmark.result import BenchmarkResult
 from nero_core.figures.benchmark import (
     FILLS,
     LINES,

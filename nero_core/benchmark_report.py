@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nero_core.evaluation.columns import CLASS_KINDS, COMPARED, difference, of_counts, percent
-from nero_core.evaluation.result import ID, POOLED, RESULTS_NAME, SCORES_NAME, BenchmarkResult, DetectorResult
+from nero_core.benchmark.columns import CLASS_KINDS, COMPARED, difference, of_counts, percent
+from nero_core.benchmark.result import ID, POOLED, RESULTS_NAME, SCORES_NAME, BenchmarkResult, DetectorResult
 from nero_core.figures.benchmark import (
     benchmark_histogram,
     breakdown_chart,
@@ -45,7 +45,7 @@ class Table:
 def write_report(result: BenchmarkResult, folder: Path) -> list[Path]:
     """Write everything that a person or a machine may want to read of a benchmark.
 
-    ``results.json`` and ``scores.safetensors`` hold all of it (:func:`~nero_core.evaluation.reading.read_results`),
+    ``results.json`` and ``scores.safetensors`` hold all of it (:func:`~nero_core.benchmark.reading.read_results`),
     ``results.csv`` the figures, ``report.md`` and ``report.html`` tables and charts, ``roc.png`` and
     ``histograms.png`` pictures for a paper. A report is whole or absent: without ``results.json`` there is none.
 

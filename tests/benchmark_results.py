@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nero_core.evaluation.loop import rank_correlation
-from nero_core.evaluation.result import POOLED, BenchmarkResult, CalibrationSummary, DetectorResult, Scores, SetSummary
+from nero_core.benchmark.loop import rank_correlation
+from nero_core.benchmark.result import POOLED, BenchmarkResult, CalibrationSummary, DetectorResult, Scores, SetSummary
 from nero_core.metrics import bootstrap, metrics_with_intervals, paired_differences, point_metrics
 
 RESAMPLES = 20

@@ -10,7 +10,7 @@ from nero_core.data import scenes
 from nero_core.data.images import read_image
 from nero_core.detectors import DETECTORS, make_detector
 from nero_core.errors import ArtefactError, InputError
-from nero_core.evaluation.reading import read_results
+from nero_core.benchmark.reading import read_results
 from nero_core.examples import read_examples
 from nero_core.reference.manifest import list_references
 

@@ -20,11 +20,11 @@ from nero_core.data.listing import read_in_distribution
 from nero_core.data.splits import FOLDER_ORIGIN, UNKNOWN_TRAINING
 from nero_core.detectors import DETECTORS, Detector, DetectorInfo, Nero
 from nero_core.errors import ArtefactError, Cancelled, InputError, UnknownDetectorError
-from nero_core.evaluation.division import divide
-from nero_core.evaluation.line_up import Contender, PartialNero, contenders
-from nero_core.evaluation.loop import Benchmark, rank_correlation
-from nero_core.evaluation.reading import read_results
-from nero_core.evaluation.result import Scores
+from nero_core.benchmark.division import divide
+from nero_core.benchmark.line_up import Contender, PartialNero, contenders
+from nero_core.benchmark.loop import Benchmark, rank_correlation
+from nero_core.benchmark.reading import read_results
+from nero_core.benchmark.result import Scores
 from nero_core.metrics import bootstrap, interval, point_metrics
 from nero_core.network.activation_cache import CachedExtractor, default_folder
 from nero_core.network.classifier import Classifier, build_classifier

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from nero_core.errors import ArtefactError
-from nero_core.evaluation.reading import read_results
-from nero_core.evaluation.result import POOLED, RESULTS_NAME
+from nero_core.benchmark.reading import read_results
+from nero_core.benchmark.result import POOLED, RESULTS_NAME
 from tests.benchmark_results import made_result
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nero_core.evaluation.result import POOLED, Scores
+from nero_core.benchmark.result import POOLED, Scores
 from nero_core.figures.benchmark import (
     benchmark_histogram,
     breakdown_chart,

@@ -12,10 +12,10 @@ from nero_core.data.class_folders import read_class_folders
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_files
 from nero_core.errors import ArtefactError
-from nero_core.evaluation.division import divide
-from nero_core.evaluation.line_up import contenders
-from nero_core.evaluation.loop import Benchmark
-from nero_core.evaluation.reading import read_results
+from nero_core.benchmark.division import divide
+from nero_core.benchmark.line_up import contenders
+from nero_core.benchmark.loop import Benchmark
+from nero_core.benchmark.reading import read_results
 from nero_core.network.activation_cache import CachedExtractor
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import Preprocessing, TrainingRecord

@@ -17,7 +17,7 @@ from nero_core.data.images import read_image
 from nero_core.data.near_duplicates import difference_hash
 from nero_core.data.seen import CALIBRATED_ON, TRAINED_ON
 from nero_core.data.splits import CALIBRATED_ON_SEEN
-from nero_core.evaluation.reading import read_results
+from nero_core.benchmark.reading import read_results
 from nero_core.reference.manifest import read_manifest
 from nero_core.reference.model_card import model_card
 from tests.conftest import write_class_folders

@@ -23,9 +23,9 @@ from nero_core.cli.console import (
 from nero_core.errors import InputError
 
 if TYPE_CHECKING:
-    from nero_core.evaluation.division import Division
-    from nero_core.evaluation.plan import Plan
-    from nero_core.evaluation.result import BenchmarkResult, DetectorResult
+    from nero_core.benchmark.division import Division
+    from nero_core.benchmark.plan import Plan
+    from nero_core.benchmark.result import BenchmarkResult, DetectorResult
 
 AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
@@ -101,7 +101,7 @@ def _benchmark(options: argparse.Namespace) -> int:
 
 
 def _asked(options: argparse.Namespace) -> Plan:
-    from nero_core.evaluation.plan import Plan
+    from nero_core.benchmark.plan import Plan
 
     ood: dict[str, Path] = {}
     for name, folder in map(named_folder, options.ood):
@@ -138,8 +138,8 @@ def _say_refusal(row: DetectorResult) -> None:
 
 def _table(result: BenchmarkResult, written: list[Path]) -> str:
     """What a person reads first; the report holds the rest."""
-    from nero_core.evaluation.columns import COMPARED, percent
-    from nero_core.evaluation.result import ID
+    from nero_core.benchmark.columns import COMPARED, percent
+    from nero_core.benchmark.result import ID
     from nero_core.figures.benchmark import label
 
     column = result.columns[-1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core.errors import InputError, NeroError
-from nero_core.evaluation.background import Run
+from nero_core.benchmark.background import Run
 from nero_core.reference.manifest import ReferenceEntry
 from pages.benchmarking.folders import folder, ood_folders
 from pages.benchmarking.watching import ended, under_way
@@ -16,8 +16,8 @@ from pages.shared import permission, resources
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
-    from nero_core.evaluation.plan import Plan
-    from nero_core.evaluation.result import BenchmarkResult
+    from nero_core.benchmark.plan import Plan
+    from nero_core.benchmark.result import BenchmarkResult
 
 RUN = "benchmark-run"
 CHOICES = {"quick": "One pass", "all": "All", "some": "Choose"}
@@ -94,7 +94,7 @@ def ask(entry: ReferenceEntry) -> Plan | None:
             )
     if not st.button("Run", type="primary", icon=":material/play_arrow:", key="benchmark-start"):
         return None
-    from nero_core.evaluation.plan import Plan
+    from nero_core.benchmark.plan import Plan
 
     try:
         plan = Plan(

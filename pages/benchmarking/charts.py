@@ -8,8 +8,8 @@ from hashlib import sha256
 
 import streamlit as st
 
-from nero_core.evaluation.columns import METRIC_WORDS
-from nero_core.evaluation.result import BenchmarkResult, DetectorResult, Scores
+from nero_core.benchmark.columns import METRIC_WORDS
+from nero_core.benchmark.result import BenchmarkResult, DetectorResult, Scores
 from nero_core.figures import significant
 from nero_core.figures.benchmark import (
     LINES,

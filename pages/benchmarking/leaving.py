@@ -10,8 +10,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from nero_core.evaluation import columns
-from nero_core.evaluation.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
+from nero_core.benchmark import columns
+from nero_core.benchmark.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
 from pages.benchmarking import tables
 from pages.shared.words import plain
 

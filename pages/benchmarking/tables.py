@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
-from nero_core.evaluation.columns import (
+from nero_core.benchmark.columns import (
     CLASS_KINDS,
     NO_VALUE,
     Column,
@@ -17,7 +17,7 @@ from nero_core.evaluation.columns import (
     method_columns,
     metric_columns,
 )
-from nero_core.evaluation.result import POOLED, BenchmarkResult, DetectorResult
+from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult
 from nero_core.figures.benchmark import label
 from pages.shared.words import plain
 

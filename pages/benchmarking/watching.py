@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core.errors import Cancelled, NeroError
-from nero_core.evaluation.background import Run, Standing
-from nero_core.evaluation.columns import metric_columns
-from nero_core.evaluation.result import POOLED
+from nero_core.benchmark.background import Run, Standing
+from nero_core.benchmark.columns import metric_columns
+from nero_core.benchmark.result import POOLED
 from nero_core.figures.benchmark import label
 from pages.benchmarking import tables
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
-    from nero_core.evaluation.result import BenchmarkResult
+    from nero_core.benchmark.result import BenchmarkResult
 
 LOOK_EVERY = 1.0  # seconds between two looks at a run under way
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.evaluation.result import BenchmarkResult
+from nero_core.benchmark.result import BenchmarkResult
 
 FOLDERS = "folders"
 """The protocol that any class folders follow; nothing is published for it."""

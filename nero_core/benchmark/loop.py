@@ -29,12 +29,12 @@ from nero_core.data.image_set import ImageSet
 from nero_core.data.splits import looking_alike, numbered
 from nero_core.detectors import Detector
 from nero_core.errors import ArtefactError, Cancelled, InputError
-from nero_core.evaluation.division import Division
-from nero_core.evaluation.flags import flagged_shares, summarised
-from nero_core.evaluation.kept import KeptScores
-from nero_core.evaluation.line_up import Contender
-from nero_core.evaluation.notes import UNGROUPED, in_words, singular, too_few, unreadable, without_guarantee
-from nero_core.evaluation.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary, with_pooled
+from nero_core.benchmark.division import Division
+from nero_core.benchmark.flags import flagged_shares, summarised
+from nero_core.benchmark.kept import KeptScores
+from nero_core.benchmark.line_up import Contender
+from nero_core.benchmark.notes import UNGROUPED, in_words, singular, too_few, unreadable, without_guarantee
+from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary, with_pooled
 from nero_core.metrics import (
     RESAMPLES,
     Draws,

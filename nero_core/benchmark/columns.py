@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nero_core.evaluation.result import ID, DetectorResult
+from nero_core.benchmark.result import ID, DetectorResult
 from nero_core.metrics import HIGHER_IS_BETTER, Interval
 
 BEST = " ★ best"

@@ -15,8 +15,8 @@ from nero_core.errors import Cancelled
 
 if TYPE_CHECKING:
     from nero_core import Reference
-    from nero_core.evaluation.plan import Plan
-    from nero_core.evaluation.result import BenchmarkResult, DetectorResult
+    from nero_core.benchmark.plan import Plan
+    from nero_core.benchmark.result import BenchmarkResult, DetectorResult
     from nero_core.records import Progress
 
 LOOK = 0.5  # seconds between two looks whether it is one's turn, or was stopped

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nero_core.evaluation.result import DetectorResult
+from nero_core.benchmark.result import DetectorResult
 from nero_core.network.activation_cache import Extraction
 from nero_core.records import Activations, needed_images
 

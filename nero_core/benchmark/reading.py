@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from nero_core.errors import ArtefactError
-from nero_core.evaluation.result import (
+from nero_core.benchmark.result import (
     RESULTS_NAME,
     SCHEMA,
     SCORES_NAME,

@@ -12,11 +12,11 @@ from nero_core.calibration import DEFAULT_ALPHA
 from nero_core.data.protocols.arrange import OOD, TEST, TRAIN, arranged_protocol
 from nero_core.data.protocols.protocol import FOLDERS, named_protocol, published_beside
 from nero_core.errors import InputError
-from nero_core.evaluation.result import BenchmarkResult
+from nero_core.benchmark.result import BenchmarkResult
 
 if TYPE_CHECKING:
-    from nero_core.evaluation.division import Division
-    from nero_core.evaluation.loop import Benchmark
+    from nero_core.benchmark.division import Division
+    from nero_core.benchmark.loop import Benchmark
     from nero_core.records import Progress
     from nero_core.reference.reference import Reference
 
@@ -123,7 +123,7 @@ class Plan:
         """
         from nero_core.data.image_set import ImageSet
         from nero_core.data.listing import read_files, read_images, read_in_distribution
-        from nero_core.evaluation.division import divide
+        from nero_core.benchmark.division import divide
 
         classes, group = reference.classifier.classes, self.group
         ood = {name: read_files(folder, group) for name, folder in self.ood.items()}
@@ -136,8 +136,8 @@ class Plan:
 
     def benchmark(self, reference: Reference, division: Division, cache_folder: Path | None) -> Benchmark:
         """The benchmark, ready to run; finished detectors are kept in `out`."""
-        from nero_core.evaluation.line_up import contenders
-        from nero_core.evaluation.loop import Benchmark
+        from nero_core.benchmark.line_up import contenders
+        from nero_core.benchmark.loop import Benchmark
 
         classifier = reference.classifier
         trained_on = None if division.fit is None else division.fit.digest
