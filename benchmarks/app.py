@@ -17,7 +17,7 @@ import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.measure import Row, table
-from nero_core.data import scenes as synthetic
+from nero_core.data import scenes
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -32,8 +32,8 @@ VERDICT = "More unusual than"
 def frame(seed: int) -> dict[str, object]:
     """A rendered scene at an endoscope's own size, as an upload."""
     buffer = io.BytesIO()
-    kind = synthetic.CLASSES[seed % len(synthetic.CLASSES)]
-    synthetic.render(kind, 5_000_000 + seed, 320).resize(FRAME).save(buffer, "JPEG", quality=92)
+    kind = scenes.CLASSES[seed % len(scenes.CLASSES)]
+    scenes.render(kind, 5_000_000 + seed, 320).resize(FRAME).save(buffer, "JPEG", quality=92)
     return {"name": f"frame-{seed}.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nero_core.data import scenes as synthetic
+from nero_core.data.scenes import render
 from nero_core.records import IntArray
 
 DEMO = Path(__file__).parents[1] / "assets" / "references" / "demo"
@@ -25,7 +25,7 @@ def scenes(count: int, classes: tuple[str, ...]) -> tuple[list[bytes], IntArray]
     """`count` different JPEG files and their classes; every fourth is rendered, the others are its quarter turns."""
     files: list[bytes] = []
     for number in range(-(-count // QUARTER_TURNS)):
-        upright = synthetic.render(classes[number % len(classes)], FIRST_SEED + number, SIDE)
+        upright = render(classes[number % len(classes)], FIRST_SEED + number, SIDE)
         for turn in range(QUARTER_TURNS):
             buffer = io.BytesIO()
             upright.rotate(turn * 360 / QUARTER_TURNS, Image.Resampling.NEAREST).save(buffer, "JPEG", quality=90)

@@ -362,18 +362,18 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from nero_core import demo
+    from nero_core.demo import rendered
 
-    counts = demo.SceneCounts()
+    counts = rendered.SceneCounts()
     if options.retrain:
         checkpoint = options.out.with_suffix(".safetensors")
-        classifier = demo.train_demo(checkpoint, counts, begin, say, device(options))
+        classifier = rendered.train_demo(checkpoint, counts, begin, say, device(options))
     else:
-        classifier = demo.bundled_classifier()
-    reference = demo.fit_demo(classifier, counts, begin, keep=options.scenes)
+        classifier = rendered.bundled_classifier()
+    reference = rendered.fit_demo(classifier, counts, begin, keep=options.scenes)
     reference.save(options.out)
     if options.examples:
-        demo.write_examples(reference, options.examples)
+        rendered.write_examples(reference, options.examples)
     print(json.dumps(reference.manifest, indent=1) if options.json else summary(reference, options.out))
     return DONE
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from nero_core.errors import NeroError
 from nero_core.benchmark.result import BenchmarkResult
+from nero_core.errors import NeroError
 from nero_core.reference.manifest import ReferenceEntry
 from pages.benchmarking import asking, charts, leaving, results, tables
 from pages.shared import door, permission, resources, session, widgets

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from nero_core.build_queue import Reporter, run_queue
-from nero_core.build_steps import build
+from nero_core.jobs.build_steps import build
+from nero_core.jobs.queue import Reporter, run_queue
 
 
 class Telling(Reporter):

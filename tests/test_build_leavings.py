@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nero_core import build_queue
-from nero_core.build_queue import SPOOL, run_queue, start_queue
-from nero_core.build_steps import build
-from nero_core.building import (
+from nero_core.errors import InputError
+from nero_core.jobs import queue
+from nero_core.jobs.build_steps import build
+from nero_core.jobs.builds import (
     BUILDS,
     CANCEL,
     IMAGES,
@@ -39,7 +39,7 @@ from nero_core.building import (
     submit,
     write_record,
 )
-from nero_core.errors import InputError
+from nero_core.jobs.queue import SPOOL, run_queue, start_queue
 from nero_core.network.activation_cache import CachedExtractor, ImageSet
 from nero_core.reference.reference import Reference
 from nero_core.storage.locks import trying_lock
@@ -133,7 +133,7 @@ def test_what_an_earlier_version_left_open_is_closed(home, zipped, asked):
     assert open_to_others(home) == []
     (home / BUILDS).chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build_queue.subprocess, "Popen", lambda *a, **k: pytest.fail("started"))
+        patch.setattr(queue.subprocess, "Popen", lambda *a, **k: pytest.fail("started"))
         cancel(only(home))
         start_queue(home)
     assert open_to_others(home) == []
@@ -255,7 +255,7 @@ def test_killed_its_images_are_gone_at_the_next_start_of_the_queue(home, zipped,
         worker.stdout.close()
     assert len(pictures(home)) == 72, "a process that is killed cleans nothing"
     (home / BUILDS / SPOOL / "nero-fit-killed").mkdir(parents=True)
-    monkeypatch.setattr(build_queue.subprocess, "Popen", lambda *a, **k: pytest.fail("nothing waits"))
+    monkeypatch.setattr(queue.subprocess, "Popen", lambda *a, **k: pytest.fail("nothing waits"))
     start_queue(home)
     assert pictures(home) == []
     assert list((home / BUILDS / SPOOL).iterdir()) == [], "activations that were spilled to disk"
@@ -269,7 +269,7 @@ def test_killed_its_images_are_gone_at_the_next_start_of_the_queue(home, zipped,
 
 def test_images_of_a_build_under_way_are_let_be(home, zipped, asked, monkeypatch):
     submit(home, asked, zipped)
-    monkeypatch.setattr(build_queue.subprocess, "Popen", lambda *a, **k: pytest.fail("one is at it"))
+    monkeypatch.setattr(queue.subprocess, "Popen", lambda *a, **k: pytest.fail("one is at it"))
 
     def work(job, report):
         unpacked(job, report)
@@ -282,9 +282,9 @@ def test_images_of_a_build_under_way_are_let_be(home, zipped, asked, monkeypatch
 
 def test_the_queues_process_spills_where_the_next_one_cleans_up(home, zipped, asked, monkeypatch):
     started = []
-    monkeypatch.setattr(build_queue.threading, "Thread", lambda **k: type("T", (), {"start": lambda self: None})())
+    monkeypatch.setattr(queue.threading, "Thread", lambda **k: type("T", (), {"start": lambda self: None})())
     monkeypatch.setattr(
-        build_queue.subprocess, "Popen", lambda *a, **k: started.append(k["env"]) or type("P", (), {"wait": None})()
+        queue.subprocess, "Popen", lambda *a, **k: started.append(k["env"]) or type("P", (), {"wait": None})()
     )
     submit(home, asked, zipped)
     start_queue(home)

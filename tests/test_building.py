@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nero_core.build_queue import Reporter, run_queue
-from nero_core.build_steps import (
+from nero_core.calibration import Calibration
+from nero_core.data.class_folders import read_class_folders
+from nero_core.errors import InputError
+from nero_core.jobs.build_steps import (
     MAX_CLASSES,
     MIN_CLASS_IMAGES,
     build,
@@ -29,7 +31,7 @@ from nero_core.build_steps import (
     known_unusual,
     unpack_class_folders,
 )
-from nero_core.building import (
+from nero_core.jobs.builds import (
     BUILDS,
     CANCEL,
     QUEUE_LOCK,
@@ -46,9 +48,7 @@ from nero_core.building import (
     submit,
     write_record,
 )
-from nero_core.calibration import Calibration
-from nero_core.data.class_folders import read_class_folders
-from nero_core.errors import InputError
+from nero_core.jobs.queue import Reporter, run_queue
 from nero_core.records import Guarantee, needed_images
 from nero_core.reference.manifest import list_references
 from nero_core.reference.model_card import model_card
@@ -205,7 +205,7 @@ def test_a_damaged_record_is_a_failed_job_not_a_crash(home, request_, text):
 def test_time_left_is_that_of_all_epochs(home, request_, monkeypatch):
     submit(home, request_)
     clock = iter(np.arange(0.0, 1000.0, 10.0))
-    monkeypatch.setattr("nero_core.build_queue.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("nero_core.jobs.queue.time.monotonic", lambda: float(next(clock)))
     report = Reporter(only(home))
     progress = report.begin("Epoch 3/4")
     progress(5, 10)
@@ -404,7 +404,7 @@ def test_an_unknown_architecture_offers_near_names(home, request_):
 
 
 def test_a_folder_of_too_many_folders(home, request_, tmp_path, monkeypatch):
-    monkeypatch.setattr("nero_core.build_steps.MAX_CLASSES", 2)
+    monkeypatch.setattr("nero_core.jobs.build_steps.MAX_CLASSES", 2)
     refused(home, request_, "more than 2 sub-folders")
 
 
@@ -433,7 +433,7 @@ def test_a_hundred_thousand_class_folders_on_disk_are_not_listed(tmp_path, monke
     def scandir(path):
         yield (Entry() for _ in range(100_000))
 
-    monkeypatch.setattr("nero_core.build_steps.os.scandir", scandir)
+    monkeypatch.setattr("nero_core.jobs.build_steps.os.scandir", scandir)
     with pytest.raises(InputError, match="more than 1000"):
         check_class_count(tmp_path)
     assert len(seen) == MAX_CLASSES + 1
@@ -504,7 +504,7 @@ def test_a_disk_too_full_to_say_so(home, request_, monkeypatch):
 
     def work(job, report):
         report.stage("training")
-        monkeypatch.setattr("nero_core.build_queue.write_record", full)
+        monkeypatch.setattr("nero_core.jobs.queue.write_record", full)
         full()
 
     with pytest.raises(OSError, match="No space"):
@@ -715,7 +715,7 @@ def test_the_command_runs_the_queue(home, request_, monkeypatch):
     from nero_core.__main__ import main
 
     monkeypatch.setattr("os.nice", lambda by: None)
-    monkeypatch.setattr("nero_core.build_steps.build", lambda job, report: report.note("built"))
+    monkeypatch.setattr("nero_core.jobs.build_steps.build", lambda job, report: report.note("built"))
     submit(home, request_)
     assert main(["run-builds", str(home)]) == 0
     assert only(home).state.notes == ("built",)

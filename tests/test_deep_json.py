@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 
+from nero_core.benchmark.reading import read_results
 from nero_core.data.protocols.arrange import SPLIT_NAME, arranged_protocol
 from nero_core.data.protocols.download import RECORD_NAME, _recorded
 from nero_core.data.protocols.protocol import named_protocol
 from nero_core.errors import ArtefactError
-from nero_core.benchmark.reading import read_results
 
 READERS = {
     "a benchmark's results": ("results.json", lambda path: read_results(path.parent)),

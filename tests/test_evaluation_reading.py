@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from nero_core.errors import ArtefactError
 from nero_core.benchmark.reading import read_results
 from nero_core.benchmark.result import POOLED, RESULTS_NAME
+from nero_core.errors import ArtefactError
 from tests.benchmark_results import made_result
 
 

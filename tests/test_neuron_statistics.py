@@ -137,9 +137,9 @@ def test_networks_of_two_sizes_are_not_compared():
 
 
 def test_the_sample_holds_means_over_all_images_and_some_of_them(monkeypatch):
-    from nero_core.neurons import sample as neuron_sample
+    from nero_core.neurons import sample
 
-    monkeypatch.setattr(neuron_sample, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(sample, "CHUNK_ROWS", 7)
     held_out, head = make_activations(n=30)
     strange, _ = make_activations(n=11, seed=1, far=2)
     kept = [chosen_rows(30, 8), chosen_rows(11, 20)]

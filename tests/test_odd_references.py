@@ -350,7 +350,7 @@ def test_a_classifier_of_odd_preprocessing_is_not_made(files, tmp_path):
 
 
 def test_the_bundled_reference_meets_every_declaration():
-    from nero_core.demo import BUNDLED
+    from nero_core.demo.rendered import BUNDLED
 
     assert read_manifest(BUNDLED)
     assert Reference.load(BUNDLED).sample is not None

@@ -9,11 +9,11 @@ import pytest
 
 from nero_core import Reference
 from nero_core.__main__ import main
-from nero_core.build_queue import run_queue
-from nero_core.build_steps import build
-from nero_core.building import BuildRequest, list_builds, submit
-from nero_core.data.listing import read_images
 from nero_core.benchmark.reading import read_results
+from nero_core.data.listing import read_images
+from nero_core.jobs.build_steps import build
+from nero_core.jobs.builds import BuildRequest, list_builds, submit
+from nero_core.jobs.queue import run_queue
 from nero_core.network.classifier import Classifier
 from nero_core.storage.files import digest
 from tests.conftest import COLOURS, coloured_noise

@@ -12,12 +12,12 @@ import pytest
 
 from nero_core import Reference
 from nero_core.__main__ import main
+from nero_core.benchmark.reading import read_results
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.images import read_image
 from nero_core.data.near_duplicates import difference_hash
 from nero_core.data.seen import CALIBRATED_ON, TRAINED_ON
 from nero_core.data.splits import CALIBRATED_ON_SEEN
-from nero_core.benchmark.reading import read_results
 from nero_core.reference.manifest import read_manifest
 from nero_core.reference.model_card import model_card
 from tests.conftest import write_class_folders

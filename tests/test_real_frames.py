@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nero_core import Reference, demo
+from nero_core import Reference
 from nero_core.data.class_folders import list_images, read_class_folders
 from nero_core.data.images import read_image
 from nero_core.data.near_duplicates import difference_hashes, large_groups, near_duplicate_groups
+from nero_core.demo import rendered
 
 
 @pytest.fixture(scope="module")
 def reference():
-    return Reference.load(demo.BUNDLED)
+    return Reference.load(rendered.BUNDLED)
 
 
 def test_every_frame_is_read_scored_and_explained(gi_real, reference):

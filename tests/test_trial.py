@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import nero_core.reference.export
-from nero_core.demo import BUNDLED
+from nero_core.demo.rendered import BUNDLED
 from nero_core.errors import ArtefactError
 from nero_core.reference.export import export_reference, import_reference
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest

@@ -85,8 +85,8 @@ class _Work:
             raise Cancelled("The benchmark was stopped before any detector was done.")
 
     def _benchmark(self) -> BenchmarkResult:
-        from nero_core.benchmark_report import write_report
         from nero_core.network.activation_cache import default_folder
+        from nero_core.reports.benchmark import write_report
 
         plan, reference = self.plan.settled(), self.reference.result()
         self._go_on()

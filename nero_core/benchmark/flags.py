@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nero_core.calibration import Calibration, flagged
 from nero_core.benchmark.result import ID, POOLED, CalibrationSummary, Scores
+from nero_core.calibration import Calibration, flagged
 from nero_core.records import IntArray
 
 ALL_CLASSES = "all classes"

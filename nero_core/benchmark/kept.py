@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 import nero_core
-from nero_core.data.image_set import ImageSet
-from nero_core.errors import ArtefactError
 from nero_core.benchmark.line_up import Contender
 from nero_core.benchmark.result import Scores
+from nero_core.data.image_set import ImageSet
+from nero_core.errors import ArtefactError
 from nero_core.storage.files import digest, make_folder, read_arrays, write_arrays
 
 KEPT_FOLDER = "detectors"

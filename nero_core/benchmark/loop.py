@@ -15,6 +15,12 @@ import numpy as np
 from scipy.stats import rankdata
 
 import nero_core
+from nero_core.benchmark.division import Division
+from nero_core.benchmark.flags import flagged_shares, summarised
+from nero_core.benchmark.kept import KeptScores
+from nero_core.benchmark.line_up import Contender
+from nero_core.benchmark.notes import UNGROUPED, in_words, singular, too_few, unreadable, without_guarantee
+from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary, with_pooled
 from nero_core.calibration import (
     BY_CLASS,
     Calibration,
@@ -29,12 +35,6 @@ from nero_core.data.image_set import ImageSet
 from nero_core.data.splits import looking_alike, numbered
 from nero_core.detectors import Detector
 from nero_core.errors import ArtefactError, Cancelled, InputError
-from nero_core.benchmark.division import Division
-from nero_core.benchmark.flags import flagged_shares, summarised
-from nero_core.benchmark.kept import KeptScores
-from nero_core.benchmark.line_up import Contender
-from nero_core.benchmark.notes import UNGROUPED, in_words, singular, too_few, unreadable, without_guarantee
-from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary, with_pooled
 from nero_core.metrics import (
     RESAMPLES,
     Draws,

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nero_core.benchmark.result import BenchmarkResult
 from nero_core.calibration import DEFAULT_ALPHA
 from nero_core.data.protocols.arrange import OOD, TEST, TRAIN, arranged_protocol
 from nero_core.data.protocols.protocol import FOLDERS, named_protocol, published_beside
 from nero_core.errors import InputError
-from nero_core.benchmark.result import BenchmarkResult
 
 if TYPE_CHECKING:
     from nero_core.benchmark.division import Division
@@ -121,9 +121,9 @@ class Plan:
         InputError
             A folder is not there, or its images cannot be what they were given as.
         """
+        from nero_core.benchmark.division import divide
         from nero_core.data.image_set import ImageSet
         from nero_core.data.listing import read_files, read_images, read_in_distribution
-        from nero_core.benchmark.division import divide
 
         classes, group = reference.classifier.classes, self.group
         ood = {name: read_files(folder, group) for name, folder in self.ood.items()}

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from nero_core.errors import ArtefactError
 from nero_core.benchmark.result import (
     RESULTS_NAME,
     SCHEMA,
@@ -22,6 +21,7 @@ from nero_core.benchmark.result import (
     Scores,
     SetSummary,
 )
+from nero_core.errors import ArtefactError
 from nero_core.metrics import METRICS, Interval
 from nero_core.storage.files import read_arrays
 

@@ -65,8 +65,8 @@ def add_benchmark(command: AddCommand) -> None:
 
 
 def _benchmark(options: argparse.Namespace) -> int:
-    from nero_core.benchmark_report import write_report
     from nero_core.network.activation_cache import default_folder
+    from nero_core.reports.benchmark import write_report
 
     asked = _asked(options)
     plan = asked.settled()  # a typo is found before anything is read

@@ -99,11 +99,11 @@ def _default(options: argparse.Namespace) -> int:
 
 
 def _run_builds(options: argparse.Namespace) -> int:
-    from nero_core.build_queue import NICENESS, run_queue
+    from nero_core.jobs.queue import NICENESS, run_queue
 
     if hasattr(os, "nice"):
         os.nice(NICENESS)  # whoever uses the app meanwhile comes first
-    from nero_core.build_steps import build
+    from nero_core.jobs.build_steps import build
 
     run_queue(options.home, build)
     return DONE

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from nero_core.errors import InputError
 from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult, Scores
+from nero_core.errors import InputError
 from nero_core.figures.palette import ACCENT, DIVERGING, NEUTRAL, Cell, Chart, blank_figure, rounded
 from nero_core.metrics import METRICS, roc_points
 from nero_core.records import Float64Array

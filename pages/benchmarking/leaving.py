@@ -72,7 +72,7 @@ def published(result: BenchmarkResult) -> None:
 
 def downloads(result: BenchmarkResult) -> None:
     """Everything as files, each made when it is asked for."""
-    from nero_core.benchmark_report import comma_separated, markdown, page
+    from nero_core.reports.benchmark import comma_separated, markdown, page
 
     stem = re.sub(r"[^a-z0-9]+", "-", result.title.lower()).strip("-")[:40] or "benchmark"
     files: dict[str, tuple[str, str, Callable[[], str | bytes]]] = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from nero_core.errors import NeroError
 from nero_core.benchmark.reading import read_results
 from nero_core.benchmark.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
+from nero_core.errors import NeroError
 from pages.shared import permission, uploads
 from pages.shared.words import plain
 

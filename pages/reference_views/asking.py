@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import streamlit as st
 
-from nero_core import building
-from nero_core.build_queue import start_queue
-from nero_core.building import BuildRequest
 from nero_core.errors import InputError, NeroError
+from nero_core.jobs import builds
+from nero_core.jobs.builds import BuildRequest
+from nero_core.jobs.queue import start_queue
 from nero_core.records import needed_images
 from pages.reference_views.preparing import Answers, ask_preparation
 from pages.shared import permission, resources, uploads
@@ -180,8 +180,8 @@ def submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, B
     if upload is None and not request.images:
         raise InputError("No images yet: give a folder of class folders, or a zip file of them.")
     if upload is not None:
-        from nero_core.build_steps import check_upload
+        from nero_core.jobs.build_steps import check_upload
 
         check_upload(upload)
-    building.submit(resources.home(), request, upload, weights)
+    builds.submit(resources.home(), request, upload, weights)
     start_queue(resources.home())

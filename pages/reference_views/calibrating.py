@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from nero_core.building import BuildRequest
 from nero_core.errors import NeroError
+from nero_core.jobs.builds import BuildRequest
 from nero_core.reference.manifest import ReferenceEntry
 from pages.reference_views.asking import ASKED, asked, calibration_choices, images_given, line, submit
 from pages.shared import permission

@@ -25,7 +25,7 @@ def bring_in() -> None:
     st.caption(uploads.larger("python -m nero_core import FILE.zip --to FOLDER"))
     if file is None:
         return
-    from nero_core.building import folder_name
+    from nero_core.jobs.builds import folder_name
 
     name = st.text_input(
         "Name of its folder here", folder_name(Path(file.name).stem), key=f"import-name-{file.file_id}"

@@ -7,8 +7,8 @@ from typing import TypedDict
 
 import streamlit as st
 
-from nero_core.building import BuildRequest
 from nero_core.errors import InputError
+from nero_core.jobs.builds import BuildRequest
 from nero_core.network.given_preprocessing import CONFIG_BYTES, described, given_preprocessing
 from pages.shared import uploads
 from pages.shared.words import plain
@@ -17,7 +17,7 @@ OWN = "the architecture’s own"
 
 
 class Answers(TypedDict, total=False):
-    """Fields of a :class:`~nero_core.building.BuildRequest`."""
+    """Fields of a :class:`~nero_core.jobs.builds.BuildRequest`."""
 
     mean: str
     std: str

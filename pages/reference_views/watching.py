@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from nero_core import building
-from nero_core.build_queue import EPOCH, start_queue
-from nero_core.building import RUNNING, Build
 from nero_core.errors import NeroError
+from nero_core.jobs import builds
+from nero_core.jobs.builds import RUNNING, Build
+from nero_core.jobs.queue import EPOCH, start_queue
 from nero_core.reference.model_card import HOW_WELL, PROMISE, model_card
 from pages.reference_views.inspecting import curves, show_card, use
 from pages.shared import permission, resources
@@ -40,7 +40,7 @@ MEGABYTE = 2**20
 def under_way() -> bool:
     """Every build, looked at every two seconds while one runs; returns whether there is any."""
     start_queue(resources.home())  # wakes a queue whose process was killed
-    found = building.list_builds(resources.home())
+    found = builds.list_builds(resources.home())
     if not found:
         _say()
         return False
@@ -48,7 +48,7 @@ def under_way() -> bool:
     before = [build.state.stage for build in found]
 
     def look() -> None:
-        now = building.list_builds(resources.home())
+        now = builds.list_builds(resources.home())
         if [build.state.stage for build in now] != before:
             st.rerun()  # the whole page: what is ready is offered, and where nothing runs nobody looks again
         _say()
@@ -85,7 +85,7 @@ def _show(build: Build) -> None:
 
 
 def _say_what_is_kept(build: Build) -> None:
-    sizes = [f"{what} ({size / MEGABYTE:.1f} MB)" for what, size in building.kept(build).items()]
+    sizes = [f"{what} ({size / MEGABYTE:.1f} MB)" for what, size in builds.kept(build).items()]
     left = ", ".join(["what was asked", *sizes])
     st.caption(
         f"Kept for another try, until you **remove** it: {left}. Only the account that this server runs under can read "
@@ -107,11 +107,11 @@ def _buttons(build: Build) -> None:
     if stage == "done":
         _button("Use this reference", "publish", _publish, build, primary=True)
     if stage in ("interrupted", "failed"):
-        _button("Go on" if stage == "interrupted" else "Try again", "resume", building.resume, build)
+        _button("Go on" if stage == "interrupted" else "Try again", "resume", builds.resume, build)
     if stage not in (*RUNNING, "waiting"):
-        _button("Remove", "remove", building.remove, build)
+        _button("Remove", "remove", builds.remove, build)
     elif not build.stopping:
-        _button("Cancel", "cancel", building.cancel, build)
+        _button("Cancel", "cancel", builds.cancel, build)
 
 
 def _button(label: str, what: str, do: Callable[[Build], Any], build: Build, primary: bool = False) -> None:
@@ -127,14 +127,14 @@ def _button(label: str, what: str, do: Callable[[Build], Any], build: Build, pri
 @permission.needed
 def _doing(do: Callable[[Build], Any], build: Build) -> None:
     try:
-        do(building.read_build(build.folder))
+        do(builds.read_build(build.folder))
     except NeroError as error:
         st.session_state[REFUSED] = str(error)
 
 
 @permission.needed
 def _publish(build: Build) -> None:
-    use(building.publish(build, resources.home()))
+    use(builds.publish(build, resources.home()))
     st.session_state[PUBLISHED] = build.request.title
 
 

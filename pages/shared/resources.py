@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nero_core.demo.examples import read_examples
 from nero_core.errors import ArtefactError
-from nero_core.examples import read_examples
 from nero_core.reference.manifest import MANIFEST_NAME, ReferenceEntry, list_references
 from nero_core.reference.origin import read_origin
 from nero_core.reference.signatures import TrustedKey, trusted_in

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import pytest
 
-from nero_core.errors import Cancelled, InputError
 from nero_core.benchmark import background, columns
 from nero_core.benchmark.background import Run, Standing
 from nero_core.benchmark.plan import Plan
 from nero_core.benchmark.result import POOLED, RESULTS_NAME, SCORES_NAME
+from nero_core.errors import Cancelled, InputError
 from pages.benchmarking import leaving, tables
 from pages.benchmarking.asking import RUN
 from pages.benchmarking.charts import key_of

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nero_core.build_queue import run_queue
-from nero_core.build_steps import build
-from nero_core.building import BUILDS, QUEUE_LOCK, STATE, BuildRequest, BuildState, list_builds, submit, write_record
+from nero_core.jobs.build_steps import build
+from nero_core.jobs.builds import BUILDS, QUEUE_LOCK, STATE, BuildRequest, BuildState, list_builds, submit, write_record
+from nero_core.jobs.queue import run_queue
 from nero_core.reference.export import export_reference
 from nero_core.reference.manifest import list_references
 from nero_core.reference.model_card import model_card
@@ -39,7 +39,7 @@ def home(tmp_path, tiny_reference, monkeypatch):
     folder.mkdir()
     shutil.copytree(tiny_reference, folder / "coloured-noise")
     never = SimpleNamespace(Popen=lambda *a, **k: pytest.fail("a queue was started"))
-    monkeypatch.setattr("nero_core.build_queue.subprocess", never)
+    monkeypatch.setattr("nero_core.jobs.queue.subprocess", never)
     for module in ("asking", "watching"):
         monkeypatch.setattr(f"pages.reference_views.{module}.start_queue", lambda home: None)
     return folder

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nero_core.building import BUILDS, QUEUE_LOCK, cancel, list_builds
+from nero_core.jobs.builds import BUILDS, QUEUE_LOCK, cancel, list_builds
 from nero_core.reference.manifest import list_references
 from nero_core.storage.locks import is_locked
 from tests.e2e import test_browser

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from nero_core.errors import ArtefactError, InputError
 from nero_core.benchmark.result import BenchmarkResult
+from nero_core.errors import ArtefactError, InputError
 
 FOLDERS = "folders"
 """The protocol that any class folders follow; nothing is published for it."""

@@ -20,7 +20,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from nero_core.building import (
+from nero_core.errors import Cancelled, NeroError
+from nero_core.jobs.builds import (
     BUILDS,
     CANCEL,
     LOG,
@@ -34,7 +35,6 @@ from nero_core.building import (
     remove_unpacked,
     write_record,
 )
-from nero_core.errors import Cancelled, NeroError
 from nero_core.records import Progress
 from nero_core.storage.files import make_private_folder
 from nero_core.storage.locks import trying_lock

@@ -20,8 +20,8 @@ from nero_core.data.class_folders import list_images, read_class_folders
 from nero_core.data.images import read_image
 from nero_core.data.seen import Seen, looked_at
 from nero_core.data.splits import Split, to_calibrate
+from nero_core.demo.examples import EXAMPLES_INDEX, Example
 from nero_core.errors import ArtefactError, InputError
-from nero_core.examples import EXAMPLES_INDEX, Example
 from nero_core.network.classifier import Classifier
 from nero_core.network.training import train
 from nero_core.records import Begin, Say

@@ -1,7 +1,7 @@
 """Builds of references as jobs on disk: what was asked, how far it is, cancel, resume, use.
 
 A job is a folder. Its request is written once; its state is replaced in one step whenever it changes, so that any
-process can read how far it is. :mod:`nero_core.build_queue` does the work in a process of its own.
+process can read how far it is. :mod:`nero_core.jobs.queue` does the work in a process of its own.
 """
 
 from __future__ import annotations

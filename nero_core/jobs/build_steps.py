@@ -10,17 +10,6 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from nero_core.build_queue import Reporter
-from nero_core.building import (
-    CALIBRATION_SHARE,
-    CLASSIFIER,
-    IMAGES,
-    TEST_SHARE,
-    UPLOAD,
-    WEIGHTS,
-    Build,
-    BuildRequest,
-)
 from nero_core.calibration import Calibration, CalibrationSettings, of_most_images
 from nero_core.data.class_folders import SUFFIXES, LabelledImages, list_images
 from nero_core.data.images import MAX_FILE_BYTES, display_name
@@ -35,6 +24,17 @@ from nero_core.data.near_duplicates import (
 from nero_core.data.splits import Split, set_aside, split_for_fit
 from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
+from nero_core.jobs.builds import (
+    CALIBRATION_SHARE,
+    CLASSIFIER,
+    IMAGES,
+    TEST_SHARE,
+    UPLOAD,
+    WEIGHTS,
+    Build,
+    BuildRequest,
+)
+from nero_core.jobs.queue import Reporter
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.network.given import given_classifier
 from nero_core.network.given_preprocessing import described, given_preprocessing

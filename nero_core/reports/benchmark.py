@@ -59,7 +59,7 @@ def write_report(result: BenchmarkResult, folder: Path) -> list[Path]:
     ArtefactError
         The folder cannot be written.
     """
-    from nero_core.benchmark_pictures import histogram_picture, roc_picture  # matplotlib only where it draws
+    from nero_core.reports.pictures import histogram_picture, roc_picture  # matplotlib only where it draws
 
     texts = {"report.html": page(result), "report.md": markdown(result), "results.csv": comma_separated(result)}
     pictures = {"roc.png": roc_picture(result), "histograms.png": histogram_picture(result)} if result.scores else {}

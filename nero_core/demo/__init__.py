@@ -1,0 +1,1 @@
+"""The bundled reference and the pictures to try it on."""
