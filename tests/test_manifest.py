@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from nero_core.errors import ArtefactError
+from nero_core.reference import manifest
 from nero_core.reference.manifest import (
     MANIFEST_NAME,
     MAX_MANIFEST_BYTES,
@@ -19,7 +20,6 @@ from nero_core.reference.manifest import (
     verify_file,
     write_manifest,
 )
-from nero_core.reference.reference import manifest
 
 
 @pytest.fixture

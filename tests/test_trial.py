@@ -14,10 +14,10 @@ import pytest
 import nero_core.reference.export
 from nero_core.demo.rendered import BUNDLED
 from nero_core.errors import ArtefactError
+from nero_core.reference import trial
 from nero_core.reference.export import export_reference, import_reference
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest
 from nero_core.reference.origin import Origin, read_origin
-from nero_core.reference.reference import trial
 from nero_core.reference.trial import try_reference
 from tests.forging import files_of, with_description, with_manifest, write_folder, zipped
 
@@ -115,7 +115,7 @@ def test_every_end_has_a_sentence(code, output, said):
 def test_libraries_that_print_do_not_spoil_the_answer(tiny_reference):
     """What anything prints goes nowhere: the answer has a door of its own."""
     script = (
-        "import sys\nfrom nero_core.reference.reference import trial\n"
+        "import sys\nfrom nero_core.reference import trial\n"
         "trial.score_one_image = lambda folder: print('noise', flush=True) or sys.stdout.flush()\n"
         "trial.main([sys.argv[1], str(2**33), '60'])\n"
     )
@@ -128,7 +128,7 @@ def test_libraries_that_print_do_not_spoil_the_answer(tiny_reference):
 @pytest.mark.parametrize("raised", ["MemoryError()", "RuntimeError('DefaultCPUAllocator: can\\'t allocate memory: x')"])
 def test_want_of_memory_is_told_as_such(raised, tiny_reference):
     script = (
-        "import sys\nfrom nero_core.reference.reference import trial\n"
+        "import sys\nfrom nero_core.reference import trial\n"
         f"def fail(folder): raise {raised}\n"
         "trial.score_one_image = fail\ntrial.main([sys.argv[1], str(2**33), '60'])\n"
     )
