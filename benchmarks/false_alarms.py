@@ -18,12 +18,14 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import betabinom
 
-from nero_core.calibration import Calibration, deciding_rows, learnt_from
+from nero_core.calibration import Calibration
 from nero_core.data.class_folders import read_class_folders
+from nero_core.data.guarantee import Guarantee
 from nero_core.detectors import Detector, make_detector
+from nero_core.detectors.calibrating import deciding_rows, learnt_from
 from nero_core.detectors.fused import Fused
 from nero_core.network.classifier import Classifier
-from nero_core.records import Activations, Float64Array, Guarantee
+from nero_core.records import Activations, Float64Array
 
 ALPHAS = (0.05, 0.1, 0.2)
 DETECTORS = ("fused", "stage_mahalanobis", "mahalanobis", "nero", "energy")

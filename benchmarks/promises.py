@@ -24,10 +24,11 @@ from benchmarks import promises_by_class, promises_copies, promises_frames
 from benchmarks.measure import Row, table
 from benchmarks.promises_by_class import SIGNIFICANT
 from benchmarks.promises_frames import ALPHA
-from nero_core.calibration import Calibration, CalibrationSettings
+from nero_core.calibration import Calibration
+from nero_core.data.guarantee import CalibrationSettings, Guarantee
 from nero_core.network.classifier import Classifier
 from nero_core.network.training import train
-from nero_core.records import Float64Array, Guarantee, IntArray
+from nero_core.records import Float64Array, IntArray
 
 CONFIDENCE = 0.9
 SIZES = (19, 20, 21, 39, 67, 202)

@@ -16,15 +16,18 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from benchmarks.measure import Row
 from benchmarks.promises_frames import ALPHA, BEFORE, KINDS, NOW, Frames
-from nero_core.calibration import calibrated, false_alarms, promised
+from nero_core.calibration import false_alarms
 from nero_core.data.class_folders import LabelledImages, read_class_folders
+from nero_core.data.guarantee import Guarantee, needed_images
 from nero_core.data.images import read_image
 from nero_core.data.near_duplicates import HashArray, difference_hashes, near_any, near_duplicate_groups
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import Split, assigned, counted, looking_alike, set_aside, split_for_fit
 from nero_core.detectors import Detector, make_detector
+from nero_core.detectors.calibrating import calibrated, promised
 from nero_core.errors import InputError
 from nero_core.network.training import train
-from nero_core.records import Activations, Guarantee, Preprocessing, TrainingRecord, needed_images
+from nero_core.records import Activations, TrainingRecord
 
 Change = Callable[[Image.Image], Image.Image]
 

@@ -19,15 +19,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import betabinom
 
-from nero_core.calibration import Calibration, CalibrationSettings, deciding_rows, false_alarms, learnt_from
+from nero_core.calibration import Calibration, false_alarms
 from nero_core.data.class_folders import read_class_folders
+from nero_core.data.guarantee import CalibrationSettings, Guarantee
 from nero_core.data.near_duplicates import near_duplicate_groups
 from nero_core.data.seen import Seen, looked_at
 from nero_core.data.splits import split_for_fit
 from nero_core.detectors import DETECTORS, make_detector
+from nero_core.detectors.calibrating import deciding_rows, learnt_from
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
-from nero_core.records import Activations, Float64Array, Guarantee, IntArray
+from nero_core.records import Activations, Float64Array, IntArray
 
 ALPHA = 0.05
 LEVEL = 0.999

@@ -265,8 +265,8 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from nero_core.calibration import CalibrationSettings
     from nero_core.data.class_folders import list_images
+    from nero_core.data.guarantee import CalibrationSettings
     from nero_core.storage.spreadsheets import comma_separated
 
     reference = load(options)
@@ -323,7 +323,7 @@ def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alp
 
 
 def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
-    from nero_core.data.images import display_name
+    from nero_core.storage.display_names import display_name
 
     print(f"{'score':>9}  {'above':>6}  {'p':>6}  {'state':<19}  {'bound':<5}  {'predicted':<24}  file")
     for number, row in enumerate(rows):
@@ -345,7 +345,8 @@ def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from nero_core.case import explain_case, write_case
+    from nero_core.case import explain_case
+    from nero_core.reports.case import write_case
 
     if options.neurons < 1:
         raise InputError(f"--neurons is {options.neurons}; wanted at least 1.")

@@ -1,26 +1,20 @@
-"""One image against one reference: the numbers, the figures and the heatmaps, as records and as files."""
+"""One image held against a reference: the verdict, its account and the heatmaps, as one record."""
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from nero_core import figures
-from nero_core.data.images import Source, displayed, read_image
+from nero_core.data.images import displayed, read_image
 from nero_core.data.near_duplicates import difference_hash
-from nero_core.errors import ArtefactError
 from nero_core.explanation import Explanation, NeroExplanation
-from nero_core.records import Decision, Float32Array, Float64Array
+from nero_core.records import Decision, Float32Array, Float64Array, Source
 from nero_core.reference.reference import DEFAULT_DETECTOR, Reference
 from nero_core.relevance import relevance_of
-from nero_core.storage.files import write_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,65 +122,3 @@ def explain_case(
         heatmaps={place: maps.neuron(neuron.channel, neuron.stage) for place, neuron in leading.items()},
         overall=maps.overall(),
     )
-
-
-def case_charts(case: Case, dark: bool = False) -> dict[str, figures.Chart]:
-    """Histogram, account and relevance profile of a case, by file name."""
-    reference, e = case.reference, case.explanation
-    calibration = reference.calibrations[case.detector].of(reference.classes.index(case.predicted_class))
-    leading = [neuron for neuron, _ in e.top(len(case.heatmaps))]
-    charts = {
-        "histogram": figures.score_histogram(
-            calibration.scores,
-            case.decision.score,
-            threshold=calibration.threshold(case.alpha),
-            known=reference.ood_scores.get(case.detector),
-            state=case.decision.state,
-            dark=dark,
-        ),
-        "account": figures.account_chart(
-            figures.account_rows(e.contributions, e.terms, e.factor, leading, e.neurons), dark=dark
-        ),
-    }
-    if (profile := reference.profile) is not None:
-        charts["relevance"] = figures.relevance_profile(
-            case.relevance, profile.mean, profile.std, known_mean=profile.ood_mean, dark=dark
-        )
-    return charts
-
-
-def write_case(case: Case, folder: Path) -> list[Path]:
-    """Write a case's numbers (JSON), charts (HTML that opens offline) and heatmaps (PNG); the paths written.
-
-    Raises
-    ------
-    ArtefactError
-        The folder cannot be written.
-    """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtefactError(f"{folder} cannot be made ({error.strerror}); choose another --out.") from error
-    content = {"case.json": json.dumps(case.numbers(), indent=1).encode()}
-    content |= {
-        f"{name}.html": chart.figure.to_html(include_plotlyjs=True).encode()
-        for name, chart in case_charts(case).items()
-    }
-    content |= {
-        f"neuron-{'-'.join(str(part) for part in case.explanation.neurons[place] if part is not None)}.png": _png(
-            figures.overlay(case.picture, heatmap)
-        )
-        for place, heatmap in case.heatmaps.items()
-    }
-    content["overall.png"] = _png(figures.overlay(case.picture, case.overall))
-    content["image.png"] = _png(case.picture)
-    for name, data in content.items():
-        write_bytes(folder / name, data)
-    return [folder / name for name in content]
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()

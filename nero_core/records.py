@@ -6,26 +6,29 @@ Scores follow one convention everywhere: a larger score means more out-of-distri
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol, Self, cast
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from nero_core.errors import InputError
-from nero_core.storage.typed import Count, Range, check
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-    from nero_core.network.inspection import Layout
 
 FloatArray = npt.NDArray[np.floating]
 Float64Array = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+
+Source = str | Path | bytes | Image.Image
+"""A file's path, a file's bytes, or a Pillow image."""
+"""An image: a path, a file's bytes, or a picture."""
 
 Progress = Callable[[int, int], None]
 """``progress(done, total)``; raising :class:`~nero_core.errors.Cancelled` from it stops the work."""
@@ -37,17 +40,6 @@ Say = Callable[[str], None]
 """Takes one line of text for a person."""
 
 State = Literal["in-distribution", "borderline", "out-of-distribution"]
-
-INPUT_SIDES = Range(8, 2048)
-"""Of a network's input, pixels. Networks in use take 28 to 1,024."""
-COLOUR_MEANS, COLOUR_DEVIATIONS = Range(-255, 255), Range(0.001, 255)
-"""Of a colour channel: shares of white, or grey levels for a network that was trained on these (1/255 = 0.004). What is
-divided by less is no picture any more."""
-CROP_SHARES = Range(0.5, 1.25)
-"""Networks in use have 0.875 to 1, and VOLO 1.15, which lays the picture on black. A picture is resized by the inverse
-before it is cropped: a share of 0.005 makes 44,800 × 44,800 pixels for an input of 224 × 224."""
-ColourMean = Annotated[float, COLOUR_MEANS]
-ColourDeviation = Annotated[float, COLOUR_DEVIATIONS]
 
 
 def _matrix(what: str, array: npt.ArrayLike, rows: int | None = None) -> FloatArray:
@@ -67,6 +59,35 @@ def _matrix(what: str, array: npt.ArrayLike, rows: int | None = None) -> FloatAr
             "remove those images or check the network."
         )
     return matrix
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Dotted module names of the places this package reads.
+
+    Attributes
+    ----------
+    head : str
+        The linear layer that gives the logits.
+    map : str or None
+        The module whose output of more than one cell, averaged over space, is the head's input; None without one.
+    stages : tuple of str
+        Per spatial resolution, the last block of layers at that resolution, in order of depth. A network that keeps
+        one resolution, as a transformer does, has its blocks in four groups; its tokens are its space.
+    channels_last : frozenset of str
+        Those of these places whose output has its channels in the last axis: (n, h, w, c) or (n, tokens, c).
+    """
+
+    head: str
+    map: str | None
+    stages: tuple[str, ...]
+    channels_last: frozenset[str] = frozenset()
+
+    def channels_first(self, name: str, output: Tensor) -> Tensor:
+        """The output of the module `name` as (n, c, h, w), a view; tokens become (n, c, tokens, 1)."""
+        if output.ndim == 3:
+            return output.transpose(1, 2).unsqueeze(3)
+        return output.permute(0, 3, 1, 2) if name in self.channels_last else output
 
 
 class ImageSource(Protocol):
@@ -253,55 +274,6 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Guarantee:
-    """Whether flagging at p ≤ α bounds the share of false alarms, and why not; made with a calibration, kept with it.
-
-    Attributes
-    ----------
-    holds : bool
-        Whether the calibration images are known to be unseen by classifier, fit and choice of detector: then at most
-        a share α of new images from the same source is flagged, on average over calibration sets.
-    reason : str
-        Why it does not hold, as the part of a sentence that follows "no guarantee:"; empty where it holds.
-    origin : str
-        Where the calibration images come from, in words.
-    dropped : int
-        Images that were to calibrate, but are trained or fitted on, nearly the same as one that is, or of the same
-        group; they take no part.
-    """
-
-    holds: bool
-    reason: str = ""
-    origin: str = "not stated"
-    dropped: Count = 0
-
-    def __post_init__(self) -> None:
-        if self.holds == bool(self.reason):
-            raise InputError(
-                f"A guarantee that {'holds' if self.holds else 'does not hold'} has the reason {self.reason!r}."
-            )
-
-    def withdrawn(self, reason: str) -> Guarantee:
-        """The same without its promise, for this reason; an earlier reason stays."""
-        return self if self.reason else replace(self, holds=False, reason=reason)
-
-    @property
-    def left_out(self) -> list[str]:
-        """That images were to calibrate and take no part: a sentence without its full stop, or none."""
-        if not self.dropped:
-            return []
-        return [
-            f"{self.dropped} images that were to calibrate take no part: they were trained or fitted on, look nearly "
-            "like images that were, or are of the same group"
-        ]
-
-
-def needed_images(alpha: float) -> int:
-    """The fewest calibration images that support a share α of false alarms: ⌈1/α⌉ − 1, as 1/(n + 1) ≤ α."""
-    return math.ceil(1 / alpha - 1e-9) - 1
-
-
-@dataclass(frozen=True)
 class Decision:
     """One score, read against the in-distribution calibration scores.
 
@@ -332,55 +304,6 @@ class Decision:
     no_guarantee_because: str
     calibration_images: int
     calibration_class: str | None
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How an RGB image becomes a network's input; stored with the classifier, never assumed.
-
-    Attributes
-    ----------
-    height, width : int
-        Size of the network's input, pixels.
-    mean, std : three floats each
-        Per-channel normalisation of values in [0, 1].
-    interpolation : {"bilinear", "bicubic"}
-        Resampling filter of the resize, antialiased.
-    crop_share : float or None
-        None stretches the whole image to the input size. A share resizes the shorter side to size / crop_share and
-        takes the centre.
-    """
-
-    height: Annotated[int, INPUT_SIDES] = 224
-    width: Annotated[int, INPUT_SIDES] = 224
-    mean: tuple[ColourMean, ColourMean, ColourMean] = (0.485, 0.456, 0.406)
-    std: tuple[ColourDeviation, ColourDeviation, ColourDeviation] = (0.229, 0.224, 0.225)
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    crop_share: Annotated[float, CROP_SHARES] | None = None
-
-    def checked(self) -> Self:
-        """The same, once it is known to be a network's: pages make other sizes of it, to show a picture.
-
-        Raises
-        ------
-        InputError
-            A field is of another type, or out of its range.
-        """
-        check(asdict(self), Preprocessing, "preprocessing")
-        return self
-
-    @classmethod
-    def read(cls, described: Any) -> Self:
-        """From a mapping of its fields, as a file holds it.
-
-        Raises
-        ------
-        InputError
-            A field is not known, of another type, or out of its range.
-        """
-        check(described, Preprocessing, "preprocessing")
-        colours = {name: cast(Any, tuple(described[name])) for name in ("mean", "std") if name in described}
-        return cls(**{**described, **colours})
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import pandas  # noqa: F401  # waits for the loader's import: plotly trips over 
 import streamlit as st
 
 from nero_core.errors import NeroError
-from nero_core.neurons.sample import StoredNeurons
 from nero_core.neurons.statistics import Comparison
 from nero_core.records import IntArray
 from nero_core.reference.manifest import ReferenceEntry
+from nero_core.reference.stored_neurons import StoredNeurons
 from pages.neuron_views import detail, groups, link, overview, relevance_map, truth
 from pages.shared import door, session, widgets
 from pages.shared.words import plain

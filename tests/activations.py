@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from nero_core.records import Activations, Head, Preprocessing
+from nero_core.data.preprocessing import Preprocessing
+from nero_core.records import Activations, Head
 
 
 def make_activations(n=60, d=12, K=3, seed=0, far=0.0, stages=True, trained=False):

@@ -61,9 +61,10 @@ def strange_folder(tmp_path_factory):
 def tiny_reference(tmp_path_factory, class_folders, strange_folder):
     """Path of a reference: ResNet-18 with random weights at 64 px, 36 fitting and 36 calibration pictures."""
     from nero_core.data.class_folders import list_images, read_class_folders
+    from nero_core.data.preprocessing import Preprocessing
     from nero_core.data.splits import split_for_fit
     from nero_core.network.classifier import Classifier, build_classifier
-    from nero_core.records import Preprocessing, TrainingRecord
+    from nero_core.records import TrainingRecord
     from nero_core.reference.fit import Card, fit_reference
 
     images = read_class_folders(class_folders)

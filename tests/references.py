@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nero_core.calibration import CalibrationSettings
+from nero_core.data.guarantee import CalibrationSettings
 from nero_core.data.near_duplicates import difference_hashes
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import split_for_fit
 from nero_core.network.classifier import Classifier, build_classifier
-from nero_core.records import Preprocessing, TrainingRecord
+from nero_core.records import TrainingRecord
 from nero_core.reference.fit import Card, fit_reference
 
 ALPHA = 0.1

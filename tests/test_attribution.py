@@ -20,9 +20,9 @@ from zennit.torchvision import ResNetCanonizer
 from nero_core import attribution
 from nero_core.attribution import Attribution, instant_maps, rules, supports
 from nero_core.attribution.passes import CONDITIONS_AT_ONCE
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
-from nero_core.records import Preprocessing
 from nero_core.relevance import neuron_relevance
 
 SIZE = 64

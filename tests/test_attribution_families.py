@@ -26,9 +26,9 @@ from zennit.layer import Sum
 from nero_core.attribution import FAMILIES, METHODS, Attribution, describe_families, rules, share_arriving, supports
 from nero_core.attribution import holding as holding_module
 from nero_core.attribution.holding import HELD, Holding
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier, build_classifier
-from nero_core.records import Preprocessing
 from nero_core.relevance import neuron_relevance
 
 SIZE = 32

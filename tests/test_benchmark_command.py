@@ -20,11 +20,12 @@ from nero_core.benchmark.columns import difference, percent
 from nero_core.benchmark.loop import Benchmark
 from nero_core.benchmark.reading import read_results
 from nero_core.data.class_folders import read_class_folders
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import split_for_fit
 from nero_core.detectors import DETECTORS
 from nero_core.metrics import Interval
 from nero_core.network.classifier import Classifier, build_classifier
-from nero_core.records import Preprocessing, TrainingRecord
+from nero_core.records import TrainingRecord
 from nero_core.reference.fit import Card, fit_reference
 from nero_core.reports.benchmark import comma_separated, markdown, page, tables
 from tests.conftest import COLOURS, coloured_noise

@@ -16,10 +16,12 @@ from benchmarks.promises_by_class import beyond_chance, cells
 from benchmarks.promises_frames import BEFORE, NOW, PREDICTED, TRUE, Flags, Frames, count_flags, most_by_chance
 from nero_core.calibration import Calibration, false_alarms
 from nero_core.data.class_folders import read_class_folders
+from nero_core.data.guarantee import Guarantee
 from nero_core.data.near_duplicates import difference_hashes, near_duplicate_groups
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.detectors import DETECTORS
 from nero_core.network.classifier import Classifier, build_classifier
-from nero_core.records import Activations, Guarantee, Preprocessing, TrainingRecord
+from nero_core.records import Activations, TrainingRecord
 from tests.conftest import coloured_noise, write_class_folders
 
 

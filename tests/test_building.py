@@ -20,6 +20,7 @@ import pytest
 
 from nero_core.calibration import Calibration
 from nero_core.data.class_folders import read_class_folders
+from nero_core.data.guarantee import Guarantee, needed_images
 from nero_core.errors import InputError
 from nero_core.jobs.build_steps import (
     MAX_CLASSES,
@@ -49,7 +50,6 @@ from nero_core.jobs.builds import (
     write_record,
 )
 from nero_core.jobs.queue import Reporter, run_queue
-from nero_core.records import Guarantee, needed_images
 from nero_core.reference.manifest import list_references
 from nero_core.reference.model_card import model_card
 from nero_core.reference.reference import Reference

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nero_core.calibration import Calibration, flag_batch, rounded_up
+from nero_core.data.guarantee import Guarantee
 from nero_core.errors import InputError
-from nero_core.records import Guarantee
 
 UNSEEN, SEEN = Guarantee(True), Guarantee(False, "the images were trained on")
 

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from nero_core.calibration import Calibration, CalibrationSettings, deciding_rows, learnt_from, promised
+from nero_core.calibration import Calibration
+from nero_core.data.guarantee import CalibrationSettings, Guarantee
 from nero_core.detectors import make_detector
+from nero_core.detectors.calibrating import deciding_rows, learnt_from, promised
 from nero_core.errors import InputError
-from nero_core.records import Guarantee
 from tests.activations import make_activations
 
 UNSEEN = Guarantee(True)

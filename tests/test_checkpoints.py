@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import ArtefactError
 from nero_core.network.checkpoints import read_weights
 from nero_core.network.classifier import build_classifier
 from nero_core.network.pickle_scan import MAX_DEPTH, MAX_OPCODES, MAX_PICKLE_BYTES, MAX_VALUES, scan
-from nero_core.records import Preprocessing
 
 SMALL = Preprocessing(height=64, width=64)
 

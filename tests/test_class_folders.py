@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from nero_core.data import decoding
 from nero_core.data.class_folders import LabelledImages, list_images, read_class_folders
-from nero_core.data.images import Source, read_image
+from nero_core.data.images import read_image
 from nero_core.data.near_duplicates import (
     difference_hash,
     difference_hashes,
@@ -24,6 +24,7 @@ from nero_core.data.near_duplicates import (
     near_duplicate_groups,
 )
 from nero_core.errors import Cancelled, InputError
+from nero_core.records import Source
 from nero_core.storage.files import digest
 
 

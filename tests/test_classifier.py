@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import ArtefactError, Cancelled, InputError
 from nero_core.network.classifier import Classifier, build_classifier
-from nero_core.network.inspection import Layout, inspect_layout
-from nero_core.records import Preprocessing, TrainingRecord
+from nero_core.network.inspection import inspect_layout
+from nero_core.records import Layout, TrainingRecord
 
 SMALL = Preprocessing(height=64, width=64)
 

@@ -16,18 +16,19 @@ from nero_core.benchmark.line_up import Contender, PartialNero, contenders
 from nero_core.benchmark.loop import Benchmark, rank_correlation
 from nero_core.benchmark.reading import read_results
 from nero_core.benchmark.result import Scores
-from nero_core.calibration import CalibrationSettings
-from nero_core.calibration.held_out import DECIDING, LEARNT
 from nero_core.data.class_folders import list_images, read_class_folders
+from nero_core.data.guarantee import CalibrationSettings, Guarantee
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_in_distribution
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import FOLDER_ORIGIN, UNKNOWN_TRAINING
 from nero_core.detectors import DETECTORS, Detector, DetectorInfo, Nero
+from nero_core.detectors.calibrating import DECIDING, LEARNT
 from nero_core.errors import ArtefactError, Cancelled, InputError, UnknownDetectorError
 from nero_core.metrics import bootstrap, interval, point_metrics
 from nero_core.network.activation_cache import CachedExtractor, default_folder
 from nero_core.network.classifier import Classifier, build_classifier
-from nero_core.records import Guarantee, Preprocessing, TrainingRecord
+from nero_core.records import TrainingRecord
 from nero_core.reports.benchmark import write_report
 from tests.conftest import coloured_noise
 

@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 
 import nero_core.reference.export
 from nero_core.data.class_folders import read_class_folders
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import split_for_fit
 from nero_core.errors import ArtefactError, InputError, NeroError
 from nero_core.network.classifier import build_classifier
-from nero_core.records import Preprocessing
 from nero_core.reference.export import UNFINISHED, export_reference, free_name, import_reference
 from nero_core.reference.fit import Card, fit_reference
 from nero_core.reference.manifest import MANIFEST_NAME, list_references, read_manifest, write_manifest

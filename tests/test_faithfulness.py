@@ -26,9 +26,9 @@ from nero_core.attribution.faithfulness import (
     rank_correlation,
     with_shuffled_weights,
 )
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import Cancelled, InputError
 from nero_core.network.classifier import Classifier
-from nero_core.records import Preprocessing
 
 SIZE = 16
 

@@ -14,10 +14,11 @@ from nero_core.benchmark.reading import read_results
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_files
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import ArtefactError
 from nero_core.network.activation_cache import CachedExtractor
 from nero_core.network.classifier import Classifier, build_classifier
-from nero_core.records import Preprocessing, TrainingRecord
+from nero_core.records import TrainingRecord
 from nero_core.reports.benchmark import write_report
 from nero_core.storage import files
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from timm.models._hub import save_config_for_hf
 
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
 from nero_core.network.architectures import preprocessing_of
 from nero_core.network.classifier import build_classifier
@@ -27,7 +28,6 @@ from nero_core.network.given_preprocessing import (
     guessed,
     read_pretrained_cfg,
 )
-from nero_core.records import Preprocessing
 
 CFG = {
     "input_size": [3, 96, 128],

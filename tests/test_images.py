@@ -20,9 +20,10 @@ from PIL import Image, ImageCms, ImageFile
 
 from nero_core.data import images
 from nero_core.data.decoding import decode_each
-from nero_core.data.images import DECODING_THREADS, MAX_NAME, display_name, displayed, preprocess, read_image
+from nero_core.data.images import DECODING_THREADS, displayed, preprocess, read_image
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
-from nero_core.records import Preprocessing
+from nero_core.storage.display_names import MAX_NAME, display_name
 
 ORIENTATION = 0x0112
 

@@ -17,8 +17,7 @@ from torch import nn
 from nero_core.detectors import DETECTORS, library_adapters, library_explained, make_detector
 from nero_core.detectors.library import TABLE
 from nero_core.errors import InputError
-from nero_core.network.inspection import Layout
-from nero_core.records import Activations, Head
+from nero_core.records import Activations, Head, Layout
 from tests.activations import image_activations, make_activations, tiny_classifier
 
 ON_IMAGES = ["gram", "nac", "odin", "rankfeat"]

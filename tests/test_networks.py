@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
 from nero_core.network.architectures import architectures, build_network, preprocessing_of, weight_count
 from nero_core.network.classifier import Classifier, build_classifier
-from nero_core.network.inspection import Layout, inspect_layout
-from nero_core.records import Preprocessing
+from nero_core.network.inspection import inspect_layout
+from nero_core.records import Layout
 
 SIZE = 64
 SMALL = Preprocessing(height=SIZE, width=SIZE)

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.neurons.sample import as_npz, chosen_rows, group_names, read_neurons, sample_neurons
+from nero_core.neurons.sample import as_npz, chosen_rows, group_names, sample_neurons
 from nero_core.neurons.sheets import SIDE, cut_sheet, make_sheet
 from nero_core.neurons.statistics import Comparison, Group, Moments, cohens_d, neuron_auroc, pooled
 from nero_core.reference.manifest import read_manifest, write_manifest
+from nero_core.reference.stored_neurons import read_neurons
 from nero_core.relevance import relevance_of
 from tests.activations import make_activations
 
@@ -275,7 +276,7 @@ def test_the_card_says_what_is_kept(tiny_reference):
 def test_a_sheet_gives_its_pictures_back_in_order(count):
     from PIL import Image
 
-    from nero_core.records import Preprocessing
+    from nero_core.data.preprocessing import Preprocessing
 
     images = [Image.new("RGB", (60, 50), (5 * i, 100, 255 - 5 * i)) for i in range(count)]
     sheet = make_sheet(images, Preprocessing())

@@ -11,15 +11,17 @@ from PIL import Image
 
 from nero_core.data.class_folders import list_images, read_class_folders
 from nero_core.data.images import displayed
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import split_for_fit
 from nero_core.errors import ArtefactError, InputError
 from nero_core.network.classifier import Classifier, build_classifier
-from nero_core.neurons.sample import SHEET_ROLE, read_neurons
-from nero_core.records import Preprocessing, TrainingRecord
+from nero_core.neurons.sample import SHEET_ROLE
+from nero_core.records import TrainingRecord
 from nero_core.reference.export import import_reference
 from nero_core.reference.fit import Card, fit_reference
 from nero_core.reference.manifest import MANIFEST_NAME, list_references, read_manifest
 from nero_core.reference.reference import Reference
+from nero_core.reference.stored_neurons import read_neurons
 from tests.forging import files_of, with_array, with_description, with_manifest, write_folder, zipped
 
 

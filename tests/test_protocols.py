@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from nero_core.__main__ import main
+from nero_core.benchmark.published import published_beside
 from nero_core.benchmark.result import BenchmarkResult, SetSummary
 from nero_core.data.protocols.arrange import (
     arrange,
@@ -23,7 +24,7 @@ from nero_core.data.protocols.arrange import (
     read_official,
 )
 from nero_core.data.protocols.download import download
-from nero_core.data.protocols.protocol import named_protocol, plain, protocol_names, published_beside
+from nero_core.data.protocols.protocol import named_protocol, plain, protocol_names
 from nero_core.errors import ArtefactError, InputError
 from nero_core.storage.files import digest
 

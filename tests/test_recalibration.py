@@ -11,15 +11,14 @@ import pytest
 
 from nero_core import Reference
 from nero_core.__main__ import main
-from nero_core.calibration import CalibrationSettings
 from nero_core.calibration.stored import CALIBRATED_BEFORE
 from nero_core.data.class_folders import list_images, read_class_folders
+from nero_core.data.guarantee import CalibrationSettings, Guarantee
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_in_distribution
 from nero_core.data.splits import LOOKS_UNKNOWN, UNKNOWN_TRAINING
 from nero_core.errors import ArtefactError, InputError
 from nero_core.network.classifier import Classifier
-from nero_core.records import Guarantee
 from nero_core.reference.manifest import read_manifest, verify_file, write_manifest
 from nero_core.reference.model_card import model_card
 from nero_core.reference.recalibration import recalibrate

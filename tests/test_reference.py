@@ -259,9 +259,10 @@ def test_references_are_listed_with_what_is_wrong_with_them(folder):
 def test_a_detector_that_learns_from_calibration_images_stands_beside_another(class_folders, tmp_path, order):
     """One is decided on by half of the images, the other by all: the manifest tells all, whichever comes first."""
     from nero_core.data.class_folders import read_class_folders
+    from nero_core.data.preprocessing import Preprocessing
     from nero_core.data.splits import split_for_fit
     from nero_core.network.classifier import Classifier, build_classifier
-    from nero_core.records import Preprocessing, TrainingRecord
+    from nero_core.records import TrainingRecord
     from nero_core.reference.fit import Card, fit_reference
 
     images = read_class_folders(class_folders)

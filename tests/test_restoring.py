@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.detectors import DETECTORS, make_detector
 from nero_core.errors import ArtefactError, InputError
-from nero_core.records import Float64Array, IntArray, Preprocessing
+from nero_core.records import Float64Array, IntArray
 from nero_core.storage.typed import Range, Shape, check, check_array, check_arrays
 from tests.test_detector_contract import NAMES, fitted_of, material_of
 

@@ -10,9 +10,10 @@ from PIL import Image, ImageFile
 
 from nero_core import Reference
 from nero_core.errors import ArtefactError
-from nero_core.neurons.sample import SHEET_ROLE, read_neurons
+from nero_core.neurons.sample import SHEET_ROLE
 from nero_core.neurons.sheets import cut_sheet
 from nero_core.reference.manifest import read_manifest, write_manifest
+from nero_core.reference.stored_neurons import read_neurons
 from nero_core.storage.files import digest
 from tests.hostile import encoded, whole_files
 from tests.test_hostile_uploads import declared, noted

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nero_core.calibration import CalibrationSettings
 from nero_core.data.class_folders import LabelledImages
+from nero_core.data.guarantee import CalibrationSettings, Guarantee, needed_images
 from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_images
 from nero_core.data.near_duplicates import difference_hashes
@@ -32,7 +32,7 @@ from nero_core.data.splits import (
     split_for_fit,
 )
 from nero_core.errors import InputError
-from nero_core.records import Guarantee, TrainingRecord, needed_images
+from nero_core.records import TrainingRecord
 from nero_core.storage.files import digest
 from tests.scenes import COPIES, save_again, write_classes
 

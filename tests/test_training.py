@@ -16,6 +16,7 @@ from PIL import Image
 
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.near_duplicates import difference_hashes, near_duplicate_groups
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.seen import NOT_KNOWN, RECORDED, TOLD_UNSEEN
 from nero_core.data.splits import UNKNOWN_START, split_for_fit
 from nero_core.errors import ArtefactError, Cancelled, InputError
@@ -23,7 +24,7 @@ from nero_core.network import augmentation, pictures, training
 from nero_core.network.augmentation import augmented
 from nero_core.network.classifier import Classifier
 from nero_core.network.training import Trained, learning_rate, train
-from nero_core.records import Preprocessing, Progress
+from nero_core.records import Progress
 from nero_core.storage.files import read_arrays
 
 SMALL = Preprocessing(height=32, width=32)

@@ -21,10 +21,17 @@ from scipy.stats import rankdata
 from torchvision.transforms.functional import gaussian_blur
 
 from nero_core.attribution import METHODS, Attribution, Method
-from nero_core.data.images import Source
 from nero_core.errors import InputError
 from nero_core.network.classifier import BATCH_SIZE, Classifier
-from nero_core.records import Activations, Float32Array, Float64Array, FloatArray, IntArray, Progress
+from nero_core.records import (
+    Activations,
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    IntArray,
+    Progress,
+    Source,
+)
 
 CELLS = 14
 """Cells along a side: 16 pixels each at 224, the patches of a vision transformer."""

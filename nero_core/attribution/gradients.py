@@ -17,8 +17,7 @@ from nero_core.attribution.instant import instant_maps
 from nero_core.attribution.passes import AttributionPass, Method, as_array
 from nero_core.attribution.rules import EPSILON, Function
 from nero_core.errors import InputError
-from nero_core.network.inspection import Layout
-from nero_core.records import Float32Array
+from nero_core.records import Float32Array, Layout
 
 LOGIT_TOLERANCE = 1e-4
 """Largest difference, as a share of the largest logit, that holding a network's parts constant may make to them."""

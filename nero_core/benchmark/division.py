@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nero_core.benchmark.result import ID, POOLED
+from nero_core.data.guarantee import Guarantee
 from nero_core.data.image_set import ImageSet, grouped_as_recorded
 from nero_core.data.seen import Seen, looked_at
 from nero_core.data.splits import ASIDE_ORIGIN, FOLDER_ORIGIN, to_calibrate
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
-from nero_core.records import Guarantee, Progress
+from nero_core.records import Progress
 from nero_core.reference.recalibration import seen_by
 from nero_core.reference.reference import Reference
 

@@ -21,19 +21,12 @@ from nero_core.benchmark.kept import KeptScores
 from nero_core.benchmark.line_up import Contender
 from nero_core.benchmark.notes import UNGROUPED, in_words, singular, too_few, unreadable, without_guarantee
 from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary, with_pooled
-from nero_core.calibration import (
-    BY_CLASS,
-    Calibration,
-    CalibrationSettings,
-    calibrated,
-    deciding_rows,
-    false_alarms,
-    learnt_from,
-    promised,
-)
+from nero_core.calibration import Calibration, false_alarms
+from nero_core.data.guarantee import BY_CLASS, CalibrationSettings
 from nero_core.data.image_set import ImageSet
 from nero_core.data.splits import looking_alike, numbered
 from nero_core.detectors import Detector
+from nero_core.detectors.calibrating import calibrated, deciding_rows, learnt_from, promised
 from nero_core.errors import ArtefactError, Cancelled, InputError
 from nero_core.metrics import (
     RESAMPLES,

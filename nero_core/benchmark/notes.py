@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nero_core.benchmark.result import DetectorResult
+from nero_core.data.guarantee import needed_images
 from nero_core.network.activation_cache import Extraction
-from nero_core.records import Activations, needed_images
+from nero_core.records import Activations
 
 UNREADABLE_NAMED = 5
 """Unreadable images are all counted; so many per set are named."""

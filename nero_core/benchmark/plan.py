@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nero_core.benchmark.published import published_beside
 from nero_core.benchmark.result import BenchmarkResult
-from nero_core.calibration import DEFAULT_ALPHA
+from nero_core.data.guarantee import DEFAULT_ALPHA
 from nero_core.data.protocols.arrange import OOD, TEST, TRAIN, arranged_protocol
-from nero_core.data.protocols.protocol import FOLDERS, named_protocol, published_beside
+from nero_core.data.protocols.protocol import FOLDERS, named_protocol
 from nero_core.errors import InputError
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.calibration.settings import BY_CLASS, DEFAULT_ALPHA, CalibrationSettings, is_share
+from nero_core.data.guarantee import BY_CLASS, DEFAULT_ALPHA, CalibrationSettings, Guarantee, is_share, needed_images
 from nero_core.errors import InputError
-from nero_core.records import Decision, Float64Array, Guarantee, IntArray, State, needed_images
+from nero_core.records import Decision, Float64Array, IntArray, State
 
 TIE_TOLERANCE = 1e-4
 """Scores move by 1e-5 of their size with the batch size; closer ones count as equal."""

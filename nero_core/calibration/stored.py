@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nero_core.calibration.settings import CalibrationSettings
-from nero_core.records import Guarantee
+from nero_core.data.guarantee import CalibrationSettings, Guarantee
 
 BY_CLASS_SCHEMA = 2
 """From this schema of the manifest on, calibrations say how they were made."""

@@ -12,9 +12,8 @@ from nero_core.cli.console import DONE, SOME_FAILED, begin, load, say
 from nero_core.cli.preprocessing import agreement_lines, preprocessing_lines
 
 if TYPE_CHECKING:
-    from nero_core.calibration import CalibrationSettings
     from nero_core.cli.benchmark import AddCommand
-    from nero_core.records import Guarantee
+    from nero_core.data.guarantee import CalibrationSettings, Guarantee
     from nero_core.reference.reference import Reference
 
 
@@ -52,7 +51,7 @@ def add_calibration(parser: argparse.ArgumentParser) -> None:
 
 def calibration_settings(options: argparse.Namespace) -> CalibrationSettings:
     """What the options fix."""
-    from nero_core.calibration import CalibrationSettings
+    from nero_core.data.guarantee import CalibrationSettings
 
     return CalibrationSettings(not options.marginal, options.alpha, options.confidence)
 
@@ -137,7 +136,8 @@ def _guaranteed(calibration: Mapping[str, Any]) -> str:
 
 def summary(reference: Reference, folder: Path) -> str:
     """What `fit` wrote, in lines for a person."""
-    from nero_core.calibration import DEFAULT_ALPHA, rounded_up
+    from nero_core.calibration import rounded_up
+    from nero_core.data.guarantee import DEFAULT_ALPHA
 
     card = reference.manifest
     calibration, metrics = card["calibration"], card["metrics"]

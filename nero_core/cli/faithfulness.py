@@ -15,7 +15,7 @@ from nero_core.storage.spreadsheets import comma_separated
 
 if TYPE_CHECKING:
     from nero_core.attribution.faithfulness import Faithfulness
-    from nero_core.data.images import Source
+    from nero_core.records import Source
 
 AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
@@ -38,7 +38,7 @@ def add_faithfulness(command: AddCommand) -> None:
 def _faithfulness(options: argparse.Namespace) -> int:
     from nero_core.attribution.faithfulness import measure_faithfulness
     from nero_core.data.class_folders import list_images
-    from nero_core.data.images import display_name
+    from nero_core.storage.display_names import display_name
     from nero_core.storage.files import write_bytes
 
     reference = load(options)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.data.images import display_name
 from nero_core.errors import ArtefactError, InputError
 from nero_core.records import IntArray, Progress
+from nero_core.storage.display_names import display_name
 from nero_core.storage.files import digest
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif"})

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from PIL import Image
 
-from nero_core.data.images import DECODING_THREADS, Source, read_image
+from nero_core.data.images import DECODING_THREADS, read_image
 from nero_core.errors import InputError
-from nero_core.records import Progress
+from nero_core.records import Progress, Source
 
 T = TypeVar("T")
 

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.data.class_folders import LabelledImages
-from nero_core.data.images import Source
 from nero_core.errors import ArtefactError, InputError
-from nero_core.records import IntArray, TrainingRecord
+from nero_core.records import IntArray, Source, TrainingRecord
 from nero_core.storage.files import digest
 
 

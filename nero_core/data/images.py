@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 import threading
-import unicodedata
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,11 +19,10 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from nero_core.data import tiff
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
-from nero_core.records import Float32Array, Preprocessing
-
-Source = str | Path | bytes | Image.Image
-"""A file's path, a file's bytes, or a Pillow image."""
+from nero_core.records import Float32Array, Source
+from nero_core.storage.display_names import display_name
 
 DECODING_THREADS = 2
 """Decoding releases the interpreter lock; two threads keep a two-core machine's network fed."""
@@ -45,8 +43,6 @@ MAX_READS = 200_000
 fill the memory."""
 MAX_EXIF_BYTES = 2**20
 """Of a camera's note; a JPEG's segment holds 64 KiB. Each of its fractions takes its reader microseconds."""
-MAX_NAME = 80
-"""Characters of a displayed file name."""
 SIXTEEN_TO_EIGHT_BITS = 257
 """65535 / 255."""
 
@@ -122,34 +118,6 @@ def _read(source: Source, formats: tuple[str, ...]) -> Image.Image:
             except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
                 raise InputError(_damaged(name, error)) from error
         return _decoded(name, source if isinstance(source, bytes) else _file_bytes(name, source), formats)
-
-
-def display_name(source: Source, index: int) -> str:
-    """A short name that is safe to print: no path, no control, direction or zero-width characters.
-
-    Parameters
-    ----------
-    source : str, Path, bytes or PIL image
-    index : int
-        Position among the sources, from 0; names what has no file name, "image 1" and so on.
-
-    Returns
-    -------
-    str
-        At most 80 characters; a longer name keeps its suffix. It is text, not HTML: escape it where that matters.
-    """
-    if not isinstance(source, str | Path):
-        return f"image {index + 1}"
-    base = re.split(r"[\\/]", str(source))[-1]
-    # Categories C*: control, format (bidirectional and zero-width marks), surrogates, unassigned; Zl, Zp: line breaks.
-    name = "".join("_" if unicodedata.category(c)[0] == "C" or c in "\u2028\u2029" else c for c in base).strip()
-    if name in ("", ".", ".."):
-        return f"image {index + 1}"
-    if len(name) > MAX_NAME:
-        suffix = Path(name).suffix
-        suffix = suffix if len(suffix) <= MAX_NAME // 4 else ""
-        name = name[: MAX_NAME - 1 - len(suffix)] + "…" + suffix
-    return name
 
 
 def displayed(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:

@@ -11,8 +11,7 @@ from PIL import Image
 
 from nero_core.data.class_folders import LabelledImages, short_path
 from nero_core.data.decoding import decode_each
-from nero_core.data.images import Source
-from nero_core.records import IntArray, Progress
+from nero_core.records import IntArray, Progress, Source
 
 HashArray = npt.NDArray[np.uint64]
 

@@ -9,9 +9,8 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.data.images import Source
 from nero_core.data.near_duplicates import HashArray, difference_hashes, near_any
-from nero_core.records import Progress, TrainingRecord
+from nero_core.records import Progress, Source, TrainingRecord
 from nero_core.storage.files import digest
 
 MOST_OVERLAP = 0.05

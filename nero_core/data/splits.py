@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.data.class_folders import LabelledImages
+from nero_core.data.guarantee import Guarantee, needed_images
 from nero_core.data.image_set import grouped_as_recorded
 from nero_core.data.near_duplicates import HashArray, near_duplicate_groups
 from nero_core.data.seen import MOST_OVERLAP, ImageList, S, Seen, looked_at, start_is_known
 from nero_core.errors import InputError
-from nero_core.records import Float64Array, Guarantee, IntArray, Progress, TrainingRecord, needed_images
+from nero_core.records import Float64Array, IntArray, Progress, TrainingRecord
 from nero_core.storage.files import digest
 
 CALIBRATION_SLACK = 1.25

@@ -20,7 +20,13 @@ from nero_core.detectors.base import (
     with_usual_features,
 )
 from nero_core.detectors.statistics import class_means, floor_of, logsumexp_of, whole_account
-from nero_core.records import Account, Activations, Float64Array, FloatArray, Head
+from nero_core.records import (
+    Account,
+    Activations,
+    Float64Array,
+    FloatArray,
+    Head,
+)
 from nero_core.storage.typed import ABOVE_ZERO, Shape
 
 

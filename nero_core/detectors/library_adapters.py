@@ -18,7 +18,13 @@ from scipy.spatial.distance import cdist
 
 from nero_core.detectors.base import Detector
 from nero_core.errors import InputError
-from nero_core.records import Activations, Float32Array, Float64Array, FloatArray, Head
+from nero_core.records import (
+    Activations,
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    Head,
+)
 from nero_core.storage.typed import Range, Shape
 
 if TYPE_CHECKING:

@@ -14,7 +14,15 @@ from scipy.special import logsumexp
 
 from nero_core.detectors.base import DetectorInfo, ExplainedDetector, feature_neurons, register, with_features
 from nero_core.errors import InputError
-from nero_core.records import Account, Activations, Float32Array, Float64Array, FloatArray, Head, IntArray
+from nero_core.records import (
+    Account,
+    Activations,
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    Head,
+    IntArray,
+)
 from nero_core.storage.typed import AtLeastOne, Shape
 
 CHUNK_ROWS = 4096

@@ -15,7 +15,13 @@ import numpy.typing as npt
 from nero_core.detectors.base import Detector, DetectorInfo, register
 from nero_core.detectors.library_adapters import as_array, as_tensor, in_words, linear
 from nero_core.errors import InputError
-from nero_core.records import Activations, Float64Array, Head, ImageSource, IntArray
+from nero_core.records import (
+    Activations,
+    Float64Array,
+    Head,
+    ImageSource,
+    IntArray,
+)
 from nero_core.storage.typed import ABOVE_ZERO, AT_LEAST_ZERO, AboveZero, AtLeastOne, Range, Shape
 
 if TYPE_CHECKING:

@@ -20,7 +20,14 @@ from nero_core.detectors.base import (
     with_usual_features,
 )
 from nero_core.detectors.statistics import centre_and_scale, class_means, whole_account
-from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, IntArray
+from nero_core.records import (
+    Account,
+    Activations,
+    Float64Array,
+    FloatArray,
+    Head,
+    IntArray,
+)
 from nero_core.storage.typed import ABOVE_ZERO, AtLeastOne, Shape
 
 PAPER_COMPONENTS = 100

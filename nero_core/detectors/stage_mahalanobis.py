@@ -27,7 +27,15 @@ from nero_core.detectors.statistics import (
     whole_account,
 )
 from nero_core.errors import InputError
-from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, IntArray, Neuron
+from nero_core.records import (
+    Account,
+    Activations,
+    Float64Array,
+    FloatArray,
+    Head,
+    IntArray,
+    Neuron,
+)
 from nero_core.storage.typed import Range, Shape
 
 DEFAULT_STAGES = 3

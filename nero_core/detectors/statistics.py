@@ -12,7 +12,13 @@ import numpy.typing as npt
 from scipy.special import logsumexp
 
 from nero_core.errors import InputError
-from nero_core.records import Account, Float64Array, FloatArray, IntArray, Neuron
+from nero_core.records import (
+    Account,
+    Float64Array,
+    FloatArray,
+    IntArray,
+    Neuron,
+)
 from nero_core.storage.typed import Range
 
 Percentile = Annotated[float, Range(0, 100, "most")]

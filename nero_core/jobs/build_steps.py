@@ -10,9 +10,10 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from nero_core.calibration import Calibration, CalibrationSettings, of_most_images
+from nero_core.calibration import Calibration, of_most_images
 from nero_core.data.class_folders import SUFFIXES, LabelledImages, list_images
-from nero_core.data.images import MAX_FILE_BYTES, display_name
+from nero_core.data.guarantee import CalibrationSettings, Guarantee, needed_images
+from nero_core.data.images import MAX_FILE_BYTES
 from nero_core.data.listing import read_images, read_in_distribution
 from nero_core.data.near_duplicates import (
     HashArray,
@@ -39,10 +40,11 @@ from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.network.given import given_classifier
 from nero_core.network.given_preprocessing import described, given_preprocessing
 from nero_core.network.training import train
-from nero_core.records import Guarantee, Progress, needed_images
+from nero_core.records import Progress
 from nero_core.reference.fit import Card, Unreadable, fit_reference
 from nero_core.reference.recalibration import recalibrate
 from nero_core.reference.reference import Reference
+from nero_core.storage.display_names import display_name
 from nero_core.storage.files import make_private_folder
 from nero_core.storage.zips import Archive, Limits, open_archive
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
-from nero_core.calibration import CalibrationSettings
+from nero_core.data.guarantee import CalibrationSettings
 from nero_core.errors import ArtefactError, InputError
 from nero_core.network.given_preprocessing import Settings
 from nero_core.reference.export import free_name

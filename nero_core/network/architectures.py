@@ -9,8 +9,8 @@ import torch
 import torchvision
 from torch import nn
 
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
-from nero_core.records import Preprocessing
 
 SUGGESTIONS = 3
 """How many near names a refusal offers."""

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nero_core.data.images import DECODING_THREADS, Source, preprocess, read_image
+from nero_core.data.images import DECODING_THREADS, preprocess, read_image
 from nero_core.data.near_duplicates import difference_hash
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
 from nero_core.network.architectures import build_network, preprocessing_of
 from nero_core.network.checkpoints import load_weights, read_weights
@@ -31,9 +32,9 @@ from nero_core.records import (
     Float32Array,
     Head,
     IntArray,
-    Preprocessing,
     Progress,
     Say,
+    Source,
     TrainingRecord,
 )
 from nero_core.storage.files import write_arrays

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import ArtefactError, InputError
 from nero_core.network.architectures import weight_count
-from nero_core.records import Preprocessing, TrainingRecord
+from nero_core.records import TrainingRecord
 from nero_core.storage.files import read_arrays
 from nero_core.storage.typed import check
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, cast, get_args
 
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
-from nero_core.records import Preprocessing
 
 GIVEN, FROM_FILE = "given", "given by its pretrained_cfg"
 OWN = "guessed from the architecture, as timm has it"

@@ -8,41 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from nero_core.errors import InputError
+from nero_core.records import Layout
 
 POOLING_TOLERANCE = 1e-4
 """Relative agreement wanted between a map's spatial mean and the features for it to count as the pooled map."""
 
 GROUPS = 4
 """Into how many stages a network of one resolution is divided: as many as a convolutional network commonly has."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Dotted module names of the places this package reads.
-
-    Attributes
-    ----------
-    head : str
-        The linear layer that gives the logits.
-    map : str or None
-        The module whose output of more than one cell, averaged over space, is the head's input; None without one.
-    stages : tuple of str
-        Per spatial resolution, the last block of layers at that resolution, in order of depth. A network that keeps
-        one resolution, as a transformer does, has its blocks in four groups; its tokens are its space.
-    channels_last : frozenset of str
-        Those of these places whose output has its channels in the last axis: (n, h, w, c) or (n, tokens, c).
-    """
-
-    head: str
-    map: str | None
-    stages: tuple[str, ...]
-    channels_last: frozenset[str] = frozenset()
-
-    def channels_first(self, name: str, output: Tensor) -> Tensor:
-        """The output of the module `name` as (n, c, h, w), a view; tokens become (n, c, tokens, 1)."""
-        if output.ndim == 3:
-            return output.transpose(1, 2).unsqueeze(3)
-        return output.permute(0, 3, 1, 2) if name in self.channels_last else output
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,8 @@ from nero_core.data.class_folders import LabelledImages
 from nero_core.data.decoding import decode_each
 from nero_core.data.images import DECODING_THREADS, displayed, read_image
 from nero_core.data.near_duplicates import HashArray, difference_hash
-from nero_core.records import IntArray, Preprocessing, Progress
+from nero_core.data.preprocessing import Preprocessing
+from nero_core.records import IntArray, Progress
 
 Pixels = npt.NDArray[np.uint8]
 

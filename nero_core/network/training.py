@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nero_core.calibration import DEFAULT_ALPHA, CalibrationSettings
+from nero_core.data.guarantee import DEFAULT_ALPHA, CalibrationSettings
 from nero_core.data.listing import read_images
 from nero_core.data.near_duplicates import large_groups, mixed_groups, near_duplicate_groups
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.seen import NOT_KNOWN
 from nero_core.data.splits import UNKNOWN_START, counted, group_digests, said_of_split, set_aside
 from nero_core.errors import ArtefactError, InputError
@@ -32,7 +33,7 @@ from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.network.initial_weights import known_of, record_of
 from nero_core.network.pictures import Pictures, decode_pictures
 from nero_core.network.random_state import global_generator
-from nero_core.records import Begin, Preprocessing, Progress, Say, TrainingRecord
+from nero_core.records import Begin, Progress, Say, TrainingRecord
 from nero_core.storage.files import digest, read_arrays, write_arrays
 
 SUFFIX = ".safetensors"

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from PIL import Image
 
-from nero_core.data.images import DECODING_THREADS, Source, displayed, read_image
+from nero_core.data.images import DECODING_THREADS, displayed, read_image
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import ArtefactError, InputError
-from nero_core.records import Preprocessing, Progress
+from nero_core.records import Progress, Source
 
 SIDE = 48
 """Pixels of a picture's side."""

@@ -16,30 +16,35 @@ from sklearn.metrics import roc_auc_score
 
 import nero_core
 from nero_core.attribution.faithfulness import heatmap_summary
-from nero_core.calibration import (
-    BY_CLASS,
-    Calibration,
-    CalibrationSettings,
-    calibrated,
-    false_alarms,
-    learnt_from,
-    of_most_images,
-    promised,
-)
-from nero_core.data.images import Source
+from nero_core.calibration import Calibration, false_alarms, of_most_images
+from nero_core.data.guarantee import BY_CLASS, CalibrationSettings
 from nero_core.data.seen import SeenImages
 from nero_core.data.splits import Split, group_digests, looking_alike, numbered
 from nero_core.detectors import Detector, Nero, make_detector
+from nero_core.detectors.calibrating import calibrated, learnt_from, promised
 from nero_core.errors import InputError
 from nero_core.network.class_agreement import ClassAgreement
 from nero_core.network.classifier import Classifier
 from nero_core.network.extraction import Batch
 from nero_core.neurons.crops import CROP_PIXELS, cut_concepts
 from nero_core.neurons.ranking import STAGE_CHANNELS, RankingCollector, leading_channels, rank_channels
-from nero_core.neurons.sample import KNOWN_KEPT, ORDINARY_KEPT, NeuronSample, chosen_rows, sample_neurons
+from nero_core.neurons.sample import (
+    KNOWN_KEPT,
+    ORDINARY_KEPT,
+    NeuronSample,
+    chosen_rows,
+    sample_neurons,
+)
 from nero_core.neurons.sheets import make_sheet
 from nero_core.neurons.statistics import pooled
-from nero_core.records import Activations, Begin, Float64Array, IntArray, RelevanceProfile
+from nero_core.records import (
+    Activations,
+    Begin,
+    Float64Array,
+    IntArray,
+    RelevanceProfile,
+    Source,
+)
 from nero_core.reference.manifest import SCHEMA_VERSION
 from nero_core.reference.reference import Reference
 from nero_core.relevance import DEFAULT_EPSILON

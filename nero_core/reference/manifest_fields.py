@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
 
-from nero_core.calibration import CalibrationSettings, calibrated_as
+from nero_core.calibration import calibrated_as
 from nero_core.calibration.stored import BY_CLASS_SCHEMA
+from nero_core.data.guarantee import CalibrationSettings, Guarantee
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
-from nero_core.records import Guarantee, Preprocessing
 from nero_core.storage.typed import AtLeastOne, Count, Range, Share, check
 
 SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -12,17 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from nero_core.calibration import (
-    BY_CLASS,
-    Calibration,
-    CalibrationSettings,
-    calibrated,
-    of_most_images,
-    promised,
-)
+from nero_core.calibration import Calibration, of_most_images
+from nero_core.data.guarantee import BY_CLASS, CalibrationSettings
 from nero_core.data.image_set import ImageSet
 from nero_core.data.seen import Seen, SeenImages, looked_at
 from nero_core.data.splits import looking_alike, numbered, to_calibrate
+from nero_core.detectors.calibrating import calibrated, promised
 from nero_core.network.class_agreement import ClassAgreement
 from nero_core.network.extraction import Batch
 from nero_core.records import Activations, Begin, IntArray

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.calibration import DEFAULT_ALPHA, Calibration, CalibrationSettings, of_most_images
-from nero_core.data.images import Source
+from nero_core.calibration import Calibration, of_most_images
+from nero_core.data.guarantee import DEFAULT_ALPHA, CalibrationSettings
 from nero_core.data.near_duplicates import HashArray
 from nero_core.data.seen import SeenImages
 from nero_core.detectors import Detector, ExplainedDetector, make_detector
@@ -23,7 +23,14 @@ from nero_core.explanation import Explanation, explain
 from nero_core.network.classifier import Classifier
 from nero_core.neurons.crops import Concepts
 from nero_core.neurons.sample import SHEET_ROLE, NeuronSample, group_names
-from nero_core.records import Activations, Decision, Float32Array, Float64Array, RelevanceProfile
+from nero_core.records import (
+    Activations,
+    Decision,
+    Float32Array,
+    Float64Array,
+    RelevanceProfile,
+    Source,
+)
 from nero_core.reference.agreement import (
     check_agreement,
     restore_calibrations,

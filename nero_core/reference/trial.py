@@ -135,9 +135,9 @@ def score_one_image(folder: Path) -> None:
     """
     from nero_core.data import scenes
     from nero_core.detectors import ExplainedDetector
-    from nero_core.neurons.sample import read_neurons
     from nero_core.reference.model_card import model_card
     from nero_core.reference.reference import Reference
+    from nero_core.reference.stored_neurons import read_neurons
     from nero_core.relevance import relevance_of
 
     model_card(folder)

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from nero_core.data.images import display_name
 from nero_core.errors import InputError
+from nero_core.storage.display_names import display_name
 
 FIRST_ENTRY = b"PK\x03\x04"
 END_RECORD = struct.Struct("<4s4H2LH")

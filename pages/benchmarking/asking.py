@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.benchmark.background import Run
 from nero_core.errors import InputError, NeroError
+from nero_core.jobs.benchmarks import Run
 from nero_core.reference.manifest import ReferenceEntry
 from pages.benchmarking.folders import folder, ood_folders
 from pages.benchmarking.watching import ended, under_way

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.benchmark.background import Run, Standing
 from nero_core.benchmark.columns import metric_columns
 from nero_core.benchmark.result import POOLED
 from nero_core.errors import Cancelled, NeroError
 from nero_core.figures.benchmark import label
+from nero_core.jobs.benchmarks import Run, Standing
 from pages.benchmarking import tables
 from pages.shared.words import plain
 

@@ -10,11 +10,12 @@ import numpy as np
 import streamlit as st
 
 from nero_core import figures
-from nero_core.data.images import Source, displayed, read_image
+from nero_core.data.images import displayed, read_image
 from nero_core.errors import NeroError
 from nero_core.figures import significant
 from nero_core.neurons.crops import RANKED_BY, Concepts, RankedBy
 from nero_core.neurons.statistics import Comparison, Group
+from nero_core.records import Source
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import NEURON
 from pages.shared import resources, widgets, words

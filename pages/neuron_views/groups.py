@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from nero_core.data.images import Source
 from nero_core.errors import InputError
-from nero_core.neurons.sample import NeuronSample, StoredNeurons, read_neurons
+from nero_core.neurons.sample import NeuronSample
 from nero_core.neurons.statistics import Group, Moments
+from nero_core.records import Source
 from nero_core.reference.manifest import MANIFEST_NAME, ReferenceEntry, read_manifest
+from nero_core.reference.stored_neurons import StoredNeurons, read_neurons
 from pages.shared import reading, resources, session
 
 ORDINARY, KNOWN, CASE = "id", "ood", "case"

@@ -9,11 +9,12 @@ import streamlit as st
 
 from nero_core import figures
 from nero_core.errors import NeroError
-from nero_core.neurons.sample import NeuronSample, StoredNeurons
+from nero_core.neurons.sample import NeuronSample
 from nero_core.neurons.sheets import cut_sheet
 from nero_core.neurons.statistics import Group
 from nero_core.records import IntArray
 from nero_core.reference.manifest import ReferenceEntry
+from nero_core.reference.stored_neurons import StoredNeurons
 from pages.shared import widgets
 from pages.shared.words import plain
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from nero_core import figures
-from nero_core.data.images import Source
 from nero_core.errors import InputError, NeroError
 from nero_core.figures import significant
+from nero_core.records import Source
 from nero_core.reference.manifest import read_manifest, stored_heatmaps
 from pages.neuron_views.groups import Choices
 from pages.shared import resources, session, widgets, words

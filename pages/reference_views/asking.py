@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import streamlit as st
 
+from nero_core.data.guarantee import needed_images
 from nero_core.errors import InputError, NeroError
 from nero_core.jobs import builds
 from nero_core.jobs.builds import BuildRequest
 from nero_core.jobs.queue import start_queue
-from nero_core.records import needed_images
 from pages.reference_views.preparing import Answers, ask_preparation
 from pages.shared import permission, resources, uploads
 from pages.shared.words import plain

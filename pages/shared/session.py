@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.data.images import display_name, read_image
+from nero_core.data.images import read_image
+from nero_core.storage.display_names import display_name
 from pages.shared import uploads
 
 if TYPE_CHECKING:

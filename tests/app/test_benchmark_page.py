@@ -12,11 +12,12 @@ from dataclasses import replace
 
 import pytest
 
-from nero_core.benchmark import background, columns
-from nero_core.benchmark.background import Run, Standing
+from nero_core.benchmark import columns
 from nero_core.benchmark.plan import Plan
 from nero_core.benchmark.result import POOLED, RESULTS_NAME, SCORES_NAME
 from nero_core.errors import Cancelled, InputError
+from nero_core.jobs import benchmarks
+from nero_core.jobs.benchmarks import Run, Standing
 from pages.benchmarking import leaving, tables
 from pages.benchmarking.asking import RUN
 from pages.benchmarking.charts import key_of
@@ -362,7 +363,7 @@ def test_runs_take_turns(plan):
     first, second = Future(), Future()
     one = Run(plan, first)
     deadline = time.monotonic() + PATIENCE
-    while not background._turn.locked():
+    while not benchmarks._turn.locked():
         assert time.monotonic() < deadline
     two = Run(plan, second)
     while "Waiting" not in two.standing.what:
@@ -375,19 +376,19 @@ def test_runs_take_turns(plan):
     first.set_result(None)
     with pytest.raises(Cancelled):
         one.result()
-    assert not background._turn.locked()
+    assert not benchmarks._turn.locked()
 
 
 def test_a_stopped_run_keeps_what_is_finished(plan, reference, own_cache, monkeypatch, unseen):
     loaded = Future()
     loaded.set_result(reference)
-    add = background._Work._add
+    add = benchmarks._Work._add
 
     def stop_after_the_first(work, row):
         add(work, row)
         work.stop.set()
 
-    monkeypatch.setattr(background._Work, "_add", stop_after_the_first)
+    monkeypatch.setattr(benchmarks._Work, "_add", stop_after_the_first)
     held = Run(replace(plan, id=unseen, detectors=("nero", "msp")), loaded)
     result = held.result()
     assert [row.name for row in result.detectors] == ["nero"]

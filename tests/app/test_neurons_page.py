@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nero_core.neurons.sample import read_neurons
 from nero_core.neurons.statistics import Comparison
 from nero_core.reference.manifest import read_manifest
+from nero_core.reference.stored_neurons import read_neurons
 from pages.neuron_views import groups, link, overview
 from tests.app.conftest import picture_bytes, upload, words_of
 

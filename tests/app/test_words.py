@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nero_core.calibration import Calibration, CalibrationSettings
-from nero_core.records import Guarantee
+from nero_core.calibration import Calibration
+from nero_core.data.guarantee import CalibrationSettings, Guarantee
 from pages.shared import words
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from nero_core.calibration.conformal import Calibration
-from nero_core.calibration.settings import BY_CLASS, CalibrationSettings
+from nero_core.data.guarantee import BY_CLASS, CalibrationSettings, Guarantee
+from nero_core.detectors.base import Detector
 from nero_core.errors import InputError
-from nero_core.records import Activations, Float64Array, Guarantee, IntArray
-
-if TYPE_CHECKING:
-    from nero_core.detectors import Detector
+from nero_core.records import Activations, Float64Array, IntArray
 
 LEARNT, DECIDING = slice(0, None, 2), slice(1, None, 2)
 """Of calibration images, for a detector that learns from some: every second one, so that classes stay balanced."""
