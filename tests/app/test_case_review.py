@@ -18,8 +18,8 @@ from nero_core.figures import STATES, significant
 from nero_core.records import Neuron
 from nero_core.reference.manifest import read_manifest
 from tests.app.conftest import PATIENCE, ROOT, picture_bytes, upload, words_of
-from tests.test_hostile_uploads import declared
-from tests.test_sheets import with_sheet
+from tests.data.test_hostile_uploads import declared
+from tests.neurons.test_sheets import with_sheet
 
 STATE_WORDS = {mark.word for mark in STATES.values()}
 

@@ -36,9 +36,9 @@ from nero_core.reference.reference import Reference
 from nero_core.reference.trial import score_one_image
 from nero_core.storage.files import digest
 from nero_core.storage.zips import MAX_RATIO, Limits, open_archive
-from tests.forging import files_of, with_description, with_manifest, zipped
+from tests.reference.forging import files_of, with_description, with_manifest, zipped
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LIMITS = Limits(entry_bytes=10_000, total_bytes=20_000, entries=10)
 
 

@@ -57,7 +57,7 @@ from nero_core.storage.locks import is_locked, trying_lock
 from tests.conftest import coloured_noise, write_class_folders
 from tests.scenes import save_again
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PICTURE = io.BytesIO()
 coloured_noise((100, 90, 80), 0).save(PICTURE, "PNG")
 
@@ -690,7 +690,7 @@ def test_killed_while_training_it_goes_on_to_the_same_weights(home, request_):
     wanted = replace(request_, epochs=2)
     submit(home, wanted)
     worker = subprocess.Popen(
-        [sys.executable, "-m", "tests.build_until_killed", str(home)], cwd=ROOT, stdout=subprocess.PIPE
+        [sys.executable, "-m", "tests.jobs.build_until_killed", str(home)], cwd=ROOT, stdout=subprocess.PIPE
     )
     try:
         assert worker.stdout.readline() == b"1\n"

@@ -17,7 +17,7 @@ from nero_core import Reference
 from nero_core.errors import ArtefactError
 from nero_core.reference.manifest import read_manifest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LONGEST_WAIT = 2.0
 """Seconds until the kill: a few saves long."""
 
@@ -25,7 +25,9 @@ LONGEST_WAIT = 2.0
 def kill_while_saving(source, target, wait):
     """Start saving, kill at a moment, and check what is on disk; returns the version found."""
     saver = subprocess.Popen(
-        [sys.executable, "-m", "tests.save_until_killed", str(source), str(target)], cwd=ROOT, stdout=subprocess.PIPE
+        [sys.executable, "-m", "tests.reference.save_until_killed", str(source), str(target)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
     )
     try:
         assert saver.stdout.readline(), "the first save must succeed"
@@ -86,7 +88,7 @@ def test_two_writers_of_one_folder_take_turns_or_are_told(tiny_reference, tmp_pa
     target = tmp_path / "target"
     savers = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.save_until_killed", str(tiny_reference), str(target), "6"],
+            [sys.executable, "-m", "tests.reference.save_until_killed", str(tiny_reference), str(target), "6"],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -18,7 +18,7 @@ import psutil
 from nero_core import Reference
 from pages.shared.reading import read_case
 from pages.shared.session import Frame
-from tests.hostile import whole_files
+from tests.data.hostile import whole_files
 
 GIVE_UP = 120  # seconds for one file, on whatever machine; then the process ends and says where it hung
 

@@ -33,7 +33,7 @@ from nero_core.reference.signatures import (
     who_made_it,
 )
 from nero_core.storage.files import digest
-from tests.forging import files_of, seal, with_manifest, write_folder, zipped
+from tests.reference.forging import files_of, seal, with_manifest, write_folder, zipped
 
 
 @pytest.fixture(autouse=True)
@@ -341,4 +341,4 @@ def test_no_signature_is_asked_of_cryptography(tiny_reference):
         "import sys\nfrom pathlib import Path\nfrom nero_core.reference.signatures import read_signature\n"
         "assert read_signature(Path(sys.argv[1])) is None\nassert 'cryptography' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", script, str(tiny_reference)], check=True, cwd=Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-c", script, str(tiny_reference)], check=True, cwd=Path(__file__).parents[2])

@@ -24,10 +24,10 @@ from nero_core.data.images import MAX_JPEG_SCANS, MAX_PIXELS, read_image
 from nero_core.errors import InputError
 from pages.shared.reading import read_case
 from pages.shared.session import Frame
-from tests import tiffs
-from tests.hostile import PNG_START, chunk, damage, encoded, mutant, picture, resealed, whole_files
+from tests.data import tiffs
+from tests.data.hostile import PNG_START, chunk, damage, encoded, mutant, picture, resealed, whole_files
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KINDS = list(whole_files())
 GIGABYTE = 10**9
 PROCESSOR_SECONDS = 10  # of one upload; of a processor, so that a busy machine changes nothing
@@ -287,7 +287,7 @@ def scored(reference, folder, files):
     """Scores (name, bytes) pairs in a process of their own, and checks what must hold for each; returns its lines."""
     for name, data in files:
         (folder / name).write_bytes(data)
-    command = [sys.executable, "-m", "tests.score_uploads", str(reference), str(folder)]
+    command = [sys.executable, "-m", "tests.data.score_uploads", str(reference), str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     names = sorted(path.name for path in folder.iterdir())
@@ -313,7 +313,7 @@ def scored(reference, folder, files):
 @pytest.mark.skipif(sys.platform == "win32", reason="memory is measured as POSIX does")
 @pytest.mark.parametrize("count", [pytest.param(150, id="few"), pytest.param(2000, id="many", marks=pytest.mark.soak)])
 def test_mutants_neither_crash_nor_hang_nor_fill_the_memory(tiny_reference, tmp_path, count):
-    """A failure names the mutant: ``tests.hostile.mutant(number)`` says what was done and is the file again."""
+    """A failure names the mutant: ``tests.data.hostile.mutant(number)`` says what was done and is the file again."""
     lines = scored(tiny_reference, tmp_path, ((f"mutant {n:04d}", mutant(n).data) for n in range(count)))
     assert 0.15 * count < sum(line["read"] for line in lines) < 0.85 * count, "else the damage tests little"
     if count == 2000:

@@ -15,8 +15,8 @@ from nero_core.neurons.sheets import cut_sheet
 from nero_core.reference.manifest import read_manifest, write_manifest
 from nero_core.reference.stored_neurons import read_neurons
 from nero_core.storage.files import digest
-from tests.hostile import encoded, whole_files
-from tests.test_hostile_uploads import declared, noted
+from tests.data.hostile import encoded, whole_files
+from tests.data.test_hostile_uploads import declared, noted
 
 NEURON = 0
 ROLE = f"concepts/neuron_{NEURON:05d}"

@@ -44,7 +44,7 @@ from nero_core.network.activation_cache import CachedExtractor, ImageSet
 from nero_core.reference.reference import Reference
 from nero_core.storage.locks import trying_lock
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 
 
@@ -245,7 +245,7 @@ def test_cancelled_at_the_moment_it_begins_it_is_cancelled_and_not_failed(home, 
 def test_killed_its_images_are_gone_at_the_next_start_of_the_queue(home, zipped, asked, monkeypatch):
     submit(home, replace(asked, epochs=2), zipped)
     worker = subprocess.Popen(
-        [sys.executable, "-m", "tests.build_until_killed", str(home)], cwd=ROOT, stdout=subprocess.PIPE
+        [sys.executable, "-m", "tests.jobs.build_until_killed", str(home)], cwd=ROOT, stdout=subprocess.PIPE
     )
     try:
         assert worker.stdout.readline() == b"1\n"

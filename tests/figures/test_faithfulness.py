@@ -7,7 +7,7 @@ import pytest
 
 from nero_core import figures
 from nero_core.attribution.faithfulness import RANDOM, Faithfulness
-from tests.test_figures import contrast
+from tests.figures.test_figures import contrast
 
 
 def measured(images):

@@ -572,7 +572,7 @@ def test_families_are_explained_as_the_table_says(family):
 
 
 def test_the_table_of_the_readme_is_that_of_the_code():
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     if "where a neuron looked" not in readme:
         pytest.skip("the README has no table of families")
     assert describe_families() in readme

@@ -16,9 +16,9 @@ from PIL import Image
 from nero_core.data import tiff as checks
 from nero_core.data.images import read_image
 from nero_core.errors import InputError
-from tests import tiffs
-from tests.hostile import encoded, picture
-from tests.tiffs import (
+from tests.data import tiffs
+from tests.data.hostile import encoded, picture
+from tests.data.tiffs import (
     BITS,
     BYTE,
     COMPRESSION,

@@ -22,7 +22,7 @@ from nero_core.reference.fit import Card, fit_reference
 from nero_core.reference.manifest import MANIFEST_NAME, list_references, read_manifest
 from nero_core.reference.reference import Reference
 from nero_core.reference.stored_neurons import read_neurons
-from tests.forging import files_of, with_array, with_description, with_manifest, write_folder, zipped
+from tests.reference.forging import files_of, with_array, with_description, with_manifest, write_folder, zipped
 
 
 @pytest.fixture(scope="module")

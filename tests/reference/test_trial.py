@@ -19,9 +19,9 @@ from nero_core.reference.export import export_reference, import_reference
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest
 from nero_core.reference.origin import Origin, read_origin
 from nero_core.reference.trial import try_reference
-from tests.forging import files_of, with_description, with_manifest, write_folder, zipped
+from tests.reference.forging import files_of, with_description, with_manifest, write_folder, zipped
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LIMITED = pytest.mark.skipif(not trial.memory_is_limited, reason="only Linux limits the memory of a process")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="limits of a process are POSIX")
 

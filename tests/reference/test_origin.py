@@ -12,7 +12,7 @@ from nero_core.__main__ import main
 from nero_core.errors import ArtefactError, InputError
 from nero_core.reference.manifest import list_references
 from nero_core.reference.origin import ORIGIN_NAME, Origin, clear_default, read_origin, set_default, write_origin
-from tests.forging import files_of, write_folder
+from tests.reference.forging import files_of, write_folder
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from nero_core import figures
 from nero_core.errors import InputError
 from nero_core.figures.neurons import CLASS_COLOURS
 from nero_core.neurons.statistics import Comparison, Group, Moments
-from tests.test_figures import contrast
+from tests.figures.test_figures import contrast
 
 
 @pytest.fixture

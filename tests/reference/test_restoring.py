@@ -20,7 +20,7 @@ from nero_core.detectors import DETECTORS, make_detector
 from nero_core.errors import ArtefactError, InputError
 from nero_core.records import Float64Array, IntArray
 from nero_core.storage.typed import Range, Shape, check, check_array, check_arrays
-from tests.test_detector_contract import NAMES, fitted_of, material_of
+from tests.detectors.test_contract import NAMES, fitted_of, material_of
 
 
 def harms(array):
