@@ -218,7 +218,8 @@ def _fit(options: argparse.Namespace) -> int:
     from nero_core.data.listing import read_images
     from nero_core.data.splits import said_of_split, split_for_fit
     from nero_core.network.given import given_classifier, is_ours
-    from nero_core.reference.fit import Card, Unreadable, fit_reference
+    from nero_core.reference.description import Card
+    from nero_core.reference.fit import Unreadable, fit_reference
 
     settings = calibration_settings(options)
     ours = is_ours(options.classifier)

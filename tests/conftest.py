@@ -65,7 +65,8 @@ def tiny_reference(tmp_path_factory, class_folders, strange_folder):
     from nero_core.data.splits import split_for_fit
     from nero_core.network.classifier import Classifier, build_classifier
     from nero_core.records import TrainingRecord
-    from nero_core.reference.fit import Card, fit_reference
+    from nero_core.reference.description import Card
+    from nero_core.reference.fit import fit_reference
 
     images = read_class_folders(class_folders)
     record = TrainingRecord(frozenset(images.digests[::2]), frozenset(images.digests[1::2]), frozenset(), {"epochs": 0})

@@ -11,7 +11,8 @@ from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import split_for_fit
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import TrainingRecord
-from nero_core.reference.fit import Card, fit_reference
+from nero_core.reference.description import Card
+from nero_core.reference.fit import fit_reference
 
 ALPHA = 0.1
 """Needs nine calibration images of a class."""

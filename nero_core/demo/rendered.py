@@ -25,7 +25,8 @@ from nero_core.errors import ArtefactError, InputError
 from nero_core.network.classifier import Classifier
 from nero_core.network.training import train
 from nero_core.records import Begin, Say
-from nero_core.reference.fit import Card, fit_reference
+from nero_core.reference.description import Card
+from nero_core.reference.fit import fit_reference
 from nero_core.reference.manifest import read_manifest, verify_file
 from nero_core.reference.reference import Reference
 from nero_core.storage.files import write_bytes

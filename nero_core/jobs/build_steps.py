@@ -41,7 +41,8 @@ from nero_core.network.given import given_classifier
 from nero_core.network.given_preprocessing import described, given_preprocessing
 from nero_core.network.training import train
 from nero_core.records import Progress
-from nero_core.reference.fit import Card, Unreadable, fit_reference
+from nero_core.reference.description import Card
+from nero_core.reference.fit import Unreadable, fit_reference
 from nero_core.reference.recalibration import recalibrate
 from nero_core.reference.reference import Reference
 from nero_core.storage.display_names import display_name

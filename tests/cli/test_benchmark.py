@@ -26,7 +26,8 @@ from nero_core.detectors import DETECTORS
 from nero_core.metrics import Interval
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import TrainingRecord
-from nero_core.reference.fit import Card, fit_reference
+from nero_core.reference.description import Card
+from nero_core.reference.fit import fit_reference
 from nero_core.reports.benchmark import comma_separated, markdown, page, tables
 from tests.conftest import COLOURS, coloured_noise
 

@@ -27,8 +27,9 @@ from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import split_for_fit
 from nero_core.errors import ArtefactError, InputError, NeroError
 from nero_core.network.classifier import build_classifier
+from nero_core.reference.description import Card
 from nero_core.reference.export import UNFINISHED, export_reference, free_name, import_reference
-from nero_core.reference.fit import Card, fit_reference
+from nero_core.reference.fit import fit_reference
 from nero_core.reference.manifest import MANIFEST_NAME, list_references, read_manifest, write_manifest
 from nero_core.reference.model_card import CARD_NAME
 from nero_core.reference.origin import ORIGIN_NAME, Origin, read_origin

@@ -17,8 +17,9 @@ from nero_core.errors import ArtefactError, InputError
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.neurons.sample import SHEET_ROLE
 from nero_core.records import TrainingRecord
+from nero_core.reference.description import Card
 from nero_core.reference.export import import_reference
-from nero_core.reference.fit import Card, fit_reference
+from nero_core.reference.fit import fit_reference
 from nero_core.reference.manifest import MANIFEST_NAME, list_references, read_manifest
 from nero_core.reference.reference import Reference
 from nero_core.reference.stored_neurons import read_neurons

@@ -263,7 +263,8 @@ def test_a_detector_that_learns_from_calibration_images_stands_beside_another(cl
     from nero_core.data.splits import split_for_fit
     from nero_core.network.classifier import Classifier, build_classifier
     from nero_core.records import TrainingRecord
-    from nero_core.reference.fit import Card, fit_reference
+    from nero_core.reference.description import Card
+    from nero_core.reference.fit import fit_reference
 
     images = read_class_folders(class_folders)
     record = TrainingRecord(frozenset(images.digests[::2]), frozenset(images.digests[1::2]), frozenset(), {})
