@@ -9,7 +9,7 @@ import pytest
 from nero_core.reference.manifest import read_manifest, write_manifest
 from nero_core.reference.origin import Origin, read_origin, write_origin
 from nero_core.reference.signatures import SIGNATURE_NAME, make_key, sign
-from pages.shared import resources, session
+from pages.shared import permission, resources, session
 from tests.app.conftest import picture_bytes, upload, words_of
 
 REFERENCES = "pages/references.py"
@@ -103,7 +103,7 @@ def test_the_owner_lets_sessions_start_with_it(begin, home):
 
 
 def test_who_may_not_change_the_server_is_not_asked(begin, monkeypatch):
-    monkeypatch.setenv(resources.BUILD_VARIABLE, "0")
+    monkeypatch.setenv(permission.ALLOW, "0")
     page = begin()
     page.switch_page(REFERENCES).run()
     assert not [button for button in page.button if "essions" in button.label]

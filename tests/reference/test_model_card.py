@@ -87,7 +87,7 @@ def test_an_older_reference_without_figures_or_origins_says_so(tiny_reference, t
 
 @pytest.mark.parametrize("origins", [7, ["given"], "given"])
 def test_origins_of_another_shape_are_refused(tiny_reference, tmp_path, origins):
-    with pytest.raises(ArtefactError, match="does not hold what a model card needs"):
+    with pytest.raises(ArtefactError, match=r"field `preprocessing_origins` is .*; wanted names, each with text"):
         model_card(edited(tiny_reference, tmp_path / "x", preprocessing_origins=origins))
 
 

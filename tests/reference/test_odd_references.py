@@ -62,7 +62,8 @@ def field(path, value):
     return change
 
 
-REMOVED = object()
+class REMOVED:
+    """Stands for the absence of a field."""
 
 
 def refused(files, folder):
