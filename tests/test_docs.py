@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nero_core.__main__ import _parser
+from nero_core.cli.main import _parser
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/RESULTS.md"]

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from nero_core import Reference
-from nero_core.__main__ import main
 from nero_core.benchmark.reading import read_results
+from nero_core.cli.main import main
 from nero_core.data.listing import read_images
 from nero_core.jobs.build_steps import build
 from nero_core.jobs.builds import BuildRequest, list_builds, submit

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nero_core import Reference
-from nero_core.__main__ import main
 from nero_core.benchmark.reading import read_results
+from nero_core.cli.main import main
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.images import read_image
 from nero_core.data.near_duplicates import difference_hash

@@ -1,1 +1,1 @@
-"""Commands with a module of their own, and what all commands share; with ``__main__`` the only place that prints."""
+"""The command line: one module for each command, or for a few of one kind; the only place that prints."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from nero_core.cli.console import (
     INTERRUPTED,
     NOTHING_DONE,
     SOME_FAILED,
+    AddCommand,
     begin,
     close_bars,
     load,
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from nero_core.benchmark.division import Division
     from nero_core.benchmark.plan import Plan
     from nero_core.benchmark.result import BenchmarkResult, DetectorResult
-
-AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
 
 def add_benchmark(command: AddCommand) -> None:

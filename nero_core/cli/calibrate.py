@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nero_core.cli.console import DONE, SOME_FAILED, begin, load, say
+from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, load, say
 from nero_core.cli.preprocessing import agreement_lines, preprocessing_lines
 
 if TYPE_CHECKING:
-    from nero_core.cli.benchmark import AddCommand
     from nero_core.data.guarantee import CalibrationSettings, Guarantee
     from nero_core.reference.reference import Reference
 

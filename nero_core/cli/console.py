@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,6 +15,9 @@ from nero_core.errors import InputError
 if TYPE_CHECKING:
     from nero_core.records import Progress
     from nero_core.reference.reference import Reference
+
+AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+"""``command(name, run, text)`` enters a command into the parser, and gives its own."""
 
 DONE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""

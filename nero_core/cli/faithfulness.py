@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nero_core.cli.console import DONE, SOME_FAILED, begin, load, say
+from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, load, say
 from nero_core.errors import ArtefactError, InputError
 from nero_core.storage.spreadsheets import comma_separated
 
 if TYPE_CHECKING:
     from nero_core.attribution.faithfulness import Faithfulness
     from nero_core.records import Source
-
-AddCommand = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 
 
 def add_faithfulness(command: AddCommand) -> None:

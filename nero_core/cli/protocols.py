@@ -6,8 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from nero_core.cli.benchmark import AddCommand
-from nero_core.cli.console import DONE, begin, say
+from nero_core.cli.console import DONE, AddCommand, begin, say
 
 
 def add_protocols(command: AddCommand) -> None:

@@ -7,8 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from nero_core.cli.benchmark import AddCommand
-from nero_core.cli.console import DONE
+from nero_core.cli.console import DONE, AddCommand
 
 
 def add_references(command: AddCommand) -> None:

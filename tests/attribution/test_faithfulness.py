@@ -12,7 +12,6 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms.functional import gaussian_blur
 
-from nero_core.__main__ import main
 from nero_core.attribution import Attribution, faithfulness
 from nero_core.attribution.faithfulness import (
     RANDOM,
@@ -26,6 +25,7 @@ from nero_core.attribution.faithfulness import (
     rank_correlation,
     with_shuffled_weights,
 )
+from nero_core.cli.main import main
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import Cancelled, InputError
 from nero_core.network.classifier import Classifier

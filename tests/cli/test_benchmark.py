@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from nero_core import Reference
-from nero_core.__main__ import main
 from nero_core.benchmark.columns import difference, percent
 from nero_core.benchmark.loop import Benchmark
 from nero_core.benchmark.reading import read_results
+from nero_core.cli.main import main
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import split_for_fit

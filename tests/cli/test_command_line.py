@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from nero_core import Reference
-from nero_core.__main__ import main
+from nero_core.cli.main import main
 from nero_core.reference.model_card import model_card
 
 
@@ -139,7 +139,7 @@ def test_every_command_has_help(run):
 
 def test_help_does_not_wait_for_torch():
     check = (
-        "import sys, nero_core.__main__ as commands\n"
+        "import sys, nero_core.cli.main as commands\n"
         "try: commands.main(['--help'])\n"
         "except SystemExit: pass\n"
         "assert 'torch' not in sys.modules"

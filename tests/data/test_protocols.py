@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from nero_core.__main__ import main
 from nero_core.benchmark.published import published_beside
 from nero_core.benchmark.result import BenchmarkResult, SetSummary
+from nero_core.cli.main import main
 from nero_core.data.protocols.arrange import (
     arrange,
     arranged_protocol,

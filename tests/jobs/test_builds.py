@@ -712,7 +712,7 @@ def test_killed_while_training_it_goes_on_to_the_same_weights(home, request_):
 
 
 def test_the_command_runs_the_queue(home, request_, monkeypatch):
-    from nero_core.__main__ import main
+    from nero_core.cli.main import main
 
     monkeypatch.setattr("os.nice", lambda by: None)
     monkeypatch.setattr("nero_core.jobs.build_steps.build", lambda job, report: report.note("built"))

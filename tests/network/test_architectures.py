@@ -229,5 +229,5 @@ def test_one_channel_networks_are_refused():
 
 
 def test_the_package_and_its_help_load_no_network_library():
-    code = "import sys, nero_core.__main__ as m; m._parser(); sys.exit(len({'torch', 'timm'} & set(sys.modules)))"
+    code = "import sys, nero_core.cli.main as m; m._parser(); sys.exit(len({'torch', 'timm'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

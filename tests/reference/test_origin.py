@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from nero_core.__main__ import main
+from nero_core.cli.main import main
 from nero_core.errors import ArtefactError, InputError
 from nero_core.reference.manifest import list_references
 from nero_core.reference.origin import ORIGIN_NAME, Origin, clear_default, read_origin, set_default, write_origin

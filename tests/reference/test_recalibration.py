@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nero_core import Reference
-from nero_core.__main__ import main
 from nero_core.calibration.stored import CALIBRATED_BEFORE
+from nero_core.cli.main import main
 from nero_core.data.class_folders import list_images, read_class_folders
 from nero_core.data.guarantee import CalibrationSettings, Guarantee
 from nero_core.data.image_set import ImageSet

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from nero_core.__main__ import main
+from nero_core.cli.main import main
 from nero_core.errors import ArtefactError, InputError, NeroError
 from nero_core.reference.export import export_reference, import_reference
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest

@@ -38,7 +38,7 @@ def test_every_table_is_written_here():
 
 
 def test_scores_of_a_file_named_like_a_formula(tiny_reference, class_folders, tmp_path, monkeypatch, capsys):
-    from nero_core.__main__ import main
+    from nero_core.cli.main import main
 
     monkeypatch.chdir(tmp_path)
     Path("=1+1.png").write_bytes(next(class_folders.glob("*/*.png")).read_bytes())

@@ -1,0 +1,36 @@
+"""``nero demo``: the bundled reference, made again from its seeds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from nero_core.cli.calibrate import summary
+from nero_core.cli.console import DONE, AddCommand, begin, device, say
+
+
+def add_demo(command: AddCommand) -> None:
+    """Enter the command into the parser."""
+    demo = command("demo", _demo, "Rebuild the bundled synthetic reference from its seeds.")
+    demo.add_argument("--out", type=Path, required=True, metavar="REF", help="folder of the reference")
+    demo.add_argument("--retrain", action="store_true", help="train the network anew instead of using the bundled one")
+    demo.add_argument("--examples", type=Path, metavar="DIR", help="also write the example pictures, with their scores")
+    demo.add_argument("--scenes", type=Path, metavar="DIR", help="also keep the scenes, as folders to benchmark with")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from nero_core.demo import rendered
+
+    counts = rendered.SceneCounts()
+    if options.retrain:
+        checkpoint = options.out.with_suffix(".safetensors")
+        classifier = rendered.train_demo(checkpoint, counts, begin, say, device(options))
+    else:
+        classifier = rendered.bundled_classifier()
+    reference = rendered.fit_demo(classifier, counts, begin, keep=options.scenes)
+    reference.save(options.out)
+    if options.examples:
+        rendered.write_examples(reference, options.examples)
+    print(json.dumps(reference.manifest, indent=1) if options.json else summary(reference, options.out))
+    return DONE

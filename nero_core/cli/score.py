@@ -1,0 +1,106 @@
+"""``nero score``: images against a reference."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nero_core.cli.console import DONE, NOTHING_DONE, SOME_FAILED, AddCommand, begin, load
+
+if TYPE_CHECKING:
+    from nero_core.reference.reference import Reference
+
+
+def add_score(command: AddCommand) -> None:
+    """Enter the command into the parser."""
+    score = command("score", _score, "Score images against a reference.")
+    score.add_argument("reference", type=Path, metavar="REF")
+    score.add_argument("images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
+    score.add_argument("--detector", default="nero", help="default: %(default)s")
+    score.add_argument(
+        "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"
+    )
+    score.add_argument("--csv", action="store_true", help="print the result as CSV")
+
+
+def _score(options: argparse.Namespace) -> int:
+    from nero_core.data.class_folders import list_images
+    from nero_core.data.guarantee import CalibrationSettings
+    from nero_core.storage.spreadsheets import comma_separated
+
+    reference = load(options)
+    reference.detector(options.detector)
+    CalibrationSettings(alpha=options.alpha)  # refuses one that is no share, before anything is read
+    paths: list[Path] = []
+    for given in options.images:
+        paths += list_images(given) if given.is_dir() else [given]
+    rows = _scored_rows(reference, paths, options.detector, options.alpha)
+    failed = sum("error" in row for row in rows)
+    if options.json:
+        print(json.dumps(rows, indent=1))
+    elif options.csv:
+        fields = list(dict.fromkeys(key for row in sorted(rows, key=lambda row: "error" in row) for key in row))
+        print(comma_separated(rows, fields), end="")
+    else:
+        _print_scores(rows)
+    if failed == len(rows):
+        print(f"nero: none of {failed} files could be scored: {rows[0]['error']}", file=sys.stderr)
+        return NOTHING_DONE
+    return SOME_FAILED if failed else DONE
+
+
+def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alpha: float) -> list[dict[str, Any]]:
+    """One row per path, in the order given: numbers where it could be read, else the reason."""
+    from nero_core.detectors import ExplainedDetector
+
+    errors: dict[int, str] = {}
+    rows: list[dict[str, Any]] = [{"path": str(path)} for path in paths]
+    stream = reference.classifier.stream(
+        paths,
+        on_unreadable=lambda position, error: errors.__setitem__(position, str(error)),
+        progress=begin("Scoring") if len(paths) > 1 else None,
+        keep_source="source" in reference.detector(detector).info.needs,
+        hashed=True,
+    )
+    for batch in stream:
+        activations = batch.activations
+        decisions = reference.decide(activations, detector, alpha, hashes=batch.hashes)
+        probabilities = activations.probabilities
+        explained = isinstance(reference.detector(detector), ExplainedDetector)
+        nearest = [e.nearest_class for e in reference.explain(activations, detector)] if explained else None
+        for place, (row, decision) in enumerate(zip(batch.rows, decisions, strict=True)):
+            predicted = int(probabilities[place].argmax())
+            rows[row] |= {"detector": detector, **asdict(decision)}
+            rows[row] |= {
+                "predicted_class": reference.classes[predicted],
+                "probability": float(probabilities[place, predicted]),
+                "nearest_class": nearest[place] if nearest else None,
+            }
+    for position, error in errors.items():
+        rows[position]["error"] = error
+    return rows
+
+
+def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
+    from nero_core.storage.display_names import display_name
+
+    print(f"{'score':>9}  {'above':>6}  {'p':>6}  {'state':<19}  {'bound':<5}  {'predicted':<24}  file")
+    for number, row in enumerate(rows):
+        name = display_name(Path(row["path"]), number)
+        if "error" in row:
+            print(f"{'–':>9}  {'–':>6}  {'–':>6}  {'not scored':<19}  {'':<5}  {'':<24}  {name}: {row['error']}")
+            continue
+        predicted = f"{row['predicted_class']} ({row['probability']:.0%})"
+        print(
+            f"{row['score']:9.4g}  {row['percentile']:6.1%}  {row['p_value']:6.3f}  {row['state']:<19}  "
+            f"{'yes' if row['guaranteed'] else 'no':<5}  {predicted:<24}  {name}"
+        )
+    for reason, count in Counter(row["no_guarantee_because"] for row in rows if row.get("guaranteed") is False).items():
+        print(f"No guarantee for {count} of {len(rows)}: {reason}.")
+    print('"Unusual" does not mean diseased, and "usual" does not mean healthy.')
