@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.measure import Row, table
 from benchmarks.scenes import DEMO, scenes
 from nero_core.detectors import DETECTORS, make_detector
-from nero_core.network.classifier import BATCH_SIZE, Classifier
+from nero_core.network.classifier import Classifier
+from nero_core.network.extraction import BATCH_SIZE
 from nero_core.records import Activations, Float64Array, IntArray
 from nero_core.reference.reference import Reference
 

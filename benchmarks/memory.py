@@ -132,8 +132,7 @@ def of_many_classes(folder: Path) -> str:
 
 def of_mean_relevance(count: int, folder: Path) -> str:
     """Peak growth while rows are spooled batch by batch and the mean relevance of each class is taken."""
-    from nero_core.network.classifier import BATCH_SIZE
-    from nero_core.network.extraction import Batch, Rows
+    from nero_core.network.extraction import BATCH_SIZE, Batch, Rows
     from nero_core.neurons.sample import ORDINARY_KEPT, chosen_rows, sample_neurons
     from nero_core.relevance import DEFAULT_EPSILON
 

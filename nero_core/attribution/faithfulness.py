@@ -22,7 +22,8 @@ from torchvision.transforms.functional import gaussian_blur
 
 from nero_core.attribution import METHODS, Attribution, Method
 from nero_core.errors import InputError
-from nero_core.network.classifier import BATCH_SIZE, Classifier
+from nero_core.network.classifier import Classifier
+from nero_core.network.extraction import BATCH_SIZE
 from nero_core.records import (
     Activations,
     Float32Array,

@@ -93,21 +93,14 @@ def divide(
     trained = frozenset() if record is None else record.train
     aside = frozenset() if record is None else record.calibration | record.test
 
-    source = id_images if train is None else train
-    if train is not None:
-        fit = train.select([key not in aside for key in train.digests])
-    elif id_images.labels is not None:
-        fit = id_images.select([key in trained for key in id_images.digests])
-    else:
-        fit = None
+    fit, asked, origin = _to_fit(id_images, train, trained, aside), calibration, FOLDER_ORIGIN
     if record is None:
         warnings.append(
             "It is not known what this classifier was trained on: if ID images are among that, every figure is too "
             "good."
         )
-    fit = fit if fit is not None and len(fit) else None
-    asked, origin = calibration, FOLDER_ORIGIN
     if asked is None and record is not None:
+        source = id_images if train is None else train
         asked, origin = source.select([key in record.calibration for key in source.digests]), ASIDE_ORIGIN
     asked = asked if asked is not None and len(asked) else None
     used = trained | _keys(fit) | (frozenset() if record is None else record.calibration)
@@ -126,19 +119,7 @@ def divide(
     looks = np.array([hashes[key] for key in _keys(held_out) if key in hashes], dtype=np.uint64)
     calibrates = Seen(_keys(held_out), np.unique(np.concatenate([looks, calibrating])))
     scored = unused.select(~(seen.overlap(unused, hashes) | calibrates.overlap(unused, hashes)))
-    if not len(scored):
-        raise InputError(
-            f"All {len(id_images)} ID images were used to train or to calibrate, or look nearly like those that were; "
-            "none is left to be scored. Give images that the classifier has never seen with --id, and the training "
-            "images with --train."
-        )
-    if alike := len(unused) - len(scored):
-        warnings.append(
-            f"{alike} of {len(unused)} ID images left look nearly like images that train or calibrate, or are of a "
-            "group that trains; left out."
-        )
-    if train is not None and (left_out := len(id_images) - len(unused)):
-        warnings.append(f"{left_out} of {len(id_images)} ID images were used to train or to calibrate; left out.")
+    warnings += _left_out(id_images, unused, scored, train is not None)
     if fit is None:
         warnings.append(
             "No training image was found, so nothing can be fitted: only the reference's own detectors are scored. "
@@ -147,6 +128,44 @@ def divide(
     warnings += _overlaps(ood, {"training": _keys(fit) | trained, "calibration": _keys(held_out), "ID": _keys(scored)})
     warnings += _few({**ood, "the ID test images": scored})
     return Division(fit, held_out, scored, ood, guarantee, tuple(warnings), hashes)
+
+
+def _to_fit(
+    id_images: ImageSet, train: ImageSet | None, trained: frozenset[str], aside: frozenset[str]
+) -> ImageSet | None:
+    """The images that detectors are fitted on; None where there are none."""
+    if train is not None:
+        fit = train.select([key not in aside for key in train.digests])
+    elif id_images.labels is not None:
+        fit = id_images.select([key in trained for key in id_images.digests])
+    else:
+        return None
+    return fit if len(fit) else None
+
+
+def _left_out(id_images: ImageSet, unused: ImageSet, scored: ImageSet, with_train: bool) -> list[str]:
+    """Which ID images are not scored, and why.
+
+    Raises
+    ------
+    InputError
+        None is left.
+    """
+    if not len(scored):
+        raise InputError(
+            f"All {len(id_images)} ID images were used to train or to calibrate, or look nearly like those that were; "
+            "none is left to be scored. Give images that the classifier has never seen with --id, and the training "
+            "images with --train."
+        )
+    warnings = []
+    if alike := len(unused) - len(scored):
+        warnings.append(
+            f"{alike} of {len(unused)} ID images left look nearly like images that train or calibrate, or are of a "
+            "group that trains; left out."
+        )
+    if with_train and (left_out := len(id_images) - len(unused)):
+        warnings.append(f"{left_out} of {len(id_images)} ID images were used to train or to calibrate; left out.")
+    return warnings
 
 
 def _check_ood(ood: Mapping[str, ImageSet]) -> None:

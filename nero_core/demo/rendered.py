@@ -15,6 +15,7 @@ from pathlib import Path
 from joblib import Parallel, delayed
 from PIL import Image
 
+import nero_core
 from nero_core.data import scenes
 from nero_core.data.class_folders import list_images, read_class_folders
 from nero_core.data.images import read_image
@@ -31,7 +32,7 @@ from nero_core.reference.manifest import read_manifest, verify_file
 from nero_core.reference.reference import Reference
 from nero_core.storage.files import write_bytes
 
-BUNDLED = Path(__file__).parents[1] / "assets" / "references" / "demo"
+BUNDLED = Path(nero_core.__file__).parents[1] / "assets" / "references" / "demo"
 """Where the committed reference lies in a checkout."""
 
 ARCHITECTURE = "resnet18"

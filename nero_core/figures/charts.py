@@ -131,16 +131,20 @@ def score_histogram(
         xaxis={"title": "Score (higher = more unusual)", "range": [low, high + 0.02 * (high - low)]},
         yaxis={"title": "Share of images (%)", "range": [0, HEADROOM * max(tallest)]},
     )
-    rows: list[Mapping[str, Cell]] = [
-        {"score from": rounded(a), "to": rounded(b) if b < high else None}
-        | {f"{name} (% of images)": rounded(float(share[i]), 2) for name, share in shares.items()}
-        for i, (a, b) in enumerate(itertools.pairwise(edges))
-    ]
     below = int((ordinary < score).sum())
     alt = f"Histogram of the scores of {len(ordinary)} reference images; this image's score, {significant(score)}, "
     alt += f"lies above {below} of them"
     alt += f"; images beyond {significant(threshold)} are flagged." if threshold is not None else "."
-    return Chart(figure, rows, alt)
+    return Chart(figure, _histogram_rows(edges, shares), alt)
+
+
+def _histogram_rows(edges: Float64Array, shares: Mapping[str, Float64Array]) -> list[Mapping[str, Cell]]:
+    """The bins and what share of each kind of images lies in them; the last has no upper end."""
+    return [
+        {"score from": rounded(a), "to": rounded(b) if b < edges[-1] else None}
+        | {f"{name} (% of images)": rounded(float(share[i]), 2) for name, share in shares.items()}
+        for i, (a, b) in enumerate(itertools.pairwise(edges))
+    ]
 
 
 def account_rows(

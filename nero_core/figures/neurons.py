@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -258,59 +259,16 @@ def relevance_map(
     shares : optional
         Share of the points' variance along each axis, in [0, 1].
     """
+    case = case or {}
     K = len(centroids)
-    entries = [*names, "Centroids", *(case or {})]
+    entries = [*names, "Centroids", *case]
     figure = blank_figure(dark, height=MAP_HEIGHT + LEGEND_ROW * -(-len(entries) // 2))  # a phone has two columns
     for number, name in enumerate(names):
-        rows_here = np.flatnonzero(groups == number)
-        ordinary = number < K
-        turn = number if ordinary else number - K
-        marker = {
-            "symbol": CLASS_SYMBOLS[turn % len(CLASS_SYMBOLS)]
-            if ordinary
-            else KNOWN_SYMBOLS[turn % len(KNOWN_SYMBOLS)],
-            "color": CLASS_COLOURS[turn % len(CLASS_COLOURS)] if ordinary else UNUSUAL,
-            "size": 6 if ordinary else 8,
-            "opacity": 0.7 if ordinary else 1,
-        }
-        figure.add_scatter(
-            x=points[rows_here, 0],
-            y=points[rows_here, 1],
-            mode="markers",
-            name=f"{_text(name)} ({len(rows_here)})",
-            customdata=rows_here,
-            marker=marker,
-            hovertemplate=f"{_text(name)}<extra></extra>",
-        )
-    figure.add_scatter(
-        x=centroids[:, 0],
-        y=centroids[:, 1],
-        mode="markers+text",
-        name="Centroids",
-        text=[_text(name) for name in names[:K]],
-        textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(K)],
-        marker={
-            "symbol": "x",
-            "size": 13,
-            "color": [CLASS_COLOURS[i % len(CLASS_COLOURS)] for i in range(K)],
-            "line": {"width": 1.5, "color": "#FFFFFF"},
-        },
-        hovertemplate="centroid of %{text}<extra></extra>",
-    )
-    for name, point in (case or {}).items():
-        figure.add_scatter(
-            x=[point[0]],
-            y=[point[1]],
-            mode="markers",
-            name=f"★ {_text(name)}",
-            marker={"symbol": "star", "size": 18, "color": RAISES, "line": {"width": 1.5, "color": "#FFFFFF"}},
-            hovertemplate=f"{_text(name)}<extra></extra>",
-        )
-    seen = np.concatenate([points, centroids, *(np.asarray(point)[None] for point in (case or {}).values())])
-    frame = np.quantile(seen, [FRAME_LEAVES_OUT, 1 - FRAME_LEAVES_OUT], axis=0)
-    own = seen[len(points) :]  # centroids and the case are always in sight
-    frame = np.stack([np.minimum(frame[0], own.min(axis=0)), np.maximum(frame[1], own.max(axis=0))])
-    frame += np.array([[-1], [1]]) * FRAME_ROOM * np.ptp(frame, axis=0)
+        _add_group(figure, points, np.flatnonzero(groups == number), name, number, K)
+    _add_centroids(figure, centroids, names[:K])
+    for name, point in case.items():
+        _add_case(figure, name, point)
+    frame = _frame(points, np.concatenate([centroids, *(np.asarray(point)[None] for point in case.values())]))
     part = ["" if shares is None else f" ({100 * share:.0f} % of variance)" for share in shares or (0, 0)]
     figure.update_layout(
         dragmode="lasso",
@@ -322,20 +280,84 @@ def relevance_map(
         yaxis={"title": f"Second{part[1]}", "zeroline": False, "range": list(frame[:, 1])},
         legend={"entrywidth": LEGEND_MARK + LEGEND_LETTER * max(len(f"{name} (999)") for name in names)},
     )
-    rows: list[Mapping[str, Cell]] = [
-        {"image": int(i), "group": names[groups[i]], "first": rounded(points[i, 0]), "second": rounded(points[i, 1])}
-        for i in range(len(points))
-    ]
-    rows += [
-        {"image": None, "group": f"centroid of {names[i]}", "first": rounded(x), "second": rounded(y)}
-        for i, (x, y) in enumerate(centroids)
-    ]
-    rows += [
-        {"image": None, "group": name, "first": rounded(float(x)), "second": rounded(float(y))}
-        for name, (x, y) in (case or {}).items()
-    ]
     alt = (
         f"Map of {len(points)} images by their relevance; classes, with their centroids: {K}; sets of known unusual "
         f"images: {len(names) - K}"
     )
-    return Chart(figure, rows, alt + (f", and {len(case)} of the open case." if case else "."))
+    alt += f", and {len(case)} of the open case." if case else "."
+    return Chart(figure, _map_rows(points, groups, names, centroids, case), alt)
+
+
+def _add_group(figure: Any, points: Float64Array, rows: IntArray, name: str, number: int, classes: int) -> None:
+    """Images of one class, or of one known out-of-distribution set."""
+    ordinary = number < classes
+    symbols, turn = (CLASS_SYMBOLS, number) if ordinary else (KNOWN_SYMBOLS, number - classes)
+    figure.add_scatter(
+        x=points[rows, 0],
+        y=points[rows, 1],
+        mode="markers",
+        name=f"{_text(name)} ({len(rows)})",
+        customdata=rows,
+        marker={
+            "symbol": symbols[turn % len(symbols)],
+            "color": CLASS_COLOURS[turn % len(CLASS_COLOURS)] if ordinary else UNUSUAL,
+            "size": 6 if ordinary else 8,
+            "opacity": 0.7 if ordinary else 1,
+        },
+        hovertemplate=f"{_text(name)}<extra></extra>",
+    )
+
+
+def _add_centroids(figure: Any, centroids: Float64Array, names: Sequence[str]) -> None:
+    figure.add_scatter(
+        x=centroids[:, 0],
+        y=centroids[:, 1],
+        mode="markers+text",
+        name="Centroids",
+        text=[_text(name) for name in names],
+        textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(len(names))],
+        marker={
+            "symbol": "x",
+            "size": 13,
+            "color": [CLASS_COLOURS[i % len(CLASS_COLOURS)] for i in range(len(names))],
+            "line": {"width": 1.5, "color": "#FFFFFF"},
+        },
+        hovertemplate="centroid of %{text}<extra></extra>",
+    )
+
+
+def _add_case(figure: Any, name: str, point: FloatArray) -> None:
+    """One image of the open case."""
+    figure.add_scatter(
+        x=[point[0]],
+        y=[point[1]],
+        mode="markers",
+        name=f"★ {_text(name)}",
+        marker={"symbol": "star", "size": 18, "color": RAISES, "line": {"width": 1.5, "color": "#FFFFFF"}},
+        hovertemplate=f"{_text(name)}<extra></extra>",
+    )
+
+
+def _frame(points: Float64Array, own: Float64Array) -> Float64Array:
+    """What is in sight, (2, 2) from and to: nearly all points, and all of `own`: centroids and the case."""
+    frame = np.quantile(np.concatenate([points, own]), [FRAME_LEAVES_OUT, 1 - FRAME_LEAVES_OUT], axis=0)
+    frame = np.stack([np.minimum(frame[0], own.min(axis=0)), np.maximum(frame[1], own.max(axis=0))])
+    room: Float64Array = np.array([[-1], [1]]) * FRAME_ROOM * np.ptp(frame, axis=0)
+    return frame + room
+
+
+def _map_rows(
+    points: Float64Array,
+    groups: IntArray,
+    names: Sequence[str],
+    centroids: Float64Array,
+    case: Mapping[str, FloatArray],
+) -> list[Mapping[str, Cell]]:
+    """Images, centroids and the case as a table."""
+    named: list[tuple[int | None, str, Any]] = [(i, names[groups[i]], point) for i, point in enumerate(points)]
+    named += [(None, f"centroid of {name}", point) for name, point in zip(names, centroids, strict=False)]
+    named += [(None, name, point) for name, point in case.items()]
+    return [
+        {"image": image, "group": name, "first": rounded(float(x)), "second": rounded(float(y))}
+        for image, name, (x, y) in named
+    ]

@@ -22,6 +22,7 @@ from nero_core.data.near_duplicates import (
     mixed_groups,
     near_duplicate_groups,
 )
+from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import Split, set_aside, split_for_fit
 from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
@@ -116,23 +117,7 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     checkpoint = job.folder / CLASSIFIER
     if classifier is None:
         if not checkpoint.is_file():
-            report.stage("training")
-            train(
-                folder,
-                request.architecture,
-                checkpoint,
-                epochs=request.epochs,
-                seed=request.seed,
-                init=_weights(job),
-                calibration_share=CALIBRATION_SHARE,
-                test_share=TEST_SHARE,
-                alpha=request.alpha,
-                group=group,
-                init_unseen=request.init_unseen,
-                preprocessing=preprocessing,
-                begin=report.begin,
-                on_epoch=report.history,
-            )
+            _train(job, folder, preprocessing, checkpoint, report)
         classifier = Classifier.load(checkpoint)
     report.stage("fitting")
     calibration_settings = CalibrationSettings(request.by_class, request.alpha, request.confidence or None)
@@ -165,6 +150,27 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
     for warning in reference.manifest["metrics"]["warnings"]:
         report.note(warning)
     _finish(job, reference)
+
+
+def _train(job: Build, folder: Path, preprocessing: Preprocessing, checkpoint: Path, report: Reporter) -> None:
+    request = job.request
+    report.stage("training")
+    train(
+        folder,
+        request.architecture,
+        checkpoint,
+        epochs=request.epochs,
+        seed=request.seed,
+        init=_weights(job),
+        calibration_share=CALIBRATION_SHARE,
+        test_share=TEST_SHARE,
+        alpha=request.alpha,
+        group=request.group or None,
+        init_unseen=request.init_unseen,
+        preprocessing=preprocessing,
+        begin=report.begin,
+        on_epoch=report.history,
+    )
 
 
 def _calibrate(job: Build, folder: Path, report: Reporter) -> None:

@@ -20,6 +20,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import nero_core
 from nero_core.errors import Cancelled, NeroError
 from nero_core.jobs.builds import (
     BUILDS,
@@ -69,7 +70,7 @@ def start_queue(home: Path) -> None:
         return
     spool = builds / SPOOL
     make_private_folder(spool)
-    package = Path(__file__).resolve().parents[1]
+    package = Path(nero_core.__file__).resolve().parents[1]
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     environment = {
         **os.environ,

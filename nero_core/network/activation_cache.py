@@ -20,7 +20,8 @@ import numpy as np
 
 from nero_core.data.image_set import ImageSet
 from nero_core.errors import ArtefactError, InputError
-from nero_core.network.classifier import Classifier, Images
+from nero_core.network.classifier import Classifier
+from nero_core.network.image_source import Images
 from nero_core.records import Activations, Progress
 from nero_core.storage.files import PRIVATE_FILE, PRIVATE_FOLDER, digest, read_arrays, write_arrays
 

@@ -23,8 +23,9 @@ from nero_core.errors import InputError
 from nero_core.network.architectures import build_network, preprocessing_of
 from nero_core.network.checkpoints import load_weights, read_weights
 from nero_core.network.classifier_file import FORMAT, check_kinds, read_classifier_file
-from nero_core.network.extraction import Batch, Rows, cells, mean_and_deviation
+from nero_core.network.extraction import BATCH_SIZE, Batch, Rows, cells, mean_and_deviation
 from nero_core.network.given_preprocessing import recorded_origins
+from nero_core.network.image_source import Images
 from nero_core.network.inspection import inspect_layout
 from nero_core.network.random_state import global_generator
 from nero_core.records import (
@@ -38,8 +39,6 @@ from nero_core.records import (
     TrainingRecord,
 )
 from nero_core.storage.files import write_arrays
-
-BATCH_SIZE = 32
 
 OnUnreadable = Callable[[int, InputError], None]
 
@@ -326,36 +325,6 @@ class Classifier:
         check_kinds(read.weights, network, path.name)
         load_weights(network, {name: torch.from_numpy(array) for name, array in read.weights.items()}, path.name)
         return cls(network, read.architecture, read.classes, preprocessing, read.training, device)
-
-
-class Images:
-    """The images behind some activations, readable once more; see :class:`~nero_core.records.ImageSource`."""
-
-    def __init__(self, classifier: Classifier, images: Sequence[Source]) -> None:
-        self._classifier, self._images = classifier, images
-        self.layout = classifier.layout
-        self.deviation = classifier.preprocessing.std
-
-    def network(self) -> nn.Module:
-        """A copy that belongs to the caller."""
-        return self._classifier.private_copy()
-
-    def batches(self) -> Iterator[Float32Array]:
-        """The preprocessed images, BATCH_SIZE at a time."""
-        for start in range(0, len(self._images), BATCH_SIZE):
-            yield np.stack([self._classifier.prepare(image) for image in self._images[start : start + BATCH_SIZE]])
-
-    def forward(self, images: Float32Array) -> Activations:
-        """What the network gives for preprocessed images (n, 3, H, W), BATCH_SIZE at a time."""
-        rows = Rows(len(images), None)
-        for start in range(0, len(images), BATCH_SIZE):
-            chunk = np.ascontiguousarray(images[start : start + BATCH_SIZE], np.float32)
-            rows.add(self._classifier.forward(torch.from_numpy(chunk), np.arange(start, start + len(chunk))))
-        return rows.activations(None)
-
-    def __getitem__(self, rows: slice | Sequence[int] | npt.NDArray[np.generic]) -> Images:
-        chosen = np.arange(len(self._images))[rows if isinstance(rows, slice) else np.asarray(rows)]
-        return Images(self._classifier, [self._images[row] for row in chosen])
 
 
 def _shortest(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

@@ -14,6 +14,9 @@ from nero_core.data.near_duplicates import HashArray
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float32Array, IntArray
 
+BATCH_SIZE = 32
+"""Images in one pass."""
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:

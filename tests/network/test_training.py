@@ -23,7 +23,8 @@ from nero_core.errors import ArtefactError, Cancelled, InputError
 from nero_core.network import augmentation, pictures, training
 from nero_core.network.augmentation import augmented
 from nero_core.network.classifier import Classifier
-from nero_core.network.training import Trained, learning_rate, train
+from nero_core.network.epochs import learning_rate
+from nero_core.network.training import Trained, train
 from nero_core.records import Progress
 from nero_core.storage.files import read_arrays
 
