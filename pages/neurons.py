@@ -11,7 +11,7 @@ from nero_core.errors import NeroError
 from nero_core.neurons.statistics import Comparison
 from nero_core.records import IntArray
 from nero_core.reference.manifest import ReferenceEntry
-from nero_core.reference.stored_neurons import StoredNeurons
+from nero_core.reference.reference import Reference
 from pages.neuron_views import detail, groups, link, overview, relevance_map, truth
 from pages.shared import door, session, widgets
 from pages.shared.words import plain
@@ -48,7 +48,7 @@ def section(part: Callable[P, None]) -> Callable[P, None]:
 
 
 @section
-def neurons(stored: StoredNeurons, choices: groups.Choices, comparison: Comparison, order: IntArray) -> None:
+def neurons(stored: Reference, choices: groups.Choices, comparison: Comparison, order: IntArray) -> None:
     """The neurons that were asked for, and one of them."""
     sample = choices.sample
     if len(few := order[: st.session_state[link.SHOWN]]):
@@ -66,13 +66,13 @@ def neurons(stored: StoredNeurons, choices: groups.Choices, comparison: Comparis
     with right:
         detail.weights(choices, neuron)
     st.markdown("##### Training images it stands for")
-    detail.reference_images(stored.concepts, list(sample.names[: sample.classes]), neuron)
+    detail.reference_images(stored.feature_concepts, list(sample.names[: sample.classes]), neuron)
     st.markdown("##### Where it looked")
     detail.heatmaps(choices, neuron)
 
 
 @section
-def images(stored: StoredNeurons, choices: groups.Choices) -> None:
+def images(stored: Reference, choices: groups.Choices) -> None:
     """The map of this reference, and of those that it is compared with."""
     st.subheader("Images by relevance", anchor=False)
     case = choices.case_points()

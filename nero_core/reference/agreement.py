@@ -18,7 +18,6 @@ from nero_core.calibration import Calibration, calibrated_as, of_most_images
 from nero_core.calibration.stored import BY_CLASS_SCHEMA
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.seen import SeenImages
-from nero_core.detectors import Detector
 from nero_core.errors import ArtefactError, InputError
 from nero_core.neurons.crops import sheet_role
 from nero_core.neurons.sample import SHEET_ROLE
@@ -34,6 +33,7 @@ from nero_core.storage.files import arrays_under
 from nero_core.storage.typed import AT_LEAST_ZERO, Range, Shape, check_array, check_arrays
 
 if TYPE_CHECKING:
+    from nero_core.detectors import Detector
     from nero_core.reference.reference import Reference
 
 Arrays = Mapping[str, npt.NDArray[Any]]

@@ -1,28 +1,21 @@
-"""What the user picks and what is shipped: classifier, fitted detectors, calibration and concepts in one folder."""
+"""What the user picks and what is shipped: classifier, fitted detectors, calibration and concepts, in one folder."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from nero_core.calibration import Calibration, of_most_images
 from nero_core.data.guarantee import DEFAULT_ALPHA, CalibrationSettings
-from nero_core.data.near_duplicates import HashArray
-from nero_core.data.seen import SeenImages
-from nero_core.detectors import Detector, ExplainedDetector, make_detector
-from nero_core.errors import ArtefactError, InputError, NeroError, UnknownDetectorError
-from nero_core.explanation import Explanation, explain
-from nero_core.network.classifier import Classifier
+from nero_core.errors import InputError, UnknownDetectorError
 from nero_core.neurons.crops import Concepts
-from nero_core.neurons.sample import SHEET_ROLE, NeuronSample, group_names
+from nero_core.neurons.sample import NeuronSample, Projection
 from nero_core.records import (
     Activations,
     Decision,
@@ -31,50 +24,25 @@ from nero_core.records import (
     RelevanceProfile,
     Source,
 )
-from nero_core.reference.agreement import (
-    check_agreement,
-    restore_calibrations,
-    restore_ood_scores,
-    restore_profile,
-    restore_seen,
-)
-from nero_core.reference.manifest import (
-    MANIFEST_NAME,
-    SCHEMA_VERSION,
-    list_references,
-    read_manifest,
-    read_picture,
-    remove_unlisted,
-    verify_file,
-    write_hashed,
-    write_manifest,
-)
-from nero_core.reference.origin import Origin, read_origin, write_origin
-from nero_core.reference.signatures import SIGNATURE_NAME
-from nero_core.storage.files import arrays_under, read_arrays, sync_folder, write_arrays, write_synced
-from nero_core.storage.locks import LOCK_NAME, writing
+from nero_core.reference.agreement import check_agreement
+from nero_core.reference.folder import ReferenceFolder
+from nero_core.reference.manifest import list_references
 
 if TYPE_CHECKING:
     from nero_core.attribution import Attribution, AttributionPass
+    from nero_core.data.near_duplicates import HashArray
+    from nero_core.data.seen import SeenImages
+    from nero_core.detectors import Detector
+    from nero_core.explanation import Explanation
+    from nero_core.network.classifier import Classifier
 
 __all__ = ["DEFAULT_DETECTOR", "Reference", "list_references"]
 
 DEFAULT_DETECTOR = "nero"
-DAMAGE = (
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    RuntimeError,
-    MemoryError,
-)
-"""What the libraries raise on a network that is none; no error of the machine's is among them but want of memory."""
 
 
 class Reference:
-    """Everything that an image is held against.
+    """Everything that an image is held against: made by `fit_reference`, or read from a folder.
 
     Parameters
     ----------
@@ -110,18 +78,110 @@ class Reference:
         seen: SeenImages | None = None,
         path: Path | None = None,
     ) -> None:
-        self.classifier = classifier
-        self.detectors = {name: detectors[name] for name in sorted(detectors, key=lambda n: _rank(n, detectors[n]))}
-        self.calibrations = dict(calibrations)
+        self._folder: ReferenceFolder | None = None
         self.manifest = dict(manifest)
-        self.ood_scores = {name: dict(sets) for name, sets in (ood_scores or {}).items()}
-        self.profile = profile
-        self.concepts = concepts
-        self.sample = sample
-        self.seen = seen
         self.path = path
+        self.classifier = classifier
+        self.detectors = _in_order(detectors)
+        self.calibrations = dict(calibrations)
+        self.ood_scores = {name: dict(sets) for name, sets in (ood_scores or {}).items()}
+        self.profile, self.concepts, self.sample, self.seen = profile, concepts, sample, seen
         self._attribution: Attribution | None = None
         self._attribution_lock = threading.Lock()
+
+    # Parts ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, folder: str | Path, device: str = "cpu") -> Reference:
+        """A stored reference of which only the manifest is read; each part is verified and read when asked for.
+
+        `manifest`, `sample`, `feature_concepts`, `projection` and `seen` need no network and load no torch. Whether
+        the parts agree with each other is checked by :meth:`load`.
+
+        Raises
+        ------
+        ArtefactError
+            The manifest is missing, damaged or newer; later, the same of the part that is asked for.
+        """
+        opened = cls.__new__(cls)
+        opened._folder = ReferenceFolder(Path(folder), device)
+        opened.manifest = dict(opened._folder.manifest)
+        opened.path = opened._folder.path
+        opened._attribution, opened._attribution_lock = None, threading.Lock()
+        return opened
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "cpu") -> Reference:
+        """Read and verify a whole reference.
+
+        Raises
+        ------
+        ArtefactError
+            A file is missing, truncated, swapped, edited or newer, holds what cannot be, or says something else than
+            the others: file and field are named.
+        """
+        loaded = cls.open(folder, device)
+        loaded._stored.verify()
+        for part in ("classifier", "detectors", "concepts", "calibrations", "ood_scores", "profile", "sample", "seen"):
+            getattr(loaded, part)
+        check_agreement(loaded)
+        return loaded
+
+    @property
+    def _stored(self) -> ReferenceFolder:
+        if self._folder is None:
+            raise InputError("This reference was made in memory and has no such part; save it, and open it again.")
+        return self._folder
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The network with its record."""
+        return self._stored.classifier
+
+    @cached_property
+    def detectors(self) -> dict[str, Detector]:
+        """{name: fitted detector}, in the order in which they are offered."""
+        return _in_order(self._stored.detectors)
+
+    @cached_property
+    def calibrations(self) -> dict[str, Calibration]:
+        """{name: Calibration}, one per detector."""
+        return self._stored.calibrations
+
+    @cached_property
+    def ood_scores(self) -> dict[str, dict[str, Float64Array]]:
+        """{detector: {set: (n,) scores}} of known out-of-distribution images; may be empty."""
+        return self._stored.ood_scores
+
+    @cached_property
+    def profile(self) -> RelevanceProfile | None:
+        """Mean relevance of held-out and of known out-of-distribution images."""
+        return self._stored.profile
+
+    @cached_property
+    def concepts(self) -> Concepts | None:
+        """Reference images of neurons and of stages' channels; None where it carries no pictures."""
+        return self._stored.concepts
+
+    @cached_property
+    def sample(self) -> NeuronSample | None:
+        """Neurons of some held-out and known out-of-distribution images; None in older references."""
+        return self._stored.sample
+
+    @cached_property
+    def seen(self) -> SeenImages | None:
+        """How the images look that it was made from; None in older references."""
+        return self._stored.seen
+
+    @property
+    def feature_concepts(self) -> Concepts | None:
+        """Reference images of the last layer's neurons, as far as they can be read without the network."""
+        return self._stored.feature_concepts
+
+    @property
+    def projection(self) -> Projection | None:
+        """Relevance in two dimensions; None without NERO, or with fewer than two principal components."""
+        return self._stored.projection
 
     @property
     def title(self) -> str:
@@ -136,12 +196,24 @@ class Reference:
     @property
     def classes(self) -> list[str]:
         """K class names, in the order of the logits."""
-        return list(self.classifier.classes)
+        return [str(name) for name in self.manifest["classes"]]
 
     @property
     def calibration_settings(self) -> CalibrationSettings:
         """How its calibrations were made."""
         return of_most_images(self.calibrations).settings
+
+    def read_without_network(self) -> Reference:
+        """Itself, once the parts that need no network are read: what the Neurons page shows.
+
+        Raises
+        ------
+        ArtefactError
+            One of them is missing, damaged or newer, or disagrees with the manifest.
+        """
+        for part in ("sample", "feature_concepts", "projection"):
+            getattr(self, part)
+        return self
 
     # Scores --------------------------------------------------------------------------------------------------
 
@@ -206,6 +278,9 @@ class Reference:
         InputError
             The detector's score is not a sum over neurons.
         """
+        from nero_core.detectors import ExplainedDetector
+        from nero_core.explanation import explain
+
         fitted = self.detector(detector)
         if not isinstance(fitted, ExplainedDetector):
             explained = [name for name, other in self.detectors.items() if isinstance(other, ExplainedDetector)]
@@ -255,142 +330,16 @@ class Reference:
         ArtefactError
             The folder holds something else, cannot be written, or is being written by another process.
         """
-        if len({(each.guarantee, each.settings) for each in self.calibrations.values()}) > 1:
-            raise InputError("The detectors' calibrations promise different things; calibrate all on the same images.")
-        folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            known = ("concepts", LOCK_NAME)
-            foreign = [p.name for p in folder.iterdir() if p.name not in known and p.suffix != ".part"]
-        except OSError as error:
-            raise ArtefactError(f"{folder} cannot be made or read ({error.strerror}); choose another --out.") from error
-        ours = any(name.startswith(("classifier-", "fitted-")) for name in foreign)
-        if foreign and not (folder / MANIFEST_NAME).is_file() and not ours:
-            raise ArtefactError(f"{folder} holds other files ({foreign[0]}); choose a new or an empty folder.")
-        with writing(folder):
-            try:
-                self._write(folder)
-            except OSError as error:
-                raise ArtefactError(
-                    f"{folder} cannot be written ({error.strerror}); check its permissions and the free space."
-                ) from error
+        from nero_core.reference.saving import save
 
-    def _write(self, folder: Path) -> None:
-        files = {
-            "classifier": write_hashed(folder, "classifier", "safetensors", self.classifier.save),
-            "fitted": write_hashed(
-                folder, "fitted", "safetensors", lambda path: write_arrays(path, self._fitted_arrays())
-            ),
-        }
-        sheets = self.concepts.sheets(self.classifier.layout.stages) if self.concepts else {}
-        if self.sample is not None and self.sample.read_sheet is not None:
-            sheets[SHEET_ROLE] = self.sample.read_sheet()
-        for role, sheet in sheets.items():
-            files[role] = write_hashed(folder, role, "webp", partial(write_synced, data=sheet))
-        described = {
-            **self.manifest,
-            "schema": SCHEMA_VERSION,
-            "calibration": of_most_images(self.calibrations).described(),
-            "detectors": {name: {"parameters": d.parameters()} for name, d in self.detectors.items()},
-            "files": files,
-        }
-        for written in {(folder / entry["name"]).parent for entry in files.values()}:
-            sync_folder(written)
-        origin = replace(Origin() if self.path is None else read_origin(self.path), default=read_origin(folder).default)
-        if origin.imported:
-            write_origin(folder, origin)
-        (folder / SIGNATURE_NAME).unlink(missing_ok=True)
-        write_manifest(folder, described)
-        write_origin(folder, origin)  # what was made here is told so only once nothing of what was imported is left
-        remove_unlisted(folder, files)
-
-    def _fitted_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        arrays: dict[str, npt.NDArray[np.generic]] = {}
-        for name, detector in self.detectors.items():
-            arrays |= {f"detector/{name}/{key}": array for key, array in detector.fitted_arrays().items()}
-            calibration = self.calibrations[name]
-            arrays[f"calibration/{name}"] = calibration.scores
-            beside = {name: getattr(calibration, name) for name in ("predicted", "groups", "looks")}
-            arrays |= {f"{key}/{name}": given for key, given in beside.items() if given is not None}
-        for name, sets in self.ood_scores.items():
-            arrays |= {f"ood/{name}/{key}": scores for key, scores in sets.items()}
-        if self.seen is not None:
-            arrays |= {"seen/trained": self.seen.trained, "seen/calibrated": self.seen.calibrated}
-        if self.profile is not None:
-            arrays |= {"profile/mean": self.profile.mean, "profile/std": self.profile.std}
-            arrays["profile/counts"] = np.array([self.profile.count, self.profile.ood_count])
-            if self.profile.ood_mean is not None:
-                arrays["profile/ood_mean"] = self.profile.ood_mean
-        if self.concepts is not None:
-            described = self.concepts.arrays(self.classifier.layout.stages)
-            arrays |= {f"concepts/{key}": array for key, array in described.items()}
-        if self.sample is not None:
-            arrays |= {f"sample/{key}": array for key, array in self.sample.arrays().items()}
-        return arrays
-
-    @classmethod
-    def load(cls, folder: str | Path, device: str = "cpu") -> Reference:
-        """Read and verify a reference.
-
-        Raises
-        ------
-        ArtefactError
-            A file is missing, truncated, swapped, edited or newer, holds what cannot be, or says something else than
-            the others: file and field are named.
-        """
-        folder = Path(folder)
-        manifest = read_manifest(folder)
-        files = manifest["files"]
-        paths = {role: verify_file(folder, role, files) for role in dict.fromkeys(("classifier", "fitted", *files))}
-        with _naming(paths["classifier"].name):
-            classifier = Classifier.load(paths["classifier"], device)
-        arrays, _ = read_arrays(paths["fitted"])
-        with _naming(f"{paths['fitted'].name} and {MANIFEST_NAME} disagree"):
-            detectors = {
-                name: make_detector(name, **entry["parameters"]).restore(
-                    arrays_under(f"detector/{name}/", arrays), classifier.head
-                )
-                for name, entry in manifest["detectors"].items()
-            }
-            shown, stages, head = arrays_under("concepts/", arrays), classifier.layout.stages, classifier.head
-            concepts = None
-            if shown:
-                concepts = Concepts.restore(
-                    shown, stages, lambda role: read_picture(folder, role, files), head.classes, head.width
-                )
-            kept = arrays_under("sample/", arrays)
-            sheet = partial(read_picture, folder, SHEET_ROLE, files) if SHEET_ROLE in paths else None
-            names = group_names(manifest)
-            loaded = cls(
-                classifier,
-                detectors,
-                restore_calibrations(manifest, detectors, arrays),
-                manifest,
-                restore_ood_scores(manifest, detectors, arrays),
-                restore_profile(arrays_under("profile/", arrays), head),
-                concepts,
-                NeuronSample.restore(kept, names, head.classes, sheet) if kept else None,
-                restore_seen(arrays_under("seen/", arrays)),
-                folder,
-            )
-        check_agreement(loaded)
-        return loaded
+        save(self, folder)
 
 
-@contextmanager
-def _naming(what: str) -> Iterator[None]:
-    """Whatever goes wrong with a file as one kind of error, which names it."""
-    try:
-        yield
-    except ArtefactError as error:
-        raise (
-            error if what in str(error) else ArtefactError(f"{what} ({str(error).rstrip('.')}); fit again.")
-        ) from error
-    except (NeroError, *DAMAGE) as error:
-        said = str(error).rstrip(".") if isinstance(error, NeroError) else repr(error)
-        raise ArtefactError(f"{what} ({said}); fit again.") from error
+def _in_order(detectors: Mapping[str, Detector]) -> dict[str, Detector]:
+    """NERO first, then those with an exact account, then the others, each by name."""
+    from nero_core.detectors import ExplainedDetector
 
+    def rank(name: str) -> tuple[bool, bool, str]:
+        return name != DEFAULT_DETECTOR, not isinstance(detectors[name], ExplainedDetector), name
 
-def _rank(name: str, detector: Detector) -> tuple[bool, bool, str]:
-    """The order in which detectors are offered: NERO, those with an exact account, the others."""
-    return name != DEFAULT_DETECTOR, not isinstance(detector, ExplainedDetector), name
+    return {name: detectors[name] for name in sorted(detectors, key=rank)}

@@ -137,11 +137,10 @@ def score_one_image(folder: Path) -> None:
     from nero_core.detectors import ExplainedDetector
     from nero_core.reference.model_card import model_card
     from nero_core.reference.reference import Reference
-    from nero_core.reference.stored_neurons import read_neurons
     from nero_core.relevance import relevance_of
 
     model_card(folder)
-    read_neurons(folder)
+    Reference.open(folder).read_without_network()
     reference = Reference.load(folder)
     frame = scenes.render(FRAME_KIND, FRAME_SEED, FRAME_PIXELS)
     again = any("source" in detector.info.needs for detector in reference.detectors.values())

@@ -14,7 +14,7 @@ from nero_core.neurons.sample import NeuronSample
 from nero_core.neurons.statistics import Group, Moments
 from nero_core.records import Source
 from nero_core.reference.manifest import MANIFEST_NAME, ReferenceEntry, read_manifest
-from nero_core.reference.stored_neurons import StoredNeurons, read_neurons
+from nero_core.reference.reference import Reference
 from pages.shared import reading, resources, session
 
 ORDINARY, KNOWN, CASE = "id", "ood", "case"
@@ -22,11 +22,11 @@ KEPT = 3
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _stored(path: str, changed: int) -> StoredNeurons:
-    return read_neurons(Path(path))
+def _stored(path: str, changed: int) -> Reference:
+    return Reference.open(Path(path)).read_without_network()
 
 
-def stored(path: Path) -> StoredNeurons:
+def stored(path: Path) -> Reference:
     """What a reference keeps of its neurons; read once, and again when the reference was written anew.
 
     Raises
@@ -115,7 +115,7 @@ class Choices:
         features = np.concatenate([a.features for a in passed])
         return Group(name, Moments.of(relevance), relevance, features)
 
-    def other(self, key: str) -> StoredNeurons | None:
+    def other(self, key: str) -> Reference | None:
         """The reference behind a key, where it is another one."""
         kind, _, number = key.partition("-")
         return stored(self.others[number].path) if kind == "ref" else None

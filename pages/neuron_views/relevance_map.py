@@ -14,7 +14,7 @@ from nero_core.neurons.sheets import cut_sheet
 from nero_core.neurons.statistics import Group
 from nero_core.records import IntArray
 from nero_core.reference.manifest import ReferenceEntry
-from nero_core.reference.stored_neurons import StoredNeurons
+from nero_core.reference.reference import Reference
 from pages.shared import widgets
 from pages.shared.words import plain
 
@@ -22,7 +22,7 @@ OPENED_AT_MOST = 48
 THUMBNAIL_PIXELS = 72
 
 
-def show(entry: ReferenceEntry, stored: StoredNeurons, case: Mapping[str, Group], key: str) -> None:
+def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], key: str) -> None:
     """The map of one reference, and the images that were chosen in it."""
     sample, projection = stored.sample, stored.projection
     if sample is None or projection is None:

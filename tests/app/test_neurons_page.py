@@ -13,7 +13,7 @@ import pytest
 
 from nero_core.neurons.statistics import Comparison
 from nero_core.reference.manifest import read_manifest
-from nero_core.reference.stored_neurons import read_neurons
+from nero_core.reference.reference import Reference
 from pages.neuron_views import groups, link, overview
 from tests.app.conftest import picture_bytes, upload, words_of
 
@@ -40,7 +40,7 @@ def opened(open_app):
 @pytest.fixture(scope="session")
 def stored(tiny_reference):
     """What the reference keeps of its neurons."""
-    return read_neurons(tiny_reference)
+    return Reference.open(tiny_reference)
 
 
 @pytest.fixture(scope="session")

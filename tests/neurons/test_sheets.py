@@ -13,7 +13,6 @@ from nero_core.errors import ArtefactError
 from nero_core.neurons.sample import SHEET_ROLE
 from nero_core.neurons.sheets import cut_sheet
 from nero_core.reference.manifest import read_manifest, write_manifest
-from nero_core.reference.stored_neurons import read_neurons
 from nero_core.storage.files import digest
 from tests.data.hostile import encoded, whole_files
 from tests.data.test_hostile_uploads import declared, noted
@@ -54,14 +53,14 @@ def test_a_sheet_that_is_none_of_ours_is_refused_in_words(make, message, folder,
     data = make()
     with_sheet(folder, ROLE, data)
     with_sheet(folder, SHEET_ROLE, data)
-    stored, loaded = read_neurons(folder), Reference.load(folder)
+    stored, loaded = Reference.open(folder).read_without_network(), Reference.load(folder)
 
     def load(*_):
         raise AssertionError("decoded")
 
     if "too large" in message or "EXIF" in message:
         monkeypatch.setattr(ImageFile.ImageFile, "load", load)
-    for concepts in (stored.concepts, loaded.concepts):
+    for concepts in (stored.feature_concepts, loaded.concepts):
         with pytest.raises(ArtefactError, match=message):
             concepts.crops(NEURON)
     for sample in (stored.sample, loaded.sample):
@@ -72,9 +71,9 @@ def test_a_sheet_that_is_none_of_ours_is_refused_in_words(make, message, folder,
 @pytest.mark.parametrize("role", [ROLE, SHEET_ROLE])
 def test_a_sheet_that_went_missing_is_named(folder, role):
     """As where another process has fitted into the same folder since."""
-    stored, loaded = read_neurons(folder), Reference.load(folder)
+    stored, loaded = Reference.open(folder).read_without_network(), Reference.load(folder)
     (folder / read_manifest(folder)["files"][role]["name"]).unlink()
-    for each in (stored, loaded):
-        read = partial(each.concepts.crops, NEURON) if role == ROLE else each.sample.read_sheet
+    for each, concepts in ((stored, stored.feature_concepts), (loaded, loaded.concepts)):
+        read = partial(concepts.crops, NEURON) if role == ROLE else each.sample.read_sheet
         with pytest.raises(ArtefactError, match=rf"\({role}\) is missing"):
             read()

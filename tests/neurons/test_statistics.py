@@ -19,7 +19,7 @@ from nero_core.neurons.sample import as_npz, chosen_rows, group_names, sample_ne
 from nero_core.neurons.sheets import SIDE, cut_sheet, make_sheet
 from nero_core.neurons.statistics import Comparison, Group, Moments, cohens_d, neuron_auroc, pooled
 from nero_core.reference.manifest import read_manifest, write_manifest
-from nero_core.reference.stored_neurons import read_neurons
+from nero_core.reference.reference import Reference
 from nero_core.relevance import relevance_of
 from tests.activations import make_activations
 
@@ -169,8 +169,9 @@ def test_images_are_drawn_by_a_fixed_seed_and_none_twice():
 
 def test_a_saved_reference_gives_its_neurons_without_torch(tiny_reference):
     code = (
-        "import sys; from pathlib import Path; from nero_core.neurons.sample import read_neurons;"
-        f"s = read_neurons(Path({str(tiny_reference)!r})); s.sample.relevance; s.concepts.crops(s.concepts.neurons[0]);"
+        "import sys; from pathlib import Path; from nero_core import Reference;"
+        f"s = Reference.open(Path({str(tiny_reference)!r})).read_without_network(); s.sample.relevance;"
+        "c = s.feature_concepts; c.crops(c.neurons[0]);"
         "assert 'torch' not in sys.modules and 'sklearn' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -178,17 +179,16 @@ def test_a_saved_reference_gives_its_neurons_without_torch(tiny_reference):
 
 
 def test_what_is_read_is_what_the_reference_holds(tiny_reference):
-    from nero_core import Reference
 
-    whole, light = Reference.load(tiny_reference), read_neurons(tiny_reference)
+    whole, light = Reference.load(tiny_reference), Reference.open(tiny_reference)
     np.testing.assert_array_equal(light.sample.features, whole.sample.features)
     np.testing.assert_array_equal(light.sample.head.weight, whole.classifier.head.weight)
     assert list(light.sample.names) == [*whole.classes, "strange"] == group_names(whole.manifest)
     assert np.bincount(light.sample.groups).tolist() == [12, 12, 12, 5]
-    neuron = light.concepts.neurons[0]
+    neuron = light.feature_concepts.neurons[0]
     assert neuron.stage is None
     for by in ("relevance", "activation"):
-        assert len(light.concepts.crops(neuron, by)) == len(whole.concepts.crops(neuron, by)) > 0
+        assert len(light.feature_concepts.crops(neuron, by)) == len(whole.concepts.crops(neuron, by)) > 0
     nero = whole.detectors["nero"]
     np.testing.assert_allclose(light.projection(nero.class_means_), nero.centroids_[:, :2], atol=1e-9)
     np.testing.assert_allclose(pooled(light.sample.moments[:3], 512).mean, whole.profile.mean)
@@ -196,7 +196,6 @@ def test_what_is_read_is_what_the_reference_holds(tiny_reference):
 
 
 def test_most_active_images_are_those_of_largest_activation(tiny_reference, class_folders):
-    from nero_core import Reference
     from nero_core.data.class_folders import read_class_folders
 
     ref = Reference.load(tiny_reference)
@@ -230,11 +229,10 @@ def rewrite_arrays(folder, change, without=()):
 
 
 def test_an_older_reference_without_a_sample_still_loads(folder):
-    from nero_core import Reference
 
     rewrite_arrays(folder, lambda arrays: {k: a for k, a in arrays.items() if not k.startswith("sample/")}, ["sample"])
     assert Reference.load(folder).sample is None
-    light = read_neurons(folder)
+    light = Reference.open(folder)
     assert light.sample is None
     assert light.projection is not None
 
@@ -245,18 +243,18 @@ def test_a_sample_that_does_not_fit_is_named(folder):
 
     rewrite_arrays(folder, shortened)
     with pytest.raises(ArtefactError, match=r"fitted-.*disagree.*groups"):
-        read_neurons(folder)
+        Reference.open(folder).read_without_network()
 
 
 def test_a_missing_file_is_named(folder):
     content = read_manifest(folder)
     (folder / content["files"]["fitted"]["name"]).unlink()
     with pytest.raises(ArtefactError, match=r"fitted-.*is missing"):
-        read_neurons(folder)
+        Reference.open(folder).read_without_network()
 
 
 def test_raw_arrays_open_without_pickles(tiny_reference):
-    sample = read_neurons(tiny_reference).sample
+    sample = Reference.open(tiny_reference).sample
     with np.load(io.BytesIO(as_npz(sample)), allow_pickle=False) as arrays:
         np.testing.assert_allclose(arrays["relevance"], sample.relevance, rtol=1e-5, atol=1e-9)
         assert arrays["names"].tolist() == list(sample.names)

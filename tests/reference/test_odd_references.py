@@ -22,7 +22,6 @@ from nero_core.reference.export import import_reference
 from nero_core.reference.fit import fit_reference
 from nero_core.reference.manifest import MANIFEST_NAME, list_references, read_manifest
 from nero_core.reference.reference import Reference
-from nero_core.reference.stored_neurons import read_neurons
 from tests.reference.forging import files_of, with_array, with_description, with_manifest, write_folder, zipped
 
 
@@ -77,7 +76,7 @@ def refused(files, folder):
 def test_what_is_changed_here_loads_unchanged(files, tmp_path):
     same = with_array(with_description(files, lambda d: None), "ood/nero/strange", lambda a: a)
     assert Reference.load(write_folder(same, tmp_path / "r")).title == "Odd"
-    assert read_neurons(tmp_path / "r").sample is not None
+    assert Reference.open(tmp_path / "r").sample is not None
 
 
 # Values that cannot be ---------------------------------------------------------------------------------------------
@@ -218,7 +217,7 @@ def test_the_neurons_page_refuses_them_too(files, tmp_path, name, change, why):
     """It reads the arrays without building the network, and so without the names of its stages."""
     folder = write_folder(with_array(files, name, change), tmp_path / "r")
     with pytest.raises(ArtefactError, match="disagree"):
-        read_neurons(folder)
+        Reference.open(folder).read_without_network()
 
 
 @pytest.mark.parametrize("value", [10**18, -1, math.nan, "x", None, [1], True])

@@ -356,7 +356,7 @@ def test_a_crash_leaves_the_earlier_calibration(run, reference, own_folder, tmp_
     def full(*_, **__):
         raise ArtefactError("the disk is full")
 
-    monkeypatch.setattr("nero_core.reference.reference.write_manifest", full)
+    monkeypatch.setattr("nero_core.reference.saving.write_manifest", full)
     code, _, err = run("calibrate", place, own_folder, "--alpha", ALPHA)
     assert (code, "the disk is full" in err) == (2, True)
     monkeypatch.undo()

@@ -1,0 +1,119 @@
+"""Writing a reference to a folder: a crash leaves the old one or the new one, never half."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nero_core.calibration import of_most_images
+from nero_core.errors import ArtefactError, InputError
+from nero_core.neurons.sample import SHEET_ROLE
+from nero_core.reference.manifest import (
+    MANIFEST_NAME,
+    SCHEMA_VERSION,
+    remove_unlisted,
+    write_hashed,
+    write_manifest,
+)
+from nero_core.reference.origin import Origin, read_origin, write_origin
+from nero_core.reference.signatures import SIGNATURE_NAME
+from nero_core.storage.files import sync_folder, write_arrays, write_synced
+from nero_core.storage.locks import LOCK_NAME, writing
+
+if TYPE_CHECKING:
+    from nero_core.reference.reference import Reference
+
+
+def save(reference: Reference, folder: Path) -> None:
+    """Write to a folder: a crash leaves the old reference or the new one, never half.
+
+    The signature of what was there goes. Whether it was imported stays noted of what was, wherever it is written.
+
+    Raises
+    ------
+    InputError
+        Detectors were calibrated in different ways: a reference makes one promise.
+    ArtefactError
+        The folder holds something else, cannot be written, or is being written by another process.
+    """
+    if len({(each.guarantee, each.settings) for each in reference.calibrations.values()}) > 1:
+        raise InputError("The detectors' calibrations promise different things; calibrate all on the same images.")
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = ("concepts", LOCK_NAME)
+        foreign = [p.name for p in folder.iterdir() if p.name not in known and p.suffix != ".part"]
+    except OSError as error:
+        raise ArtefactError(f"{folder} cannot be made or read ({error.strerror}); choose another --out.") from error
+    ours = any(name.startswith(("classifier-", "fitted-")) for name in foreign)
+    if foreign and not (folder / MANIFEST_NAME).is_file() and not ours:
+        raise ArtefactError(f"{folder} holds other files ({foreign[0]}); choose a new or an empty folder.")
+    with writing(folder):
+        try:
+            _write(reference, folder)
+        except OSError as error:
+            raise ArtefactError(
+                f"{folder} cannot be written ({error.strerror}); check its permissions and the free space."
+            ) from error
+
+
+def _write(reference: Reference, folder: Path) -> None:
+    files = {
+        "classifier": write_hashed(folder, "classifier", "safetensors", reference.classifier.save),
+        "fitted": write_hashed(
+            folder, "fitted", "safetensors", lambda path: write_arrays(path, _fitted_arrays(reference))
+        ),
+    }
+    sheets = reference.concepts.sheets(reference.classifier.layout.stages) if reference.concepts else {}
+    if reference.sample is not None and reference.sample.read_sheet is not None:
+        sheets[SHEET_ROLE] = reference.sample.read_sheet()
+    for role, sheet in sheets.items():
+        files[role] = write_hashed(folder, role, "webp", partial(write_synced, data=sheet))
+    described = {
+        **reference.manifest,
+        "schema": SCHEMA_VERSION,
+        "calibration": of_most_images(reference.calibrations).described(),
+        "detectors": {name: {"parameters": d.parameters()} for name, d in reference.detectors.items()},
+        "files": files,
+    }
+    for written in {(folder / entry["name"]).parent for entry in files.values()}:
+        sync_folder(written)
+    origin = replace(
+        Origin() if reference.path is None else read_origin(reference.path), default=read_origin(folder).default
+    )
+    if origin.imported:
+        write_origin(folder, origin)
+    (folder / SIGNATURE_NAME).unlink(missing_ok=True)
+    write_manifest(folder, described)
+    write_origin(folder, origin)  # what was made here is told so only once nothing of what was imported is left
+    remove_unlisted(folder, files)
+
+
+def _fitted_arrays(reference: Reference) -> dict[str, npt.NDArray[np.generic]]:
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+    for name, detector in reference.detectors.items():
+        arrays |= {f"detector/{name}/{key}": array for key, array in detector.fitted_arrays().items()}
+        calibration = reference.calibrations[name]
+        arrays[f"calibration/{name}"] = calibration.scores
+        beside = {name: getattr(calibration, name) for name in ("predicted", "groups", "looks")}
+        arrays |= {f"{key}/{name}": given for key, given in beside.items() if given is not None}
+    for name, sets in reference.ood_scores.items():
+        arrays |= {f"ood/{name}/{key}": scores for key, scores in sets.items()}
+    if reference.seen is not None:
+        arrays |= {"seen/trained": reference.seen.trained, "seen/calibrated": reference.seen.calibrated}
+    if reference.profile is not None:
+        arrays |= {"profile/mean": reference.profile.mean, "profile/std": reference.profile.std}
+        arrays["profile/counts"] = np.array([reference.profile.count, reference.profile.ood_count])
+        if reference.profile.ood_mean is not None:
+            arrays["profile/ood_mean"] = reference.profile.ood_mean
+    if reference.concepts is not None:
+        described = reference.concepts.arrays(reference.classifier.layout.stages)
+        arrays |= {f"concepts/{key}": array for key, array in described.items()}
+    if reference.sample is not None:
+        arrays |= {f"sample/{key}": array for key, array in reference.sample.arrays().items()}
+    return arrays
