@@ -26,8 +26,8 @@ METRICS: Mapping[str, str] = {
     "auroc": "AUROC",
     "aupr_in": "AUPR-in",
     "aupr_out": "AUPR-out",
-    "fpr_ood_at_95_id_tpr": "FPR (OOD passing at 95 % ID)",
-    "fpr_id_at_95_ood_tpr": "FPR (ID flagged at 95 % OOD)",
+    "fpr_ood_at_95_id_tpr": "FPR at 95 % TPR (ID positive)",
+    "fpr_id_at_95_ood_tpr": "FPR at 95 % TPR (OOD positive)",
 }
 """Every metric by name, and as it is written for people. All are fractions in [0, 1]."""
 

@@ -156,6 +156,11 @@ class DetectorResult:
         return self.status == "done"
 
     @property
+    def label(self) -> str:
+        """The row in words: the detector's title, with what makes an ablation differ."""
+        return f"{self.title} {self.name[self.name.index('[') :]}" if "[" in self.name else self.title
+
+    @property
     def ablation(self) -> bool:
         """Whether it is a detector taken apart, such as ``nero[k=100]``."""
         return self.name != self.detector

@@ -14,6 +14,7 @@ from nero_core.cli.console import (
     NOTHING_DONE,
     SOME_FAILED,
     AddCommand,
+    as_text,
     begin,
     close_bars,
     load,
@@ -136,32 +137,18 @@ def _say_refusal(row: DetectorResult) -> None:
 
 def _table(result: BenchmarkResult, written: list[Path]) -> str:
     """What a person reads first; the report holds the rest."""
-    from nero_core.benchmark.columns import COMPARED, percent
-    from nero_core.benchmark.result import ID
-    from nero_core.figures.benchmark import label
+    from nero_core.benchmark.tables import COMPARED, Table, decision_columns, metric_columns, published_columns
 
-    column = result.columns[-1]
-    ranked = result.ranked()
     lines = []
-    if ranked:
-        width = max(len(label(row)) for row in ranked)
-        lines.append(
-            f"{'over all OOD images, %':<{width}}  {'AUROC (95 % interval)':>21}  {'OOD passing at 95 % ID':>22}  "
-            f"{'ID flagged at 95 % OOD':>22}  {f'ID flagged, α = {result.alpha:g}':>20}"
-        )
-    for row in ranked:
-        figures = [percent(row.metrics[column][name]) for name in COMPARED]
-        flagged = f"{100 * row.flagged[ID]:.1f}" if ID in row.flagged else "–"
-        lines.append(f"{label(row):<{width}}  {figures[0]:>21}  {figures[1]:>22}  {figures[2]:>22}  {flagged:>20}")
+    if ranked := result.ranked():
+        column = result.columns[-1]
+        columns = [*metric_columns(ranked, column, COMPARED), decision_columns(ranked, column, result.alpha)[0]]
+        lines += as_text(Table("", "Over all OOD images, %", [row.label for row in ranked], columns))
     if refused := sum(not row.done for row in result.detectors):
         lines.append(f"{refused} of {len(result.detectors)} detectors could not run; the report says why.")
-    if result.published["rows"]:
-        lines += ["", f"Published figures, protocol {result.published['protocol']}:"]
-        for entry in result.published["rows"]:
-            lines.append(
-                f"  {entry['title']:<16} AUROC {100 * entry['auroc']:.2f}, "
-                f"OOD passing at 95 % ID {100 * entry['fpr_ood_at_95_id_tpr']:.2f}"
-            )
+    if entries := result.published["rows"]:
+        title = f"Published figures, protocol {result.published['protocol']}"
+        lines += ["", *as_text(Table("", title, [entry["title"] for entry in entries], published_columns(result)))]
     lines += result.promises()
     verdict = "comparable" if result.published["comparable"] else "not comparable"
     lines.append(f"Published figures are {verdict}: {result.published['reason']}")

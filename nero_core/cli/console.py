@@ -13,6 +13,7 @@ from tqdm import tqdm
 from nero_core.errors import InputError
 
 if TYPE_CHECKING:
+    from nero_core.benchmark.tables import Table
     from nero_core.records import Progress
     from nero_core.reference.reference import Reference
 
@@ -68,6 +69,18 @@ def load(options: argparse.Namespace) -> Reference:
     from nero_core.reference.reference import Reference
 
     return Reference.load(options.reference, device(options))
+
+
+def as_text(table: Table) -> list[str]:
+    """A table as lines of text, names on the left and everything else on the right of its column."""
+    cells = [table.header, *table.rows]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(table.header))]
+
+    def line(row: tuple[str, ...]) -> str:
+        name, *texts = row
+        return "  ".join([name.ljust(widths[0]), *map(str.rjust, texts, widths[1:])])
+
+    return [line(row) for row in cells]
 
 
 def named_folder(text: str) -> tuple[str, Path]:

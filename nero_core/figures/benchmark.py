@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult, Scores
+from nero_core.benchmark.result import POOLED, BenchmarkResult, Scores
 from nero_core.errors import InputError
 from nero_core.figures.palette import ACCENT, DIVERGING, NEUTRAL, Cell, Chart, blank_figure, rounded
 from nero_core.metrics import METRICS, roc_points
@@ -47,11 +47,6 @@ def leading(result: BenchmarkResult, count: int = SHOWN) -> tuple[str, ...]:
     names = [row.name for row in result.ranked() if not row.ablation]
     first = names[:count]
     return tuple(first if result.baseline is None or result.baseline in first else [*first, result.baseline])
-
-
-def label(row: DetectorResult) -> str:
-    """A row in words: the detector's title, with what makes an ablation differ."""
-    return f"{row.title} {row.name[row.name.index('[') :]}" if "[" in row.name else row.title
 
 
 def _shown(name: str) -> str:
@@ -100,12 +95,12 @@ def roc_chart(
         area = row.metrics[column]["auroc"]
         figure.add_scatter(
             x=curve.id_flagged, y=curve.ood_flagged, mode="lines", line={"color": colour, "dash": dash, "width": 2},
-            name=f"{_shown(label(row))} · {100 * area.value:.1f} %",
+            name=f"{_shown(row.label)} · {100 * area.value:.1f} %",
             visible=True if row.name in shown else "legendonly",
             hovertemplate="%{x:.1%} of ID flagged, %{y:.1%} of OOD flagged",
         )  # fmt: skip
         rows.append(
-            {"detector": label(row)}
+            {"detector": row.label}
             | {
                 f"AUROC {end}".strip() + " (%)": rounded(100 * value)
                 for end, value in zip(("", "from", "to"), area, strict=True)
@@ -129,7 +124,7 @@ def roc_chart(
         figure.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"})
     best = max(ordered, key=lambda row: row.metrics[column]["auroc"].value, default=None)
     alt = f"ROC curves of {len(rows)} detectors on {column}"
-    alt += f"; the largest area is that of {label(best)}, {best.metrics[column]['auroc'].value:.1%}." if best else "."
+    alt += f"; the largest area is that of {best.label}, {best.metrics[column]['auroc'].value:.1%}." if best else "."
     return Chart(figure, rows, alt)
 
 
@@ -215,7 +210,7 @@ def breakdown_chart(
         values = np.array([each.value for each in found])
         offset = (number - (len(shown) - 1) / 2) * 0.8 / max(1, len(shown))
         figure.add_scatter(
-            x=values, y=places + offset, mode="markers", name=_shown(label(row)),
+            x=values, y=places + offset, mode="markers", name=_shown(row.label),
             marker={"color": LINES[number % len(LINES)][0], "symbol": number % len(LINES), "size": 9},
             error_x={
                 "type": "data", "symmetric": False, "thickness": 1.5,
@@ -253,7 +248,7 @@ def breakdown_map(
     """
     shown = [row for row in result.ranked(metric) if names is None or row.name in names]
     sets = ["all together" if column == POOLED else column for column in result.columns]
-    across, down = [_shown(name) for name in sets], [_shown(label(row)) for row in shown]
+    across, down = [_shown(name) for name in sets], [_shown(row.label) for row in shown]
     low, falls = CHANCE if metric == "auroc" else 0.0, metric.startswith("fpr")
     values = [[100 * row.metrics[column][metric].value for column in result.columns] for row in shown]
     figure = blank_figure(dark, height=110 + 26 * len(shown))
@@ -278,14 +273,14 @@ def breakdown_map(
             showlegend=False, hoverinfo="skip",
         )  # fmt: skip
     rows: list[Mapping[str, Cell]] = [
-        {"detector": label(row)} | {name: rounded(value) for name, value in zip(sets, line, strict=True)}
+        {"detector": row.label} | {name: rounded(value) for name, value in zip(sets, line, strict=True)}
         for row, line in zip(shown, values, strict=True)
     ]
     best = []
     alt = f"{METRICS[metric]} in percent of {len(shown)} detectors on {len(sets)} sets"
     for name, column in zip(sets, np.transpose(values) if shown else (), strict=bool(shown)):
         place = int(np.argmin(column) if falls else np.argmax(column))
-        best.append(f"{label(shown[place])} on {name} ({column[place]:.1f})")
+        best.append(f"{shown[place].label} on {name} ({column[place]:.1f})")
     return Chart(figure, rows, alt + (f"; best are {', '.join(best)}." if best else "."))
 
 

@@ -6,7 +6,6 @@ one source of every figure, and nothing beside the manifest that could tell anot
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import re
@@ -35,12 +34,6 @@ MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&!]|(?<=\w)://|(?<=\w)@)")
 PREPARED, PROMISE, HOW_WELL = "How images are prepared", "What a flag promises", "How well it does"
 CONFIDENCE = 0.95
 SAMPLE_ROLE = "concepts/sample"  # neuron_sample.SHEET_ROLE, whose module pulls in more than a card needs
-CELL_STYLE = (
-    "text-align:left;vertical-align:top;padding:0.35rem 1rem 0.35rem 0;overflow-wrap:anywhere;"
-    "border:0 solid rgba(128,128,128,0.25);border-bottom-width:1px"
-)
-NAME_STYLE = f"{CELL_STYLE};width:40%;font-weight:400;opacity:0.75"
-"""On a light and on a dark page alike: no colour but a shade of the page's own."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +74,6 @@ class Section:
     heading: str
     lines: tuple[tuple[str, str], ...]
 
-    def html(self) -> str:
-        """Its lines as a table of names and texts, wrapped wherever they must be."""
-        rows = "".join(
-            f'<tr><th scope="row" style="{NAME_STYLE}">{html.escape(name)}</th>'
-            f'<td style="{CELL_STYLE}">{html.escape(text)}</td></tr>'
-            for name, text in self.lines
-        )
-        return f'<table style="width:100%;table-layout:fixed;border-collapse:collapse"><tbody>{rows}</tbody></table>'
-
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -106,18 +90,6 @@ class ModelCard:
             parts.append(f"## {section.heading}")
             parts.append("\n".join(f"- **{_escaped(name)}:** {_escaped(text)}" for name, text in section.lines))
         return "\n\n".join(parts) + "\n"
-
-    def html(self) -> str:
-        """The card as a page of its own that loads nothing."""
-        title = html.escape(self.title)
-        body = [f"<h1>{title}</h1>", f"<p>{RESEARCH_USE}</p>"]
-        body += [f"<h2>{html.escape(section.heading)}</h2>{section.html()}" for section in self.sections]
-        return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width"><title>'
-            f"{title}</title><style>body{{font:16px/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}}"
-            f"</style></head><body>{''.join(body)}</body></html>\n"
-        )
 
 
 def model_card(folder: Path, trusted: Sequence[TrustedKey] = ()) -> ModelCard:

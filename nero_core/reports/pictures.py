@@ -13,7 +13,6 @@ from nero_core.figures.benchmark import (
     LINES,
     histogram_edges,
     histogram_shares,
-    label,
     leading,
     ood_scores,
 )
@@ -33,7 +32,7 @@ def roc_picture(result: BenchmarkResult) -> bytes:
         axes.plot(
             curve.id_flagged, curve.ood_flagged, color=LINES[number % len(LINES)][0], linewidth=1.8,
             linestyle=("-", "--", ":", "-.")[number % 4],
-            label=f"{label(row)} {100 * area.value:.1f} ({100 * area.low:.1f}–{100 * area.high:.1f})",
+            label=f"{row.label} {100 * area.value:.1f} ({100 * area.low:.1f}–{100 * area.high:.1f})",
         )  # fmt: skip
     axes.plot([0, 1], [0, 1], color=NEUTRAL, linewidth=0.8)
     axes.set(xlabel="Share of ID images flagged", ylabel="Share of OOD images flagged", xlim=(0, 1), ylim=(0, 1.01))
@@ -58,7 +57,7 @@ def histogram_picture(result: BenchmarkResult) -> bytes:
                 hatch=FILLS[number % len(FILLS)], alpha=0.9, label=_plain(name),
             )  # fmt: skip
         axes.locator_params(axis="x", nbins=5)
-        axes.set(title=_plain(label(row)), xlabel="score (higher = more unusual)", ylabel="images (%)")
+        axes.set(title=_plain(row.label), xlabel="score (higher = more unusual)", ylabel="images (%)")
     for axes in grid[len(rows) :]:
         axes.set_axis_off()
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)

@@ -8,15 +8,14 @@ from hashlib import sha256
 
 import streamlit as st
 
-from nero_core.benchmark.columns import METRIC_WORDS
 from nero_core.benchmark.result import BenchmarkResult, DetectorResult, Scores
+from nero_core.benchmark.tables import MEANINGS, titled
 from nero_core.figures import significant
 from nero_core.figures.benchmark import (
     LINES,
     benchmark_histogram,
     breakdown_map,
     correlation_chart,
-    label,
     leading,
     ood_scores,
     roc_chart,
@@ -39,7 +38,7 @@ def whole(result: BenchmarkResult) -> list[DetectorResult]:
 def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
     """ROC curves of chosen detectors, and the scores of one."""
     ranked = [row for row in result.ranked() if row.name in result.scores]
-    titles = {row.name: label(row) for row in ranked}
+    titles = {row.name: row.label for row in ranked}
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("ROC curves", anchor=False)
@@ -81,7 +80,7 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
                 f"Each predicted class has a threshold of its own ({each}); beyond it images are flagged: {aim} {note}"
             )
         widgets.chart(
-            benchmark_histogram(shown, label(row), threshold=threshold),
+            benchmark_histogram(shown, row.label, threshold=threshold),
             table="Histogram",
             note=note,
         )
@@ -91,8 +90,8 @@ def breakdown(result: BenchmarkResult) -> None:
     """Every detector on every OOD set; a large set can carry a figure over all."""
     metric = st.selectbox(
         "Figure",
-        list(METRIC_WORDS),
-        format_func=lambda name: METRIC_WORDS[name][0],
+        list(MEANINGS),
+        format_func=titled,
         key="benchmark-breakdown",
         persist_state="session",
         width=340,
@@ -110,7 +109,7 @@ def agreement(result: BenchmarkResult) -> None:
     """Which detectors put the images in one order."""
     ranked = whole(result)
     widgets.chart(
-        correlation_chart(result.rank_correlation, [row.name for row in ranked], {r.name: label(r) for r in ranked}),
+        correlation_chart(result.rank_correlation, [row.name for row in ranked], {r.name: r.label for r in ranked}),
         table="Rank correlation",
         note="Spearman’s rank correlation over all ID and OOD images: 1 where two detectors put the images in one "
         "order, 0 where one tells nothing of the other. Detectors that disagree are worth combining.",

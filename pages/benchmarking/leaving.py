@@ -10,8 +10,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from nero_core.benchmark import columns
 from nero_core.benchmark.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
+from nero_core.benchmark.tables import COMPARED, difference_columns, metric_columns, published_columns
 from pages.benchmarking import tables
 from pages.shared.words import plain
 
@@ -32,10 +32,9 @@ def ablations(result: BenchmarkResult, ood_set: str) -> None:
         st.caption("Not in this result. Switch on “Take NERO apart” in a new run, or give `--ablate nero`.")
         return
     whole = next((row for row in rows if not row.ablation), None)
-    compared = {columns.METRIC_WORDS[metric][0] for metric in columns.COMPARED}
-    shown = [column for column in columns.metric_columns(rows, ood_set) if column.label in compared]
+    shown = metric_columns(rows, ood_set, COMPARED)
     if whole is not None and whole.name == result.baseline:
-        shown += columns.difference_columns(rows, ood_set, "the whole")[:1]
+        shown += difference_columns(rows, ood_set, "the whole")[:1]
     tables.show([part_words(row.name) for row in rows], shown, first="Variant", alt="NERO with one thing changed")
     st.caption(
         "One thing changed at a time, all else as in the reference: D the distance, B the bias term, f the factor; k "
@@ -50,23 +49,8 @@ def published(result: BenchmarkResult) -> None:
     if not given or not given["comparable"]:
         st.info(f"**Not comparable:** {plain(given['reason']) if given else WITHOUT_PROTOCOL}")
         return
-    ours = {row.detector: row for row in result.detectors if row.done and not row.ablation}
-    column, entries = result.columns[-1], given["rows"]
-    shown: list[columns.Column] = []
-    for metric in ("auroc", "fpr_ood_at_95_id_tpr"):
-        name, text = columns.METRIC_WORDS[metric]
-        theirs = [100 * float(entry[metric]) for entry in entries]
-        here = [ours[e["detector"]].metrics[column][metric] if e["detector"] in ours else None for e in entries]
-        shown.append(columns.Column(f"{name} published", text, theirs, [f"{value:.2f}" for value in theirs]))
-        shown.append(
-            columns.Column(
-                f"{name} here",
-                text,
-                [None if each is None else 100 * each.value for each in here],
-                [columns.NO_VALUE if each is None else columns.percent(each) for each in here],
-            )
-        )
-    tables.show([e["title"] for e in entries], shown, first="Detector", alt="Published figures beside ours")
+    names = [entry["title"] for entry in given["rows"]]
+    tables.show(names, published_columns(result), first="Detector", alt="Published figures beside ours")
     st.caption(f"Protocol {plain(given['protocol'])}. {plain(given['reason'])} Source: {plain(given['source'])}")
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
-from nero_core.benchmark.columns import (
+from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult
+from nero_core.benchmark.tables import (
     CLASS_KINDS,
     NO_VALUE,
     Column,
@@ -17,8 +18,6 @@ from nero_core.benchmark.columns import (
     method_columns,
     metric_columns,
 )
-from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult
-from nero_core.figures.benchmark import label
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -70,14 +69,14 @@ def refused(rows: Sequence[DetectorResult]) -> None:
     """The detectors that could not run, each with its reason."""
     if left_out := [row for row in rows if not row.done]:
         st.markdown(f"**Could not run ({len(left_out)})**")
-        st.markdown("\n".join(f"- **{plain(label(row))}**: {plain(row.reason)}" for row in left_out))
+        st.markdown("\n".join(f"- **{plain(row.label)}**: {plain(row.reason)}" for row in left_out))
 
 
 def main_table(result: BenchmarkResult, ood_set: str) -> None:
     """Every detector on one OOD set, best first, in one of four views."""
     rows = by_auroc(result.detectors, ood_set)
     base = next((row for row in rows if row.name == result.baseline), None)
-    named = label(base) if base is not None else ""
+    named = base.label if base is not None else ""
     views = {"figures": "Figures"} | ({"difference": f"Against {plain(named)}"} if base is not None else {})
     views |= {"decisions": f"Flagged at α = {100 * result.alpha:g} %"}
     if any(row.false_alarms for row in rows):
@@ -99,7 +98,7 @@ def main_table(result: BenchmarkResult, ood_set: str) -> None:
         "classes": lambda: class_columns(rows, result.classes, class_kind(rows)),
         "method": lambda: method_columns(rows),
     }[view]()
-    show([label(row) for row in rows], columns, first="Detector", alt=f"Detectors on {set_words(ood_set)}: {view}")
+    show([row.label for row in rows], columns, first="Detector", alt=f"Detectors on {set_words(ood_set)}: {view}")
     st.caption(_reading(view, result, named))
 
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.benchmark.columns import metric_columns
 from nero_core.benchmark.result import POOLED
+from nero_core.benchmark.tables import metric_columns
 from nero_core.errors import Cancelled, NeroError
-from nero_core.figures.benchmark import label
 from nero_core.jobs.benchmarks import Run, Standing
 from pages.benchmarking import tables
 from pages.shared.words import plain
@@ -40,7 +39,7 @@ def under_way(run: Run) -> None:
         done = tables.by_auroc(rows, ood_set)
         st.markdown(f"**Done so far: {len(rows)} of {run.planned}** · {plain(tables.set_words(ood_set))}")
         tables.show(
-            [label(row) for row in done],
+            [row.label for row in done],
             metric_columns(done, ood_set),
             first="Detector",
             alt="The detectors that are done so far",

@@ -129,10 +129,12 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tr
 
 def show_card(sections: Sequence[Section]) -> None:
     """Parts of a model card: one table of two columns each."""
+    from nero_core.reports.model_card import table
+
     for section in sections:
         with st.container(border=True):
             st.markdown(f"**{section.heading}**")
-            st.html(section.html())
+            st.html(table(section))
 
 
 def curves(history: Sequence[dict[str, float]], key: str) -> None:

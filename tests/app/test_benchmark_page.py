@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import pytest
 
-from nero_core.benchmark import columns
 from nero_core.benchmark.plan import Plan
 from nero_core.benchmark.result import POOLED, RESULTS_NAME, SCORES_NAME
+from nero_core.benchmark.tables import Column, judged, metric_columns
 from nero_core.errors import Cancelled, InputError
 from nero_core.jobs import benchmarks
 from nero_core.jobs.benchmarks import Run, Standing
@@ -423,9 +423,9 @@ def test_the_time_left_is_in_words(monkeypatch):
 
 def test_the_best_is_marked_in_words_and_equals_keep_their_own_texts():
     rows = list(made_result({"nero": 9.0, "energy": 9.0, "knn": 0.0}).detectors)
-    found = columns.metric_columns(rows, POOLED)
+    found = metric_columns(rows, POOLED)
     assert [text.endswith("★ best") for text in found[0].texts] == [True, True, False]
-    column = columns.Column("c", "", [1.0, 1.0, None], ["one", "two", "–"])
+    column = Column("c", "", [1.0, 1.0, None], ["one", "two", "–"])
     html = tables.written(["a", "b", "c"], [column], "first").to_html()
     assert html.count(">one<") == html.count(">two<") == html.count(">–<") == 1
 
@@ -447,9 +447,9 @@ def test_an_ablation_in_words(name, words):
 def test_a_difference_says_whether_it_is_one():
     from nero_core.metrics import Interval
 
-    assert columns.judged(Interval(0.03, 0.01, 0.05), True) == "+3.0 (+1.0 to +5.0) better"
-    assert columns.judged(Interval(0.03, 0.01, 0.05), False).endswith("worse")
-    assert columns.judged(Interval(-0.03, -0.05, 0.01), True) == "−3.0 (−5.0 to +1.0) not told apart"
+    assert judged(Interval(0.03, 0.01, 0.05), True) == "+3.0 (+1.0 to +5.0) better"
+    assert judged(Interval(0.03, 0.01, 0.05), False).endswith("worse")
+    assert judged(Interval(-0.03, -0.05, 0.01), True) == "−3.0 (−5.0 to +1.0) not told apart"
 
 
 def test_the_command_quotes_what_needs_it(plan, tmp_path, monkeypatch):

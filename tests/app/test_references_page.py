@@ -20,6 +20,7 @@ from nero_core.reference.export import export_reference
 from nero_core.reference.manifest import list_references
 from nero_core.reference.model_card import model_card
 from nero_core.reference.reference import Reference
+from nero_core.reports.model_card import table
 from nero_core.storage.locks import trying_lock
 from pages.benchmarking import results
 from pages.reference_views import asking, watching
@@ -76,7 +77,7 @@ def test_the_card_of_the_reference_in_use_is_shown(page, home):
     assert "Coloured noise" in text
     for heading in ("What it is for", "What a flag promises", "How well it does", "What is inside"):
         assert heading in text
-    assert tables_of(page) == [section.html() for section in model_card(home / "coloured-noise").sections]
+    assert tables_of(page) == [table(section).strip() for section in model_card(home / "coloured-noise").sections]
 
 
 def test_a_broken_one_is_listed_with_its_reason(page, home):

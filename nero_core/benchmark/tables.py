@@ -1,0 +1,291 @@
+"""A benchmark's tables, once for every place that prints them: numbers with intervals, the best marked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nero_core.benchmark.result import ID, POOLED, BenchmarkResult, DetectorResult
+from nero_core.metrics import HIGHER_IS_BETTER, METRICS, Interval
+
+BEST = " ★ best"
+NO_VALUE = "–"
+
+MEANINGS: Mapping[str, str] = {
+    "auroc": "How often an OOD image scores higher than an ID image. Higher is better; 50 % is chance.",
+    "fpr_ood_at_95_id_tpr": "Share of OOD images that pass as ID where 95 % of the ID images do. Lower is better. "
+    "Papers on NERO, LINe and ODIN give this one.",
+    "fpr_id_at_95_ood_tpr": "Share of ID images that are flagged where 95 % of the OOD images are. Lower is better. "
+    "OpenOOD 1.5 gives this one.",
+    "aupr_out": "Average precision with OOD as the positive class. Depends on how many of each.",
+    "aupr_in": "Average precision with ID as the positive class. Depends on how many of each.",
+}
+"""What each metric counts, in the order of columns."""
+COMPARED = ("auroc", "fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
+"""The metrics that differences and ablations are shown in; the files hold all."""
+
+
+CLASS_KINDS = {
+    "predicted": "By the class that the network reads. With calibration by class the bound holds for each of these.",
+    "true": "By the class an image is of. The bound holds for it only as far as the network reads it rightly.",
+}
+"""How false alarms are counted per class, with a sentence on what that says."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: what it sorts by and what it says, per row."""
+
+    label: str
+    help: str
+    values: Sequence[float | None]
+    texts: Sequence[str]
+
+    @classmethod
+    def of_texts(cls, label: str, texts: Sequence[str], help: str = "") -> Column:
+        """A column that sorts by its texts."""
+        return cls(label, help, [None] * len(texts), texts)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table; the page, the report, the command line and its files print it from here.
+
+    Attributes
+    ----------
+    title : str
+    first : str
+        What the names are, as the heading of their column.
+    names : texts
+        One per row.
+    columns : Columns
+    note : str
+        A sentence on how to read it.
+    """
+
+    title: str
+    first: str
+    names: Sequence[str]
+    columns: Sequence[Column]
+    note: str = ""
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The heading of every column."""
+        return (self.first, *(column.label for column in self.columns))
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The texts of every row."""
+        return [(name, *(c.texts[place] for c in self.columns)) for place, name in enumerate(self.names)]
+
+
+def titled(metric: str) -> str:
+    """A metric as a column's name, with an arrow to its better end."""
+    return f"{METRICS[metric]} {'↑' if HIGHER_IS_BETTER[metric] else '↓'}"
+
+
+def percent(interval: Interval, best: bool = False) -> str:
+    """Such as ``95.8 (93.2–97.9) ★ best``, in percent."""
+    return f"{100 * interval.value:.1f} ({100 * interval.low:.1f}–{100 * interval.high:.1f}){BEST if best else ''}"
+
+
+def difference(interval: Interval) -> str:
+    """Such as ``+3.1 (+0.4 to +5.9)``, percentage points."""
+    value, low, high = (f"{100 * each:+.1f}".replace("-", "−") for each in interval)
+    return f"{value} ({low} to {high})"
+
+
+def judged(interval: Interval, higher_is_better: bool) -> str:
+    """A paired difference with a word: ``+3.1 (+0.4 to +5.9) better``."""
+    if interval.low <= 0 <= interval.high:
+        word = "not told apart"
+    else:
+        word = "better" if (interval.value > 0) == higher_is_better else "worse"
+    return f"{difference(interval)} {word}"
+
+
+def metric_columns(
+    rows: Sequence[DetectorResult], ood_set: str, metrics: Sequence[str] = tuple(MEANINGS)
+) -> list[Column]:
+    """Metrics on one OOD set."""
+    columns = []
+    for metric in metrics:
+        found = [row.metrics[ood_set][metric] for row in rows]
+        values = [100 * each.value for each in found]
+        best = max(values, default=0) if HIGHER_IS_BETTER[metric] else min(values, default=0)
+        marked = [percent(each, len(rows) > 1 and value == best) for each, value in zip(found, values, strict=True)]
+        columns.append(Column(titled(metric), MEANINGS[metric], values, marked))
+    return columns
+
+
+def difference_columns(rows: Sequence[DetectorResult], ood_set: str, baseline: str) -> list[Column]:
+    """The metrics that do not depend on how many images there are, minus the baseline's on the same resamples."""
+    columns = []
+    for metric in COMPARED:
+        found = [row.differences[ood_set][metric] if row.differences else None for row in rows]
+        values = [0.0 if each is None else 100 * each.value for each in found]
+        texts = [f"{NO_VALUE} this is {baseline}" if e is None else judged(e, HIGHER_IS_BETTER[metric]) for e in found]
+        text = f"Percentage points above or below {baseline}. {MEANINGS[metric]}"
+        columns.append(Column(f"Δ {titled(metric)}", text, values, texts))
+    return columns
+
+
+def decision_columns(rows: Sequence[DetectorResult], ood_set: str, alpha: float) -> list[Column]:
+    """What is flagged when at most α of the ordinary images may be."""
+    aim = f"{100 * alpha:g} %"
+    wanted = (
+        (f"ID flagged (aim: at most {aim})", ID, "Share of ID test images that are flagged: false alarms."),
+        ("OOD flagged ↑", ood_set, "Share of OOD images that are flagged at the same setting. Higher is better."),
+    )
+    columns = []
+    for name, key, text in wanted:
+        shares = [row.flagged.get(key) for row in rows]
+        values = [None if share is None else 100 * share for share in shares]
+        columns.append(Column(name, text, values, [NO_VALUE if v is None else f"{v:.1f} %" for v in values]))
+    return columns
+
+
+def class_columns(rows: Sequence[DetectorResult], classes: Sequence[str], kind: str) -> list[Column]:
+    """How many ID images of each class are flagged, by "predicted" or by "true" class; counts, as classes are small."""
+    columns = []
+    for name in classes:
+        counts = [row.false_alarms.get(kind, {}).get(name) for row in rows]
+        values = [None if each is None or not each[1] else 100 * each[0] / each[1] for each in counts]
+        texts = [NO_VALUE if each is None else of_counts(each) for each in counts]
+        columns.append(Column(name, CLASS_KINDS[kind], values, texts))
+    return columns
+
+
+def of_counts(counts: Sequence[int]) -> str:
+    """Such as ``3 of 21``."""
+    return f"{counts[0]} of {counts[1]}"
+
+
+def method_columns(rows: Sequence[DetectorResult]) -> list[Column]:
+    """Where each comes from, and how it was run."""
+    seconds = [row.fit_seconds + row.score_seconds for row in rows]
+    parameters = [", ".join(f"{key} = {_value(value)}" for key, value in row.parameters.items()) for row in rows]
+    fitted = ["here" if row.fitted == "here" else "reference" for row in rows]
+    again = ["images, again" if row.sees_images else "stored activations" for row in rows]
+    return [
+        Column("Year", "Of publication.", [row.year for row in rows], [str(row.year) for row in rows]),
+        Column("Seconds ↓", "Fitting and scoring, beside the pass all share.", seconds, [f"{s:.2f}" for s in seconds]),
+        Column.of_texts("Parameters", parameters, "As they were set."),
+        Column.of_texts("Fitted", fitted, "Here, or taken from the reference."),
+        Column.of_texts("Looks at", again, "Whether it had to go through the network again."),
+        Column.of_texts("Paper", [row.paper for row in rows], "Where it comes from."),
+    ]
+
+
+def _value(value: object) -> str:
+    """A parameter as it was set; None where it follows from the images."""
+    if value is None:
+        return "auto"
+    return " + ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def published_columns(result: BenchmarkResult) -> list[Column]:
+    """Published figures beside ours, for each published row; ours are missing where a detector did not run."""
+    ours = {row.detector: row for row in result.detectors if row.done and not row.ablation}
+    column, entries = result.columns[-1], result.published["rows"]
+    columns: list[Column] = []
+    for metric in ("auroc", "fpr_ood_at_95_id_tpr"):
+        theirs = [100 * float(entry[metric]) for entry in entries]
+        here = [ours[e["detector"]].metrics[column][metric] if e["detector"] in ours else None for e in entries]
+        values = [None if each is None else 100 * each.value for each in here]
+        texts = [NO_VALUE if each is None else percent(each) for each in here]
+        name, text = titled(metric), MEANINGS[metric]
+        columns += [Column(f"{name} published", text, theirs, [f"{value:.2f}" for value in theirs])]
+        columns += [Column(f"{name} here", text, values, texts)]
+    return columns
+
+
+# Whole tables ----------------------------------------------------------------------------------------------------
+
+READING = (
+    "Percent, with bootstrap 95 % intervals in brackets. ↑ higher is better, ↓ lower is better, ★ best of its column. "
+    "Detectors whose intervals overlap may still differ: see the differences. "
+    f"{METRICS['fpr_ood_at_95_id_tpr']}: {MEANINGS['fpr_ood_at_95_id_tpr']} "
+    f"{METRICS['fpr_id_at_95_ood_tpr']}: {MEANINGS['fpr_id_at_95_ood_tpr']}"
+)
+USES = {
+    "fit": "fits the detectors",
+    "calibration": "calibrates decisions",
+    "id": "scored as in-distribution",
+    "ood": "scored as out-of-distribution",
+}
+"""What each role of images does."""
+
+
+def tables(result: BenchmarkResult) -> list[Table]:
+    """Every table of a report, the main one first."""
+    ranked = result.ranked()
+    found = [main_table(result, ranked)] if ranked else []
+    if ranked and len(result.ood_sets) > 1:
+        found += [_per_set_table(result, ranked, metric) for metric in ("auroc", "fpr_ood_at_95_id_tpr")]
+    for kind, note in CLASS_KINDS.items():
+        if counted := [row for row in ranked if kind in row.false_alarms]:
+            title = f"ID images flagged at α = {100 * result.alpha:g} %, by {kind} class"
+            found.append(_of_detectors(title, counted, class_columns(counted, result.classes, kind), note))
+    if result.baseline is not None and len(ranked) > 1:
+        found.append(_difference_table(result, ranked))
+    if refused := [row for row in result.detectors if not row.done]:
+        found.append(_of_detectors("Could not run", refused, [Column.of_texts("Why", [r.reason for r in refused])]))
+    if result.published:
+        found.append(_published_table(result))
+    facts = {
+        "Used": [USES[each.role] for each in result.sets],
+        "Images": [str(each.images) for each in result.sets],
+        "Unreadable": [str(each.unreadable) for each in result.sets],
+        "SHA-256 of all": [each.digest[:16] for each in result.sets],
+    }
+    names = [each.name for each in result.sets]
+    found.append(Table("Images", "Set", names, [Column.of_texts(name, texts) for name, texts in facts.items()]))
+    return found
+
+
+def main_table(result: BenchmarkResult, ranked: Sequence[DetectorResult]) -> Table:
+    """Every detector over all OOD images: metrics, what is flagged, and the time."""
+    column = result.columns[-1]
+    counts = {each.role: each.images for each in result.sets}
+    ood = sum(each.images for each in result.sets if each.role == "ood")
+    title = f"ID ({counts['id']} images) against {'all OOD sets' if column == POOLED else column} ({ood} images)"
+    columns = [*metric_columns(ranked, column), *decision_columns(ranked, column, result.alpha)]
+    return _of_detectors(title, ranked, [*columns, method_columns(ranked)[1]], READING)
+
+
+def _of_detectors(title: str, rows: Sequence[DetectorResult], columns: Sequence[Column], note: str = "") -> Table:
+    return Table(title, "Detector", [row.label for row in rows], columns, note)
+
+
+def _per_set_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], metric: str) -> Table:
+    sizes = {each.name: each.images for each in result.sets if each.role == "ood"}
+    columns = []
+    for name in result.columns:
+        (found,) = metric_columns(ranked, name, [metric])
+        label = f"{name} ({sizes[name]})" if name in sizes else "all"
+        columns.append(Column(label, found.help, found.values, found.texts))
+    note = "One large set can carry the figures over all."
+    return _of_detectors(f"{METRICS[metric]} per OOD set", ranked, columns, note)
+
+
+def _difference_table(result: BenchmarkResult, ranked: Sequence[DetectorResult]) -> Table:
+    base = next(row for row in ranked if row.name == result.baseline)
+    others = [row for row in ranked if row is not base]
+    note = (
+        f"Percentage points, each detector minus {base.label} on the same resampled images; an interval without 0 is "
+        "a difference that these images show."
+    )
+    columns = difference_columns(others, result.columns[-1], base.label)
+    return _of_detectors(f"Differences from {base.label}", others, columns, note)
+
+
+def _published_table(result: BenchmarkResult) -> Table:
+    published = result.published
+    verdict = "Comparable" if published["comparable"] else "Not comparable"
+    source = f" Source: {published['source']}" if published["source"] else ""
+    note = f"{verdict}: {published['reason']}{source}"
+    columns = published_columns(result) if published["rows"] else []
+    names = [entry["title"] for entry in published["rows"]]
+    return Table(f"Published figures, protocol {published['protocol']}", "Detector", names, columns, note)

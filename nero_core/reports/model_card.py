@@ -1,0 +1,16 @@
+"""A model card as a page of its own, and a section of one as a table."""
+
+from __future__ import annotations
+
+from nero_core.reference.model_card import RESEARCH_USE, ModelCard, Section
+from nero_core.reports.templates import render
+
+
+def page(card: ModelCard) -> str:
+    """The card as a page that loads nothing."""
+    return render("model_card.html", card=card, research_use=RESEARCH_USE)
+
+
+def table(section: Section) -> str:
+    """Lines of a section as an HTML table of names and texts, wrapped wherever they must be."""
+    return render("model_card_section.html", section=section)
