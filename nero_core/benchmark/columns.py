@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nero_core.benchmark.result import ID, DetectorResult
 from nero_core.metrics import HIGHER_IS_BETTER, Interval
+
+if TYPE_CHECKING:
+    from nero_core.detectors import Paper
 
 BEST = " ★ best"
 NO_VALUE = "–"
@@ -141,6 +145,14 @@ def method_columns(rows: Sequence[DetectorResult]) -> list[Column]:
         Column("Looks at", "Whether it had to go through the network again.", no_values, again),
         Column("Paper", "Where it comes from.", no_values, [row.paper for row in rows]),
     ]
+
+
+def papers(rows: Sequence[DetectorResult]) -> dict[str, Paper]:
+    """The paper of each detector that is installed here, by its title; a file that was read may name any other."""
+    from nero_core.detectors import paper_of  # a second, which figures alone need not wait for
+
+    found = {row.title: paper_of(row.detector) for row in rows}
+    return {title: paper for title, paper in found.items() if paper is not None}
 
 
 def _value(value: object) -> str:

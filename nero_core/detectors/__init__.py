@@ -1,4 +1,8 @@
-"""Out-of-distribution detectors behind one contract; importing this package fills the registry."""
+"""Out-of-distribution detectors behind one contract; importing this package fills the registry.
+
+Other installed packages add detectors of theirs by an entry point of the group ``nero.detectors``, a module that
+defines them under :func:`register`.
+"""
 
 from nero_core.detectors.base import Detector, DetectorInfo, ExplainedDetector, Paper
 from nero_core.detectors.cadref import CADRef, CARef
@@ -32,9 +36,10 @@ from nero_core.detectors.pytorch_ood import (
     ReAct,
     TemperatureScaling,
 )
-from nero_core.detectors.registry import DETECTORS, describe_detectors, make_detector, register
+from nero_core.detectors.registry import DETECTORS, describe_detectors, make_detector, paper_of, register
 from nero_core.detectors.stage_mahalanobis import StageMahalanobis
 from nero_core.detectors.vim import ViM
+from nero_core.entry_points import load_entry_points
 
 __all__ = [
     "ASH",
@@ -80,5 +85,11 @@ __all__ = [
     "ViM",
     "describe_detectors",
     "make_detector",
+    "paper_of",
     "register",
 ]
+
+ENTRY_POINTS = "nero.detectors"
+"""The group under which other packages name modules with detectors of theirs."""
+
+load_entry_points(ENTRY_POINTS)

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from nero_core.detectors.base import NEEDS_IN_WORDS, Detector, ExplainedDetector
+from nero_core.detectors.base import NEEDS_IN_WORDS, Detector, ExplainedDetector, Paper
 from nero_core.errors import InputError, UnknownDetectorError
 
 DETECTORS: dict[str, type[Detector]] = {}
@@ -17,8 +17,21 @@ AnyDetector = TypeVar("AnyDetector", bound=type[Detector])
 
 
 def register(detector: AnyDetector) -> AnyDetector:
-    """Class decorator: enter a detector into the registry under ``info.name``."""
-    DETECTORS[detector.info.name] = detector
+    """Class decorator: enter a detector into the registry under ``info.name``.
+
+    Raises
+    ------
+    InputError
+        Another detector has that name: what a plug-in adds never stands in for a detector that is there.
+    """
+    name = detector.info.name
+    if name in DETECTORS:
+        taken = DETECTORS[name]
+        raise InputError(
+            f"{detector.__module__}.{detector.__qualname__} is named {name!r}, as is {taken.__module__}."
+            f"{taken.__qualname__}; give it another `info.name`."
+        )
+    DETECTORS[name] = detector
     return detector
 
 
@@ -43,8 +56,13 @@ def make_detector(name: str, **parameters: Any) -> Detector:
     return cast(Callable[..., Detector], DETECTORS[name])(**parameters)
 
 
+def paper_of(name: str) -> Paper | None:
+    """The paper of a detector; None where no detector of that name is installed here."""
+    return DETECTORS[name].info.paper if name in DETECTORS else None
+
+
 def describe_detectors() -> str:
-    """The registry as a table in Markdown."""
+    """The registry as a table in Markdown, as the README has it."""
     lines = [
         "| name | method | paper | reads beside features and logits | exact account |",
         "|---|---|---|---|---|",

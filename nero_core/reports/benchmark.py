@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nero_core.benchmark.columns import CLASS_KINDS, COMPARED, difference, of_counts, percent
+from nero_core.benchmark.columns import CLASS_KINDS, COMPARED, difference, of_counts, papers, percent
 from nero_core.benchmark.result import ID, POOLED, RESULTS_NAME, SCORES_NAME, BenchmarkResult, DetectorResult
 from nero_core.figures.benchmark import (
     benchmark_histogram,
@@ -22,6 +23,9 @@ from nero_core.figures.palette import Chart
 from nero_core.metrics import HIGHER_IS_BETTER, METRICS
 from nero_core.storage.files import replacing_together, write_bytes
 from nero_core.storage.spreadsheets import comma_separated as table_text
+
+if TYPE_CHECKING:
+    from nero_core.detectors import Paper
 
 DISCLAIMER = "Research use. “Unusual” does not mean diseased, and “usual” does not mean healthy."
 READING = (
@@ -40,6 +44,8 @@ class Table:
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
     note: str = ""
+    linked: bool = False
+    """Whether the last column holds addresses."""
 
 
 def write_report(result: BenchmarkResult, folder: Path) -> list[Path]:
@@ -87,6 +93,8 @@ def tables(result: BenchmarkResult) -> list[Table]:
         found.append(Table("Could not run", ("Detector", "Why"), [(label(row), row.reason) for row in refused]))
     if result.published:
         found.append(_published_table(result))
+    if cited := papers(result.detectors):
+        found.append(_papers_table(cited))
     found.append(
         Table(
             "Images",
@@ -186,6 +194,13 @@ def _published_table(result: BenchmarkResult) -> Table:
     source = f" Source: {published['source']}" if published["source"] else ""
     note = f"{verdict}: {published['reason']}{source}"
     return Table(f"Published figures, protocol {published['protocol']}", header if rows else (), rows, note)
+
+
+def _papers_table(cited: Mapping[str, Paper]) -> Table:
+    rows: list[tuple[str, ...]] = [
+        (title, paper.citation, paper.title if paper.authors else "", paper.url) for title, paper in cited.items()
+    ]
+    return Table("Papers", ("Detector", "Paper", "Title", "Link"), rows, linked=True)
 
 
 # Texts -----------------------------------------------------------------------------------------------------------
@@ -313,9 +328,12 @@ def _safe(text: str) -> str:
 
 
 def _html_table(table: Table) -> str:
-    words = ' class="words"' if table.title == "Could not run" else ""
+    words = ' class="words"' if table.title in ("Could not run", "Papers") else ""
     head = "".join(f'<th scope="col">{_safe(text)}</th>' for text in table.header)
-    body = "".join("<tr>" + "".join(f"<td>{_safe(text)}</td>" for text in row) + "</tr>\n" for row in table.rows)
+    cells = [[_safe(text) for text in row] for row in table.rows]
+    if table.linked:
+        cells = [[*rest, f'<a href="{url}">{url}</a>' if url else ""] for *rest, url in cells]
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>\n" for row in cells)
     note = f'<p class="note">{_safe(table.note)}</p>' if table.note else ""
     if not table.header:
         return f"<h2>{_safe(table.title)}</h2>{note}"

@@ -16,6 +16,7 @@ from nero_core.benchmark.columns import (
     difference_columns,
     method_columns,
     metric_columns,
+    papers,
 )
 from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult
 from nero_core.figures.benchmark import label
@@ -23,6 +24,8 @@ from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
+
+    from nero_core.detectors import Paper
 
 HAIR = 1e-9
 ROWS_AT_ONCE, ROW_PIXELS, FIRST_PIXELS = 20, 35, 160
@@ -101,6 +104,14 @@ def main_table(result: BenchmarkResult, ood_set: str) -> None:
     }[view]()
     show([label(row) for row in rows], columns, first="Detector", alt=f"Detectors on {set_words(ood_set)}: {view}")
     st.caption(_reading(view, result, named))
+    if view == "method" and (found := papers(rows)):
+        with st.expander("Papers"):
+            st.markdown("\n".join(f"- **{plain(title)}**: {_linked(paper)}" for title, paper in found.items()))
+
+
+def _linked(paper: Paper) -> str:
+    """The citation as a link, with the title of the paper behind it."""
+    return paper.markdown + (f", {plain(paper.title)}" if paper.authors else "")
 
 
 def class_kind(rows: Sequence[DetectorResult]) -> str:
