@@ -67,7 +67,10 @@ def load(options: argparse.Namespace) -> Reference:
     """The reference that a command was given."""
     from nero_core.reference.reference import Reference
 
-    return Reference.load(options.reference, device(options))
+    reference = Reference.load(options.reference, device(options))
+    if reference.missing:
+        say(f"warning: not installed here, and left out: {', '.join(reference.missing)}.")
+    return reference
 
 
 def named_folder(text: str) -> tuple[str, Path]:

@@ -17,7 +17,7 @@ from nero_core.calibration import Calibration, of_most_images
 from nero_core.data.guarantee import DEFAULT_ALPHA, CalibrationSettings
 from nero_core.data.near_duplicates import HashArray
 from nero_core.data.seen import SeenImages
-from nero_core.detectors import Detector, ExplainedDetector, make_detector
+from nero_core.detectors import Detector, ExplainedDetector
 from nero_core.errors import ArtefactError, InputError, NeroError, UnknownDetectorError
 from nero_core.explanation import Explanation, explain
 from nero_core.network.classifier import Classifier
@@ -34,6 +34,7 @@ from nero_core.records import (
 from nero_core.reference.agreement import (
     check_agreement,
     restore_calibrations,
+    restore_detectors,
     restore_ood_scores,
     restore_profile,
     restore_seen,
@@ -143,6 +144,11 @@ class Reference:
         """How its calibrations were made."""
         return of_most_images(self.calibrations).settings
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the detectors that it was fitted with and that are not installed here; the others serve."""
+        return tuple(sorted(self.manifest.get("detectors", {}).keys() - self.detectors.keys()))
+
     # Scores --------------------------------------------------------------------------------------------------
 
     def detector(self, name: str = DEFAULT_DETECTOR) -> Detector:
@@ -151,13 +157,13 @@ class Reference:
         Raises
         ------
         UnknownDetectorError
-            This reference was fitted without it.
+            This reference was fitted without it, or it is not installed here.
         """
         if name not in self.detectors:
-            raise UnknownDetectorError(
-                f"This reference has no detector {name!r}; it has {', '.join(self.detectors)}. "
-                f"Fit it again with --detectors {name}."
-            )
+            has, todo = f"has no detector {name!r}", f"Fit it again with --detectors {name}."
+            if name in self.missing:
+                has, todo = f"was fitted with {name!r}, which is not installed here", "Install it, or choose another."
+            raise UnknownDetectorError(f"This reference {has}; it has {', '.join(self.detectors)}. {todo}")
         return self.detectors[name]
 
     def score(self, activations: Activations, detector: str = DEFAULT_DETECTOR) -> Float64Array:
@@ -251,12 +257,14 @@ class Reference:
         Raises
         ------
         InputError
-            Detectors were calibrated in different ways: a reference makes one promise.
+            Detectors were calibrated in different ways: a reference makes one promise. Or one is not installed here.
         ArtefactError
             The folder holds something else, cannot be written, or is being written by another process.
         """
         if len({(each.guarantee, each.settings) for each in self.calibrations.values()}) > 1:
             raise InputError("The detectors' calibrations promise different things; calibrate all on the same images.")
+        if self.missing:
+            raise InputError(f"{', '.join(self.missing)} would be lost, as it is not installed here; install it first.")
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -346,12 +354,7 @@ class Reference:
             classifier = Classifier.load(paths["classifier"], device)
         arrays, _ = read_arrays(paths["fitted"])
         with _naming(f"{paths['fitted'].name} and {MANIFEST_NAME} disagree"):
-            detectors = {
-                name: make_detector(name, **entry["parameters"]).restore(
-                    arrays_under(f"detector/{name}/", arrays), classifier.head
-                )
-                for name, entry in manifest["detectors"].items()
-            }
+            detectors = restore_detectors(manifest, arrays, classifier.head)
             shown, stages, head = arrays_under("concepts/", arrays), classifier.layout.stages, classifier.head
             concepts = None
             if shown:
