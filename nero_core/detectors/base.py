@@ -23,6 +23,7 @@ from nero_core.records import (
     FloatArray,
     Head,
     IntArray,
+    Layout,
     Neuron,
 )
 from nero_core.storage.typed import Shape, check, check_array
@@ -155,10 +156,37 @@ class Detector(ABC):
             if (counts == 0).any():
                 empty = ", ".join(map(str, np.flatnonzero(counts == 0)))
                 raise InputError(f"No training image of class {empty}; wanted at least one of each of {head.classes}.")
+        self._check_head(head)
         self.head_ = head
         self._fit(train, head, calibration)
         self._check_arrays({name: np.asarray(getattr(self, name)) for name in self._declared()})
         return self
+
+    def check_network(self, layout: Layout, head: Head) -> None:
+        """Refuse a network that this detector cannot be fitted to, as far as that is known before any image is read.
+
+        Parameters
+        ----------
+        layout : Layout
+            The places of the network that can be read.
+        head : Head
+
+        Raises
+        ------
+        InputError
+            A parameter cannot be used, or the network lacks what this detector reads.
+        """
+        self._check_parameters()
+        self._check_head(head)
+        for need, given in (("peaks", layout.map is not None), ("stages", bool(layout.stages))):
+            if need in self.info.needs and not given:
+                raise InputError(self._not_given(need))
+
+    def _check_head(self, head: Head) -> None:  # noqa: B027  most can do with every head
+        """For a detector that cannot do with every head: refuse one."""
+
+    def _not_given(self, need: str) -> str:
+        return f"{self.info.title} reads `{need}`, which this network does not give."
 
     def score(self, batch: Activations) -> Float64Array:
         """Scores (n,), float64, finite; larger = more out-of-distribution.
@@ -199,7 +227,7 @@ class Detector(ABC):
     def _check_needs(self, batch: Activations) -> None:
         for need in sorted(self.info.needs & {"peaks", "stages"}):
             if getattr(batch, need) is None:
-                raise InputError(f"{self.info.title} reads `{need}`, which this network does not give.")
+                raise InputError(self._not_given(need))
         if "source" in self.info.needs and batch.source is None:
             raise InputError(f"{self.info.title} has to see the images again; extract them with keep_source=True.")
 
@@ -223,6 +251,7 @@ class Detector(ABC):
             number that cannot be one of its own.
         """
         self._check_parameters()
+        self._check_head(head)
         self.head_ = head
         self._restore(arrays)
         return self

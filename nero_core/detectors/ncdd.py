@@ -75,9 +75,11 @@ class Ncdd(AgainstClassMeans):
     size_floor_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
     """Least s."""
 
-    def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
+    def _check_head(self, head: Head) -> None:
         if head.classes < 2:
             raise InputError("NCDD compares the nearest class with the others; wanted at least 2 classes, got 1.")
+
+    def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         assert train.labels is not None
         a = train.features.astype(np.float64)
         self.mean_, _ = centre_and_scale(a)

@@ -6,11 +6,11 @@ Each call works on a copy of the network that is thrown away afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nero_core.detectors.base import Detector
 from nero_core.errors import InputError
-from nero_core.records import Activations, ImageSource, IntArray
+from nero_core.records import Activations, Head, ImageSource, IntArray, Layout
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -72,14 +72,22 @@ def check_channels(channels: IntArray, wanted: int, title: str) -> None:
 class SeesImages(Detector):
     """A detector that runs the network."""
 
-    def _source(self, batch: Activations) -> ImageSource:
-        assert batch.source is not None  # `needs` was checked
-        return batch.source
+    place: ClassVar[Literal["map", "stages"] | None] = None
+    """What of :class:`~nero_core.records.Layout` it taps; None where it needs no tap."""
 
-    def _stages(self, batch: Activations) -> tuple[str, ...]:
-        stages = self._source(batch).layout.stages
-        if not stages:
-            raise InputError(
-                f"{self.info.title} reads the maps of a network's stages, and this network has none; leave it out."
-            )
-        return stages
+    def check_network(self, layout: Layout, head: Head) -> None:
+        """As of :class:`Detector`; the network has the place that is tapped, too."""
+        super().check_network(layout, head)
+        self._tapped(layout)
+
+    def _tapped(self, layout: Layout) -> tuple[str, ...]:
+        if self.place is None:
+            return ()
+        if not (found := getattr(layout, self.place)):
+            what = {"map": "the map before global pooling", "stages": "the maps of a network's stages"}[self.place]
+            raise InputError(f"{self.info.title} reads {what}, and this network has none; leave it out.")
+        return found if self.place == "stages" else (found,)
+
+    def _opened(self, batch: Activations, one_by_one: bool = False) -> Opened:
+        assert batch.source is not None  # `needs` was checked
+        return Opened(batch.source, self._tapped(batch.source.layout), one_by_one)

@@ -71,6 +71,7 @@ class Gram(SeesImages):
         needs=frozenset({"source"}),
         claims_far_point=False,  # it reads maps, not the feature vector
     )
+    place = "stages"
     lowest_: Annotated[Float64Array, Shape("orders", "K", "channels")]
     """Smallest value of each Gram row."""
     highest_: Annotated[Float64Array, Shape("orders", "K", "channels")]
@@ -83,7 +84,7 @@ class Gram(SeesImages):
     def _theirs(self, batch: Activations) -> tuple[Any, Opened]:
         from pytorch_ood.detector import Gram as Theirs
 
-        opened = Opened(self._source(batch), self._stages(batch))
+        opened = self._opened(batch)
         theirs = Theirs(None, list(opened.taps), self.head_.classes)
         theirs.to("cpu")
         # The library runs a chain of layers; a network is not always one, and its taps give the same maps.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.detectors.base import DetectorInfo, Paper
-from nero_core.detectors.network_passes.base import Opened, SeesImages, check_channels
+from nero_core.detectors.network_passes.base import SeesImages, check_channels
 from nero_core.detectors.registry import register
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float64Array, Head, IntArray
@@ -61,6 +61,7 @@ class NAC(SeesImages):
         needs=frozenset({"source"}),
         claims_far_point=False,  # beyond the outermost bins nothing changes
     )
+    place = "stages"
     counts_: Annotated[IntArray, Shape("channels", "bins", values=AT_LEAST_ZERO)]
     """Training images per bin."""
     channels_: Annotated[IntArray, Shape("stages", values=Range(1))]
@@ -82,7 +83,7 @@ class NAC(SeesImages):
         import torch
 
         # Bins have edges: in a batch, the rounding of float32 could put an image on another side of one.
-        opened = Opened(self._source(batch), self._stages(batch), one_by_one=True)
+        opened = self._opened(batch, one_by_one=True)
         for image in opened.images():
             with torch.enable_grad():
                 p_of_classes = opened.network(image.requires_grad_()).softmax(dim=1)
@@ -102,12 +103,11 @@ class NAC(SeesImages):
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         full = max(1, len(train) // self.bins) if self.full_count is None else self.full_count
-        stages = len(self._stages(train))
         first = np.unique(np.linspace(0, len(train) - 1, SPREAD_IMAGES).astype(int))
         seen = list(self._responses(train[first]))
         self.full_count_ = np.asarray(full)
         self.channels_ = np.asarray([p.shape[1] for p in seen[0]])
-        self.alpha_ = self._spread(seen) if self.alpha is None else np.full(stages, float(self.alpha))
+        self.alpha_ = self._spread(seen) if self.alpha is None else np.full(len(self.channels_), float(self.alpha))
         counts = [np.zeros((channels, self.bins), np.int64) for channels in self.channels_]
         for responses in chain(seen, self._responses(train[np.setdiff1d(np.arange(len(train)), first)])):
             for stage, (p, alpha) in enumerate(zip(responses, self.alpha_, strict=True)):

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from nero_core.detectors.base import DetectorInfo, Paper
-from nero_core.detectors.network_passes.base import Opened, SeesImages
+from nero_core.detectors.network_passes.base import SeesImages
 from nero_core.detectors.registry import register
 from nero_core.records import Activations, Float64Array, Head
 from nero_core.storage.typed import AboveZero, Range
@@ -54,8 +54,7 @@ class ODIN(SeesImages):
     def _score(self, batch: Activations) -> Float64Array:
         from pytorch_ood.detector import MaxSoftmax, odin_preprocessing
 
-        source = self._source(batch)
-        opened = Opened(source, [])
+        opened = self._opened(batch)
         scores: list[Float64Array] = []
         for images in opened.images():
             stepped = odin_preprocessing(
@@ -63,7 +62,7 @@ class ODIN(SeesImages):
                 images,
                 eps=self.epsilon,
                 temperature=self.temperature,
-                norm_std=list(source.deviation),
+                norm_std=list(opened.source.deviation),
             )
             # At T = 1000 scores differ in the fourth digit only: float64 from here on.
             logits, _ = opened.forward(stepped)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nero_core.detectors.base import DetectorInfo, Paper
-from nero_core.detectors.network_passes.base import Opened, SeesImages
+from nero_core.detectors.network_passes.base import SeesImages
 from nero_core.detectors.pytorch_ood.base import in_words, linear
 from nero_core.detectors.registry import register
 from nero_core.errors import InputError
@@ -31,22 +31,17 @@ class RankFeat(SeesImages):
         claims_far_point=False,  # an energy
     )
 
-    def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
-        self._map(train)
+    place = "map"
 
-    def _map(self, batch: Activations) -> str:
-        place = self._source(batch).layout.map
-        if place is None:
-            raise InputError(
-                f"{self.info.title} reads the map before global pooling, and this network has none; leave it out."
-            )
-        return place
+    def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
+        assert train.source is not None
+        self.check_network(train.source.layout, head)
 
     def _score(self, batch: Activations) -> Float64Array:
         import torch
         from pytorch_ood.detector import RankFeat as Theirs
 
-        opened = Opened(self._source(batch), [self._map(batch)])
+        opened = self._opened(batch)
         layer = linear(self.head_, torch.float64)
         theirs = Theirs(None, lambda maps: layer(maps.mean(dim=(2, 3))))
         scores: list[Float64Array] = []

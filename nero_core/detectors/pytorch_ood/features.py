@@ -175,13 +175,15 @@ class FDBD(LibraryDetector):
 
         return fDBD(None, head)
 
+    def _check_head(self, head: Head) -> None:
+        if head.classes < 2:
+            raise InputError(f"{self.info.title} measures distances to boundaries between classes; this head has one.")
+
     def _learn(self, theirs: Any, values: Tensor, labels: Tensor) -> None:
         import torch
 
         # The library's table of boundary normals goes through (K, K, d); this one is (K, K) from the start.
         weight = theirs.head.weight.numpy()
-        if len(weight) < 2:
-            raise InputError(f"{self.info.title} measures distances to boundaries between classes; this head has one.")
         normals = cdist(weight, weight)
         # A class and itself, or two of equal weights, have no boundary: it adds nothing.
         normals[normals == 0] = np.finfo(np.float32).max

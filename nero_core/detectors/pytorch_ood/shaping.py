@@ -5,17 +5,14 @@ They shape a map of one cell, (n, d, 1, 1), as their authors do for networks tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
-
-import numpy as np
-import numpy.typing as npt
 
 from nero_core.detectors.base import DetectorInfo, Paper
 from nero_core.detectors.pytorch_ood.base import LibraryDetector
 from nero_core.detectors.registry import register
 from nero_core.errors import InputError
-from nero_core.records import Activations, FloatArray, Head
+from nero_core.records import FloatArray, Head
 from nero_core.storage.typed import Range, Shape, Share
 
 if TYPE_CHECKING:
@@ -109,15 +106,7 @@ class DividingByKept(LibraryDetector):
 
     percentile: float
 
-    def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
-        super()._fit(train, head, calibration)
-        self._check_kept(head)
-
-    def _restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        super()._restore(arrays)
-        self._check_kept(self.head_)
-
-    def _check_kept(self, head: Head) -> None:
+    def _check_head(self, head: Head) -> None:
         if head.width - round(head.width * self.percentile) < 1:
             raise InputError(
                 f"{self.info.title} keeps none of {head.width} features at `percentile` {self.percentile}; lower it."
