@@ -102,12 +102,14 @@ class NAC(SeesImages):
         return bins
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
+        assert train.source is not None
+        stages = len(self._tapped(train.source.layout))
         full = max(1, len(train) // self.bins) if self.full_count is None else self.full_count
         first = np.unique(np.linspace(0, len(train) - 1, SPREAD_IMAGES).astype(int))
         seen = list(self._responses(train[first]))
         self.full_count_ = np.asarray(full)
         self.channels_ = np.asarray([p.shape[1] for p in seen[0]])
-        self.alpha_ = self._spread(seen) if self.alpha is None else np.full(len(self.channels_), float(self.alpha))
+        self.alpha_ = self._spread(seen) if self.alpha is None else np.full(stages, float(self.alpha))
         counts = [np.zeros((channels, self.bins), np.int64) for channels in self.channels_]
         for responses in chain(seen, self._responses(train[np.setdiff1d(np.arange(len(train)), first)])):
             for stage, (p, alpha) in enumerate(zip(responses, self.alpha_, strict=True)):
