@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy.special import softmax
 
 from nero_core.errors import InputError
 
@@ -186,9 +187,7 @@ class Activations:
     @property
     def probabilities(self) -> Float64Array:
         """softmax(logits), (n, K), in float64."""
-        z = self.logits.astype(np.float64)
-        e = np.exp(z - z.max(axis=1, keepdims=True))
-        p: Float64Array = e / e.sum(axis=1, keepdims=True)
+        p: Float64Array = softmax(self.logits.astype(np.float64), axis=1)
         return p
 
 

@@ -7,6 +7,7 @@ propagation step through the head, started from the whole softmax vector.
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import softmax
 
 from nero_core.errors import InputError
 from nero_core.records import (
@@ -83,9 +84,7 @@ def neuron_relevance(
     if (z_epsilon == 0).any():
         row = int(np.flatnonzero((z_epsilon == 0).any(axis=1))[0])
         raise InputError(f"A logit of image {row + 1} is exactly 0, where ε = 0 divides by it; use epsilon=0.01.")
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    p = e / e.sum(axis=1, keepdims=True)
-    quotient = p / z_epsilon
+    quotient = softmax(z, axis=1) / z_epsilon
     return a * (quotient @ W), quotient @ b
 
 

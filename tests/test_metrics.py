@@ -9,11 +9,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from nero_core import metrics
 from nero_core.errors import InputError
-from nero_core.metrics import METRICS, bootstrap, interval, paired_differences, point_metrics, roc_points
+from nero_core.metrics import (
+    METRICS,
+    bootstrap,
+    interval,
+    paired_differences,
+    point_metrics,
+    rank_correlations,
+    roc_points,
+)
 
 few = st.lists(st.integers(0, 4).map(float), min_size=1, max_size=25)
 """Small whole numbers: many ties."""
@@ -235,3 +244,24 @@ def test_images_that_say_the_same_make_wide_intervals():
 def test_groups_that_do_not_match_are_refused():
     with pytest.raises(InputError, match=r"There are 3 scores and groups of shape \(2,\); give one group per score"):
         bootstrap([1.0, 2.0, 3.0], [1.0], id_groups=np.array([0, 1]))
+
+
+# Agreement -------------------------------------------------------------------------------------------------------
+
+
+def test_rank_correlations_on_paper():
+    rho = rank_correlations([[1, 2, 9], [10, 20, 21], [3, 2, 1], [0, 0, 5], [7, 7, 7]])
+    tied = 1.5 / math.sqrt(3)  # ranks 1.5, 1.5, 3
+    wanted = [[1, 1, -1, tied], [1, 1, -1, tied], [-1, -1, 1, -tied], [tied, tied, -tied, 1]]
+    np.testing.assert_allclose(rho[:4, :4], wanted, atol=1e-12)
+    assert np.isnan(rho[4]).all()
+    assert np.isnan(rho[:, 4]).all()
+    assert rank_correlations([[1.0, 2.0]]).tolist() == [[1.0]]
+
+
+@given(st.lists(st.lists(st.integers(0, 4).map(float), min_size=6, max_size=6), min_size=2, max_size=2))
+def test_rank_correlations_are_scipys(rows):
+    if any(len(set(row)) == 1 for row in rows):
+        assert np.isnan(rank_correlations(rows)[0, 1])
+    else:
+        assert rank_correlations(rows)[0, 1] == pytest.approx(spearmanr(*rows).statistic, abs=1e-12)

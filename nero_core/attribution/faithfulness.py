@@ -17,11 +17,11 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import rankdata
 from torchvision.transforms.functional import gaussian_blur
 
 from nero_core.attribution import METHODS, Attribution, Method
 from nero_core.errors import InputError
+from nero_core.metrics import rank_correlations
 from nero_core.network.classifier import Classifier
 from nero_core.network.extraction import BATCH_SIZE
 from nero_core.records import (
@@ -243,9 +243,8 @@ def first_cells(order: npt.NDArray[np.integer], shares: FloatArray, height: int,
 
 def rank_correlation(first: FloatArray, second: FloatArray) -> float:
     """Spearman's rank correlation, in [−1, 1]; 0 where one of the two has no order because it is constant."""
-    a, b = (ranks - ranks.mean() for ranks in (rankdata(first), rankdata(second)))
-    norm = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / norm) if norm > 0 else 0.0
+    rho = float(rank_correlations([first, second])[0, 1])
+    return 0.0 if np.isnan(rho) else rho
 
 
 def blurred(image: Float32Array) -> Float32Array:

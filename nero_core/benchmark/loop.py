@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import rankdata
 
 import nero_core
 from nero_core.benchmark.division import Division
@@ -35,6 +34,7 @@ from nero_core.metrics import (
     metrics_with_intervals,
     paired_differences,
     point_metrics,
+    rank_correlations,
 )
 from nero_core.network.activation_cache import CachedExtractor, Extraction
 from nero_core.network.classifier import Classifier
@@ -221,8 +221,8 @@ class Benchmark:
             name=contender.name,
             detector=info.name,
             title=info.title,
-            paper=info.paper,
-            year=info.year,
+            paper=info.paper.citation,
+            year=info.paper.year,
             status="done",
             fitted=fitted,
             parameters=contender.detector.parameters(),
@@ -377,12 +377,8 @@ def rank_correlation(scores: Mapping[str, Scores]) -> dict[str, dict[str, float 
     """Spearman's ρ between detectors over all ID and OOD images; None where a score is the same for every image."""
     if not scores:
         return {}
-    ranks = {name: rankdata(np.concatenate([each.id, *each.ood.values()])) for name, each in scores.items()}
-    table = np.array([each - each.mean() for each in ranks.values()])
-    sizes = np.linalg.norm(table, axis=1)
-    with np.errstate(invalid="ignore"):
-        rho = (table @ table.T) / np.outer(sizes, sizes)
+    rho = rank_correlations([np.concatenate([each.id, *each.ood.values()]) for each in scores.values()])
     return {
-        one: {other: float(value) if np.isfinite(value) else None for other, value in zip(ranks, row, strict=True)}
-        for one, row in zip(ranks, rho, strict=True)
+        one: {other: float(value) if np.isfinite(value) else None for other, value in zip(scores, row, strict=True)}
+        for one, row in zip(scores, rho, strict=True)
     }

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nero_core.benchmark.result import ID, POOLED, BenchmarkResult, DetectorResult
 from nero_core.metrics import HIGHER_IS_BETTER, METRICS, Interval
+
+if TYPE_CHECKING:
+    from nero_core.detectors import Paper
 
 BEST = " ★ best"
 NO_VALUE = "–"
@@ -40,11 +44,13 @@ class Column:
     help: str
     values: Sequence[float | None]
     texts: Sequence[str]
+    links: bool = False
+    """Whether the texts are addresses."""
 
     @classmethod
-    def of_texts(cls, label: str, texts: Sequence[str], help: str = "") -> Column:
+    def of_texts(cls, label: str, texts: Sequence[str], help: str = "", links: bool = False) -> Column:
         """A column that sorts by its texts."""
-        return cls(label, help, [None] * len(texts), texts)
+        return cls(label, help, [None] * len(texts), texts, links)
 
 
 @dataclass(frozen=True)
@@ -178,6 +184,14 @@ def method_columns(rows: Sequence[DetectorResult]) -> list[Column]:
     ]
 
 
+def papers(rows: Sequence[DetectorResult]) -> dict[str, Paper]:
+    """The paper of each detector that is installed here, by its title; a file that was read may name any other."""
+    from nero_core.detectors import paper_of  # a second, which figures alone need not wait for
+
+    found = {row.title: paper_of(row.detector) for row in rows}
+    return {title: paper for title, paper in found.items() if paper is not None}
+
+
 def _value(value: object) -> str:
     """A parameter as it was set; None where it follows from the images."""
     if value is None:
@@ -234,6 +248,13 @@ def tables(result: BenchmarkResult) -> list[Table]:
         found.append(_of_detectors("Could not run", refused, [Column.of_texts("Why", [r.reason for r in refused])]))
     if result.published:
         found.append(_published_table(result))
+    if cited := papers(result.detectors):
+        columns = [
+            Column.of_texts("Paper", [paper.citation for paper in cited.values()]),
+            Column.of_texts("Title", [paper.title if paper.authors else "" for paper in cited.values()]),
+            Column.of_texts("Link", [paper.url for paper in cited.values()], links=True),
+        ]
+        found.append(Table("Papers", "Detector", list(cited), columns))
     facts = {
         "Used": [USES[each.role] for each in result.sets],
         "Images": [str(each.images) for each in result.sets],

@@ -20,6 +20,7 @@ from nero_core.cli.console import (
     load,
     named_folder,
     say,
+    settle_names,
 )
 from nero_core.errors import InputError
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 def add_benchmark(command: AddCommand) -> None:
     """Enter the command into the parser."""
     parser = command("benchmark", _benchmark, "Compare detectors on in-distribution and out-of-distribution images.")
-    parser.add_argument("reference", type=Path, metavar="REF", help="folder of the reference")
+    reference = parser.add_argument("reference", type=Path, metavar="REF", help="folder of the reference")
+    reference.required = False  # it may have gone to --detectors, see `settle_names`
     parser.add_argument(
         "--id",
         type=Path,
@@ -67,6 +69,7 @@ def _benchmark(options: argparse.Namespace) -> int:
     from nero_core.network.activation_cache import default_folder
     from nero_core.reports.benchmark import write_report
 
+    settle_names(options, "reference", "the folder of the reference")
     asked = _asked(options)
     plan = asked.settled()  # a typo is found before anything is read
     reference = load(options)

@@ -68,7 +68,10 @@ def load(options: argparse.Namespace) -> Reference:
     """The reference that a command was given."""
     from nero_core.reference.reference import Reference
 
-    return Reference.load(options.reference, device(options))
+    reference = Reference.load(options.reference, device(options))
+    if reference.missing:
+        say(f"warning: not installed here, and left out: {', '.join(reference.missing)}.")
+    return reference
 
 
 def as_text(table: Table) -> list[str]:
@@ -89,3 +92,34 @@ def named_folder(text: str) -> tuple[str, Path]:
     if not (name and equals and folder) or "/" in name:
         raise InputError(f"--ood {text!r} was not understood; wanted NAME=DIR, such as polyp=images/polyp.")
     return name, Path(folder)
+
+
+def settle_names(options: argparse.Namespace, place: str, what: str) -> None:
+    """Names of `--detectors`, with spaces or commas between them; a folder after them is no name.
+
+    ``fit --detectors nero vim DATA`` gives the parser three names and no DATA.
+
+    Parameters
+    ----------
+    options : Namespace
+        Its `detectors` become names.
+    place : str
+        What the folder is called there; it is set where it went to the names.
+    what : str
+        The folder for people.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, or no name.
+    """
+    given = list(options.detectors or ())
+    if getattr(options, place) is None:
+        metavar = {"reference": "REF"}.get(place, place.upper())
+        if not given or not Path(given[-1]).exists():
+            raise InputError(f"{metavar} is missing: {what}; give it before --detectors and its names.")
+        setattr(options, place, Path(given.pop()))
+    names = [name for text in given for name in text.split(",") if name]
+    if options.detectors and not names:
+        raise InputError("--detectors names none; give registry names, which `detectors` lists.")
+    options.detectors = names or None

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from nero_core.cli.calibrate import add_calibration, add_group, calibration_settings, say_guarantee, summary
-from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, device, named_folder, say
+from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, device, named_folder, say, settle_names
 from nero_core.cli.preprocessing import add_preprocessing, given_settings
 from nero_core.errors import InputError
 
@@ -15,7 +15,10 @@ from nero_core.errors import InputError
 def add_fit(command: AddCommand) -> None:
     """Enter the command into the parser."""
     fit = command("fit", _fit, "Fit detectors to a classifier, calibrate them, and write a reference.")
-    fit.add_argument("data", type=Path, metavar="DATA", help="the class folders that the classifier was trained on")
+    data = fit.add_argument(
+        "data", type=Path, metavar="DATA", help="the class folders that the classifier was trained on"
+    )
+    data.required = False  # it may have gone to --detectors, see `settle_names`
     fit.add_argument(
         "--classifier",
         type=Path,
@@ -58,8 +61,9 @@ def _fit(options: argparse.Namespace) -> int:
     from nero_core.data.splits import said_of_split, split_for_fit
     from nero_core.network.given import given_classifier, is_ours
     from nero_core.reference.description import Card
-    from nero_core.reference.fit import Unreadable, fit_reference
+    from nero_core.reference.fit import Unreadable, fit_reference, unfitted_detectors
 
+    settle_names(options, "data", "the class folders that the classifier was trained on")
     settings = calibration_settings(options)
     ours = is_ours(options.classifier)
     if ours and options.arch:
@@ -67,6 +71,8 @@ def _fit(options: argparse.Namespace) -> int:
     given, from_file = given_settings(options)
     classes = () if ours else read_images(options.data, group=options.group).classes
     classifier = given_classifier(options.classifier, options.arch, classes, given, from_file, device=device(options))
+    detectors = options.detectors and {name: {} for name in options.detectors}
+    unfitted_detectors(classifier, detectors)  # a refusal before minutes are spent on the images
     images = read_images(options.data, classifier.classes, options.group)
     calibration = None
     if options.calibration:
@@ -83,7 +89,7 @@ def _fit(options: argparse.Namespace) -> int:
         classifier,
         split,
         Card(options.title or options.out.resolve().name, options.image_source, options.licence),
-        detectors=options.detectors and {name: {} for name in options.detectors},
+        detectors=detectors,
         ood=ood,
         crops=not options.no_crops,
         faithfulness=options.faithfulness,

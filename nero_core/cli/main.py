@@ -12,6 +12,7 @@ from nero_core.cli.benchmark import add_benchmark
 from nero_core.cli.calibrate import add_calibrate
 from nero_core.cli.console import INTERRUPTED, NOTHING_DONE, SOME_FAILED, close_bars
 from nero_core.cli.demo import add_demo
+from nero_core.cli.detectors import add_detectors
 from nero_core.cli.explain import add_explain
 from nero_core.cli.faithfulness import add_faithfulness
 from nero_core.cli.fit import add_fit
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         add_explain,
         add_calibrate,
         add_benchmark,
+        add_detectors,
         add_protocols,
         add_faithfulness,
         add_references,

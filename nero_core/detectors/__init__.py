@@ -1,52 +1,95 @@
-"""Out-of-distribution detectors behind one contract; importing this package fills the registry."""
+"""Out-of-distribution detectors behind one contract; importing this package fills the registry.
 
-from nero_core.detectors import library
-from nero_core.detectors.base import (
-    DETECTORS,
-    Detector,
-    DetectorInfo,
-    ExplainedDetector,
-    describe_detectors,
-    make_detector,
-)
+Other installed packages add detectors of theirs by an entry point of the group ``nero.detectors``, a module that
+defines them under :func:`register`.
+"""
+
+from nero_core.detectors.base import Detector, DetectorInfo, ExplainedDetector, Paper
 from nero_core.detectors.cadref import CADRef, CARef
 from nero_core.detectors.fused import Fused
 from nero_core.detectors.itp import Itp
-from nero_core.detectors.library_explained import KNN, RMD, Mahalanobis, ViM
-from nero_core.detectors.library_images import NAC, ODIN, Gram, RankFeat
+from nero_core.detectors.knn import KNN
 from nero_core.detectors.line import Line
+from nero_core.detectors.mahalanobis import RMD, Mahalanobis
 from nero_core.detectors.mahalanobis_pp import MahalanobisPP
 from nero_core.detectors.nap import Nap
 from nero_core.detectors.ncdd import Ncdd
 from nero_core.detectors.neco import Neco
 from nero_core.detectors.nero import Nero
+from nero_core.detectors.network_passes import NAC, ODIN, Gram, RankFeat
+from nero_core.detectors.pytorch_ood import (
+    ASH,
+    DICE,
+    FDBD,
+    GEN,
+    MSP,
+    NCI,
+    SCALE,
+    SHE,
+    VRA,
+    Energy,
+    Entropy,
+    GradNorm,
+    KLMatching,
+    MaxLogit,
+    NNGuide,
+    ReAct,
+    TemperatureScaling,
+)
+from nero_core.detectors.registry import DETECTORS, describe_detectors, make_detector, paper_of, register
 from nero_core.detectors.stage_mahalanobis import StageMahalanobis
+from nero_core.detectors.vim import ViM
+from nero_core.entry_points import load_entry_points
 
 __all__ = [
+    "ASH",
     "DETECTORS",
+    "DICE",
+    "FDBD",
+    "GEN",
     "KNN",
+    "MSP",
     "NAC",
+    "NCI",
     "ODIN",
     "RMD",
+    "SCALE",
+    "SHE",
+    "VRA",
     "CADRef",
     "CARef",
     "Detector",
     "DetectorInfo",
+    "Energy",
+    "Entropy",
     "ExplainedDetector",
     "Fused",
+    "GradNorm",
     "Gram",
     "Itp",
+    "KLMatching",
     "Line",
     "Mahalanobis",
     "MahalanobisPP",
+    "MaxLogit",
+    "NNGuide",
     "Nap",
     "Ncdd",
     "Neco",
     "Nero",
+    "Paper",
     "RankFeat",
+    "ReAct",
     "StageMahalanobis",
+    "TemperatureScaling",
     "ViM",
     "describe_detectors",
-    "library",
     "make_detector",
+    "paper_of",
+    "register",
 ]
+
+ENTRY_POINTS = "nero.detectors"
+"""The group under which other packages name modules with detectors of theirs."""
+
+load_entry_points(ENTRY_POINTS)

@@ -1,28 +1,29 @@
-"""The one contract of every detector, and the registry that menus, command line, README and tests read.
+"""The one contract of every detector, and the record of the paper it comes from.
 
 Scores have one direction: larger = more out-of-distribution.
 """
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal, Self, TypeVar, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.errors import ArtefactError, InputError, NotFittedError, UnknownDetectorError
+from nero_core.errors import ArtefactError, InputError, NotFittedError
 from nero_core.records import (
     Account,
     Activations,
     Float64Array,
     FloatArray,
     Head,
+    IntArray,
+    Layout,
     Neuron,
 )
 from nero_core.storage.typed import Shape, check, check_array
@@ -39,6 +40,44 @@ FittedArrays = dict[str, npt.NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
+class Paper:
+    """Where a detector comes from.
+
+    Attributes
+    ----------
+    title : str
+    authors : names
+        In full and in the paper's order.
+    venue : str
+        Conference or journal, "arXiv" where it has appeared nowhere else; empty for a detector of our own.
+    year : int
+        Of publication there.
+    url : str
+        Its page, https; empty where there is none.
+    """
+
+    title: str
+    authors: tuple[str, ...]
+    venue: str
+    year: int
+    url: str = ""
+
+    @property
+    def citation(self) -> str:
+        """Such as "Liu et al., NeurIPS 2020"; for a detector of our own, which has no paper, what `title` says."""
+        if not self.venue:
+            return self.title
+        names = [name.split()[-1] for name in self.authors]
+        whose = " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
+        return f"{whose}, {self.venue} {self.year}"
+
+    @property
+    def markdown(self) -> str:
+        """The citation as a link, or as plain text where there is none."""
+        return f"[{self.citation}]({self.url})" if self.url else self.citation
+
+
+@dataclass(frozen=True)
 class DetectorInfo:
     """What a detector is.
 
@@ -48,9 +87,8 @@ class DetectorInfo:
         Registry name.
     title : str
         As it is written in the field.
-    paper : str
+    paper : Paper
         Where it comes from.
-    year : int
     needs : set of {"peaks", "stages", "source", "calibration", "outliers"}
         What it reads beside features, logits, labels and head.
     fits : bool
@@ -61,8 +99,7 @@ class DetectorInfo:
 
     name: str
     title: str
-    paper: str
-    year: int
+    paper: Paper
     needs: frozenset[Need] = frozenset()
     fits: bool = True
     claims_far_point: bool = True
@@ -119,10 +156,37 @@ class Detector(ABC):
             if (counts == 0).any():
                 empty = ", ".join(map(str, np.flatnonzero(counts == 0)))
                 raise InputError(f"No training image of class {empty}; wanted at least one of each of {head.classes}.")
+        self._check_head(head)
         self.head_ = head
         self._fit(train, head, calibration)
         self._check_arrays({name: np.asarray(getattr(self, name)) for name in self._declared()})
         return self
+
+    def check_network(self, layout: Layout, head: Head) -> None:
+        """Refuse a network that this detector cannot be fitted to, as far as that is known before any image is read.
+
+        Parameters
+        ----------
+        layout : Layout
+            The places of the network that can be read.
+        head : Head
+
+        Raises
+        ------
+        InputError
+            A parameter cannot be used, or the network lacks what this detector reads.
+        """
+        self._check_parameters()
+        self._check_head(head)
+        for need, given in (("peaks", layout.map is not None), ("stages", bool(layout.stages))):
+            if need in self.info.needs and not given:
+                raise InputError(self._not_given(need))
+
+    def _check_head(self, head: Head) -> None:  # noqa: B027  most can do with every head
+        """For a detector that cannot do with every head: refuse one."""
+
+    def _not_given(self, need: str) -> str:
+        return f"{self.info.title} reads `{need}`, which this network does not give."
 
     def score(self, batch: Activations) -> Float64Array:
         """Scores (n,), float64, finite; larger = more out-of-distribution.
@@ -163,7 +227,7 @@ class Detector(ABC):
     def _check_needs(self, batch: Activations) -> None:
         for need in sorted(self.info.needs & {"peaks", "stages"}):
             if getattr(batch, need) is None:
-                raise InputError(f"{self.info.title} reads `{need}`, which this network does not give.")
+                raise InputError(self._not_given(need))
         if "source" in self.info.needs and batch.source is None:
             raise InputError(f"{self.info.title} has to see the images again; extract them with keep_source=True.")
 
@@ -187,6 +251,7 @@ class Detector(ABC):
             number that cannot be one of its own.
         """
         self._check_parameters()
+        self._check_head(head)
         self.head_ = head
         self._restore(arrays)
         return self
@@ -266,48 +331,45 @@ def with_usual_features(batch: Activations, neurons: Sequence[int], usual: Float
     return with_features(batch, features, head)
 
 
-DETECTORS: dict[str, type[Detector]] = {}
-"""Every detector by registry name."""
+def account_of(
+    contributions: Float64Array,
+    nearest: IntArray,
+    neurons: tuple[Neuron, ...] | None = None,
+    factor: Float64Array | None = None,
+    terms: Mapping[str, Float64Array] | None = None,
+) -> Account:
+    """The account of a score that is a sum over neurons and terms, times a factor where there is one.
 
-AnyDetector = TypeVar("AnyDetector", bound=type[Detector])
-
-
-def register(detector: AnyDetector) -> AnyDetector:
-    """Class decorator: enter a detector into the registry under ``info.name``."""
-    DETECTORS[detector.info.name] = detector
-    return detector
-
-
-def make_detector(name: str, **parameters: Any) -> Detector:
-    """An unfitted detector by registry name.
-
-    Raises
-    ------
-    UnknownDetectorError
-        No detector has that name; the nearest names are offered.
-    InputError
-        A parameter is not one of the detector's.
+    Parameters
+    ----------
+    contributions : (n, c)
+    nearest : (n,) int64
+        Class that each image is held against.
+    neurons : c of them, optional
+        The d features where not given.
+    factor : (n,), optional
+    terms : {name: (n,)}, optional
     """
-    if name not in DETECTORS:
-        near = difflib.get_close_matches(name, DETECTORS, n=3) or sorted(DETECTORS)
-        raise UnknownDetectorError(f"No detector is named {name!r}; did you mean {', '.join(near)}?")
-    known = list(inspect.signature(DETECTORS[name]).parameters)
-    if unknown := sorted(set(parameters) - set(known)):
-        raise InputError(
-            f"Detector {name!r} has no parameter {', '.join(unknown)}; it has {', '.join(known) or 'none'}."
-        )
-    return cast(Callable[..., Detector], DETECTORS[name])(**parameters)
+    n, columns = contributions.shape
+    return Account(
+        contributions,
+        nearest,
+        feature_neurons(columns) if neurons is None else neurons,
+        {} if terms is None else dict(terms),
+        np.ones(n) if factor is None else factor,
+    )
 
 
-def describe_detectors() -> str:
-    """The registry as a table in Markdown."""
-    lines = [
-        "| name | method | paper | reads beside features and logits | exact account |",
-        "|---|---|---|---|---|",
-    ]
-    for name, detector in sorted(DETECTORS.items()):
-        info = detector.info
-        needs = ", ".join(NEEDS_IN_WORDS[need] for need in sorted(info.needs)) or "–"
-        account = "yes" if issubclass(detector, ExplainedDetector) else "–"
-        lines.append(f"| `{name}` | {info.title} | {info.paper} | {needs} | {account} |")
-    return "\n".join(lines)
+class AgainstClassMeans(ExplainedDetector):
+    """A detector for which a neuron is as usual where its feature is the mean of the class held against."""
+
+    class_means_: Annotated[Float64Array, Shape("K", "d")]
+    """Mean training feature of each class."""
+
+    def what_if(self, batch: Activations, neurons: Sequence[int]) -> Float64Array:
+        """The score recomputed with the chosen features at the mean of the account's class.
+
+        Features and logits are recomputed, and with them the class. The score may rise.
+        """
+        usual = self.class_means_[self.account(batch).nearest]
+        return self.score(with_usual_features(batch, neurons, usual, self.head_))

@@ -7,19 +7,13 @@ whole method.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
 
-from nero_core.detectors.base import (
-    DetectorInfo,
-    ExplainedDetector,
-    feature_neurons,
-    register,
-    with_usual_features,
-)
-from nero_core.detectors.statistics import class_means, floor_of, logsumexp_of, whole_account
+from nero_core.detectors.base import AgainstClassMeans, DetectorInfo, Paper, account_of
+from nero_core.detectors.linear_algebra import class_means, floor_of, logsumexp_of
+from nero_core.detectors.registry import register
 from nero_core.records import (
     Account,
     Activations,
@@ -28,6 +22,14 @@ from nero_core.records import (
     Head,
 )
 from nero_core.storage.typed import ABOVE_ZERO, Shape
+
+PAPER = Paper(
+    title="CADRef: Robust Out-of-Distribution Detection via Class-Aware Decoupled Relative Feature Leveraging",
+    authors=("Zhiwei Ling", "Yachen Chang", "Hailiang Zhao", "Xinkui Zhao", "Kingsum Chow", "Shuiguang Deng"),
+    venue="CVPR",
+    year=2025,
+    url="https://arxiv.org/abs/2503.00325",
+)
 
 
 def predicted_means(train: Activations, classes: int) -> Float64Array:
@@ -48,7 +50,7 @@ def size(features: FloatArray) -> Float64Array:
 
 
 @register
-class CARef(ExplainedDetector):
+class CARef(AgainstClassMeans):
     """Score by the relative distance to the predicted class.
 
     With μ_c the mean of the training features predicted c::
@@ -61,12 +63,9 @@ class CARef(ExplainedDetector):
     info = DetectorInfo(
         name="caref",
         title="CARef",
-        paper="Ling et al., CVPR 2025, arXiv 2503.00325",
-        year=2025,
+        paper=PAPER,
         claims_far_point=False,  # tends to 1 far out, and images close to zero exceed that
     )
-    class_means_: Annotated[Float64Array, Shape("K", "d")]
-    """μ_c."""
     size_floor_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
     """Least ‖a‖₁."""
 
@@ -87,13 +86,7 @@ class CARef(ExplainedDetector):
     def account(self, batch: Activations) -> Account:
         """S = Σ_j |a_j − μ_ŷj| / ‖a‖₁, held against the predicted class; no contribution is negative."""
         self._check_batch(batch)
-        return whole_account(self._shares(batch), batch.logits.argmax(axis=1), feature_neurons(self.head_.width))
-
-    def what_if(self, batch: Activations, neurons: Sequence[int]) -> Float64Array:
-        """The score recomputed with the chosen features at μ_ŷ, logits and predicted class recomputed."""
-        self._check_batch(batch)
-        usual = self.class_means_[batch.logits.argmax(axis=1)]
-        return self.score(with_usual_features(batch, neurons, usual, self.head_))
+        return account_of(self._shares(batch), batch.logits.argmax(axis=1))
 
 
 @register
@@ -110,8 +103,7 @@ class CADRef(CARef):
     info = DetectorInfo(
         name="cadref",
         title="CADRef",
-        paper="Ling et al., CVPR 2025, arXiv 2503.00325",
-        year=2025,
+        paper=PAPER,
         claims_far_point=False,  # relative to the size of the features, and divided by a logit that grows with it
     )
     energy_floor_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]

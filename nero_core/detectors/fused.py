@@ -14,8 +14,9 @@ from typing import Annotated, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.detectors.base import Detector, DetectorInfo, FittedArrays, make_detector, register
+from nero_core.detectors.base import Detector, DetectorInfo, FittedArrays, Paper
 from nero_core.detectors.outliers import synthetic_outliers
+from nero_core.detectors.registry import make_detector, register
 from nero_core.errors import ArtefactError, InputError
 from nero_core.metrics import point_metrics
 from nero_core.records import Activations, Float64Array, Head
@@ -75,8 +76,7 @@ class Fused(Detector):
     info = DetectorInfo(
         name="fused",
         title="Fused",
-        paper="ours, after Fisher (1925), Tippett (1931) and Bates et al. (2023)",
-        year=2026,
+        paper=Paper("ours, after Fisher (1925), Tippett (1931) and Bates et al. (2023)", (), "", 2026),
         needs=frozenset({"stages", "calibration", "outliers"}),
         claims_far_point=False,  # its members claim none
     )

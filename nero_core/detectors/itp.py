@@ -11,10 +11,11 @@ from typing import Annotated
 import numpy as np
 from scipy.special import logsumexp
 
-from nero_core.detectors.base import Detector, DetectorInfo, register
-from nero_core.detectors.statistics import Percentile, class_means, constant_columns
+from nero_core.detectors.base import Detector, DetectorInfo, Paper
+from nero_core.detectors.linear_algebra import class_means, constant_columns
+from nero_core.detectors.registry import register
 from nero_core.records import Activations, Float64Array, Head
-from nero_core.storage.typed import ABOVE_ZERO, AboveZero, Shape
+from nero_core.storage.typed import ABOVE_ZERO, AboveZero, Percentile, Shape
 
 
 @register
@@ -40,8 +41,13 @@ class Itp(Detector):
     info = DetectorInfo(
         name="itp",
         title="ITP",
-        paper="Xu and Yang, AAAI 2025, arXiv 2412.12566",
-        year=2025,
+        paper=Paper(
+            title="ITP: Instance-Aware Test Pruning for Out-of-Distribution Detection",
+            authors=("Haonan Xu", "Yang Yang"),
+            venue="AAAI",
+            year=2025,
+            url="https://arxiv.org/abs/2412.12566",
+        ),
         claims_far_point=False,  # neurons far below their mean are kept, and a large logit lowers the score
     )
     class_means_: Annotated[Float64Array, Shape("K", "d")]

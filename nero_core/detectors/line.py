@@ -11,10 +11,11 @@ from typing import Annotated
 import numpy as np
 from scipy.special import logsumexp
 
-from nero_core.detectors.base import Detector, DetectorInfo, register
-from nero_core.detectors.statistics import Percentile, class_means
+from nero_core.detectors.base import Detector, DetectorInfo, Paper
+from nero_core.detectors.linear_algebra import class_means
+from nero_core.detectors.registry import register
 from nero_core.records import Activations, Float64Array, Head
-from nero_core.storage.typed import MOST, Range, Shape
+from nero_core.storage.typed import MOST, Percentile, Range, Shape
 
 CLIP_PERCENTILE = 90
 """δ of training features that are never negative, as ReAct chooses it."""
@@ -46,8 +47,13 @@ class Line(Detector):
     info = DetectorInfo(
         name="line",
         title="LINe",
-        paper="Ahn et al., CVPR 2023, arXiv 2303.13995",
-        year=2023,
+        paper=Paper(
+            title="LINe: Out-of-Distribution Detection by Leveraging Important Neurons",
+            authors=("Yong Hyun Ahn", "Gyeong-Moon Park", "Seong Tae Kim"),
+            venue="CVPR",
+            year=2023,
+            url="https://arxiv.org/abs/2303.13995",
+        ),
         claims_far_point=False,  # clipped features are bounded, and a large logit lowers the score
     )
     contributions_: Annotated[Float64Array, Shape("K", "d")]

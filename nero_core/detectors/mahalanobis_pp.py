@@ -11,14 +11,8 @@ from typing import Annotated
 
 import numpy as np
 
-from nero_core.detectors.base import (
-    DetectorInfo,
-    ExplainedDetector,
-    feature_neurons,
-    register,
-    with_usual_features,
-)
-from nero_core.detectors.statistics import (
+from nero_core.detectors.base import DetectorInfo, ExplainedDetector, Paper, account_of, with_usual_features
+from nero_core.detectors.linear_algebra import (
     class_means,
     mahalanobis,
     mahalanobis_shares,
@@ -26,8 +20,8 @@ from nero_core.detectors.statistics import (
     residuals,
     unit_rows,
     whitening,
-    whole_account,
 )
+from nero_core.detectors.registry import register
 from nero_core.records import Account, Activations, Float64Array, Head
 from nero_core.storage.typed import Shape
 
@@ -47,8 +41,13 @@ class MahalanobisPP(ExplainedDetector):
     info = DetectorInfo(
         name="mahalanobis_pp",
         title="Mahalanobis++",
-        paper="Müller and Hein, ICML 2025, arXiv 2505.18032",
-        year=2025,
+        paper=Paper(
+            title="Mahalanobis++: Improving OOD Detection via Feature Normalization",
+            authors=("Maximilian Müller", "Matthias Hein"),
+            venue="ICML",
+            year=2025,
+            url="https://arxiv.org/abs/2505.18032",
+        ),
         claims_far_point=False,  # features are normalised: a far point in a usual direction is usual
     )
     class_means_: Annotated[Float64Array, Shape("K", "d")]
@@ -76,7 +75,7 @@ class MahalanobisPP(ExplainedDetector):
         self._check_batch(batch)
         u = unit_rows(batch.features.astype(np.float64))
         nearest, v = nearest_mean(u, self.class_means_, self.whitening_)
-        return whole_account(mahalanobis_shares(v, self.whitening_), nearest, feature_neurons(self.head_.width))
+        return account_of(mahalanobis_shares(v, self.whitening_), nearest)
 
     def what_if(self, batch: Activations, neurons: Sequence[int]) -> Float64Array:
         """The score recomputed with the chosen features at the nearest class's mean feature, then normalised again."""

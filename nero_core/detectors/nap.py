@@ -10,8 +10,9 @@ from typing import Annotated
 
 import numpy as np
 
-from nero_core.detectors.base import Detector, DetectorInfo, register
-from nero_core.detectors.statistics import logsumexp_of
+from nero_core.detectors.base import Detector, DetectorInfo, Paper
+from nero_core.detectors.linear_algebra import logsumexp_of
+from nero_core.detectors.registry import register
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float64Array, Head
 from nero_core.storage.typed import ABOVE_ZERO, AboveZero, Shape, Share
@@ -45,8 +46,13 @@ class Nap(Detector):
     info = DetectorInfo(
         name="nap",
         title="NAP",
-        paper="Wan et al., 2024, arXiv 2402.18162",
-        year=2024,
+        paper=Paper(
+            title="Out-of-Distribution Detection using Neural Activation Prior",
+            authors=("Weilin Wan", "Weizhong Zhang", "Quan Zhou", "Fan Yi", "Cheng Jin"),
+            venue="arXiv",
+            year=2024,
+            url="https://arxiv.org/abs/2402.18162",
+        ),
         needs=frozenset({"peaks"}),
         claims_far_point=False,  # a ratio within each channel, and an energy that falls with large logits
     )

@@ -6,27 +6,20 @@ Gastrointestinal Vision", 2024 (arXiv 2412.01590).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from nero_core.detectors.base import (
-    DetectorInfo,
-    ExplainedDetector,
-    feature_neurons,
-    register,
-    with_usual_features,
-)
-from nero_core.detectors.statistics import (
+from nero_core.detectors.base import AgainstClassMeans, DetectorInfo, Paper, account_of
+from nero_core.detectors.linear_algebra import (
     RESOLUTION,
     centre_and_scale,
     class_means,
     floor_of,
     unit_rows,
-    whole_account,
 )
+from nero_core.detectors.registry import register
 from nero_core.errors import InputError
 from nero_core.records import Account, Activations, Float64Array, Head
 from nero_core.storage.typed import ABOVE_ZERO, Shape
@@ -39,7 +32,7 @@ OTHERS_SCALE = 1e4
 
 
 @register
-class Ncdd(ExplainedDetector):
+class Ncdd(AgainstClassMeans):
     """Score by the deficit of the nearest centroid.
 
     With g the mean training feature, h = (a − g)/‖a − g‖₂, m_c the class means of a − g, normalised,
@@ -54,22 +47,39 @@ class Ncdd(ExplainedDetector):
     info = DetectorInfo(
         name="ncdd",
         title="NCDD",
-        paper="Pokhrel et al., 2024, arXiv 2412.01590",
-        year=2024,
+        paper=Paper(
+            title="NCDD: Nearest Centroid Distance Deficit for Out-Of-Distribution Detection in Gastrointestinal "
+            "Vision",
+            authors=(
+                "Sandesh Pokhrel",
+                "Sanjay Bhandari",
+                "Sharib Ali",
+                "Tryphon Lambrou",
+                "Anh Nguyen",
+                "Yash Raj Shrestha",
+                "Angus Watson",
+                "Danail Stoyanov",
+                "Prashnna Gyawali",
+                "Binod Bhattarai",
+            ),
+            venue="arXiv",
+            year=2024,
+            url="https://arxiv.org/abs/2412.01590",
+        ),
         claims_far_point=False,  # not monotone in the distance
     )
     mean_: Annotated[Float64Array, Shape("d")]
     """g."""
-    class_means_: Annotated[Float64Array, Shape("K", "d")]
-    """Mean feature per class."""
     centroids_: Annotated[Float64Array, Shape("K", "d")]
     """m_c; zero for a class whose mean is g."""
     size_floor_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
     """Least s."""
 
-    def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
+    def _check_head(self, head: Head) -> None:
         if head.classes < 2:
             raise InputError("NCDD compares the nearest class with the others; wanted at least 2 classes, got 1.")
+
+    def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         assert train.labels is not None
         a = train.features.astype(np.float64)
         self.mean_, _ = centre_and_scale(a)
@@ -101,10 +111,4 @@ class Ncdd(ExplainedDetector):
         to_nearest = (h - m[nearest]) ** 2
         to_all = len(m) * h**2 - 2 * h * m.sum(axis=0) + (m**2).sum(axis=0)
         contributions = of_nearest[:, None] * to_nearest - of_others[:, None] * (to_all - to_nearest)
-        return whole_account(contributions, nearest, feature_neurons(self.head_.width))
-
-    def what_if(self, batch: Activations, neurons: Sequence[int]) -> Float64Array:
-        """The score recomputed with the chosen features at the nearest class's mean feature; h and s recomputed."""
-        self._check_batch(batch)
-        nearest = self._parts(batch)[1].argmin(axis=1)
-        return self.score(with_usual_features(batch, neurons, self.class_means_[nearest], self.head_))
+        return account_of(contributions, nearest)

@@ -6,20 +6,14 @@ ICLR 2024 (arXiv 2310.06823). As in its authors' code, networks without a pooled
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.detectors.base import (
-    DetectorInfo,
-    ExplainedDetector,
-    feature_neurons,
-    register,
-    with_usual_features,
-)
-from nero_core.detectors.statistics import centre_and_scale, class_means, whole_account
+from nero_core.detectors.base import AgainstClassMeans, DetectorInfo, Paper, account_of
+from nero_core.detectors.linear_algebra import centre_and_scale, class_means
+from nero_core.detectors.registry import register
 from nero_core.records import (
     Account,
     Activations,
@@ -35,7 +29,7 @@ PAPER_COMPONENTS = 100
 
 
 @register
-class Neco(ExplainedDetector):
+class Neco(AgainstClassMeans):
     """Score by the principal subspace.
 
     With ã the standardised feature vector and P the projection onto the first q principal components::
@@ -53,8 +47,13 @@ class Neco(ExplainedDetector):
     info = DetectorInfo(
         name="neco",
         title="NECO",
-        paper="Ammar et al., ICLR 2024, arXiv 2310.06823",
-        year=2024,
+        paper=Paper(
+            title="NECO: NEural Collapse Based Out-of-distribution detection",
+            authors=("Mouïn Ben Ammar", "Nacim Belkhir", "Sebastian Popescu", "Antoine Manzanera", "Gianni Franchi"),
+            venue="ICLR",
+            year=2024,
+            url="https://arxiv.org/abs/2310.06823",
+        ),
         claims_far_point=False,  # a ratio of norms: how far a vector lies out in the subspace does not show
     )
     mean_: Annotated[Float64Array, Shape("d")]
@@ -63,8 +62,6 @@ class Neco(ExplainedDetector):
     """Their standard deviation."""
     components_: Annotated[Float64Array, Shape("q", "d", empty=True)]
     """Principal components of the standardised training features, orthonormal rows."""
-    class_means_: Annotated[Float64Array, Shape("K", "d")]
-    """Mean feature per class."""
     by_logit_: Annotated[npt.NDArray[np.bool_], Shape()]
     """Whether the network has no pooled map, so that the largest logit multiplies."""
 
@@ -118,11 +115,4 @@ class Neco(ExplainedDetector):
         shares = standard * (coordinates @ self.components_)
         contributions = -np.divide(shares, product, out=np.zeros_like(shares), where=product > 0)
         contributions[norms == 0] = -1 / self.head_.width
-        neurons = feature_neurons(self.head_.width)
-        return whole_account(contributions, self._nearest(standard), neurons, self._factor(batch))
-
-    def what_if(self, batch: Activations, neurons: Sequence[int]) -> Float64Array:
-        """The score recomputed with the chosen features at the nearest class's mean feature, logits recomputed."""
-        self._check_batch(batch)
-        nearest = self._nearest(self._standardised(batch.features))
-        return self.score(with_usual_features(batch, neurons, self.class_means_[nearest], self.head_))
+        return account_of(contributions, self._nearest(standard), factor=self._factor(batch))

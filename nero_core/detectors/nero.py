@@ -14,7 +14,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.utils.extmath import svd_flip
 
-from nero_core.detectors.base import DetectorInfo, ExplainedDetector, feature_neurons, register
+from nero_core.detectors.base import DetectorInfo, ExplainedDetector, Paper, feature_neurons
+from nero_core.detectors.registry import register
 from nero_core.records import (
     Account,
     Activations,
@@ -80,8 +81,13 @@ class Nero(ExplainedDetector):
     info = DetectorInfo(
         name="nero",
         title="NERO",
-        paper="Chhetri et al., MICCAI 2025, arXiv 2506.15404",
-        year=2025,
+        paper=Paper(
+            title="NERO: Explainable Out-of-Distribution Detection with Neuron-level Relevance",
+            authors=("Anju Chhetri", "Jari Korhonen", "Prashnna Gyawali", "Binod Bhattarai"),
+            venue="MICCAI",
+            year=2025,
+            url="https://arxiv.org/abs/2506.15404",
+        ),
         claims_far_point=False,  # relevance is a share of the prediction: it does not grow with the features
     )
     mean_: Annotated[Float64Array, Shape("d")]

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.covariance import ledoit_wolf
 
-from nero_core.detectors.base import DetectorInfo, ExplainedDetector, register
-from nero_core.detectors.statistics import (
+from nero_core.detectors.base import DetectorInfo, ExplainedDetector, Paper, account_of
+from nero_core.detectors.linear_algebra import (
     centre_and_scale,
     class_means,
     mahalanobis,
@@ -24,8 +24,8 @@ from nero_core.detectors.statistics import (
     residuals,
     unit_rows,
     whitening,
-    whole_account,
 )
+from nero_core.detectors.registry import register
 from nero_core.errors import InputError
 from nero_core.records import (
     Account,
@@ -65,8 +65,7 @@ class StageMahalanobis(ExplainedDetector):
     info = DetectorInfo(
         name="stage_mahalanobis",
         title="Stage Mahalanobis",
-        paper="ours, after Lee et al., NeurIPS 2018, and Müller and Hein, ICML 2025",
-        year=2026,
+        paper=Paper("ours, after Lee et al., NeurIPS 2018, and Müller and Hein, ICML 2025", (), "", 2026),
         needs=frozenset({"stages"}),
         claims_far_point=False,  # features are not read, and stages are normalised
     )
@@ -169,7 +168,7 @@ class StageMahalanobis(ExplainedDetector):
             for name, channels in zip(self._names(), self.channels_, strict=True)
             for channel in range(channels)
         )
-        return whole_account(contributions, nearest, neurons)
+        return account_of(contributions, nearest, neurons)
 
     def what_if(self, batch: Activations, neurons: Sequence[int]) -> Float64Array:
         """The score recomputed with the chosen channels as usual for the nearest class.

@@ -18,7 +18,7 @@ from nero_core.calibration import Calibration, calibrated_as, of_most_images
 from nero_core.calibration.stored import BY_CLASS_SCHEMA
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.seen import SeenImages
-from nero_core.errors import ArtefactError, InputError
+from nero_core.errors import ArtefactError, InputError, UnknownDetectorError
 from nero_core.neurons.crops import sheet_role
 from nero_core.neurons.sample import SHEET_ROLE
 from nero_core.records import (
@@ -49,6 +49,32 @@ ROUNDING = 1e-6
 
 
 # From arrays -----------------------------------------------------------------------------------------------------
+
+
+def restore_detectors(manifest: Mapping[str, Any], arrays: Arrays, head: Head) -> dict[str, Detector]:
+    """The fitted detectors that are installed here; those that are not, such as a plug-in's, are left out.
+
+    Raises
+    ------
+    InputError
+        None is installed here, one of which nothing is stored is named, or one cannot be restored.
+    """
+    from nero_core.detectors import make_detector
+
+    found: dict[str, Detector] = {}
+    for name, entry in manifest["detectors"].items():
+        try:
+            unfitted = make_detector(name, **entry["parameters"])
+            found[name] = unfitted.restore(arrays_under(f"detector/{name}/", arrays), head)
+        except UnknownDetectorError as error:
+            if f"calibration/{name}" not in arrays:
+                raise InputError(f"`calibration/{name}` is missing; wanted the scores of a detector.") from error
+    if not found:
+        raise InputError(
+            f"No detector of this reference is installed here: {', '.join(sorted(manifest['detectors']))}; install the "
+            "packages that bring them."
+        )
+    return found
 
 
 def restore_calibrations(
@@ -160,14 +186,16 @@ def check_agreement(reference: Reference) -> None:
         stored["sample.images"] = 0 if sample is None else len(sample.groups)
         stored["sample.pictures"] = SHEET_ROLE in files
         stated |= {name: _at(manifest, name) for name in ("sample.images", "sample.pictures")}
-    if manifest["schema"] >= BY_CLASS_SCHEMA:
+    # Where one is missing, those left may all be such as half of the images decide on.
+    counted = not reference.missing or any("calibration" not in d.info.needs for d in reference.detectors.values())
+    if manifest["schema"] >= BY_CLASS_SCHEMA and counted:
         described = of_most_images(reference.calibrations).described()
         stored |= {f"calibration.{name}": value for name, value in described.items()}
         stated |= {f"calibration.{name}": manifest["calibration"].get(name) for name in described}
     for name, found in stored.items():
         _agree(name, stated[name], found)
     for detector, sets in manifest["metrics"].get("auroc", {}).items():
-        for name, value in sets.items():
+        for name, value in sets.items() if detector in reference.calibrations else ():
             found = auroc(reference.calibrations[detector].scores, reference.ood_scores[detector][name])
             if not math.isclose(value, found, rel_tol=ROUNDING, abs_tol=ROUNDING):
                 _agree(f"metrics.auroc.{detector}.{name}", value, found)

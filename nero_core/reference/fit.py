@@ -61,6 +61,31 @@ class Unreadable:
         return note
 
 
+def unfitted_detectors(
+    classifier: Classifier, detectors: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Detector]:
+    """The detectors that a network is to have, by name; before any image is read it is known that it can.
+
+    Parameters
+    ----------
+    detectors : {name: parameters}, optional
+        `DEFAULT_DETECTORS` where not given, as far as the network has what they read.
+
+    Raises
+    ------
+    UnknownDetectorError
+        No detector has one of these names.
+    InputError
+        A parameter cannot be used, or the network lacks what a detector reads.
+    """
+    unfitted = {name: make_detector(name, **given) for name, given in (detectors or DEFAULT_DETECTORS).items()}
+    if detectors is None and not classifier.layout.stages:
+        unfitted = {name: detector for name, detector in unfitted.items() if "stages" not in detector.info.needs}
+    for detector in unfitted.values():
+        detector.check_network(classifier.layout, classifier.head)
+    return unfitted
+
+
 def fit_reference(
     classifier: Classifier,
     split: Split,
@@ -99,12 +124,10 @@ def fit_reference(
     Raises
     ------
     InputError
-        An image cannot be read, or a class has no readable image.
+        An image cannot be read, a class has no readable image, or the network cannot have one of the detectors.
     """
     start: Begin = begin or (lambda what: lambda done, total: None)
-    unfitted = {name: make_detector(name, **given) for name, given in (detectors or DEFAULT_DETECTORS).items()}
-    if detectors is None and not classifier.layout.stages:
-        unfitted = {name: detector for name, detector in unfitted.items() if "stages" not in detector.info.needs}
+    unfitted = unfitted_detectors(classifier, detectors)
     with tempfile.TemporaryDirectory(prefix="nero-fit-", ignore_cleanup_errors=True) as spool:
         passes = _extract(classifier, split, ood or {}, unfitted, crops, Path(spool), start, unreadable)
         fitted, calibrations = _fit_and_calibrate(classifier, split, unfitted, passes, settings)

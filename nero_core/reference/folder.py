@@ -145,17 +145,12 @@ class ReferenceFolder:
 
     @cached_property
     def detectors(self) -> dict[str, Detector]:
-        """Fitted detectors by name."""
-        from nero_core.detectors import make_detector
+        """Fitted detectors by name, as far as they are installed here."""
+        from nero_core.reference.agreement import restore_detectors
 
         head = self.classifier.head
         with self._reading():
-            return {
-                name: make_detector(name, **entry["parameters"]).restore(
-                    arrays_under(f"detector/{name}/", self.arrays), head
-                )
-                for name, entry in self.manifest["detectors"].items()
-            }
+            return restore_detectors(self.manifest, self.arrays, head)
 
     @cached_property
     def calibrations(self) -> dict[str, Calibration]:

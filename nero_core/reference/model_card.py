@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 
@@ -24,6 +24,9 @@ from nero_core.network.given_preprocessing import described, recorded_origins
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
 from nero_core.reference.signatures import TrustedKey, read_signature, who_made_it
 from nero_core.storage.files import METADATA_KEY, digest
+
+if TYPE_CHECKING:
+    from nero_core.detectors import Detector
 
 CARD_NAME = "MODEL_CARD.md"
 RESEARCH_USE = (
@@ -258,10 +261,13 @@ def _contents(manifest: Mapping[str, Any]) -> Lines:
         f"{titled(name)} {json.dumps(entry['parameters'], sort_keys=True)}"
         for name, entry in manifest["detectors"].items()
     )
+    missing = [name for name in manifest["detectors"] if not _installed(name)]
+    note = f"{', '.join(missing)}; install the package that brings it. The other detectors can be used."
     whole = sum(entry["bytes"] for entry in files.values())
     return (
         ("Pictures of training images", pictures),
         ("Detectors", detectors),
+        *((("Detectors that are not installed here", note),) if missing else ()),
         *((f"SHA-256 of the {role} file", files[role]["sha256"]) for role in ("classifier", "fitted") if role in files),
         ("SHA-256 of the manifest, which lists every file's", str(manifest["sha256"])),
         ("Size", f"{whole / 2**20:.1f} MiB in {len(files)} files"),
@@ -270,10 +276,15 @@ def _contents(manifest: Mapping[str, Any]) -> Lines:
 
 
 def titled(detector: str) -> str:
-    """A detector as it is written in the field; its name where this version has none of that name."""
+    """A detector as it is written in the field; its name where none of that name is installed here."""
+    found = _installed(detector)
+    return found.info.title if found is not None else detector
+
+
+def _installed(detector: str) -> type[Detector] | None:
     from nero_core.detectors import DETECTORS  # a second; nothing else of a card needs it
 
-    return DETECTORS[detector].info.title if detector in DETECTORS else detector
+    return DETECTORS.get(detector)
 
 
 def separation(folder: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str], Measured]:

@@ -203,6 +203,11 @@ class Reference:
         """How its calibrations were made."""
         return of_most_images(self.calibrations).settings
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the detectors that it was fitted with and that are not installed here; the others serve."""
+        return tuple(sorted(self.manifest.get("detectors", {}).keys() - self.detectors.keys()))
+
     def read_without_network(self) -> Reference:
         """Itself, once the parts that need no network are read: what the Neurons page shows.
 
@@ -223,13 +228,13 @@ class Reference:
         Raises
         ------
         UnknownDetectorError
-            This reference was fitted without it.
+            This reference was fitted without it, or it is not installed here.
         """
         if name not in self.detectors:
-            raise UnknownDetectorError(
-                f"This reference has no detector {name!r}; it has {', '.join(self.detectors)}. "
-                f"Fit it again with --detectors {name}."
-            )
+            has, todo = f"has no detector {name!r}", f"Fit it again with --detectors {name}."
+            if name in self.missing:
+                has, todo = f"was fitted with {name!r}, which is not installed here", "Install it, or choose another."
+            raise UnknownDetectorError(f"This reference {has}; it has {', '.join(self.detectors)}. {todo}")
         return self.detectors[name]
 
     def score(self, activations: Activations, detector: str = DEFAULT_DETECTOR) -> Float64Array:
@@ -326,7 +331,7 @@ class Reference:
         Raises
         ------
         InputError
-            Detectors were calibrated in different ways: a reference makes one promise.
+            Detectors were calibrated in different ways: a reference makes one promise. Or one is not installed here.
         ArtefactError
             The folder holds something else, cannot be written, or is being written by another process.
         """

@@ -43,6 +43,10 @@ def save(reference: Reference, folder: Path) -> None:
     """
     if len({(each.guarantee, each.settings) for each in reference.calibrations.values()}) > 1:
         raise InputError("The detectors' calibrations promise different things; calibrate all on the same images.")
+    if reference.missing:
+        raise InputError(
+            f"{', '.join(reference.missing)} would be lost, as it is not installed here; install it first."
+        )
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

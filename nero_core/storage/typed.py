@@ -53,6 +53,8 @@ Count = Annotated[int, Range(0)]
 """Of images, neurons or bytes."""
 AtLeastOne = Annotated[int, Range(1)]
 Share = Annotated[float, Range(0, 1)]
+Percentile = Annotated[float, Range(0, 100, "most")]
+"""Of values of which at least one is above it."""
 AboveZero = Annotated[float, Range(0, MOST, "least")]
 
 

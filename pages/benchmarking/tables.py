@@ -17,11 +17,14 @@ from nero_core.benchmark.tables import (
     difference_columns,
     method_columns,
     metric_columns,
+    papers,
 )
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
+
+    from nero_core.detectors import Paper
 
 HAIR = 1e-9
 ROWS_AT_ONCE, ROW_PIXELS, FIRST_PIXELS = 20, 35, 160
@@ -100,6 +103,14 @@ def main_table(result: BenchmarkResult, ood_set: str) -> None:
     }[view]()
     show([row.label for row in rows], columns, first="Detector", alt=f"Detectors on {set_words(ood_set)}: {view}")
     st.caption(_reading(view, result, named))
+    if view == "method" and (found := papers(rows)):
+        with st.expander("Papers"):
+            st.markdown("\n".join(f"- **{plain(title)}**: {_linked(paper)}" for title, paper in found.items()))
+
+
+def _linked(paper: Paper) -> str:
+    """The citation as a link, with the title of the paper behind it."""
+    return paper.markdown + (f", {plain(paper.title)}" if paper.authors else "")
 
 
 def class_kind(rows: Sequence[DetectorResult]) -> str:

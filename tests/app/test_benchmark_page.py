@@ -148,6 +148,7 @@ def test_another_set_and_other_columns(open_page, home):
     assert page.dataframe[0].value.set_index("Detector").loc["ENERGY", "OOD flagged ↑"] == pytest.approx(50)
     choose(page, "Columns", "method")
     assert "k = 3" in page.dataframe[0].value["Parameters"].tolist()
+    assert any("[Liu et al., NeurIPS 2020](https://arxiv.org/abs/2010.03759)" in each.value for each in page.markdown)
     assert not page.exception
 
 

@@ -22,7 +22,7 @@ from nero_core.data.image_set import ImageSet
 from nero_core.data.listing import read_in_distribution
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import FOLDER_ORIGIN, UNKNOWN_TRAINING
-from nero_core.detectors import DETECTORS, Detector, DetectorInfo, Nero
+from nero_core.detectors import DETECTORS, Detector, DetectorInfo, Nero, Paper
 from nero_core.detectors.calibrating import DECIDING, LEARNT
 from nero_core.errors import ArtefactError, Cancelled, InputError, UnknownDetectorError
 from nero_core.metrics import bootstrap, interval, point_metrics
@@ -32,11 +32,13 @@ from nero_core.records import TrainingRecord
 from nero_core.reports.benchmark import write_report
 from tests.conftest import coloured_noise
 
+NO_PAPER = Paper("made up", (), "", 2000)
+
 
 class Confidence(Detector):
     """Minus the largest logit."""
 
-    info = DetectorInfo("confidence", "Confidence", "made up", 2000, fits=False)
+    info = DetectorInfo("confidence", "Confidence", NO_PAPER, fits=False)
 
     def _fit(self, train, head, calibration): ...
 
@@ -48,7 +50,7 @@ class Confidence(Detector):
 class Seeing(Confidence):
     """The mean of the preprocessed image."""
 
-    info = DetectorInfo("seeing", "Seeing", "made up", 2000, needs=frozenset({"source"}))
+    info = DetectorInfo("seeing", "Seeing", NO_PAPER, needs=frozenset({"source"}))
 
     def _score(self, batch):
         return np.concatenate([images.mean(axis=(1, 2, 3)) for images in batch.source.batches()])
@@ -57,7 +59,7 @@ class Seeing(Confidence):
 class Choosy(Confidence):
     """Runs on no network."""
 
-    info = DetectorInfo("choosy", "Choosy", "made up", 2000)
+    info = DetectorInfo("choosy", "Choosy", NO_PAPER)
 
     def _fit(self, train, head, calibration):
         raise InputError("Choosy needs a network with wings.")
@@ -66,7 +68,7 @@ class Choosy(Confidence):
 class Held(Confidence):
     """Remembers its calibration images."""
 
-    info = DetectorInfo("held", "Held", "made up", 2000, needs=frozenset({"calibration"}))
+    info = DetectorInfo("held", "Held", NO_PAPER, needs=frozenset({"calibration"}))
 
     def _fit(self, train, head, calibration):
         self.seen_ = calibration.logits
@@ -367,7 +369,7 @@ def test_features_that_are_no_numbers_are_refused(classifier, division):
 class Clumsy(Confidence):
     """Stops with whatever error it is given."""
 
-    info = DetectorInfo("clumsy", "Clumsy", "made up", 2000)
+    info = DetectorInfo("clumsy", "Clumsy", NO_PAPER)
     error = None
 
     def _fit(self, train, head, calibration):
@@ -412,7 +414,7 @@ def test_who_stops_a_run_is_no_failing_detector(classifier, division, cache_fold
 class Stopping(Confidence):
     """A person loses patience with it."""
 
-    info = DetectorInfo("stopping", "Stopping", "made up", 2000)
+    info = DetectorInfo("stopping", "Stopping", NO_PAPER)
 
     def _score(self, batch):
         raise KeyboardInterrupt
@@ -422,7 +424,7 @@ def test_what_is_finished_survives_and_a_rerun_goes_on(registry, classifier, div
     fitted = []
 
     class Counting(Confidence):
-        info = DetectorInfo("counting", "Counting", "made up", 2000)
+        info = DetectorInfo("counting", "Counting", NO_PAPER)
 
         def _fit(self, train, head, calibration):
             fitted.append(1)

@@ -78,8 +78,8 @@ def test_the_record_describes_the_detector(fitted):
     info = fitted.info
     assert DETECTORS[info.name] is type(fitted)
     assert info.title
-    assert info.paper
-    assert 1900 < info.year < 2100
+    assert info.paper.citation
+    assert 1900 < info.paper.year < 2100
 
 
 def test_parameters_are_stored_unchanged(fitted):

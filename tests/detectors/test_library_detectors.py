@@ -14,15 +14,15 @@ import torch
 from pytorch_ood import detector as theirs
 from torch import nn
 
-from nero_core.detectors import DETECTORS, library_adapters, library_explained, make_detector
-from nero_core.detectors.library import TABLE
+from nero_core.detectors import DETECTORS, knn, linear_algebra, make_detector
+from nero_core.detectors.pytorch_ood import base, features
 from nero_core.errors import InputError
 from nero_core.records import Activations, Head, Layout
 from tests.activations import image_activations, make_activations, tiny_classifier
 
 ON_IMAGES = ["gram", "nac", "odin", "rankfeat"]
 EXPLAINED = ["knn", "mahalanobis", "rmd", "vim"]
-ON_ARRAYS = sorted([row.name for row in TABLE] + EXPLAINED)
+ON_ARRAYS = sorted([name for name, each in DETECTORS.items() if issubclass(each, base.LibraryDetector)] + EXPLAINED)
 
 
 def activations_of(features, head, labels=None):
@@ -264,10 +264,11 @@ def test_the_order_of_training_images_does_not_matter(name, train, test):
 @pytest.mark.parametrize("name", ON_ARRAYS)
 def test_chunks_are_not_seen_in_the_scores(name, train, test, monkeypatch):
     whole = make_detector(name).fit(*train).score(test)
-    for module in (library_adapters, library_explained):
+    for module in (base, features, linear_algebra):
         monkeypatch.setattr(module, "CHUNK_ROWS", 7)
+    for module in (features, knn):
         monkeypatch.setattr(module, "PAIR_CHUNK_NUMBERS", 600)
-    monkeypatch.setattr(library_adapters, "BANK_CHUNK_ROWS", 7)
+    monkeypatch.setattr(features, "BANK_CHUNK_ROWS", 7)
     np.testing.assert_allclose(make_detector(name).fit(*train).score(test), whole, rtol=1e-4, atol=1e-6)
 
 

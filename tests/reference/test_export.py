@@ -339,7 +339,7 @@ FORGERIES = {
         "`metrics.accuracy` is nan",
     ),
     "endless images": (lambda m: m["calibration"].update(images=math.inf), "`calibration.images` is inf"),
-    "a detector of another name": (lambda m: m["detectors"].update(os={"parameters": {}}), "No detector is named"),
+    "a detector of another name": (lambda m: m["detectors"].update(os={"parameters": {}}), "`calibration/os`"),
     "a parameter that is none": (lambda m: m["detectors"]["nero"].update(parameters={"__class__": 1}), "no parameter"),
 }
 

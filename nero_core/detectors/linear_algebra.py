@@ -1,44 +1,55 @@
-"""What several detectors learn from training images: class means, scales, and the Mahalanobis distance.
+"""What several detectors work out of features: class means, scales, whitenings, the Mahalanobis distance.
 
 Σ⁻¹ is kept as a whitening W with W Wᵀ = Σ⁻¹, so that a distance is a plain square, ‖Wᵀ v‖², never below 0.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
 from nero_core.errors import InputError
-from nero_core.records import (
-    Account,
-    Float64Array,
-    FloatArray,
-    IntArray,
-    Neuron,
-)
-from nero_core.storage.typed import Range
-
-Percentile = Annotated[float, Range(0, 100, "most")]
-"""Of values of which at least one is above it."""
+from nero_core.records import Float64Array, FloatArray, IntArray
 
 FLOOR_SHARE = 0.01
 """Norms and energies that a score divides by are at least this share of their training median (CADRef's own floor)."""
 
-CHUNK_ROWS = 1024
+CHUNK_ROWS = 4096
+"""Training images worked on at a time, so that memory grows with d², not with n."""
+
+LOGIT_ROWS = 1024
+"""Rows of logits worked on at a time: several copies of them are made."""
 
 RESOLUTION = 8 * float(np.finfo(np.float32).eps)
 """Relative differences that are rounding: networks answer in float32, and a little differently by batch size."""
 
 
-def class_means(values: Float64Array, labels: IntArray, classes: int) -> Float64Array:
-    """Mean of the rows of each class, (K, w); every class has a row."""
+def chunks(values: FloatArray) -> Iterator[tuple[slice, Float64Array]]:
+    """Rows of values (n, w), and these in float64, CHUNK_ROWS at a time."""
+    for start in range(0, len(values), CHUNK_ROWS):
+        rows = slice(start, start + CHUNK_ROWS)
+        yield rows, values[rows].astype(np.float64)
+
+
+def class_means(values: FloatArray, labels: IntArray, classes: int) -> Float64Array:
+    """Mean of the rows of values (n, w) of each class, (K, w); every class has a row."""
     sums = np.zeros((classes, values.shape[1]))
-    np.add.at(sums, labels, values)
+    for rows, part in chunks(values):
+        np.add.at(sums, labels[rows], part)
     means: Float64Array = sums / np.bincount(labels, minlength=classes)[:, None]
     return means
+
+
+def scatter(values: FloatArray, means: Float64Array, labels: IntArray) -> Float64Array:
+    """Σ_i (a_i − m_i)(a_i − m_i)ᵀ over the rows of values (n, w), (w, w); m_i the row of `means` that labels give."""
+    total = np.zeros((means.shape[1], means.shape[1]))
+    for rows, part in chunks(values):
+        centred = part - means[labels[rows]]
+        total += centred.T @ centred
+    return total
 
 
 def constant_columns(values: Float64Array) -> npt.NDArray[np.bool_]:
@@ -58,14 +69,14 @@ def centre_and_scale(values: Float64Array) -> tuple[Float64Array, Float64Array]:
 
 def logsumexp_of(logits: FloatArray) -> Float64Array:
     """ln Σ_k exp(z_k), (n,), in float64; a few rows at a time, because it makes several copies of them."""
-    starts = range(0, len(logits), CHUNK_ROWS)
-    parts = [logsumexp(logits[start : start + CHUNK_ROWS].astype(np.float64), axis=1) for start in starts]
+    starts = range(0, len(logits), LOGIT_ROWS)
+    parts = [logsumexp(logits[start : start + LOGIT_ROWS].astype(np.float64), axis=1) for start in starts]
     return np.concatenate([np.empty(0), *parts])
 
 
-def unit_rows(values: Float64Array) -> Float64Array:
-    """Rows divided by their L2 norm; a row of zeros stays zero."""
-    norms = np.linalg.norm(values, axis=1, keepdims=True)
+def unit_rows(values: Float64Array, least: float = 0.0) -> Float64Array:
+    """Rows of values (n, w) divided by their L2 norm, or by `least` where that is larger; a row of zeros stays zero."""
+    norms = np.maximum(np.linalg.norm(values, axis=1, keepdims=True), least)
     unit: Float64Array = np.divide(values, norms, out=np.zeros_like(values), where=norms > 0)
     return unit
 
@@ -104,9 +115,16 @@ def residuals(values: Float64Array, means: Float64Array, labels: IntArray, title
     return differences
 
 
-def whitening(covariance: Float64Array) -> Float64Array:
-    """W (w, r) with W Wᵀ = Σ⁺, the pseudo-inverse; r is the rank of Σ."""
+def whitening(covariance: Float64Array, ridge: float = 0.0) -> Float64Array:
+    """W (w, r) with W Wᵀ = (Σ + ridge·I)⁻¹; without a ridge Σ⁺, the pseudo-inverse, r the rank of Σ.
+
+    By eigenvalues, which a ridge bounds from below: a singular Σ (w, w) leaves distances that are finite and not
+    negative.
+    """
     eigenvalues, vectors = np.linalg.eigh(covariance)
+    if ridge > 0:
+        ridged: Float64Array = vectors / np.sqrt(np.maximum(eigenvalues, 0) + ridge)
+        return ridged
     # The usual cut-off of a pseudo-inverse (scipy.linalg.pinvh): width times rounding of the largest eigenvalue.
     kept = eigenvalues > len(covariance) * np.finfo(np.float64).eps * eigenvalues.max()
     return np.ascontiguousarray(vectors[:, kept] / np.sqrt(eigenvalues[kept]))
@@ -130,10 +148,3 @@ def mahalanobis(departures: Float64Array, whitener: Float64Array) -> Float64Arra
 def mahalanobis_shares(departures: Float64Array, whitener: Float64Array) -> Float64Array:
     """v_j (Σ⁻¹ v)_j, (n, w); a row adds up to vᵀ Σ⁻¹ v."""
     return departures * ((departures @ whitener) @ whitener.T)
-
-
-def whole_account(
-    contributions: Float64Array, nearest: IntArray, neurons: tuple[Neuron, ...], factor: Float64Array | None = None
-) -> Account:
-    """The account of a score that is nothing but a sum over neurons, times a factor where there is one."""
-    return Account(contributions, nearest, neurons, {}, np.ones(len(nearest)) if factor is None else factor)
