@@ -20,7 +20,7 @@ import torch
 from scipy.stats import rankdata
 from torchvision.transforms.functional import gaussian_blur
 
-from nero_core.attribution import METHODS, Attribution, Method
+from nero_core.attribution.attribution import PREFERRED, Attribution
 from nero_core.errors import InputError
 from nero_core.network.classifier import BATCH_SIZE, Classifier
 from nero_core.records import (
@@ -273,10 +273,10 @@ def with_shuffled_weights(classifier: Classifier, seed: int) -> Classifier:
 # The measurement --------------------------------------------------------------------------------------------------
 
 
-def available_methods(classifier: Classifier) -> dict[Method, Attribution]:
+def available_methods(classifier: Classifier) -> dict[str, Attribution]:
     """The methods of explaining that a network has, ready for use, preferred first."""
-    found: dict[Method, Attribution] = {}
-    for method in METHODS:
+    found: dict[str, Attribution] = {}
+    for method in PREFERRED:
         try:
             found[method] = Attribution(classifier, method)
         except InputError:
@@ -288,7 +288,7 @@ def measure_faithfulness(
     classifier: Classifier,
     score: Scores,
     images: Sequence[Source],
-    methods: Sequence[Method] | None = None,
+    methods: Sequence[str] | None = None,
     cells: int = CELLS,
     steps: int = STEPS,
     random_orders: int = RANDOM_ORDERS,
