@@ -18,7 +18,7 @@ it is swapped: a private copy is run.
 """
 
 from nero_core.attribution import methods
-from nero_core.attribution.attribution import EXACT, PREFERRED, Attribution, Attributions, fits_of, supports
+from nero_core.attribution.attribution import EXACT, PREFERRED, Attribution, Attributions, fits_of, fitting, supports
 from nero_core.attribution.base import (
     METHODS,
     AttributionPass,
@@ -45,6 +45,7 @@ __all__ = [
     "OverallMap",
     "describe_families",
     "fits_of",
+    "fitting",
     "instant_maps",
     "methods",
     "register_method",

@@ -92,6 +92,11 @@ def fits_of(classifier: Classifier) -> dict[str, Fit]:
     return {title: method.fits(classifier) for title, method in METHODS.items()}
 
 
+def fitting(classifier: Classifier) -> list[str]:
+    """Titles of all methods that this network has; costs some forward passes."""
+    return [title for title, fit in fits_of(classifier).items() if fit]
+
+
 class Attributions:
     """The heatmap methods of one classifier, each prepared when it is first asked for; for any number of threads.
 

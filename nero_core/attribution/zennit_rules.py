@@ -94,7 +94,7 @@ def check_rules(network: nn.Module, composite: Composite, height: int, width: in
 
 
 def _check_merging(network: nn.Module, name: str) -> None:
-    """Whether zennit can merge what it takes for pairs of a layer and its batch norm: neighbours in the list of modules.
+    """Whether zennit can merge what it takes for pairs of a layer and its batch norm: neighbours among the modules.
 
     Raises
     ------
