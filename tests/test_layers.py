@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CORE = "nero_core"
 LAYERS = (
-    ("errors", "records"),
+    ("errors", "records", "entry_points"),
     ("storage",),
     ("data",),
     ("network",),

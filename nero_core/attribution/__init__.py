@@ -30,8 +30,15 @@ from nero_core.attribution.base import (
 )
 from nero_core.attribution.families import FAMILIES, Family, describe_families
 from nero_core.attribution.instant import instant_maps
+from nero_core.entry_points import load_entry_points
+
+ENTRY_POINTS = "nero.heatmaps"
+"""Under this group other packages name the modules that register their methods."""
+
+load_entry_points(ENTRY_POINTS)
 
 __all__ = [
+    "ENTRY_POINTS",
     "EXACT",
     "FAMILIES",
     "METHODS",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +54,7 @@ from nero_core.storage.files import arrays_under, read_arrays, sync_folder, writ
 from nero_core.storage.locks import LOCK_NAME, writing
 
 if TYPE_CHECKING:
-    from nero_core.attribution import Attribution, AttributionPass
+    from nero_core.attribution import Attribution, AttributionPass, Attributions
 
 __all__ = ["DEFAULT_DETECTOR", "Reference", "list_references"]
 
@@ -120,8 +119,6 @@ class Reference:
         self.sample = sample
         self.seen = seen
         self.path = path
-        self._attribution: Attribution | None = None
-        self._attribution_lock = threading.Lock()
 
     @property
     def title(self) -> str:
@@ -217,19 +214,25 @@ class Reference:
 
     # Heatmaps ------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def attributions(self) -> Attributions:
+        """Its heatmap methods by title, and which of them the network has; each made when first asked for."""
+        from nero_core.attribution import Attributions
+
+        return Attributions(self.classifier)
+
     @property
     def attribution(self) -> Attribution:
-        """How heatmaps are made: its `method`, and why not by a better one; made when first asked for."""
-        from nero_core.attribution import Attribution
+        """How heatmaps are made where nobody chooses: its `method`, and why not by a better one."""
+        return self.attributions.by()
 
-        with self._attribution_lock:
-            if self._attribution is None:
-                self._attribution = Attribution(self.classifier)
-            return self._attribution
+    def open_heatmaps(self, image: Source, method: str | None = None) -> AttributionPass:
+        """One image, from which maps are taken one by one; dropping it abandons the rest.
 
-    def open_heatmaps(self, image: Source) -> AttributionPass:
-        """One forward pass over an image, from which maps are taken one by one; dropping it abandons the rest."""
-        return self.attribution.open(self.classifier.prepare(image))
+        `method` is the title of one (:data:`nero_core.attribution.METHODS`), else the best that the network has.
+        Raises InputError where the image cannot be read, or the network does not have that method.
+        """
+        return self.attributions.by(method).open(self.classifier.prepare(image))
 
     def heatmaps(self, image: Source, neurons: Sequence[int], stage: str | None = None) -> Float32Array:
         """Pixel maps of the chosen neurons by `attribution.method`, (k, H, W) float32 at the network's input size.
