@@ -32,8 +32,14 @@ class Case:
     predicted_class : str
     probability : float
         Of the predicted class, in [0, 1].
+    leading : positions in the account
+        The leading neurons, first the one that adds or takes most.
+    method : str
+        Title of the heatmap method.
+    caution : str
+        Why not to lean on its maps here; empty where nothing speaks against them.
     heatmaps : {position in the account: (H, W) float32}
-        Pixel maps, leading neurons first.
+        Pixel maps of the leading neurons; empty where the method gives only the overall map.
     overall : (H, W) float32
         Relevance of all neurons together.
     """
@@ -47,6 +53,9 @@ class Case:
     relevance: Float64Array
     predicted_class: str
     probability: float
+    leading: tuple[int, ...]
+    method: str
+    caution: str
     heatmaps: Mapping[int, Float32Array]
     overall: Float32Array
 
@@ -64,16 +73,18 @@ class Case:
             **self._nero_numbers(),
             "factor": e.factor,
             "terms": dict(e.terms),
+            "heatmap_method": self.method,
+            **({"heatmap_caution": self.caution} if self.caution else {}),
             "top_neurons": [
                 {
                     "neuron": e.neurons[place].channel,
                     **({} if e.neurons[place].stage is None else {"stage": e.neurons[place].stage}),
                     "contribution": float(e.contributions[place]),
                     **({} if e.neurons[place].stage else {"relevance": float(self.relevance[place])}),
-                    "heatmap_sum": float(heatmap.sum()),
+                    **({"heatmap_sum": float(self.heatmaps[place].sum())} if place in self.heatmaps else {}),
                     "score_if_usual": e.what_if([place]),
                 }
-                for place, heatmap in self.heatmaps.items()
+                for place in self.leading
             ],
             "contributions": e.contributions.tolist(),
             "relevance": self.relevance.tolist(),
@@ -92,14 +103,29 @@ class Case:
 
 
 def explain_case(
-    reference: Reference, source: Source, neurons: int, alpha: float, detector: str = DEFAULT_DETECTOR
+    reference: Reference,
+    source: Source,
+    neurons: int,
+    alpha: float,
+    detector: str = DEFAULT_DETECTOR,
+    method: str | None = None,
 ) -> Case:
     """Score, decide, explain and draw the heatmaps of one image.
+
+    Parameters
+    ----------
+    neurons : int
+        How many leading neurons get a heatmap.
+    alpha : float
+        Accepted share of false alarms.
+    method : str, optional
+        Title of a heatmap method; the best that the network has where it is not given.
 
     Raises
     ------
     InputError
-        The image cannot be read, α cannot be supported, or the detector has no exact account.
+        The image cannot be read, α cannot be supported, the detector has no exact account, or the network does not have
+        the method.
     """
     image = read_image(source)
     activations = reference.classifier.extract([image], keep_source=True)
@@ -107,8 +133,9 @@ def explain_case(
     decision = reference.decide(activations, detector, alpha, hashes=hashes)[0]
     explanation = reference.explain(activations, detector)[0]
     probabilities = activations.probabilities[0]
-    maps = reference.open_heatmaps(image)
+    maps = reference.open_heatmaps(image, method)
     leading = {place: explanation.neurons[place] for place, _ in explanation.top(neurons)}
+    shown = leading if maps.single_neurons else {}
     return Case(
         reference=reference,
         detector=detector,
@@ -119,6 +146,9 @@ def explain_case(
         relevance=relevance_of(activations, reference.classifier.head).neurons[0],
         predicted_class=reference.classes[int(probabilities.argmax())],
         probability=float(probabilities.max()),
-        heatmaps={place: maps.neuron(neuron.channel, neuron.stage) for place, neuron in leading.items()},
+        leading=tuple(leading),
+        method=maps.method,
+        heatmaps={place: maps.neuron(neuron.channel, neuron.stage) for place, neuron in shown.items()},
         overall=maps.overall(),
+        caution=maps.caution,
     )

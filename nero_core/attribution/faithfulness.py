@@ -12,23 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torchvision.transforms.functional import gaussian_blur
 
-from nero_core.attribution import METHODS, Attribution, Method
+from nero_core.attribution.attribution import PREFERRED, Attribution
+from nero_core.attribution.regions import area, blurred, cell_means, first_cells, rank_correlation
 from nero_core.errors import InputError
-from nero_core.metrics import rank_correlations
 from nero_core.network.classifier import Classifier
 from nero_core.network.extraction import BATCH_SIZE
 from nero_core.records import (
     Activations,
     Float32Array,
     Float64Array,
-    FloatArray,
     IntArray,
     Progress,
     Source,
@@ -39,9 +37,6 @@ CELLS = 14
 
 STEPS = 10
 """Steps from the whole image to the blurred one."""
-
-BLUR_SHARE = 1 / 20
-"""Standard deviation of the blur, as a share of the image's shorter side: mucosal texture is gone, colour stays."""
 
 NOISE = 0.02
 """Standard deviation of the noise, as a share of the range of greys: five of 255, less than a camera's own."""
@@ -208,52 +203,7 @@ def _standard_error(values: Float64Array) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
-# Pieces, pure functions of arrays --------------------------------------------------------------------------------
-
-
-def area(values: FloatArray, shares: FloatArray) -> Float64Array:
-    """Area under curves (…, s) by the trapezoid rule; shares run from 0 to 1, so that it is the curves' mean."""
-    return cast(Float64Array, np.trapezoid(np.asarray(values, np.float64), shares, axis=-1))
-
-
-def cell_of_pixels(height: int, width: int, cells: int) -> IntArray:
-    """Which of cells² cells each pixel lies in, (H, W), row by row."""
-    rows, columns = (np.arange(side) * cells // side for side in (height, width))
-    return cast(IntArray, rows[:, None] * cells + columns)
-
-
-def cell_means(relevance_map: FloatArray, cells: int) -> Float64Array:
-    """Mean relevance of each cell, (cells²,)."""
-    height, width = relevance_map.shape
-    places = cell_of_pixels(height, width, cells).ravel()
-    sums = np.bincount(places, weights=np.asarray(relevance_map, np.float64).ravel(), minlength=cells**2)
-    means: Float64Array = sums / np.bincount(places, minlength=cells**2)
-    return means
-
-
-def first_cells(order: npt.NDArray[np.integer], shares: FloatArray, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """Which pixels lie in the first cells of an order, for each share of them, (s, H, W)."""
-    cells = round(np.sqrt(len(order)))
-    rank = np.empty(len(order))
-    rank[order] = np.arange(len(order))
-    counts = np.round(np.asarray(shares) * len(order))
-    within: npt.NDArray[np.bool_] = rank[cell_of_pixels(height, width, cells)] < counts[:, None, None]
-    return within
-
-
-def rank_correlation(first: FloatArray, second: FloatArray) -> float:
-    """Spearman's rank correlation, in [−1, 1]; 0 where one of the two has no order because it is constant."""
-    rho = float(rank_correlations([first, second])[0, 1])
-    return 0.0 if np.isnan(rho) else rho
-
-
-def blurred(image: Float32Array) -> Float32Array:
-    """The image (3, H, W) with its texture gone."""
-    sigma = BLUR_SHARE * min(image.shape[1:])
-    # Twice σ to each side, but no more than reflection at the border allows.
-    reach = min(int(np.ceil(2 * sigma)), min(image.shape[1:]) - 1)
-    smooth = gaussian_blur(torch.from_numpy(image), 2 * reach + 1, sigma)
-    return cast(Float32Array, smooth.numpy())
+# The measurement --------------------------------------------------------------------------------------------------
 
 
 def with_shuffled_weights(classifier: Classifier, seed: int) -> Classifier:
@@ -270,13 +220,10 @@ def with_shuffled_weights(classifier: Classifier, seed: int) -> Classifier:
     )
 
 
-# The measurement --------------------------------------------------------------------------------------------------
-
-
-def available_methods(classifier: Classifier) -> dict[Method, Attribution]:
-    """The methods of explaining that a network has, ready for use, preferred first."""
-    found: dict[Method, Attribution] = {}
-    for method in METHODS:
+def available_methods(classifier: Classifier) -> dict[str, Attribution]:
+    """Of the methods that are taken where nobody chooses those that a network has, ready for use, preferred first."""
+    found: dict[str, Attribution] = {}
+    for method in PREFERRED:
         try:
             found[method] = Attribution(classifier, method)
         except InputError:
@@ -288,7 +235,7 @@ def measure_faithfulness(
     classifier: Classifier,
     score: Scores,
     images: Sequence[Source],
-    methods: Sequence[Method] | None = None,
+    methods: Sequence[str] | None = None,
     cells: int = CELLS,
     steps: int = STEPS,
     random_orders: int = RANDOM_ORDERS,
@@ -304,7 +251,7 @@ def measure_faithfulness(
     images : n sources
         Paths, bytes or pictures.
     methods : sequence of str, optional
-        All that the network has where it is not given.
+        Titles; where it is not given those of `PREFERRED` that the network has.
     cells : int
         Cells along a side of the image.
     steps : int
@@ -319,14 +266,7 @@ def measure_faithfulness(
     InputError
         There is no image, one cannot be read, the network does not have a method, or a number makes no sense.
     """
-    height, width = classifier.preprocessing.height, classifier.preprocessing.width
-    if not len(images):
-        raise InputError("There is no image to measure with; give at least one.")
-    if not 1 <= cells <= min(height, width) or steps < 1 or random_orders < 1:
-        raise InputError(
-            f"`cells` is {cells}, `steps` {steps} and `random_orders` {random_orders}; wanted at least 1 of each, and "
-            f"at most {min(height, width)} cells along a side."
-        )
+    _check(classifier, images, cells, steps, random_orders)
     explained = (
         available_methods(classifier)
         if methods is None
@@ -345,17 +285,12 @@ def measure_faithfulness(
         rng = np.random.default_rng((seed, n))
         image = classifier.prepare(source)
         noise = rng.normal(0, NOISE, image.shape) / np.array(classifier.preprocessing.std)[:, None, None]
+        noisy = (image + noise).astype(np.float32)
         orders = []
         for m, method in enumerate(explained):
-            own, noisy, elsewhere = (
-                cell_means(attribution.open(seen).overall(), cells)
-                for attribution, seen in (
-                    (explained[method], image),
-                    (explained[method], (image + noise).astype(np.float32)),
-                    (shuffled[method], image),
-                )
-            )
-            stability[m, n], between[m, n] = rank_correlation(own, noisy), rank_correlation(own, elsewhere)
+            own = _cells_of(explained[method], image, cells)
+            stability[m, n] = rank_correlation(own, _cells_of(explained[method], noisy, cells))
+            between[m, n] = rank_correlation(own, _cells_of(shuffled[method], image, cells))
             orders.append(np.argsort(-own, kind="stable"))
         orders += [rng.permutation(cells**2) for _ in range(random_orders)]
         predicted[n], of_class, of_score = _curves(classifier, score, image, orders, shares)
@@ -368,6 +303,23 @@ def measure_faithfulness(
         if progress is not None:
             progress(n + 1, len(images))
     return Faithfulness((*explained, RANDOM), shares, predicted, probability, scores, stability, between, random)
+
+
+def _check(classifier: Classifier, images: Sequence[Source], cells: int, steps: int, random_orders: int) -> None:
+    """Refuse what cannot be measured with."""
+    most = min(classifier.preprocessing.height, classifier.preprocessing.width)
+    if not len(images):
+        raise InputError("There is no image to measure with; give at least one.")
+    if not 1 <= cells <= most or steps < 1 or random_orders < 1:
+        raise InputError(
+            f"`cells` is {cells}, `steps` {steps} and `random_orders` {random_orders}; wanted at least 1 of each, and "
+            f"at most {most} cells along a side."
+        )
+
+
+def _cells_of(attribution: Attribution, image: Float32Array, cells: int) -> Float64Array:
+    """Mean relevance of each cell of an image's overall map, (cells²,)."""
+    return cell_means(attribution.open(image).overall(), cells)
 
 
 def _curves(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nero_core.attribution.passes import Method
-
 
 @dataclass(frozen=True)
 class Family:
@@ -23,7 +21,7 @@ class Family:
 
     title: str
     architecture: str
-    method: Method
+    method: str
 
 
 FAMILIES = (

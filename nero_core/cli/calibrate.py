@@ -133,6 +133,22 @@ def _guaranteed(calibration: Mapping[str, Any]) -> str:
     return f"yes, but not for images read as {', '.join(without)}" if without else "yes"
 
 
+def _said_of_heatmaps(card: Mapping[str, Any]) -> list[str]:
+    """How true the heatmaps of each method were at the fit; nothing where it was not measured."""
+    from nero_core.reference.manifest import stored_heatmaps
+
+    if (kept := stored_heatmaps(card)) is None:
+        return []
+    images, (*methods, _) = kept
+    lines = [f"  heatmaps, tested on {images} calibration image{'s' if images > 1 else ''}:"]
+    for row in methods:
+        line = f"    {row['method']}: gain {100 * row['gain']:+.1f} points over a random order"
+        if images > 1:
+            line += f" ± {100 * row['gain_standard_error']:.1f}"
+        lines.append(line + ("; chance can do as well" if row["by_chance"] else ""))
+    return lines
+
+
 def summary(reference: Reference, folder: Path) -> str:
     """What `fit` wrote, in lines for a person."""
     from nero_core.calibration import rounded_up
@@ -165,5 +181,6 @@ def summary(reference: Reference, folder: Path) -> str:
             f"  {title}: AUROC {value:.3f}, calibration images against {name} (n = {card['ood'][name]})"
             for name, value in sets.items()
         ]
+    lines += _said_of_heatmaps(card)
     lines.append(f"Open it: NERO_REFERENCES={folder.resolve().parent} make app")
     return "\n".join(lines)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nero_core.cli.console import DONE, AddCommand, load
+from nero_core.cli.console import DONE, AddCommand, load, say
 from nero_core.errors import InputError
+
+if TYPE_CHECKING:
+    from nero_core.case import Case
 
 
 def add_explain(command: AddCommand) -> None:
@@ -21,6 +25,11 @@ def add_explain(command: AddCommand) -> None:
     explain.add_argument(
         "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"
     )
+    explain.add_argument(
+        "--method",
+        metavar="NAME",
+        help="heatmap method, such as EpsilonPlusFlat or SmoothGrad (default: the best that the network has)",
+    )
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -29,10 +38,21 @@ def _explain(options: argparse.Namespace) -> int:
 
     if options.neurons < 1:
         raise InputError(f"--neurons is {options.neurons}; wanted at least 1.")
-    case = explain_case(load(options), options.image, options.neurons, options.alpha, options.detector)
+    case = explain_case(load(options), options.image, options.neurons, options.alpha, options.detector, options.method)
     written = write_case(case, options.out)
     if options.json:
         print(json.dumps(case.numbers(), indent=1))
     else:
         print("\n".join(f"Wrote {path}" for path in written))
+        print(_said_of_heatmaps(case))
+    if case.caution:
+        say(f"warning: {case.caution}")
     return DONE
+
+
+def _said_of_heatmaps(case: Case) -> str:
+    from nero_core.attribution import METHODS
+
+    method = METHODS[case.method]
+    only = "" if method.single_neurons else " It gives one map of the whole answer, overall.png, and none of neurons."
+    return f"Heatmaps by {method.title}: {method.meaning}.{only}"

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from nero_core.records import Source
 
 
+ALL = "all"
+"""In place of names: every method that the network has."""
+
+
 def add_faithfulness(command: AddCommand) -> None:
     """Enter the command into the parser."""
     parser = command("faithfulness", _faithfulness, "Measure whether heatmaps are true: deletion, insertion, sanity.")
@@ -25,7 +29,11 @@ def add_faithfulness(command: AddCommand) -> None:
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result (JSON and CSV)")
     parser.add_argument(
-        "--methods", nargs="+", metavar="NAME", help='such as CRP "instant map" (default: all that the network has)'
+        "--methods",
+        nargs="+",
+        metavar="NAME",
+        help='such as CRP "instant map" or EpsilonPlusFlat; all for every one that the network has, the slow ones, too '
+        "(default: those of CRP, conservative propagation, instant map and gradient × input that it has)",
     )
     parser.add_argument("--detector", default="nero", help="whose score is watched, too (default: %(default)s)")
     parser.add_argument(
@@ -34,6 +42,7 @@ def add_faithfulness(command: AddCommand) -> None:
 
 
 def _faithfulness(options: argparse.Namespace) -> int:
+    from nero_core.attribution import fitting
     from nero_core.attribution.faithfulness import measure_faithfulness
     from nero_core.data.class_folders import list_images
     from nero_core.storage.display_names import display_name
@@ -53,7 +62,7 @@ def _faithfulness(options: argparse.Namespace) -> int:
         reference.classifier,
         partial(reference.score, detector=options.detector),
         readable,
-        options.methods,
+        fitting(reference.classifier) if options.methods == [ALL] else options.methods,
         seed=options.seed,
         progress=begin("Measuring"),
     )

@@ -18,9 +18,10 @@ WAYS: Mapping[Kind, tuple[str, str]] = {
     "insertion": ("Insertion: what the heatmap marks comes back first", "brought back"),
 }
 """What is done to an image, and the word for its share."""
-LINES = ((RAISES, "solid", "circle"), (ACCENT, "dash", "square"), ("#8E6BB0", "dot", "diamond"),
-         ("#4F8F5B", "dashdot", "triangle-up"))  # fmt: skip
-"""Methods take them in turn: colour, dash and symbol."""
+COLOURS = (RAISES, ACCENT, "#8E6BB0", "#4F8F5B")
+DASHES = ("solid", "dash", "dot", "dashdot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "hexagon")
+"""Methods take them in turn; dashes move on by one with every round of colours, so that no two methods look alike."""
 BAND = "rgba(124,136,150,0.22)"
 """`NEUTRAL`, thin enough to stand behind lines."""
 
@@ -47,7 +48,8 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
         x=shares, y=means[-1], name=label, mode="lines", line={"color": NEUTRAL, "width": 2, "dash": "longdash"}
     )
     for place, method in enumerate(methods):
-        colour, dash, symbol = LINES[place % len(LINES)]
+        colour, symbol = COLOURS[place % len(COLOURS)], SYMBOLS[place % len(SYMBOLS)]
+        dash = DASHES[(place + place // len(COLOURS)) % len(DASHES)]
         figure.add_scatter(
             x=shares,
             y=means[place],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -29,7 +28,7 @@ from nero_core.reference.folder import ReferenceFolder
 from nero_core.reference.manifest import list_references
 
 if TYPE_CHECKING:
-    from nero_core.attribution import Attribution, AttributionPass
+    from nero_core.attribution import Attribution, AttributionPass, Attributions
     from nero_core.data.near_duplicates import HashArray
     from nero_core.data.seen import SeenImages
     from nero_core.detectors import Detector
@@ -86,8 +85,6 @@ class Reference:
         self.calibrations = dict(calibrations)
         self.ood_scores = {name: dict(sets) for name, sets in (ood_scores or {}).items()}
         self.profile, self.concepts, self.sample, self.seen = profile, concepts, sample, seen
-        self._attribution: Attribution | None = None
-        self._attribution_lock = threading.Lock()
 
     # Parts ---------------------------------------------------------------------------------------------------
 
@@ -107,7 +104,6 @@ class Reference:
         opened._folder = ReferenceFolder(Path(folder), device)
         opened.manifest = dict(opened._folder.manifest)
         opened.path = opened._folder.path
-        opened._attribution, opened._attribution_lock = None, threading.Lock()
         return opened
 
     @classmethod
@@ -297,19 +293,25 @@ class Reference:
 
     # Heatmaps ------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def attributions(self) -> Attributions:
+        """Its heatmap methods by title, and which of them the network has; each made when first asked for."""
+        from nero_core.attribution import Attributions
+
+        return Attributions(self.classifier)
+
     @property
     def attribution(self) -> Attribution:
-        """How heatmaps are made: its `method`, and why not by a better one; made when first asked for."""
-        from nero_core.attribution import Attribution
+        """How heatmaps are made where nobody chooses: its `method`, and why not by a better one."""
+        return self.attributions.by()
 
-        with self._attribution_lock:
-            if self._attribution is None:
-                self._attribution = Attribution(self.classifier)
-            return self._attribution
+    def open_heatmaps(self, image: Source, method: str | None = None) -> AttributionPass:
+        """One image, from which maps are taken one by one; dropping it abandons the rest.
 
-    def open_heatmaps(self, image: Source) -> AttributionPass:
-        """One forward pass over an image, from which maps are taken one by one; dropping it abandons the rest."""
-        return self.attribution.open(self.classifier.prepare(image))
+        `method` is the title of one (:data:`nero_core.attribution.METHODS`), else the best that the network has.
+        Raises InputError where the image cannot be read, or the network does not have that method.
+        """
+        return self.attributions.by(method).open(self.classifier.prepare(image))
 
     def heatmaps(self, image: Source, neurons: Sequence[int], stage: str | None = None) -> Float32Array:
         """Pixel maps of the chosen neurons by `attribution.method`, (k, H, W) float32 at the network's input size.

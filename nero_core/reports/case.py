@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from nero_core import figures
 from nero_core.case import Case
@@ -18,7 +19,7 @@ def case_charts(case: Case, dark: bool = False) -> dict[str, figures.Chart]:
     """Histogram, account and relevance profile of a case, by file name."""
     reference, e = case.reference, case.explanation
     calibration = reference.calibrations[case.detector].of(reference.classes.index(case.predicted_class))
-    leading = [neuron for neuron, _ in e.top(len(case.heatmaps))]
+    leading = list(case.leading)
     charts = {
         "histogram": figures.score_histogram(
             calibration.scores,
@@ -59,18 +60,21 @@ def write_case(case: Case, folder: Path) -> list[Path]:
     }
     content |= {
         f"neuron-{'-'.join(str(part) for part in case.explanation.neurons[place] if part is not None)}.png": _png(
-            figures.overlay(case.picture, heatmap)
+            figures.overlay(case.picture, heatmap), case.method
         )
         for place, heatmap in case.heatmaps.items()
     }
-    content["overall.png"] = _png(figures.overlay(case.picture, case.overall))
+    content["overall.png"] = _png(figures.overlay(case.picture, case.overall), case.method)
     content["image.png"] = _png(case.picture)
     for name, data in content.items():
         write_bytes(folder / name, data)
     return [folder / name for name in content]
 
 
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+def _png(image: Image.Image, method: str | None = None) -> bytes:
+    """A picture as a file, in which the method of its heatmap is named."""
+    buffer, notes = io.BytesIO(), PngInfo()
+    if method is not None:
+        notes.add_itxt("Heatmap by", method)
+    image.save(buffer, "PNG", pnginfo=notes)
     return buffer.getvalue()

@@ -12,7 +12,7 @@ from nero_core import figures
 from nero_core.data.images import displayed
 from nero_core.errors import NeroError
 from nero_core.figures import rounded, significant
-from pages.shared import widgets, words
+from pages.shared import heatmaps, widgets, words
 from pages.shared.session import Frame, Reading
 from pages.shared.words import plain
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SHOWN = 6  # neurons with a heatmap
 PICTURE_PIXELS = 448  # longer side of an overlay
 ALL = None  # in place of a neuron: all of them together
+METHOD = "heatmap-method"
 
 
 def seen_picture(picture: Image.Image, reading: Reading) -> Image.Image:
@@ -46,8 +47,10 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
             st.slider("Heatmap opacity (%)", 0, 100, 75, 5, key="opacity", persist_state="session", width=220) / 100
         )
         outline = st.toggle("Outline", key="outline", persist_state="session")
+        control = st.empty()  # filled last: which methods a network has takes longer to know than its maps
         bar = figures.colour_bar()
         st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
+    reading.take(heatmaps.chosen(reading.reference, METHOD))
     status, by, picture = st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
     e = reading.explanation
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
@@ -56,6 +59,7 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
             e.neurons[place]: neuron_card(grid, reading, place) for place in places
         }
     slots[ALL] = overall
+    wanted = list(slots) if heatmaps.gives_neurons(reading.by) else [ALL]
 
     def draw(neuron: Neuron | None) -> None:
         laid_over = figures.overlay(picture, reading.maps[neuron], opacity=opacity, outline=outline)
@@ -64,18 +68,23 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
         else:
             caption, alt = None, f"Where neuron {neuron} looked on this image"
         slots[neuron].image(laid_over, width="stretch", caption=caption, alt=alt)
-        by.caption(words.heatmaps_by(reading.methods[slot] for slot in slots if slot in reading.maps))
+        only = "" if len(wanted) > 1 else " It gives one map of the whole answer, above, and none of single neurons."
+        by.caption(words.heatmaps_by(reading.methods[slot] for slot in wanted if slot in reading.maps) + only)
 
-    for neuron in slots:
+    for neuron in wanted:
         if neuron in reading.maps:
             draw(neuron)
-    missing = [neuron for neuron in slots if neuron not in reading.maps]
+    missing = [neuron for neuron in wanted if neuron not in reading.maps]
     if missing and reading.stopped:
         with status.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Stopped: {len(slots) - len(missing)} of {len(slots)} heatmaps are shown.", width="content")
+            st.caption(f"Stopped: {len(wanted) - len(missing)} of {len(wanted)} heatmaps are shown.", width="content")
             st.button("Continue", key="continue-heatmaps", on_click=set_stopped, args=(reading, False))
     elif missing:
         compute(frame, reading, missing, status, draw)
+    if reading.caution:
+        st.warning(plain(reading.caution))
+    with control:
+        heatmaps.method_control(reading.reference, METHOD)
     widgets.table_twin(gallery_rows(e, places), "Leading neurons")
 
 
@@ -86,10 +95,12 @@ def set_stopped(reading: Reading, stopped: bool) -> None:
 
 def only_overall(frame: Frame, reading: Reading, overall: DeltaGenerator) -> None:
     """The map of all neurons together, for a score without an account."""
+    control = st.empty()
+    reading.take(heatmaps.chosen(reading.reference, METHOD))
     if ALL not in reading.maps:
         with overall.container(), st.spinner("Where the network looked…"):
-            maps = reading.reference.open_heatmaps(frame.decoded())
-            reading.maps[ALL], reading.methods[ALL] = maps.overall(), maps.method
+            maps = reading.reference.open_heatmaps(frame.decoded(), reading.by)
+            reading.maps[ALL], reading.methods[ALL], reading.caution = maps.overall(), maps.method, maps.caution
     overall.image(
         figures.overlay(seen_picture(frame.decoded(), reading), reading.maps[ALL]),
         width="stretch",
@@ -97,6 +108,10 @@ def only_overall(frame: Frame, reading: Reading, overall: DeltaGenerator) -> Non
         alt="Heatmap of all neurons together",
     )
     st.caption(words.heatmaps_by([reading.methods[ALL]]))
+    if reading.caution:
+        st.warning(plain(reading.caution))
+    with control:
+        heatmaps.method_control(reading.reference, METHOD)
 
 
 def neuron_card(grid: DeltaGenerator, reading: Reading, place: int) -> DeltaGenerator:
@@ -147,12 +162,13 @@ def compute(
         bar = st.progress(0.0, text=f"Heatmap 1 of {len(missing)}…")
         st.button("Stop", key="stop-heatmaps", on_click=set_stopped, args=(reading, True))
     try:
-        maps = reading.reference.open_heatmaps(frame.decoded())
+        maps = reading.reference.open_heatmaps(frame.decoded(), reading.by)
         for done, neuron in enumerate(missing):
             bar.progress(done / len(missing), text=f"Heatmap {done + 1} of {len(missing)}…")
             reading.methods[neuron] = maps.method_at(neuron.stage if neuron else None)
             reading.maps[neuron] = maps.overall() if neuron is ALL else maps.neuron(neuron.channel, neuron.stage)
             draw(neuron)
+        reading.caution = maps.caution
     except NeroError as error:
         status.warning(f"No heatmaps: {plain(str(error))}")
     else:

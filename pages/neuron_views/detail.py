@@ -18,6 +18,7 @@ from nero_core.neurons.statistics import Comparison, Group
 from nero_core.records import Source
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import NEURON
+from pages.shared import heatmaps as methods
 from pages.shared import resources, widgets, words
 from pages.shared.words import plain
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nero_core.attribution import AttributionPass
 
 IMAGES_AT_MOST = 4
+METHOD = "neurons-heatmap-method"
 PASSES = "neurons-passes"
 PICTURE_PIXELS = 336
 RANKED = {"relevance": "Most relevant", "activation": "Most active"}
@@ -140,12 +142,13 @@ def heatmaps(choices: Choices, neuron: int) -> None:
     if not chosen:
         st.caption("The network is loaded when an image is chosen.")
         return
-    places = st.columns(max(2, len(chosen)))
+    control, places = st.empty(), st.columns(max(2, len(chosen)))
     try:
         reference = resources.reference(choices.entry.path)
+        method = methods.chosen(reference, METHOD)
         size = replace(reference.classifier.preprocessing, height=PICTURE_PIXELS, width=PICTURE_PIXELS)
         for place, name in zip(places, chosen, strict=False):
-            maps = _opened(reference, offered[name])
+            maps = _opened(reference, offered[name], method)
             picture = figures.overlay(displayed(read_image(offered[name]), size), maps.neuron(neuron))
             relevance = significant(float(maps.relevance([neuron])[0]))
             with place:
@@ -156,6 +159,10 @@ def heatmaps(choices: Choices, neuron: int) -> None:
                     alt=f"{name}: where neuron {neuron} looked, by {maps.method}",
                     output_format="JPEG",
                 )
+            if maps.caution:
+                place.warning(plain(maps.caution))
+        with control:
+            methods.method_control(reference, METHOD, single_neurons=True)
     except NeroError as error:
         st.warning(f"No heatmap: {plain(str(error))}")
         return
@@ -167,13 +174,13 @@ def heatmaps(choices: Choices, neuron: int) -> None:
     )
 
 
-def _opened(reference: Reference, image: Source) -> AttributionPass:
+def _opened(reference: Reference, image: Source, method: str | None) -> AttributionPass:
     """One pass over an image; kept in this session for the next neuron."""
-    kept: dict[tuple[str, Source], AttributionPass] = st.session_state.setdefault(PASSES, {})
-    key = (str(reference.path), image)
+    kept: dict[tuple[str, Source, str | None], AttributionPass] = st.session_state.setdefault(PASSES, {})
+    key = (str(reference.path), image, method)
     if key not in kept:
         while len(kept) >= IMAGES_AT_MOST:
             del kept[next(iter(kept))]
         with st.spinner("Where it looked…"):
-            kept[key] = reference.open_heatmaps(image)
+            kept[key] = reference.open_heatmaps(image, method)
     return kept[key]

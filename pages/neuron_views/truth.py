@@ -13,8 +13,9 @@ from nero_core.errors import InputError, NeroError
 from nero_core.figures import significant
 from nero_core.records import Source
 from nero_core.reference.manifest import read_manifest, stored_heatmaps
+from pages.neuron_views.detail import METHOD
 from pages.neuron_views.groups import Choices
-from pages.shared import resources, session, widgets, words
+from pages.shared import heatmaps, resources, session, widgets, words
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ HOW_TO_READ = (
 AS_CHANCE = "Chance can do as well as the heatmaps shown here, by {}: do not lean on them."
 COMMAND = "python -m nero_core faithfulness REFERENCE IMAGES --out RESULT"
 
-Key = tuple[str, bool, tuple[Source, ...]]
+Key = tuple[str, bool, str | None, tuple[Source, ...]]
+"""The reference, whether every method is compared, the one that was chosen above, and the images."""
 
 
 def show(choices: Choices) -> None:
@@ -87,28 +89,37 @@ def _on_demand(choices: Choices, offered: dict[str, Source]) -> None:
             max_selections=IMAGES_AT_MOST,
             placeholder="One image, or several for a summary",
         )
-        every = st.toggle("Every method this network has", key=EVERY, persist_state="session")
+        every = st.toggle(
+            "Every method this network has",
+            key=EVERY,
+            persist_state="session",
+            help="Side by side, with those of zennit and zennit-crp: several seconds for each image.",
+        )
         asked = st.button("Test", key="neurons-truth-test", disabled=not chosen)
-    key = (str(choices.entry.path), every, tuple(offered[name] for name in chosen))
+    # Once something was chosen there the reference is loaded; until then it is the best.
+    method = heatmaps.chosen(resources.reference(choices.entry.path), METHOD) if METHOD in st.session_state else None
+    key = (str(choices.entry.path), every, method, tuple(offered[name] for name in chosen))
     kept: dict[Key, tuple[Faithfulness, str, str]] = st.session_state.get(RESULT, {})
     if asked:
         try:
             reference = resources.reference(choices.entry.path)
-            measured = _measured(reference, key)
+            attribution = reference.attributions.by(method)
+            measured = _measured(reference, key, attribution.method)
         except NeroError as error:
             st.warning(f"Not measured: {plain(str(error))}")
             return
-        kept = {key: (measured, reference.attribution.method, reference.attribution.reason)}
+        kept = {key: (measured, attribution.method, attribution.reason)}
         st.session_state[RESULT] = kept
     if chosen and key in kept:
         _found(choices, chosen, *kept[key])
 
 
-def _measured(reference: Reference, key: Key) -> Faithfulness:
+def _measured(reference: Reference, key: Key, method: str) -> Faithfulness:
     """Measure on private copies of the network; a click anywhere stops it after the image at work."""
+    from nero_core.attribution import fitting
     from nero_core.attribution.faithfulness import RANDOM_ORDERS, measure_faithfulness
 
-    _, every, images = key
+    _, every, _, images = key
     bar = st.progress(0.0, text=f"Testing image 1 of {len(images)}…")
 
     def tell(done: int, total: int) -> None:
@@ -119,7 +130,7 @@ def _measured(reference: Reference, key: Key) -> Faithfulness:
             reference.classifier,
             _score(reference),
             images,
-            None if every else [reference.attribution.method],
+            fitting(reference.classifier) if every else [method],
             random_orders=ORDERS_FOR_ONE if len(images) == 1 else RANDOM_ORDERS,
             progress=tell,
         )

@@ -41,7 +41,8 @@ class Reading:
     """What one detector of one reference says of one image.
 
     `explanation` is None where the detector's score is no sum over neurons. Heatmaps are the network's, so that all
-    detectors share them; `methods` says which method each is by. `hashes` (1,) is how the image looks.
+    detectors share them; `methods` says which method each is by, and `by` which was chosen for them (None: the best of
+    the network). `hashes` (1,) is how the image looks.
     """
 
     reference: Reference
@@ -53,7 +54,16 @@ class Reading:
     hashes: HashArray
     maps: dict[Neuron | None, Float32Array] = field(default_factory=dict)
     methods: dict[Neuron | None, str] = field(default_factory=dict)
+    by: str | None = None
+    caution: str = ""
     stopped: bool = False
+
+    def take(self, method: str | None) -> None:
+        """Have heatmaps by this method from now on; those by another are dropped."""
+        if method != self.by:
+            self.maps.clear()
+            self.methods.clear()
+            self.by, self.caution, self.stopped = method, "", False
 
     @property
     def calibration(self) -> Calibration:

@@ -31,12 +31,6 @@ WHAT_IF = (
     "A what-if is a computation of its own and **need not fall**: the whole score is worked out again, and setting "
     "some neurons back can raise it."
 )
-HEATMAP_METHODS = {
-    "CRP": "Concept Relevance Propagation: relevance handed back from the answer to the pixels, layer by layer",
-    "conservative propagation": "gradient × input with attention and norms held still, so that relevance keeps its sum",
-    "instant map": "the last feature map weighted by relevance: coarse, and nothing is handed back to the pixels",
-    "gradient × input": "how steeply the answer changes with each pixel, times the pixel: it is noisy",
-}
 MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&^=:])")
 WOULD_BE_LINKED = re.compile(r"(?<=:)|(?<=@)|(?i:(?<=www))")
 
@@ -56,8 +50,11 @@ def reference_line(manifest: Mapping[str, Any]) -> str:
 
 
 def heatmaps_by(methods: Iterable[str]) -> str:
-    """Which method the heatmaps in sight are by."""
-    return "Heatmaps by " + "; by ".join(f"**{m}** ({HEATMAP_METHODS[m]})" for m in dict.fromkeys(methods)) + "."
+    """Which method the heatmaps in sight are by, and what it does."""
+    from nero_core.attribution import METHODS  # the first paint waits for no network
+
+    said = [f"**{plain(title)}** ({plain(METHODS[title].meaning)})" for title in dict.fromkeys(methods)]
+    return "Heatmaps by " + "; by ".join(said) + "."
 
 
 def count(share: float) -> str:

@@ -273,7 +273,7 @@ def test_a_network_without_heatmaps_still_gets_a_verdict(app, monkeypatch):
     from nero_core import Reference
     from nero_core.errors import InputError
 
-    def refuse(self, image):
+    def refuse(self, image, method=None):
         raise InputError("There is no exact rule for this network.")
 
     monkeypatch.setattr(Reference, "open_heatmaps", refuse)

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nero_core.attribution import faithfulness
+from nero_core.attribution import faithfulness, fitting
 from nero_core.attribution.faithfulness import RANDOM, measure_faithfulness
 from nero_core.reference.manifest import read_manifest, write_manifest
 from pages.neuron_views import truth
@@ -21,17 +21,14 @@ PAGE = "pages/neurons.py"
 @pytest.fixture
 def app_without_exact_rules(open_app, monkeypatch, tmp_path, tiny_reference):
     """A session on a network that is taken for one without CRP and without conservative propagation."""
-    from nero_core.attribution import EXACT, Attribution
+    from nero_core.attribution import EXACT, METHODS
     from nero_core.errors import InputError
 
-    prepare = Attribution._prepare
+    def refuse(self, classifier):
+        raise InputError(f"no rule for <b>{self.title}</b>")
 
-    def refuse(self, method, classifier):
-        if method in EXACT:
-            raise InputError(f"no rule for <b>{method}</b>")
-        prepare(self, method, classifier)
-
-    monkeypatch.setattr(Attribution, "_prepare", refuse)
+    for title in EXACT:
+        monkeypatch.setattr(METHODS[title], "__init__", refuse)
     shutil.copytree(tiny_reference, tmp_path / "r")
     monkeypatch.setenv("NERO_REFERENCES", str(tmp_path))
     return open_app()
@@ -61,7 +58,9 @@ def curve_alts(page):
 def test_every_method_has_its_words():
     from nero_core.attribution import METHODS
 
-    assert tuple(words.HEATMAP_METHODS) == METHODS
+    for method in METHODS.values():
+        assert method.meaning
+        assert not method.meaning.endswith(".")
     said = words.heatmaps_by(["CRP", "CRP", "gradient × input"])
     assert said.count("**CRP**") == 1
     assert "**gradient × input**" in said
@@ -155,9 +154,10 @@ def test_several_images_make_a_summary_and_every_method_can_be_compared(app, ref
     assert "Most is gained by **" in text
     tables = [table.value for table in page.dataframe]
     methods = next(t for t in tables if "deletion, % ↓" in t)["method"].tolist()
-    assert methods == ["CRP", "instant map", "gradient × input", RANDOM]
+    assert methods == [*fitting(reference.classifier), RANDOM]
+    assert {"CRP", "EpsilonPlusFlat", "SmoothGrad"} < set(methods)
     every = next(t for t in tables if "image" in t and "gain" in t)
-    assert every["image"].tolist()[::3] == ["Case, image 1", "Case, image 2"]
+    assert every["image"].tolist()[:: len(methods) - 1] == ["Case, image 1", "Case, image 2"]
 
 
 def test_a_result_stays_until_other_images_are_chosen(app, monkeypatch):

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from nero_core import Reference, attribution
+from nero_core import Reference
+from nero_core.attribution.methods import crp
 from nero_core.attribution.tracing import Steps
 from nero_core.figures import STATES
 from pages.shared import resources
@@ -67,7 +68,7 @@ def test_somebody_is_explained_completely_while_anothers_heatmap_is_under_way(op
 
 def test_a_verdict_does_not_wait_while_the_rules_for_heatmaps_are_being_made(fresh, monkeypatch):
     wanted = fresh.score(fresh.classifier.extract([picture_bytes(1)]))[0]
-    other = Somebody(monkeypatch, attribution, "trace")
+    other = Somebody(monkeypatch, crp, "trace")
     theirs = other.explain(fresh)
     frame = Frame("mine.png", picture_bytes(1))
     try:

@@ -17,9 +17,8 @@ from zennit.canonizers import SequentialMergeBatchNorm
 from zennit.composites import EpsilonPlusFlat
 from zennit.torchvision import ResNetCanonizer
 
-from nero_core import attribution
-from nero_core.attribution import Attribution, instant_maps, rules, supports
-from nero_core.attribution.passes import CONDITIONS_AT_ONCE
+from nero_core.attribution import Attribution, instant_maps, rules, supports, tracing
+from nero_core.attribution.base import CONDITIONS_AT_ONCE
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
@@ -411,7 +410,7 @@ def test_an_error_while_the_network_is_read_leaves_nothing_behind(classifier):
     private = classifier.private_copy()
     private.layer3 = Broken()
     with pytest.raises(RuntimeError, match="out of memory"):
-        attribution.trace(private, "fc", SIZE, SIZE, "resnet18")
+        tracing.trace(private, "fc", SIZE, SIZE, "resnet18")
     assert state_of(private)[1] == 0
     assert state_of(classifier.network) == before
     assert torch.overrides._get_current_function_mode_stack() == []

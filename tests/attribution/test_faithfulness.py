@@ -15,16 +15,11 @@ from torchvision.transforms.functional import gaussian_blur
 from nero_core.attribution import Attribution, faithfulness
 from nero_core.attribution.faithfulness import (
     RANDOM,
-    area,
     available_methods,
-    blurred,
-    cell_means,
-    cell_of_pixels,
-    first_cells,
     measure_faithfulness,
-    rank_correlation,
     with_shuffled_weights,
 )
+from nero_core.attribution.regions import area, blurred, cell_means, cell_of_pixels, first_cells, rank_correlation
 from nero_core.cli.main import main
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import Cancelled, InputError

@@ -180,7 +180,11 @@ def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
     assert len(ref.ood_scores["nero"]["odd"]) == 5
     assert ref.manifest["training"]["images"] == counts["train"]
     assert ref.manifest["heatmaps"]["images"] == 1
-    assert [row["method"] for row in ref.manifest["heatmaps"]["methods"]][-1] == "random order"
+    *methods, random = ref.manifest["heatmaps"]["methods"]
+    assert random["method"] == "random order"
+    assert "heatmaps, tested on 1 calibration image" in out
+    for row in methods:
+        assert f"{row['method']}: gain {100 * row['gain']:+.1f} points over a random order" in out
     assert ref.manifest["split"]["per_class"] == per_class
     assert ref.calibrations["nero"].guarantee.holds
     code, out, _ = run("score", reference, strange_folder, "--json", "--alpha", "0.3")

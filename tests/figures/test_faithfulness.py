@@ -55,7 +55,7 @@ def test_curves_are_means_in_percent_with_the_range_of_chance(kind, images):
 
 
 def test_lines_can_be_seen_on_light_and_dark_pages():
-    for colour, _, _ in figures.faithfulness.LINES:
+    for colour in figures.faithfulness.COLOURS:
         assert contrast(colour, "#FFFFFF") >= 3
         assert contrast(colour, "#0E1117") >= 3
 

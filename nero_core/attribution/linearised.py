@@ -9,12 +9,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nero_core.attribution.base import AttributionPass, as_array
 from nero_core.attribution.holding import Holding
-from nero_core.attribution.instant import instant_maps
-from nero_core.attribution.passes import AttributionPass, Method, as_array
 from nero_core.attribution.rules import EPSILON, Function
 from nero_core.errors import InputError
 from nero_core.records import Float32Array, Layout
@@ -111,9 +109,8 @@ def _nodes_below(root: Any) -> set[object]:
 class GradientPass(AttributionPass):
     """The maps of one image: Σ_channels x ∗ ∂/∂x, started from the part of the relevance of each neuron."""
 
-    def __init__(self, linearised: Linearised, image: Tensor, method: Method) -> None:
-        super().__init__((image.shape[2], image.shape[3]), linearised.layout.stages)
-        self.method = method
+    def __init__(self, linearised: Linearised, image: Tensor, method: str) -> None:
+        super().__init__(method, (image.shape[2], image.shape[3]), linearised.layout.stages)
         self._layout = linearised.layout
         self._image = image.detach().requires_grad_()
         self._logits, self._values, _ = linearised.run(self._image)
@@ -154,31 +151,3 @@ class GradientPass(AttributionPass):
     def _pixels(self, at: Tensor, start: Tensor) -> Float32Array:
         (gradient,) = torch.autograd.grad(at, self._image, start, retain_graph=True)
         return as_array((self._image * gradient).sum(dim=1)[0])
-
-
-class InstantPass(GradientPass):
-    """The maps of one image at the resolution of the last feature map, enlarged; of stages, gradient × input."""
-
-    def __init__(self, linearised: Linearised, image: Tensor) -> None:
-        super().__init__(linearised, image, "instant map")
-        name = cast(str, self._layout.map)
-        self._map = as_array(self._layout.channels_first(name, self._values[name])[0])
-
-    def method_at(self, stage: str | None) -> Method:
-        return "instant map" if stage is None else "gradient × input"
-
-    def overall(self) -> Float32Array:
-        r = self._relevance(None)
-        whole = instant_maps(r, self._map, range(len(r))).sum(axis=0)
-        return cast(Float32Array, self._enlarged(whole[None])[0])
-
-    def _maps(self, neurons: npt.NDArray[np.int64], stage: str | None) -> Float32Array:
-        if stage is not None:
-            return super()._maps(neurons, stage)
-        return self._enlarged(instant_maps(self._relevance(None), self._map, neurons.tolist()))
-
-    def _enlarged(self, maps: npt.NDArray[np.float64]) -> Float32Array:
-        cells = torch.from_numpy(maps)[None]
-        height, width = self._size
-        shares = maps.shape[1] * maps.shape[2] / (height * width)
-        return as_array(F.interpolate(cells, (height, width), mode="bilinear")[0] * shares)

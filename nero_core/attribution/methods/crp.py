@@ -1,26 +1,47 @@
-"""Maps by relevance brought down step by step: Concept Relevance Propagation."""
+"""Concept Relevance Propagation by our own rules: relevance brought down step by step.
+
+Source: Achtibat et al., "From attribution maps to human-understandable explanations through Concept Relevance
+Propagation", 2023, doi 10.1038/s42256-023-00711-8. The rules are those that zennit calls `EpsilonPlusFlat`.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nero_core.attribution.passes import AttributionPass, as_array
-from nero_core.attribution.tracing import IMAGE, Steps
+from nero_core.attribution.base import AttributionPass, HeatmapMethod, as_array, register_method
+from nero_core.attribution.tracing import IMAGE, Steps, trace
 from nero_core.records import Float32Array
+
+if TYPE_CHECKING:
+    from nero_core.network.classifier import Classifier
+
+
+@register_method
+class ConceptRelevancePropagation(HeatmapMethod):
+    """For networks that call nothing but functions with a rule (:mod:`~nero_core.attribution.rules`)."""
+
+    title = "CRP"
+    meaning = "Concept Relevance Propagation: relevance handed back from the answer to the pixels, layer by layer"
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__(classifier)
+        self._stages = classifier.layout.stages
+        self._steps = trace(classifier.private_copy(), classifier.layout.head, *self.size, classifier.architecture)
+
+    def _open(self, image: Tensor) -> RelevancePass:
+        return RelevancePass(self._steps, image, self._stages)
 
 
 class RelevancePass(AttributionPass):
     """The maps of one image from one way up through a list of rules, and one way down per few questions."""
 
-    method: Literal["CRP"] = "CRP"
-
     def __init__(self, steps: Steps, image: Tensor, stages: tuple[str, ...]) -> None:
-        super().__init__((image.shape[2], image.shape[3]), stages)
+        super().__init__(ConceptRelevancePropagation.title, (image.shape[2], image.shape[3]), stages)
         self._steps = steps
         with torch.no_grad():
             logits, self._downs = steps.up(image)

@@ -1,0 +1,68 @@
+"""Which method heatmaps are by: what was chosen, and the control to choose with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.shared.words import plain
+
+if TYPE_CHECKING:
+    from nero_core import Reference
+
+
+def chosen(reference: Reference, key: str) -> str | None:
+    """The title that was chosen in the control of that key; None for the best, where nobody chose another that fits.
+
+    Until somebody chooses, no method but the best is looked at: the first heatmaps wait for none of them.
+    """
+    title: str | None = st.session_state.get(key)
+    if title is None or title == reference.attributions.by().method:
+        return None
+    return title if reference.attributions.fits.get(title) else None
+
+
+def gives_neurons(title: str | None) -> bool:
+    """Whether a method gives maps of single neurons; the best of a network always does."""
+    from nero_core.attribution import METHODS
+
+    return title is None or METHODS[title].single_neurons
+
+
+def method_control(reference: Reference, key: str, single_neurons: bool = False) -> None:
+    """A select of the methods that this network has, the best first, and why the others are not offered.
+
+    Parameters
+    ----------
+    single_neurons : bool
+        Whether to leave out methods that give only a map of the whole answer.
+    """
+    best, fits = reference.attributions.by().method, reference.attributions.fits
+    offered = [title for title, fit in fits.items() if fit and (gives_neurons(title) or not single_neurons)]
+    offered = [best, *(title for title in offered if title != best)]
+    if st.session_state.get(key) not in offered:
+        st.session_state.pop(key, None)
+    st.selectbox(
+        "Heatmaps by",
+        offered,
+        key=key,
+        persist_state="session",
+        width=240,
+        help=_not_offered(reference, {title: fit.reason for title, fit in fits.items() if not fit}, single_neurons),
+    )
+
+
+def _not_offered(reference: Reference, reasons: dict[str, str], single_neurons: bool) -> str:
+    from nero_core.attribution import METHODS
+
+    said = [f"**{plain(title)}**: {plain(reason)}" for title, reason in reasons.items()]
+    if single_neurons:
+        said += [
+            f"**{plain(title)}**: it gives one map of the whole answer; Case review shows it."
+            for title, method in METHODS.items()
+            if not method.single_neurons and title not in reasons
+        ]
+    return "The first is the best that this network has. " + (
+        "Not offered here:\n\n" + "\n\n".join(said) if said else "Every method fits it."
+    )
