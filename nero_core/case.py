@@ -1,154 +1,233 @@
-"""One image held against a reference: the verdict, its account and the heatmaps, as one record."""
+"""One image held against a reference: the verdict, its account and the heatmaps, as one record.
+
+The page, the command line and reports all hold this record; none of them works anything of it out again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from nero_core.data.images import displayed, read_image
-from nero_core.data.near_duplicates import difference_hash
-from nero_core.explanation import Explanation, NeroExplanation
-from nero_core.records import Decision, Float32Array, Float64Array, Source
-from nero_core.reference.reference import DEFAULT_DETECTOR, Reference
+from nero_core.calibration import Calibration
+from nero_core.data.near_duplicates import HashArray, difference_hash
+from nero_core.records import Activations, Decision, Float32Array, Float64Array, Neuron
+from nero_core.reference.reference import Reference
 from nero_core.relevance import relevance_of
 
+if TYPE_CHECKING:
+    from nero_core.explanation import Explanation
 
-@dataclass(frozen=True, eq=False)
+ALL = None
+"""In place of a neuron: all of them together."""
+
+
+@dataclass(eq=False)
 class Case:
-    """All that is said of one image.
+    """What one detector of one reference says of one image.
 
     Attributes
     ----------
-    picture : RGB image
-        What the network saw, at its input size.
-    decision : Decision
-    explanation : Explanation
-    relevance : (d,) float64
-        r, the features' relevance to the prediction.
-    predicted_class : str
-    probability : float
-        Of the predicted class, in [0, 1].
-    leading : positions in the account
-        The leading neurons, first the one that adds or takes most.
-    method : str
-        Title of the heatmap method.
+    reference : Reference
+    detector : str
+    activations : Activations
+        Of the one image.
+    hashes : (1,) uint64
+        How it looks.
+    score : float
+        Larger = more out-of-distribution.
+    explanation : Explanation or None
+        None where the detector's score is no sum over neurons.
+    maps : {neuron or ALL: (H, W) float32}
+        Heatmaps made so far; they are the network's, so that all detectors share them.
+    methods : {neuron or ALL: title}
+        By which method each is.
+    method : str or None
+        Title of the method that was chosen for them; None: the best that the network has.
     caution : str
-        Why not to lean on its maps here; empty where nothing speaks against them.
-    heatmaps : {position in the account: (H, W) float32}
-        Pixel maps of the leading neurons; empty where the method gives only the overall map.
-    overall : (H, W) float32
-        Relevance of all neurons together.
+        Why not to lean on that method's maps here; empty where nothing speaks against them.
     """
 
     reference: Reference
     detector: str
-    alpha: float
-    picture: Image.Image
-    decision: Decision
-    explanation: Explanation
-    relevance: Float64Array
-    predicted_class: str
-    probability: float
-    leading: tuple[int, ...]
-    method: str
-    caution: str
-    heatmaps: Mapping[int, Float32Array]
-    overall: Float32Array
+    activations: Activations
+    hashes: HashArray
+    score: float
+    explanation: Explanation | None
+    maps: dict[Neuron | None, Float32Array] = field(default_factory=dict)
+    methods: dict[Neuron | None, str] = field(default_factory=dict)
+    method: str | None = None
+    caution: str = ""
 
-    def numbers(self) -> dict[str, Any]:
-        """Everything but pictures, as plain JSON values."""
+    # The verdict ---------------------------------------------------------------------------------------------
+
+    @property
+    def predicted(self) -> int:
+        """The class that the network reads, as its number."""
+        return int(self.activations.logits[0].argmax())
+
+    @property
+    def predicted_class(self) -> str:
+        """The network's own answer."""
+        return self.reference.classes[self.predicted]
+
+    @property
+    def probability(self) -> float:
+        """Of that answer, in [0, 1]."""
+        return float(self.activations.probabilities[0, self.predicted])
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the score is held against: by class, the images read as what this one is read as."""
+        return self.reference.calibrations[self.detector].of(self.predicted)
+
+    @property
+    def percentile(self) -> float:
+        """Share of those images with a smaller score, in [0, 1]."""
+        return float(self.calibration.percentiles([self.score])[0])
+
+    def decide(self, alpha: float) -> Decision:
+        """The decision at this share of false alarms.
+
+        Raises
+        ------
+        InputError
+            α is not in (0, 1), or there are too few calibration images for it.
+        """
+        return self.reference.decide(self.activations, self.detector, alpha, [self.score], self.hashes)[0]
+
+    def under(self, detector: str) -> Case:
+        """The same image under another detector: no pass through the network, and the heatmaps are shared.
+
+        Raises
+        ------
+        UnknownDetectorError
+            The reference does not have it.
+        """
+        score, explanation = _measured(self.reference, self.activations, detector)
+        return replace(self, detector=detector, score=score, explanation=explanation)
+
+    # Why -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def relevance(self) -> Float64Array:
+        """r of the features for the network's answer, (d,), with the ε that the reference was fitted with."""
+        neurons = relevance_of(self.activations, self.reference.classifier.head, self.reference.epsilon).neurons
+        r: Float64Array = neurons[0]
+        return r
+
+    def take(self, method: str | None) -> bool:
+        """Have heatmaps by this method from now on, and drop those by another; whether it is another."""
+        if method == self.method:
+            return False
+        self.maps.clear()
+        self.methods.clear()
+        self.method, self.caution = method, ""
+        return True
+
+    @property
+    def single_neurons(self) -> bool:
+        """Whether the method gives maps of single neurons; the best of a network always does."""
+        from nero_core.attribution import METHODS
+
+        return self.method is None or METHODS[self.method].single_neurons
+
+    def draw(self, image: Image.Image, neurons: Sequence[Neuron | None]) -> Iterator[Neuron | None]:
+        """Make the heatmaps that are missing, one by one; gives each neuron once its map is there.
+
+        Parameters
+        ----------
+        image : RGB image
+            The one that the case is of.
+        neurons : sequence of Neuron or ALL
+
+        Raises
+        ------
+        InputError
+            The network does not have the method.
+        """
+        maps = self.reference.open_heatmaps(image, self.method)
+        for neuron in [each for each in neurons if each not in self.maps]:
+            self.methods[neuron] = maps.method_at(neuron.stage if neuron else None)
+            self.maps[neuron] = maps.overall() if neuron is ALL else maps.neuron(neuron.channel, neuron.stage)
+            yield neuron
+        self.caution = maps.caution
+
+    # As data -------------------------------------------------------------------------------------------------
+
+    def numbers(self, alpha: float, neurons: int) -> dict[str, Any]:
+        """Everything but pictures, as plain JSON values; needs an exact account.
+
+        Parameters
+        ----------
+        neurons : int
+            How many of the leading neurons are listed.
+        """
+        from nero_core.explanation import NeroExplanation
+
         e = self.explanation
-        return {
+        assert e is not None
+        numbers = {
             "reference": self.reference.title,
             "detector": self.detector,
-            "alpha": self.alpha,
-            **asdict(self.decision),
+            "alpha": alpha,
+            **asdict(self.decide(alpha)),
             "predicted_class": self.predicted_class,
             "probability": self.probability,
             "nearest_class": e.nearest_class,
-            **self._nero_numbers(),
+        }
+        if isinstance(e, NeroExplanation):
+            parts = ("distance", "bias_term", "low_relevance_share", "conservation_error")
+            numbers |= {name: getattr(e, name) for name in parts}
+        return {
+            **numbers,
             "factor": e.factor,
             "terms": dict(e.terms),
-            "heatmap_method": self.method,
+            "heatmap_method": self.methods.get(ALL),
             **({"heatmap_caution": self.caution} if self.caution else {}),
-            "top_neurons": [
-                {
-                    "neuron": e.neurons[place].channel,
-                    **({} if e.neurons[place].stage is None else {"stage": e.neurons[place].stage}),
-                    "contribution": float(e.contributions[place]),
-                    **({} if e.neurons[place].stage else {"relevance": float(self.relevance[place])}),
-                    **({"heatmap_sum": float(self.heatmaps[place].sum())} if place in self.heatmaps else {}),
-                    "score_if_usual": e.what_if([place]),
-                }
-                for place in self.leading
-            ],
+            "top_neurons": [self._described(e, place) for place, _ in e.top(neurons)],
             "contributions": e.contributions.tolist(),
             "relevance": self.relevance.tolist(),
         }
 
-    def _nero_numbers(self) -> dict[str, float]:
-        e = self.explanation
-        if not isinstance(e, NeroExplanation):
-            return {}
+    def _described(self, e: Explanation, place: int) -> dict[str, Any]:
+        neuron = e.neurons[place]
         return {
-            "distance": e.distance,
-            "bias_term": e.bias_term,
-            "low_relevance_share": e.low_relevance_share,
-            "conservation_error": e.conservation_error,
+            "neuron": neuron.channel,
+            **({} if neuron.stage is None else {"stage": neuron.stage}),
+            "contribution": float(e.contributions[place]),
+            **({} if neuron.stage else {"relevance": float(self.relevance[place])}),
+            **({"heatmap_sum": float(self.maps[neuron].sum())} if neuron in self.maps else {}),
+            "score_if_usual": e.what_if([place]),
         }
 
 
-def explain_case(
-    reference: Reference,
-    source: Source,
-    neurons: int,
-    alpha: float,
-    detector: str = DEFAULT_DETECTOR,
-    method: str | None = None,
-) -> Case:
-    """Score, decide, explain and draw the heatmaps of one image.
+def open_case(reference: Reference, image: Image.Image, detector: str) -> Case:
+    """Pass one image through the network once, and score it.
 
     Parameters
     ----------
-    neurons : int
-        How many leading neurons get a heatmap.
-    alpha : float
-        Accepted share of false alarms.
-    method : str, optional
-        Title of a heatmap method; the best that the network has where it is not given.
+    image : RGB image
 
     Raises
     ------
-    InputError
-        The image cannot be read, α cannot be supported, the detector has no exact account, or the network does not have
-        the method.
+    UnknownDetectorError
+        The reference does not have the detector.
     """
-    image = read_image(source)
-    activations = reference.classifier.extract([image], keep_source=True)
+    again = any("source" in fitted.info.needs for fitted in reference.detectors.values())
+    activations = reference.classifier.extract([image], keep_source=again)
     hashes = np.array([difference_hash(image)], dtype=np.uint64)
-    decision = reference.decide(activations, detector, alpha, hashes=hashes)[0]
-    explanation = reference.explain(activations, detector)[0]
-    probabilities = activations.probabilities[0]
-    maps = reference.open_heatmaps(image, method)
-    leading = {place: explanation.neurons[place] for place, _ in explanation.top(neurons)}
-    shown = leading if maps.single_neurons else {}
-    return Case(
-        reference=reference,
-        detector=detector,
-        alpha=alpha,
-        picture=displayed(image, reference.classifier.preprocessing),
-        decision=decision,
-        explanation=explanation,
-        relevance=relevance_of(activations, reference.classifier.head).neurons[0],
-        predicted_class=reference.classes[int(probabilities.argmax())],
-        probability=float(probabilities.max()),
-        leading=tuple(leading),
-        method=maps.method,
-        heatmaps={place: maps.neuron(neuron.channel, neuron.stage) for place, neuron in shown.items()},
-        overall=maps.overall(),
-        caution=maps.caution,
-    )
+    return Case(reference, detector, activations, hashes, *_measured(reference, activations, detector))
+
+
+def _measured(reference: Reference, activations: Activations, detector: str) -> tuple[float, Explanation | None]:
+    """The score, and its account where there is an exact one."""
+    from nero_core.detectors import ExplainedDetector
+
+    score = float(reference.score(activations, detector)[0])
+    exact = isinstance(reference.detector(detector), ExplainedDetector)
+    return score, reference.explain(activations, detector)[0] if exact else None

@@ -5,13 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nero_core.cli.console import DONE, AddCommand, load, say
 from nero_core.errors import InputError
-
-if TYPE_CHECKING:
-    from nero_core.case import Case
 
 
 def add_explain(command: AddCommand) -> None:
@@ -33,26 +29,32 @@ def add_explain(command: AddCommand) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from nero_core.case import explain_case
+    from nero_core.case import ALL, open_case
+    from nero_core.data.images import read_image
     from nero_core.reports.case import write_case
 
     if options.neurons < 1:
         raise InputError(f"--neurons is {options.neurons}; wanted at least 1.")
-    case = explain_case(load(options), options.image, options.neurons, options.alpha, options.detector, options.method)
-    written = write_case(case, options.out)
+    reference, image = load(options), read_image(options.image)
+    case = open_case(reference, image, options.detector)
+    case.decide(options.alpha)  # a share that cannot be supported is refused before anything is written
+    if case.explanation is None:
+        reference.explain(case.activations, options.detector)  # says which detectors have an exact account
+    case.take(None if options.method is None else reference.attributions.by(options.method).method)
+    written = write_case(case, image, options.out, options.alpha, options.neurons)
     if options.json:
-        print(json.dumps(case.numbers(), indent=1))
+        print(json.dumps(case.numbers(options.alpha, options.neurons), indent=1))
     else:
         print("\n".join(f"Wrote {path}" for path in written))
-        print(_said_of_heatmaps(case))
+        print(_said_of_heatmaps(case.methods[ALL]))
     if case.caution:
         say(f"warning: {case.caution}")
     return DONE
 
 
-def _said_of_heatmaps(case: Case) -> str:
+def _said_of_heatmaps(title: str) -> str:
     from nero_core.attribution import METHODS
 
-    method = METHODS[case.method]
+    method = METHODS[title]
     only = "" if method.single_neurons else " It gives one map of the whole answer, overall.png, and none of neurons."
     return f"Heatmaps by {method.title}: {method.meaning}.{only}"

@@ -199,7 +199,7 @@ def _extract(
 ) -> _Passes:
     """One pass over each set of images."""
     keep_source = any(detector.info.needs & {"source", "outliers"} for detector in detectors.values())
-    ranking = RankingCollector(classifier.head) if rank else None
+    ranking = RankingCollector(classifier.head, _epsilon(detectors)) if rank else None
 
     def extract(
         what: str, images: Sequence[Source], labels: IntArray | None = None, watch: RankingCollector | None = None

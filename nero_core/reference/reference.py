@@ -26,6 +26,7 @@ from nero_core.records import (
 from nero_core.reference.agreement import check_agreement
 from nero_core.reference.folder import ReferenceFolder
 from nero_core.reference.manifest import list_references
+from nero_core.relevance import DEFAULT_EPSILON
 
 if TYPE_CHECKING:
     from nero_core.attribution import Attribution, AttributionPass, Attributions
@@ -215,6 +216,14 @@ class Reference:
         for part in ("sample", "feature_concepts", "projection"):
             getattr(self, part)
         return self
+
+    @property
+    def epsilon(self) -> float:
+        """ε of the relevance that it was fitted with: NERO's where it has it."""
+        if self.sample is not None:
+            return self.sample.epsilon
+        nero = self.detectors.get(DEFAULT_DETECTOR)
+        return DEFAULT_EPSILON if nero is None else float(nero.parameters()["epsilon"])
 
     # Scores --------------------------------------------------------------------------------------------------
 

@@ -10,23 +10,25 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from nero_core import figures
-from nero_core.case import Case
+from nero_core.case import ALL, Case
+from nero_core.data.images import displayed
 from nero_core.errors import ArtefactError
+from nero_core.records import Neuron
 from nero_core.storage.files import write_bytes
 
 
-def case_charts(case: Case, dark: bool = False) -> dict[str, figures.Chart]:
-    """Histogram, account and relevance profile of a case, by file name."""
-    reference, e = case.reference, case.explanation
-    calibration = reference.calibrations[case.detector].of(reference.classes.index(case.predicted_class))
-    leading = list(case.leading)
+def case_charts(case: Case, alpha: float, neurons: int, dark: bool = False) -> dict[str, figures.Chart]:
+    """Histogram, account and relevance profile of a case with an exact account, by file name."""
+    reference, e, calibration = case.reference, case.explanation, case.calibration
+    assert e is not None
+    leading = [place for place, _ in e.top(neurons)]
     charts = {
         "histogram": figures.score_histogram(
             calibration.scores,
-            case.decision.score,
-            threshold=calibration.threshold(case.alpha),
+            case.score,
+            threshold=calibration.threshold(alpha),
             known=reference.ood_scores.get(case.detector),
-            state=case.decision.state,
+            state=case.decide(alpha).state,
             dark=dark,
         ),
         "account": figures.account_chart(
@@ -40,11 +42,20 @@ def case_charts(case: Case, dark: bool = False) -> dict[str, figures.Chart]:
     return charts
 
 
-def write_case(case: Case, folder: Path) -> list[Path]:
+def write_case(case: Case, image: Image.Image, folder: Path, alpha: float, neurons: int) -> list[Path]:
     """Write a case's numbers (JSON), charts (HTML that opens offline) and heatmaps (PNG); the paths written.
+
+    Parameters
+    ----------
+    image : RGB image
+        The one that the case is of.
+    neurons : int
+        How many of the leading neurons get a heatmap.
 
     Raises
     ------
+    InputError
+        α cannot be supported, the detector has no exact account, or the network does not have the method.
     ArtefactError
         The folder cannot be written.
     """
@@ -53,22 +64,23 @@ def write_case(case: Case, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtefactError(f"{folder} cannot be made ({error.strerror}); choose another --out.") from error
-    content = {"case.json": json.dumps(case.numbers(), indent=1).encode()}
-    content |= {
-        f"{name}.html": chart.figure.to_html(include_plotlyjs=True).encode()
-        for name, chart in case_charts(case).items()
-    }
-    content |= {
-        f"neuron-{'-'.join(str(part) for part in case.explanation.neurons[place] if part is not None)}.png": _png(
-            figures.overlay(case.picture, heatmap), case.method
-        )
-        for place, heatmap in case.heatmaps.items()
-    }
-    content["overall.png"] = _png(figures.overlay(case.picture, case.overall), case.method)
-    content["image.png"] = _png(case.picture)
-    for name, data in content.items():
+    charts = case_charts(case, alpha, neurons)
+    picture = displayed(image, case.reference.classifier.preprocessing)
+    pictures = {"image.png": _png(picture)}
+    for neuron in case.draw(image, [*_leading(case, neurons), ALL]):
+        name = "overall" if neuron is ALL else "-".join(["neuron", *(str(part) for part in neuron if part is not None)])
+        pictures[f"{name}.png"] = _png(figures.overlay(picture, case.maps[neuron]), case.methods[neuron])
+    files = {"case.json": json.dumps(case.numbers(alpha, neurons), indent=1).encode()}
+    files |= {f"{name}.html": c.figure.to_html(include_plotlyjs=True).encode() for name, c in charts.items()} | pictures
+    for name, data in files.items():
         write_bytes(folder / name, data)
-    return [folder / name for name in content]
+    return [folder / name for name in files]
+
+
+def _leading(case: Case, neurons: int) -> list[Neuron]:
+    """Neurons with a heatmap of their own; none where the method gives only that of all together."""
+    e = case.explanation
+    return [e.neurons[place] for place, _ in e.top(neurons)] if e is not None and case.single_neurons else []
 
 
 def _png(image: Image.Image, method: str | None = None) -> bytes:

@@ -9,17 +9,17 @@ import streamlit as st
 from nero_core import figures
 from nero_core.figures import significant
 from pages.shared import widgets, words
-from pages.shared.session import Reading
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
+    from nero_core.case import Case
     from nero_core.explanation import Ranking
 
 LEADING = 8  # neurons with a bar of their own
 RANKINGS = {"contribution": "difference from usual", "relevance": "weight in the answer"}
 
 
-def no_account(reading: Reading) -> None:
+def no_account(reading: Case) -> None:
     """A score that is no sum over neurons has no exact account; say which have one."""
     detectors = reading.reference.detectors
     titles = [plain(d.info.title) for name, d in detectors.items() if words.is_explained(d)]
@@ -30,7 +30,7 @@ def no_account(reading: Reading) -> None:
     )
 
 
-def ranking_control(reading: Reading) -> Ranking:
+def ranking_control(reading: Case) -> Ranking:
     """By what the leading neurons are chosen; only NERO ranks by relevance too."""
     if not words.is_nero(reading.explanation):
         return "contribution"
@@ -47,7 +47,7 @@ def ranking_control(reading: Reading) -> Ranking:
     return chosen
 
 
-def account(reading: Reading, ranking: Ranking) -> None:
+def account(reading: Case, ranking: Ranking) -> None:
     """The score, added up neuron by neuron."""
     e = reading.explanation
     st.markdown(words.lead(e))
@@ -57,7 +57,7 @@ def account(reading: Reading, ranking: Ranking) -> None:
 
 
 @st.fragment
-def what_if(reading: Reading, ranking: Ranking) -> None:
+def what_if(reading: Case, ranking: Ranking) -> None:
     """The score recomputed with chosen neurons set back to usual."""
     e = reading.explanation
     offered = [neuron for neuron, _ in e.top(4 * LEADING, by=ranking)]
@@ -79,7 +79,7 @@ def what_if(reading: Reading, ranking: Ranking) -> None:
     st.caption(words.WHAT_IF)
 
 
-def profile(reading: Reading) -> None:
+def profile(reading: Case) -> None:
     """Every neuron's weight in the answer beside what is usual."""
     usual = reading.reference.profile
     if usual is None:

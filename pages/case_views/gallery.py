@@ -9,27 +9,28 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core import figures
+from nero_core.case import ALL
 from nero_core.data.images import displayed
 from nero_core.errors import NeroError
 from nero_core.figures import rounded, significant
 from pages.shared import heatmaps, widgets, words
-from pages.shared.session import Frame, Reading
+from pages.shared.session import Frame
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from PIL import Image
     from streamlit.delta_generator import DeltaGenerator
 
+    from nero_core.case import Case
     from nero_core.explanation import Explanation, Ranking
     from nero_core.records import Neuron
 
 SHOWN = 6  # neurons with a heatmap
 PICTURE_PIXELS = 448  # longer side of an overlay
-ALL = None  # in place of a neuron: all of them together
 METHOD = "heatmap-method"
 
 
-def seen_picture(picture: Image.Image, reading: Reading) -> Image.Image:
+def seen_picture(picture: Image.Image, reading: Case) -> Image.Image:
     """What the network saw, large enough to look at, and not stretched where the network saw it stretched."""
     size = reading.reference.classifier.preprocessing
     wide, high = (size.width, size.height) if size.crop_share else picture.size
@@ -37,7 +38,7 @@ def seen_picture(picture: Image.Image, reading: Reading) -> Image.Image:
     return displayed(picture, replace(size, width=max(1, round(wide * scale)), height=max(1, round(high * scale))))
 
 
-def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGenerator) -> None:
+def gallery(frame: Frame, reading: Case, ranking: Ranking, overall: DeltaGenerator) -> None:
     """Heatmaps of the leading neurons beside reference images; they arrive one by one and can be abandoned.
 
     `overall` is the place for the map of all neurons together.
@@ -50,7 +51,7 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
         control = st.empty()  # filled last: which methods a network has takes longer to know than its maps
         bar = figures.colour_bar()
         st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
-    reading.take(heatmaps.chosen(reading.reference, METHOD))
+    take_method(frame, reading)
     status, by, picture = st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
     e = reading.explanation
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
@@ -59,7 +60,7 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
             e.neurons[place]: neuron_card(grid, reading, place) for place in places
         }
     slots[ALL] = overall
-    wanted = list(slots) if heatmaps.gives_neurons(reading.by) else [ALL]
+    wanted = list(slots) if reading.single_neurons else [ALL]
 
     def draw(neuron: Neuron | None) -> None:
         laid_over = figures.overlay(picture, reading.maps[neuron], opacity=opacity, outline=outline)
@@ -75,10 +76,10 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
         if neuron in reading.maps:
             draw(neuron)
     missing = [neuron for neuron in wanted if neuron not in reading.maps]
-    if missing and reading.stopped:
+    if missing and frame.stopped:
         with status.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"Stopped: {len(wanted) - len(missing)} of {len(wanted)} heatmaps are shown.", width="content")
-            st.button("Continue", key="continue-heatmaps", on_click=set_stopped, args=(reading, False))
+            st.button("Continue", key="continue-heatmaps", on_click=set_stopped, args=(frame, False))
     elif missing:
         compute(frame, reading, missing, status, draw)
     if reading.caution:
@@ -88,19 +89,24 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
     widgets.table_twin(gallery_rows(e, places), "Leading neurons")
 
 
-def set_stopped(reading: Reading, stopped: bool) -> None:
+def take_method(frame: Frame, reading: Case) -> None:
+    """Have heatmaps by the method that was chosen."""
+    if reading.take(heatmaps.chosen(reading.reference, METHOD)):
+        frame.stopped = False
+
+
+def set_stopped(frame: Frame, stopped: bool) -> None:
     """Abandon this image's heatmaps, or go on with them."""
-    reading.stopped = stopped
+    frame.stopped = stopped
 
 
-def only_overall(frame: Frame, reading: Reading, overall: DeltaGenerator) -> None:
+def only_overall(frame: Frame, reading: Case, overall: DeltaGenerator) -> None:
     """The map of all neurons together, for a score without an account."""
     control = st.empty()
-    reading.take(heatmaps.chosen(reading.reference, METHOD))
+    take_method(frame, reading)
     if ALL not in reading.maps:
         with overall.container(), st.spinner("Where the network looked…"):
-            maps = reading.reference.open_heatmaps(frame.decoded(), reading.by)
-            reading.maps[ALL], reading.methods[ALL], reading.caution = maps.overall(), maps.method, maps.caution
+            list(reading.draw(frame.decoded(), [ALL]))
     overall.image(
         figures.overlay(seen_picture(frame.decoded(), reading), reading.maps[ALL]),
         width="stretch",
@@ -114,7 +120,7 @@ def only_overall(frame: Frame, reading: Reading, overall: DeltaGenerator) -> Non
         heatmaps.method_control(reading.reference, METHOD)
 
 
-def neuron_card(grid: DeltaGenerator, reading: Reading, place: int) -> DeltaGenerator:
+def neuron_card(grid: DeltaGenerator, reading: Case, place: int) -> DeltaGenerator:
     """One neuron: a place for its heatmap, what it does to the score, the reference images it cares for most."""
     e, concepts = reading.explanation, reading.reference.concepts
     neuron = e.neurons[place]
@@ -152,7 +158,7 @@ def neuron_card(grid: DeltaGenerator, reading: Reading, place: int) -> DeltaGene
 
 def compute(
     frame: Frame,
-    reading: Reading,
+    reading: Case,
     missing: Sequence[Neuron | None],
     status: DeltaGenerator,
     draw: Callable[[Neuron | None], None],
@@ -160,15 +166,12 @@ def compute(
     """The missing heatmaps, one by one; a click anywhere ends it after the map at work."""
     with status.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, text=f"Heatmap 1 of {len(missing)}…")
-        st.button("Stop", key="stop-heatmaps", on_click=set_stopped, args=(reading, True))
+        st.button("Stop", key="stop-heatmaps", on_click=set_stopped, args=(frame, True))
     try:
-        maps = reading.reference.open_heatmaps(frame.decoded(), reading.by)
-        for done, neuron in enumerate(missing):
-            bar.progress(done / len(missing), text=f"Heatmap {done + 1} of {len(missing)}…")
-            reading.methods[neuron] = maps.method_at(neuron.stage if neuron else None)
-            reading.maps[neuron] = maps.overall() if neuron is ALL else maps.neuron(neuron.channel, neuron.stage)
+        for done, neuron in enumerate(reading.draw(frame.decoded(), missing), start=1):
             draw(neuron)
-        reading.caution = maps.caution
+            if done < len(missing):
+                bar.progress(done / len(missing), text=f"Heatmap {done + 1} of {len(missing)}…")
     except NeroError as error:
         status.warning(f"No heatmaps: {plain(str(error))}")
     else:

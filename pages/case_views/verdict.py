@@ -11,12 +11,12 @@ from nero_core import figures
 from nero_core.figures import STATES, rounded, significant
 from nero_core.storage.spreadsheets import inert
 from pages.shared import session, widgets, words
-from pages.shared.reading import under
-from pages.shared.session import Frame, Reading
+from pages.shared.session import Frame
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from nero_core import Reference
+    from nero_core.case import Case
     from nero_core.records import Decision
 
 PAINT = {"in-distribution": "blue", "borderline": "orange", "out-of-distribution": "red"}  # names of theme colours
@@ -44,22 +44,12 @@ def alpha_control() -> None:
         )
 
 
-def decide(reading: Reading, alpha: float) -> Decision | None:
+def decide(reading: Case, alpha: float) -> Decision | None:
     """The decision at this setting; None where the reference has too few images for it."""
-    if not reading.calibration.supports(alpha):
-        return None
-    return reading.reference.decide(
-        reading.activations, reading.detector, alpha, scores=[reading.score], hashes=reading.hashes
-    )[0]
+    return reading.decide(alpha) if reading.calibration.supports(alpha) else None
 
 
-def answer(reading: Reading) -> tuple[str, float]:
-    """The network's own answer and its probability."""
-    p = reading.activations.probabilities[0]
-    return reading.reference.classes[int(p.argmax())], float(p.max())
-
-
-def card(reading: Reading) -> tuple[float, Decision | None]:
+def card(reading: Case) -> tuple[float, Decision | None]:
     """State, standing, guarantee, and only then what the network itself says."""
     calibration = reading.calibration
     alpha = current_alpha()
@@ -70,13 +60,13 @@ def card(reading: Reading) -> tuple[float, Decision | None]:
             st.header(f":{paint}[{mark.symbol} {mark.word}]", anchor=False)
         else:
             st.header("No verdict", anchor=False)
-        percentile = float(calibration.percentiles([reading.score])[0])
+        percentile = reading.percentile
         st.subheader(words.standing(percentile, len(calibration), calibration.of_class), anchor=False)
         if decision is not None:
             st.markdown(words.guarantee(alpha, decision, calibration))
         else:
             st.warning(words.refusal(alpha, calibration.smallest_alpha, len(calibration), calibration.of_class))
-        name, probability = answer(reading)
+        name, probability = reading.predicted_class, reading.probability
         said = f"The network’s own answer: **{plain(name)}**, {100 * probability:.0f} % sure."
         if decision is not None and decision.state == "out-of-distribution":
             said = f":gray[{said} Do not lean on it: this image is unlike those it learned from.]"
@@ -105,22 +95,22 @@ def detector_control(reference: Reference) -> str:
     return chosen
 
 
-def other_verdicts(reading: Reading, alpha: float) -> None:
+def other_verdicts(reading: Case, alpha: float) -> None:
     """What the reference's other detectors say of the same image, beside the one in use."""
     said = []
     for name, fitted in reading.reference.detectors.items():
         if name == reading.detector or "source" in fitted.info.needs:  # those would touch the network again
             continue
-        other = under(reading, name)
+        other = reading.under(name)
         decision = decide(other, alpha)
         mark = f"{STATES[decision.state].symbol} {STATES[decision.state].word}" if decision else "no verdict"
-        percentile = float(other.calibration.percentiles([other.score])[0])
+        percentile = other.percentile
         said.append(f"{fitted.info.title}: {mark}, above {words.share_below(percentile, len(other.calibration))}")
     if said:
         st.caption("Other measures · " + " · ".join(said))
 
 
-def histogram(reading: Reading, alpha: float, decision: Decision | None) -> None:
+def histogram(reading: Case, alpha: float, decision: Decision | None) -> None:
     """Where this image's score lies among the reference's."""
     calibration = reading.calibration
     threshold = calibration.threshold(alpha) if decision is not None else None
@@ -138,21 +128,22 @@ def histogram(reading: Reading, alpha: float, decision: Decision | None) -> None
 def table(frames: Sequence[Frame], alpha: float) -> Frame:
     """All images of the case, sortable; returns the one under review."""
     readings = [(frame, frame.reading) for frame in frames if frame.reading is not None]
+    decisions = [decide(reading, alpha) for _, reading in readings]
+    together = batch_control(decisions, alpha)
     rows = []
-    for frame, reading in readings:
-        decision, (name, probability) = decide(reading, alpha), answer(reading)
-        percentile = float(reading.calibration.percentiles([reading.score])[0])
+    for place, ((frame, reading), decision) in enumerate(zip(readings, decisions, strict=True)):
         mark = STATES[decision.state] if decision is not None else None
         rows.append(
             {
                 "image": inert(frame.name),  # the table can be saved as CSV
                 "verdict": f"{mark.symbol} {mark.word}" if mark else "no verdict",
-                "more unusual than": words.share_below(percentile, len(reading.calibration)),
+                "more unusual than": words.share_below(reading.percentile, len(reading.calibration)),
+                **({} if together is None else {"flagged together": together.get(place)}),
                 "bound holds": None if decision is None else "yes" if decision.guaranteed else "no",
                 "score": rounded(reading.score),
                 "closest to": reading.explanation.nearest_class if reading.explanation else None,
-                "network’s answer": name,
-                "sure (%)": round(100 * probability),
+                "network’s answer": reading.predicted_class,
+                "sure (%)": round(100 * reading.probability),
             }
         )
     st.dataframe(
@@ -171,6 +162,24 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
         persist_state="session",
     )
     return readings[index][0]
+
+
+def batch_control(decisions: Sequence[Decision | None], alpha: float) -> dict[int, str] | None:
+    """What flagging each image at α means for so many, and flagging them together: {place: "yes" or "no"} where asked.
+
+    Benjamini–Hochberg bounds the share of false alarms among the flagged instead of among the ordinary images.
+    """
+    from nero_core.calibration import flag_batch
+
+    decided = [place for place, decision in enumerate(decisions) if decision is not None]
+    if not decided:
+        return None
+    st.caption(words.of_so_many(alpha, len(decided)))
+    if not st.toggle("Flag together", key="flag-together", persist_state="session", help=words.TOGETHER):
+        return None
+    flags = flag_batch([decision.p_value for decision in decisions if decision is not None], alpha)
+    st.caption(words.flagged_together(int(flags.sum()), len(decided), alpha))
+    return {place: "yes" if flag else "no" for place, flag in zip(decided, flags, strict=True)}
 
 
 def _choose_row() -> None:

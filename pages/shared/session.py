@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from nero_core import Reference
-    from nero_core.calibration import Calibration
-    from nero_core.data.near_duplicates import HashArray
-    from nero_core.explanation import Explanation
-    from nero_core.records import Activations, Float32Array, Float64Array, Neuron
+    from nero_core.case import Case
     from nero_core.reference.manifest import ReferenceEntry
 
 DETECTOR = "detector"
@@ -37,41 +34,6 @@ LARGEST = 20  # megabytes of one image
 
 
 @dataclass
-class Reading:
-    """What one detector of one reference says of one image.
-
-    `explanation` is None where the detector's score is no sum over neurons. Heatmaps are the network's, so that all
-    detectors share them; `methods` says which method each is by, and `by` which was chosen for them (None: the best of
-    the network). `hashes` (1,) is how the image looks.
-    """
-
-    reference: Reference
-    detector: str
-    activations: Activations
-    relevance: Float64Array
-    score: float
-    explanation: Explanation | None
-    hashes: HashArray
-    maps: dict[Neuron | None, Float32Array] = field(default_factory=dict)
-    methods: dict[Neuron | None, str] = field(default_factory=dict)
-    by: str | None = None
-    caution: str = ""
-    stopped: bool = False
-
-    def take(self, method: str | None) -> None:
-        """Have heatmaps by this method from now on; those by another are dropped."""
-        if method != self.by:
-            self.maps.clear()
-            self.methods.clear()
-            self.by, self.caution, self.stopped = method, "", False
-
-    @property
-    def calibration(self) -> Calibration:
-        """What its score is held against: by class, the images read as what this one is read as."""
-        return self.reference.calibrations[self.detector].of(int(self.activations.logits[0].argmax()))
-
-
-@dataclass
 class Frame:
     """One image of the case: its file as it came, decoded once, and what was read from it."""
 
@@ -79,7 +41,8 @@ class Frame:
     data: bytes
     picture: Image.Image | None = None
     error: str | None = None
-    reading: Reading | None = None
+    reading: Case | None = None
+    stopped: bool = False  # its heatmaps are abandoned
 
     def decoded(self) -> Image.Image:
         """The upright RGB picture.

@@ -31,6 +31,11 @@ WHAT_IF = (
     "A what-if is a computation of its own and **need not fall**: the whole score is worked out again, and setting "
     "some neurons back can raise it."
 )
+TOGETHER = (
+    "Flagging each image by itself lets a share of the ordinary ones be flagged, however many images there are. "
+    "Together (Benjamini–Hochberg) it is the flagged ones of which at most that share are false alarms on average: then "
+    "fewer are flagged where nothing is unusual. Both speak of independent images; frames of one patient or clip are not."
+)
 MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&^=:])")
 WOULD_BE_LINKED = re.compile(r"(?<=:)|(?<=@)|(?i:(?<=www))")
 
@@ -61,6 +66,22 @@ def count(share: float) -> str:
     """A share as a count people can picture: 0.05 → "5 in 100", 0.002 → "2 in 1000"."""
     of = 100 if share >= 0.01 else 1000 if share >= 0.001 else 10_000
     return f"{significant(share * of)} in {of}"
+
+
+def of_so_many(alpha: float, images: int) -> str:
+    """What flagging each of so many images at α means."""
+    return (
+        f"Each image is judged by itself: of {images} ordinary images about {significant(alpha * images)} would be "
+        "flagged at this setting. Frames of one patient or clip are not independent, so that it may be none or many."
+    )
+
+
+def flagged_together(flagged: int, images: int, alpha: float) -> str:
+    """What flagging them together bounds."""
+    return (
+        f"Together, {flagged} of {images} images are flagged: of those, at most {count(alpha)} are false alarms on "
+        "average, if the images are independent and come from the reference’s source."
+    )
 
 
 def of_100(percentile: float) -> int:

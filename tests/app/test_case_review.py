@@ -260,7 +260,7 @@ def test_everything_else_is_on_the_screen_before_the_first_heatmap_is_computed(a
 def test_heatmaps_can_be_abandoned_and_taken_up_again(reviewed):
     reading = frames(reviewed)[0].reading
     kept = reading.maps.popitem()[0]
-    reading.stopped = True
+    frames(reviewed)[0].stopped = True
     reviewed.run()
     assert kept not in reading.maps
     assert "Stopped: 6 of 7" in words_of(reviewed)
@@ -517,3 +517,19 @@ def test_hostile_pictures_of_a_reference_take_nothing_else_away(open_app, monkey
     assert not page.exception
     assert headline(page) is not None
     assert [text.value for text in page.warning if "is too large" in text.value]
+
+
+def test_many_images_can_be_flagged_together(app):
+    """Benjamini–Hochberg in the table: what it bounds is said, and the flags are those of the core."""
+    from nero_core.calibration import flag_batch
+
+    upload(app, *((f"{n}.png", picture_bytes(n)) for n in range(4)))
+    assert "of 4 ordinary images about 0.2 would be flagged" in words_of(app)
+    assert "flagged together" not in app.dataframe[0].value.columns
+    app.toggle(key="flag-together").set_value(True).run()
+    assert not app.exception
+    p = [frame.reading.decide(0.05).p_value for frame in frames(app)]
+    flags = flag_batch(p, 0.05)
+    assert app.dataframe[0].value["flagged together"].tolist() == ["yes" if flag else "no" for flag in flags]
+    assert f"Together, {flags.sum()} of 4 images are flagged" in words_of(app)
+    assert "frames of one patient or clip" in app.toggle(key="flag-together").help

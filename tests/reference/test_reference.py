@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from nero_core.data.images import read_image
 from nero_core.errors import ArtefactError, InputError, UnknownDetectorError
 from nero_core.records import Neuron
 from nero_core.reference.manifest import list_references, read_manifest, write_manifest
+from nero_core.relevance import relevance_of
 
 
 @pytest.fixture
@@ -279,3 +281,20 @@ def test_a_detector_that_learns_from_calibration_images_stands_beside_another(cl
     assert len(loaded.calibrations["fused"]) == 18
     loaded.save(tmp_path / "again")
     assert Reference.load(tmp_path / "again").manifest["calibration"] == loaded.manifest["calibration"]
+
+
+def test_a_case_is_held_against_the_reference_with_its_own_epsilon(tiny_reference, class_folders):
+    """The profile that a case is drawn beside has ε = 0 then, and so has the case."""
+    from nero_core.case import open_case
+    from nero_core.detectors import make_detector
+
+    loaded = Reference.load(tiny_reference)
+    path = next(iter(sorted(class_folders.rglob("*.png"))))
+    loaded.sample = replace(loaded.sample, epsilon=0.0)
+    case = open_case(loaded, read_image(path), "nero")
+    exact = relevance_of(case.activations, loaded.classifier.head, 0.0).neurons[0]
+    stabilised = relevance_of(case.activations, loaded.classifier.head).neurons[0]
+    np.testing.assert_array_equal(case.relevance, exact)
+    assert np.abs(exact - stabilised).max() > 1e-6
+    loaded.sample, loaded.detectors["nero"] = None, make_detector("nero", epsilon=0.5)
+    assert loaded.epsilon == 0.5, "older references keep no sample"
