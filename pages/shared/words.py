@@ -33,8 +33,8 @@ WHAT_IF = (
 )
 TOGETHER = (
     "Flagging each image by itself lets a share of the ordinary ones be flagged, however many images there are. "
-    "Together (Benjamini–Hochberg) it is the flagged ones of which at most that share are false alarms on average: then "
-    "fewer are flagged where nothing is unusual. Both speak of independent images; frames of one patient or clip are not."
+    "Together (Benjamini–Hochberg) at most that share of the flagged ones are false alarms on average: then fewer are "
+    "flagged where nothing is unusual. Both speak of independent images; frames of one patient or clip are not."
 )
 MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&^=:])")
 WOULD_BE_LINKED = re.compile(r"(?<=:)|(?<=@)|(?i:(?<=www))")
