@@ -271,6 +271,7 @@ def _read(folder: Path, kind: Kind[Request]) -> Job[Request] | None:
         check(asked, kind.request, "request")
         check(seen, State, "state")
         request, state = kind.request(**asked), State(**seen)
+        state = replace(state, history=tuple(state.history), notes=tuple(state.notes))
         if state.stage not in (WAITING, DONE, CANCELLED, *CAN_GO_ON, *kind.running):
             raise InputError(f"Its stage {state.stage!r} is not known.")
     except FileNotFoundError:

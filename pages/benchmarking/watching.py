@@ -13,8 +13,9 @@ from nero_core.benchmark.columns import metric_columns
 from nero_core.benchmark.result import POOLED
 from nero_core.errors import NeroError
 from nero_core.figures.benchmark import label
+from nero_core.jobs import job as jobs
 from nero_core.jobs.benchmarks import BENCHMARK, BenchmarkJob, rows_so_far
-from nero_core.jobs.job import CAN_GO_ON, DONE, FAILED, INTERRUPTED, STOPPED, cancel, remove, resume
+from nero_core.jobs.job import CAN_GO_ON, DONE, FAILED, INTERRUPTED, STOPPED
 from pages.benchmarking import results, tables
 from pages.benchmarking.charts import key_of
 from pages.shared import permission, watching
@@ -53,6 +54,7 @@ def _show_all(found: Sequence[BenchmarkJob]) -> None:
             _show(job)
 
 
+@permission.needed
 def _show(job: BenchmarkJob) -> None:
     """How far one is, the detectors that are done so far, and what can be done with it."""
     state = job.state
@@ -75,13 +77,14 @@ def _show(job: BenchmarkJob) -> None:
             watching.say_what_is_kept(job)
         with st.container(horizontal=True):
             if state.stage in CAN_GO_ON:
-                watching.button("Try again" if state.stage == FAILED else "Go on", "resume", resume, job)
+                watching.button("Try again" if state.stage == FAILED else "Go on", "resume", jobs.resume, job)
             if not job.live:
-                watching.button("Remove", "remove", remove, job)
+                watching.button("Remove", "remove", jobs.remove, job)
             elif not job.stopping:
-                watching.button("Stop", "cancel", cancel, job)
+                watching.button("Stop", "cancel", jobs.cancel, job)
 
 
+@permission.needed
 def _show_rows(job: BenchmarkJob) -> None:
     rows, planned = rows_so_far(job)
     if job.state.stage == STOPPED:
@@ -100,6 +103,7 @@ def _show_rows(job: BenchmarkJob) -> None:
     )
 
 
+@permission.needed
 def kept_result(found: Sequence[BenchmarkJob]) -> BenchmarkResult | None:
     """The result that is chosen among those that are kept, the newest at first; None where there is none."""
     kept = {job.folder.name: job for job in reversed(found) if job.state.stage in (DONE, STOPPED)}
@@ -115,7 +119,7 @@ def kept_result(found: Sequence[BenchmarkJob]) -> BenchmarkResult | None:
         )
         job = kept[chosen]
         if job.state.stage == DONE:  # else it has its buttons above
-            watching.button("Remove", "remove", remove, job)
+            watching.button("Remove", "remove", jobs.remove, job)
     text = (
         "A result is kept on this computer until you **remove** it; only the account that this server runs under can "
     )

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import streamlit as st
 
 from nero_core.jobs import builds
+from nero_core.jobs import job as jobs
 from nero_core.jobs.builds import BUILD, Build
-from nero_core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED, cancel, remove, resume
+from nero_core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED
 from nero_core.reference.model_card import HOW_WELL, PROMISE, model_card
 from pages.reference_views.inspecting import curves, show_card, use
 from pages.shared import permission, resources, watching
@@ -83,16 +84,17 @@ def _show_result(build: Build) -> None:
         show_card([section for section in card.sections if section not in first])
 
 
+@permission.needed
 def _buttons(build: Build) -> None:
     stage = build.state.stage
     if stage == DONE:
         watching.button("Use this reference", "publish", _publish, build, primary=True)
     if stage in (INTERRUPTED, FAILED):
-        watching.button("Go on" if stage == INTERRUPTED else "Try again", "resume", resume, build)
+        watching.button("Go on" if stage == INTERRUPTED else "Try again", "resume", jobs.resume, build)
     if not build.live:
-        watching.button("Remove", "remove", remove, build)
+        watching.button("Remove", "remove", jobs.remove, build)
     elif not build.stopping:
-        watching.button("Cancel", "cancel", cancel, build)
+        watching.button("Cancel", "cancel", jobs.cancel, build)
 
 
 @permission.needed
