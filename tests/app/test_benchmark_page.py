@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -13,9 +15,12 @@ from nero_core.benchmark import columns
 from nero_core.benchmark.plan import Plan
 from nero_core.benchmark.result import POOLED, RESULTS_NAME, SCORES_NAME
 from nero_core.errors import InputError
-from nero_core.jobs.benchmarks import BENCHMARK
-from nero_core.jobs.job import State, list_jobs
+from nero_core.jobs import benchmarks
+from nero_core.jobs.benchmarks import BENCHMARK, RESULT, ROWS, submit
+from nero_core.jobs.job import CANCEL, JOBS, State, cancel, list_jobs, read_job, write_record, write_state
 from nero_core.jobs.queue import run_queue
+from nero_core.storage.files import make_private_folder
+from nero_core.storage.locks import is_locked, trying_lock
 from pages.benchmarking import leaving, tables
 from pages.benchmarking.charts import key_of
 from pages.benchmarking.folders import ood_folders
@@ -355,6 +360,167 @@ def test_a_run_that_cannot_be_says_why(open_page, own_cache, home, class_folders
     assert not page.exception
     assert "empty" in page.error[0].value
     assert {"Try again", "Remove"} <= {button.label for button in page.button}
+
+
+# Runs that are under way, or were --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(home, no_process, unseen, strange_folder):
+    """Call it to put a benchmark of two detectors into the queue; returns its folder."""
+
+    def submitted(**changes):
+        plan = Plan(home, unseen, {"strange": strange_folder}, detectors=("energy", "msp"))
+        return submit(home.parent, changes.pop("title", "Noise"), replace(plan, **changes))
+
+    return submitted
+
+
+def write_rows(folder, *names, planned=2):
+    rows = [asdict(row) for row in made_result(dict.fromkeys(names, 1.0)).detectors]
+    write_record(folder / ROWS, {"planned": planned, "rows": rows})
+
+
+def labels(page):
+    return [button.label for button in page.button]
+
+
+def test_a_run_under_way_shows_what_is_done_and_can_be_stopped(open_page, home, asked):
+    folder = asked()
+    write_rows(folder, "energy")
+    with trying_lock(home.parent / JOBS / BENCHMARK.lock):  # its process is at it
+        state = State("comparing", "Reading strange", 40, 200, 20.0, step=2, steps=3, at=time.time())
+        write_state(folder, state)
+        page = open_page()
+        assert not page.exception
+        text = words_of(page)
+        assert "Comparing" in text
+        assert "close this window: the run goes on, and its result is kept" in text
+        assert "Done so far: 1 of 2" in text
+        assert page.dataframe[0].value["Detector"].tolist() == ["ENERGY"]
+        (bar,) = page.get("progress")
+        assert "Step 2 of 3 · Reading strange: 40 of 200" in bar.proto.text
+        assert bar.proto.value == 40
+        assert "Go on" not in labels(page)
+        assert "Remove" not in labels(page)
+        press(page, "Stop")
+        assert (folder / CANCEL).is_file()
+        text = words_of(page)
+        assert "Stopping" in text
+        assert "what is done is kept" in text
+        assert "Stop" not in labels(page)
+
+
+def test_a_stopped_run_shows_its_result_and_goes_on(open_page, home, own_cache, asked, monkeypatch):
+    folder = asked()
+    write = benchmarks.write_record
+
+    def pressed(path, content):
+        write(path, content)
+        cancel(read_job(folder, BENCHMARK))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(benchmarks, "write_record", pressed)
+        run_queue(home.parent, BENCHMARK)
+    page = open_page()
+    assert not page.exception
+    assert "Stopped: 1 of 2 detectors are done. Go on for the others." in [each.value for each in page.warning]
+    assert page.dataframe[0].value["Detector"].tolist() == ["Energy"]
+    press(page, "Go on")
+    assert jobs(home)[0].state.stage == "waiting"
+    page = work(home, page)
+    assert sorted(page.dataframe[0].value["Detector"]) == ["Energy", "MSP"]
+    assert not page.warning or "Stopped" not in page.warning[0].value
+
+
+def test_an_interrupted_run_says_what_is_kept_and_goes_on(open_page, home, asked):
+    folder = asked()
+    write_rows(folder, "energy")
+    write_state(folder, State("comparing", "Reading strange", 1, 2))
+    page = open_page()
+    text = words_of(page)
+    assert "Interrupted" in text
+    assert "goes on from the detectors that are finished" in text
+    assert "until you **remove** it: what was asked, the detectors that are finished" in text
+    press(page, "Go on")
+    assert jobs(home)[0].state.stage == "waiting"
+
+
+def test_a_waiting_run_that_is_stopped_never_ran(open_page, home, asked):
+    asked()
+    page = press(open_page(), "Stop")
+    assert jobs(home)[0].state.stage == "cancelled"
+    assert "Stopped before any detector was done" in words_of(page)
+    press(page, "Remove")
+    assert jobs(home) == []
+
+
+def test_damaged_rows_hide_no_run(open_page, home, asked):
+    (asked() / ROWS).write_text("{")
+    page = open_page()
+    assert not page.exception
+    assert "is damaged" in page.error[0].value
+    assert "Stop" in labels(page)
+
+
+def test_results_are_kept_side_by_side_the_newest_first(open_page, home, asked):
+    for number, detectors in enumerate(({"energy": 1.0}, {"knn": 1.0, "nero": 0.5}), start=1):
+        folder = asked(title=f"Run {number}")
+        make_private_folder(folder / RESULT)
+        made_result(detectors, title=f"Run {number}").save(folder / RESULT)
+        write_state(folder, State("done", at=1e9 + number))
+    page = open_page()
+    kept = control(page, "Results kept here")
+    assert [text.partition(",")[0] for text in kept.options] == ["Run 2: strange", "Run 1: strange"]
+    assert len(page.dataframe[0].value) == 2
+    choose(page, "Results kept here", "000001")
+    assert page.dataframe[0].value["Detector"].tolist() == ["ENERGY"]
+    press(page, "Remove")
+    assert [job.request.title for job in jobs(home)] == ["Run 2"]
+    assert len(page.dataframe[0].value) == 2
+
+
+def test_a_run_that_somebody_else_removed_is_an_error_in_words(open_page, asked):
+    folder = asked()
+    page = open_page()
+    shutil.rmtree(folder)
+    press(page, "Stop")
+    assert not page.exception
+    assert "The benchmark 000001 is gone" in page.error[0].value
+
+
+@pytest.mark.parametrize("name", ["<b>x</b>", "[x](http://y.z)", ":red[x]", "$x$"])
+def test_names_in_a_run_are_text(open_page, asked, strange_folder, name):
+    asked(title=name, ood={name: strange_folder})
+    page = open_page()
+    assert not page.exception
+    for element in [*page.markdown, *page.info, *page.warning, *page.caption]:
+        assert name not in element.value
+
+
+def test_without_permission_no_run_is_seen(open_page, asked, monkeypatch):
+    asked(title="Ours alone")
+    page = open_page()
+    assert "Ours alone" in words_of(page)
+    monkeypatch.setenv("NERO_ALLOW_BUILD", "0")
+    page = open_page()
+    assert not page.exception
+    assert "Ours alone" not in words_of(page)
+    assert "A run is not offered here" in page.info[0].value
+
+
+def test_a_run_goes_on_when_its_window_is_closed(open_page, home, monkeypatch, tmp_path, unseen, strange_folder):
+    """The real process, which nobody holds: started by one session, which is gone; found by another."""
+    monkeypatch.setenv("NERO_CACHE", str(tmp_path / "cache"))
+    press(fill(open_page(), unseen, strange_folder, "msp"), "Run")
+    gc.collect()
+    deadline = time.monotonic() + PATIENCE
+    while any(job.live for job in jobs(home)) or is_locked(home.parent / JOBS / BENCHMARK.lock):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert [(job.state.stage, job.state.error) for job in jobs(home)] == [("done", None)]
+    page = open_page()
+    assert page.dataframe[0].value["Detector"].tolist() == ["MSP"]
 
 
 # Words -----------------------------------------------------------------------------------------------------------
