@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tomllib
 import zipfile
 from dataclasses import replace
@@ -300,6 +303,19 @@ def test_new_references_go_to_the_first_folder_that_can_be_written(monkeypatch, 
     assert resources.home() == tmp_path / "there"
     monkeypatch.setenv(resources.FOLDERS_VARIABLE, str(tmp_path / "missing"))
     assert resources.home() == tmp_path / "own"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folders of Linux")
+@pytest.mark.parametrize("named", [True, False])
+def test_the_users_own_references_are_where_earlier_versions_kept_them(tmp_path, named):
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    environment.pop("XDG_DATA_HOME", None)
+    if named:
+        environment["XDG_DATA_HOME"] = str(tmp_path / "own")
+    line = "from pages.shared.resources import USER_REFERENCES; print(USER_REFERENCES)"
+    told = subprocess.run([sys.executable, "-c", line], env=environment, cwd=ROOT, check=True, capture_output=True)
+    base = tmp_path / "own" if named else tmp_path / ".local" / "share"
+    assert told.stdout.decode().strip() == str(base / "nero-dashboard" / "references")
 
 
 def test_the_server_takes_what_the_uploaders_offer():
