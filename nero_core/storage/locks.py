@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -37,6 +39,8 @@ def trying_lock(path: Path, seconds: float = 0.0) -> Iterator[bool]:
     OSError
         The file cannot be made, or is on a disk that knows no locks.
     """
+    if not path.parent.is_dir():  # filelock would make it, for everybody to look into
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     # Never the soft lock that filelock falls back to: the mere presence of a file outlives who was killed.
     lock = FileLock(path, timeout=seconds, mode=PRIVATE_FILE, fallback_to_soft=False)
     try:

@@ -90,7 +90,7 @@ def _show_rows(job: BenchmarkJob) -> None:
     if job.state.stage == STOPPED:
         st.warning(f"Stopped: {len(rows)} of {planned} detectors are done. Go on for the others.")
     done = [row for row in rows if row.done]
-    if not done or job.state.stage == STOPPED:  # its result says more
+    if not done or (job.state.stage == STOPPED and job.result.is_dir()):  # its result says more
         return
     ood_set = POOLED if POOLED in done[0].metrics else next(iter(done[0].metrics))
     ranked = tables.by_auroc(rows, ood_set)
@@ -106,7 +106,11 @@ def _show_rows(job: BenchmarkJob) -> None:
 @permission.needed
 def kept_result(found: Sequence[BenchmarkJob]) -> BenchmarkResult | None:
     """The result that is chosen among those that are kept, the newest at first; None where there is none."""
-    kept = {job.folder.name: job for job in reversed(found) if job.state.stage in (DONE, STOPPED)}
+    kept = {
+        job.folder.name: job
+        for job in reversed(found)
+        if job.state.stage == DONE or (job.state.stage == STOPPED and job.result.is_dir())
+    }
     if not kept:
         return None
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -125,7 +129,10 @@ def kept_result(found: Sequence[BenchmarkJob]) -> BenchmarkResult | None:
     )
     out = job.request.out
     st.caption(f"{text}read it." + (f" This one was also written to {plain(out)}." if out is not None else ""))
-    return results.written(job.result)
+    result = results.written(job.result)
+    if result is None:
+        st.error(f"There is no result in {plain(str(job.result))} any more; remove it, and run it again.")
+    return result
 
 
 def _kept_words(job: BenchmarkJob) -> str:

@@ -455,6 +455,28 @@ def test_a_waiting_run_that_is_stopped_never_ran(open_page, home, asked):
     assert jobs(home) == []
 
 
+def test_stopped_before_its_first_result_it_shows_what_is_done(open_page, home, asked):
+    """Killed, gone on with, and stopped while it waited."""
+    folder = asked()
+    write_rows(folder, "energy")
+    (folder / CANCEL).touch()
+    page = open_page()
+    assert not page.exception
+    assert "Stopped: 1 of 2 detectors are done" in page.warning[0].value
+    assert page.dataframe[0].value["Detector"].tolist() == ["ENERGY"]
+    assert "Results kept here" not in [each.label for each in page.selectbox]
+    assert "Go on" in labels(page)
+
+
+def test_a_result_that_was_taken_away_can_be_removed(open_page, home, asked):
+    write_state(asked(), State("done"))
+    page = open_page()
+    assert not page.exception
+    assert "There is no result in" in page.error[0].value
+    press(page, "Remove")
+    assert jobs(home) == []
+
+
 def test_damaged_rows_hide_no_run(open_page, home, asked):
     (asked() / ROWS).write_text("{")
     page = open_page()
