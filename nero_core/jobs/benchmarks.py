@@ -111,7 +111,6 @@ def run(job: Job[BenchmarkRequest], report: Reporter) -> None:
     def add(row: DetectorResult) -> None:
         rows.append(row)
         write_record(job.folder / ROWS, {"planned": len(benchmark.contenders), "rows": [asdict(each) for each in rows]})
-        report.stop_if_asked()
 
     stopped: Cancelled | None = None
     try:

@@ -43,7 +43,9 @@ from nero_core.storage.files import make_private_folder
 from nero_core.storage.locks import trying_lock
 
 REPORT_SECONDS = 0.5
-"""The state is written, and a wish to cancel looked for, at most so often."""
+"""The state is written, and a wish to cancel looked for, at most so often,"""
+FEW = 100
+"""but after each piece of a stretch of at most so many: one of them, such as a detector, may take minutes."""
 GLANCE_SECONDS = 1.0
 """How long a queue's process waits for the lock: whoever only looks whether it is held has it for a moment."""
 NICENESS = 5
@@ -186,7 +188,7 @@ class Reporter:
         begun, first = self._epochs_begun or (time.monotonic(), 1)
 
         def progress(done: int, total: int) -> None:
-            if done < total and time.monotonic() - self._written < REPORT_SECONDS:
+            if total > FEW and done < total and time.monotonic() - self._written < REPORT_SECONDS:
                 return
             self.stop_if_asked()
             past, to_come = (number - first) * total + done, (epochs - number + 1) * total - done

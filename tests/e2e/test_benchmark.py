@@ -55,7 +55,7 @@ def test_a_benchmark_outlives_its_window(page, chromium, served, home, strange_f
     fill(page, "Out-of-distribution folders, one NAME=FOLDER a line", f"<b>strange={strange_folder}")
     page.get_by_text("Understood: <b>strange").wait_for()
     page.get_by_role("button", name="Run", exact=True).click()
-    page.get_by_role("button", name="Stop", exact=True).wait_for()
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True).wait_for()
     assert len(list_jobs(home, BENCHMARK)) == 1
     page.close()
 

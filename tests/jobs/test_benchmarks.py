@@ -177,6 +177,27 @@ def test_how_far_it_is_can_be_read_at_every_step(home, plan, monkeypatch):
     assert {stage for stage, *_ in seen} == {"comparing"}
 
 
+def test_after_each_detector_its_state_says_so(home, plan, monkeypatch):
+    """However quick they are: the next one may take minutes."""
+    submit(home, "Noise", plan)
+    seen = []
+    begin = Reporter.begin
+
+    def watched(report, what):
+        progress = begin(report, what)
+
+        def told(done, total):
+            progress(done, total)
+            state = only(home).state
+            seen.append((what, state.done, state.total))
+
+        return told
+
+    monkeypatch.setattr(Reporter, "begin", watched)
+    run_queue(home, BENCHMARK)
+    assert [each[1:] for each in seen if each[0] == "Fitting and scoring"] == [(1, 3), (2, 3), (3, 3)]
+
+
 @posix
 def test_nobody_else_reads_it(home, plan):
     before = os.umask(0o022)
