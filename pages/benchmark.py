@@ -12,7 +12,7 @@ from pages.shared import door, permission, resources, session, widgets
 from pages.shared.words import plain
 
 STORED, OPENED, NEW = "stored", "opened", "new"
-SOURCES = {STORED: "This reference’s own result", OPENED: "A results file", NEW: "A new run"}
+SOURCES = {STORED: "This reference’s own result", OPENED: "A results file", NEW: "Runs"}
 
 
 def source_control(stored: bool) -> str:
@@ -35,7 +35,7 @@ def nothing_stored(entry: ReferenceEntry) -> None:
     reference, out = "REFERENCE", "FOLDER"
     if permission.granted():
         reference, out = str(entry.path), str(results.stored_folder(entry.path))
-        st.markdown("Choose **A new run** above, or type this line with folders of your own, and reload the page:")
+        st.markdown("Choose **Runs** above, or type this line with folders of your own, and reload the page:")
     else:
         st.markdown("Type this line with folders of your own, and drop what it writes under **A results file**:")
     st.code(
@@ -123,7 +123,7 @@ try:
         elif permission.granted():
             found = asking.new_result(entry)
         else:
-            st.info(permission.not_offered("A new run"))
+            st.info(permission.not_offered("A run"))
     if found is not None:
         show(found, entry)
 except NeroError as error:

@@ -11,8 +11,8 @@ from nero_core import Reference
 from nero_core.benchmark.reading import read_results
 from nero_core.cli.main import main
 from nero_core.data.listing import read_images
-from nero_core.jobs.build_steps import build
-from nero_core.jobs.builds import BuildRequest, list_builds, submit
+from nero_core.jobs.builds import BUILD, BuildRequest, submit
+from nero_core.jobs.job import list_jobs
 from nero_core.jobs.queue import run_queue
 from nero_core.network.classifier import Classifier
 from nero_core.storage.files import digest
@@ -194,8 +194,8 @@ def test_calibrate_leaves_out_patients_that_trained(run, data, reference, tmp_pa
 def test_the_app_builds_by_patients(data, tmp_path):
     request = BuildRequest("Patients", str(data), "test_resnet", epochs=1, alpha=ALPHA, side=32, group="1")
     submit(tmp_path, request)
-    run_queue(tmp_path, build)
-    (job,) = list_builds(tmp_path)
+    run_queue(tmp_path, BUILD)
+    (job,) = list_jobs(tmp_path, BUILD)
     assert (job.state.stage, job.state.error) == ("done", None)
     loaded = Reference.load(job.result)
     assert on_one_side_each(sides_of(loaded.classifier.training, data))

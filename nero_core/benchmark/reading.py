@@ -55,7 +55,7 @@ def read_results(folder: Path) -> BenchmarkResult:
     arrays, _ = read_arrays(path.parent / SCORES_NAME)
     try:
         given = {each.name: content[each.name] for each in fields(BenchmarkResult)}
-        rows = tuple(_read_row(row) for row in given["detectors"])
+        rows = tuple(read_row(row) for row in given["detectors"])
         names = [each["name"] for each in given["sets"] if each["role"] == "ood"]
         scores = {
             row.name: Scores(
@@ -82,7 +82,15 @@ def read_results(folder: Path) -> BenchmarkResult:
     return result
 
 
-def _read_row(row: Mapping[str, Any]) -> DetectorResult:
+def read_row(row: Mapping[str, Any]) -> DetectorResult:
+    """One row as :func:`~dataclasses.asdict` and JSON have left it.
+
+    Raises
+    ------
+    KeyError, TypeError, AttributeError
+        Something is missing, surplus or of another kind.
+    """
+
     def intervals(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Interval]]:
         return {name: {key: Interval(*three) for key, three in table.items()} for name, table in tables.items()}
 

@@ -1,10 +1,9 @@
-"""``nero export``, ``import``, ``keygen``, ``default``, ``run-builds``: references as files, and what they are here."""
+"""``nero export``, ``import``, ``keygen``, ``default``: references as files, and what they are here."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 from nero_core.cli.console import DONE, AddCommand
@@ -36,8 +35,6 @@ def add_references(command: AddCommand) -> None:
     default = command("default", _default, "Let sessions of the app start with a reference, also with an imported one.")
     default.add_argument("reference", type=Path, metavar="REF", help="folder of the reference")
     default.add_argument("--clear", action="store_true", help="take that back")
-    builds = command("run-builds", _run_builds, "Build the references that wait in the queue; the app starts this.")
-    builds.add_argument("home", type=Path, metavar="DIR", help="the folder that references are written to")
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -94,15 +91,4 @@ def _default(options: argparse.Namespace) -> int:
         set_default(options.reference)
         told = f"Sessions of the app start with {options.reference}."
     print(json.dumps({"reference": str(options.reference), "default": not options.clear}) if options.json else told)
-    return DONE
-
-
-def _run_builds(options: argparse.Namespace) -> int:
-    from nero_core.jobs.queue import NICENESS, run_queue
-
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)  # whoever uses the app meanwhile comes first
-    from nero_core.jobs.build_steps import build
-
-    run_queue(options.home, build)
     return DONE

@@ -1,179 +1,182 @@
-"""A benchmark in a thread of its own: whoever started it goes on working, and it ends when nobody holds it any more."""
+"""Benchmarks as jobs: a plan on disk, the rows that are done so far, and a result that stays until it is removed."""
 
 from __future__ import annotations
 
-import threading
-import time
-import weakref
-from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from nero_core.errors import Cancelled
+from nero_core.data.guarantee import DEFAULT_ALPHA
+from nero_core.errors import ArtefactError, Cancelled
+from nero_core.jobs import job as jobs
+from nero_core.jobs.job import Job, JobRequest, Kind, write_record
+from nero_core.storage.files import make_private_folder
 
 if TYPE_CHECKING:
-    from nero_core import Reference
     from nero_core.benchmark.plan import Plan
-    from nero_core.benchmark.result import BenchmarkResult, DetectorResult
-    from nero_core.records import Progress
+    from nero_core.benchmark.result import DetectorResult
+    from nero_core.jobs.queue import Reporter
 
-LOOK = 0.5  # seconds between two looks whether it is one's turn, or was stopped
-_turn = threading.Lock()  # benchmarks run one at a time: two would hold up each other and everybody else
+ROWS, RESULT = "rows.json", "result"
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far a run is: `done` of `total` in step `step` of `steps`.
+class BenchmarkRequest(JobRequest):
+    """A :class:`~nero_core.benchmark.plan.Plan` as JSON: every path a text, and whole.
 
-    The step began at `since`, and so much of it was done at `at`, by a monotonic clock.
+    Attributes
+    ----------
+    title : str
+        Of the reference.
+    reference, id, ood, train, calibration, detectors, ablate, protocol, alpha, seed, group, out
+        As in the plan.
     """
 
-    what: str
-    step: int = 0
-    steps: int = 0
-    done: int = 0
-    total: int = 0
-    since: float = field(default_factory=time.monotonic)
-    at: float = field(default_factory=time.monotonic)
+    reference: str = ""
+    id: str = ""
+    ood: Mapping[str, str] = field(default_factory=dict)
+    train: str | None = None
+    calibration: str | None = None
+    detectors: Sequence[str] = ("all",)
+    ablate: Sequence[str] = ()
+    protocol: str | None = None
+    alpha: float = DEFAULT_ALPHA
+    seed: int = 0
+    group: str | None = None
+    out: str | None = None
 
-    @property
-    def share(self) -> float:
-        """Of all steps, as if each took equally long."""
-        within = self.done / self.total if self.total else 0.0
-        return min(1.0, (self.step - 1 + within) / self.steps) if self.step else 0.0
+    @classmethod
+    def of(cls, title: str, plan: Plan) -> BenchmarkRequest:
+        """A plan as it is kept; a folder that is named from here is named from the top."""
 
-    def seconds_left(self) -> float | None:
-        """In this step at its pace so far; None before it has one."""
-        if not 0 < self.done < self.total:
-            return None
-        left = (self.at - self.since) / self.done * (self.total - self.done)
-        return max(0.0, left - (time.monotonic() - self.at))
+        def whole(value: Any) -> Any:
+            return str(value.absolute()) if isinstance(value, Path) else value
 
+        fields = {name: whole(value) for name, value in vars(plan).items()}
+        return cls(title, **fields | {"ood": {name: whole(folder) for name, folder in plan.ood.items()}})
 
-class _Work:
-    """What the thread does, and what it lets others see."""
+    def plan(self) -> Plan:
+        """What was asked for."""
+        from nero_core.benchmark.plan import Plan
 
-    def __init__(self, plan: Plan, reference: Future[Reference]) -> None:
-        self.plan, self.reference = plan, reference
-        self.standing = Standing("Loading the reference")
-        self.rows: tuple[DetectorResult, ...] = ()
-        self.planned = self.steps = 0
-        self.stop = threading.Event()
-        self.outcome: Future[BenchmarkResult] = Future()
+        def path(text: str | None) -> Path | None:
+            return None if text is None else Path(text)
 
-    def run(self) -> None:
-        try:
-            with self._one_at_a_time():
-                self.outcome.set_result(self._benchmark())
-        except BaseException as error:  # noqa: BLE001  # raised again where the outcome is asked for
-            self.outcome.set_exception(error)
-
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        while not _turn.acquire(timeout=LOOK):
-            self.standing = Standing("Waiting for another benchmark on this computer to end")
-            self._go_on()
-        try:
-            yield
-        finally:
-            _turn.release()
-
-    def _go_on(self) -> None:
-        if self.stop.is_set():
-            raise Cancelled("The benchmark was stopped before any detector was done.")
-
-    def _benchmark(self) -> BenchmarkResult:
-        from nero_core.network.activation_cache import default_folder
-        from nero_core.reports.benchmark import write_report
-
-        plan, reference = self.plan.settled(), self.reference.result()
-        self._go_on()
-        division = plan.divide(reference, self._begin("Looking through the folders"))
-        self._go_on()
-        self.steps = sum(part is not None for part in (division.fit, division.calibration, division.id))
-        self.steps += len(division.ood) + 1
-        benchmark = plan.benchmark(reference, division, default_folder())
-        self.planned = len(benchmark.contenders)
-        try:
-            benchmark.run(self._begin, self._add)
-        except Cancelled:
-            if not benchmark.finished:
-                raise
-        result = self.plan.completed(benchmark.result())
-        if plan.out is not None:
-            write_report(result, plan.out)
-        return result
-
-    def _begin(self, what: str) -> Progress:
-        self.standing = Standing(what, self.standing.step + 1 if self.steps else 0, self.steps)
-
-        def progress(done: int, total: int) -> None:
-            self._go_on()
-            self.standing = replace(self.standing, done=done, total=total, at=time.monotonic())
-
-        return progress
-
-    def _add(self, row: DetectorResult) -> None:
-        self.rows = (*self.rows, row)
+        return Plan(
+            reference=Path(self.reference),
+            id=Path(self.id),
+            ood={name: Path(folder) for name, folder in self.ood.items()},
+            train=path(self.train),
+            calibration=path(self.calibration),
+            detectors=tuple(self.detectors),
+            ablate=tuple(self.ablate),
+            protocol=self.protocol,
+            alpha=self.alpha,
+            seed=self.seed,
+            group=self.group,
+            out=path(self.out),
+        )
 
 
-class Run:
-    """One benchmark under way, for as long as somebody holds this object: then it is stopped.
+def run(job: Job[BenchmarkRequest], report: Reporter) -> None:
+    """Do the work of one job; its folder then holds a report, of all detectors or of those finished before a stop.
+
+    Raises
+    ------
+    NeroError
+        Why there is none.
+    Cancelled
+        Somebody asked for it; a report of what is finished was written before.
+    """
+    from nero_core.network.activation_cache import default_folder
+    from nero_core.reference.reference import Reference
+    from nero_core.reports.benchmark import write_report
+
+    report.stage("comparing")
+    asked = job.request.plan()
+    plan = asked.settled()
+    report.begin("Loading the reference")
+    reference = Reference.load(plan.reference)
+    report.stop_if_asked()
+    division = plan.divide(reference, report.begin("Looking through the folders"))
+    report.stop_if_asked()
+    # What is finished is kept in the job's folder, where nobody asked for another.
+    benchmark = replace(plan, out=plan.out or job.folder).benchmark(reference, division, default_folder())
+    read = sum(part is not None for part in (division.fit, division.calibration, division.id)) + len(division.ood)
+    report.steps(read + 1)
+    rows: list[DetectorResult] = []
+
+    def add(row: DetectorResult) -> None:
+        rows.append(row)
+        write_record(job.folder / ROWS, {"planned": len(benchmark.contenders), "rows": [asdict(each) for each in rows]})
+
+    stopped: Cancelled | None = None
+    try:
+        benchmark.run(report.begin, add)
+    except Cancelled as error:
+        if not benchmark.finished:
+            raise
+        stopped = error
+    result = asked.completed(benchmark.result())
+    make_private_folder(job.result)
+    for folder in filter(None, (job.result, asked.out)):
+        write_report(result, folder)
+    if stopped is not None and benchmark.finished < len(benchmark.contenders):
+        raise stopped
+
+
+BENCHMARK = Kind(
+    name="benchmark",
+    request=BenchmarkRequest,
+    running=("comparing",),
+    work=run,
+    result=RESULT,
+    contents={"": "the detectors that are finished"},
+    partial=True,
+    prefix="benchmark-",
+)
+BenchmarkJob = Job[BenchmarkRequest]
+
+
+def submit(home: Path, title: str, plan: Plan) -> Path:
+    """Put a benchmark at the end of the queue; returns its folder.
 
     Parameters
     ----------
+    home : Path
+        The folder that references are written to.
+    title : str
+        Of the reference.
     plan : Plan
-    reference : Future
-        That of the plan, loaded or on its way.
+
+    Raises
+    ------
+    UnknownDetectorError, InputError, ArtefactError
+        The plan cannot be followed (see :meth:`~nero_core.benchmark.plan.Plan.settled`), or the folder not be written.
     """
+    plan.settled()
+    return jobs.submit(home, BENCHMARK, BenchmarkRequest.of(title, plan))
 
-    def __init__(self, plan: Plan, reference: Future[Reference]) -> None:
-        self._work = work = _Work(plan, reference)
-        weakref.finalize(self, work.stop.set)
-        threading.Thread(target=work.run, name="benchmark", daemon=True).start()
 
-    @property
-    def plan(self) -> Plan:
-        """What it runs."""
-        return self._work.plan
+def rows_so_far(job: BenchmarkJob) -> tuple[list[DetectorResult], int]:
+    """The detectors that are done or refused so far, and how many there will be; 0 before that is known.
 
-    @property
-    def standing(self) -> Standing:
-        """How far it is."""
-        return self._work.standing
+    Raises
+    ------
+    ArtefactError
+        The record is damaged.
+    """
+    from nero_core.benchmark.reading import read_row
 
-    @property
-    def rows(self) -> tuple[DetectorResult, ...]:
-        """The detectors that are done or refused so far."""
-        return self._work.rows
-
-    @property
-    def planned(self) -> int:
-        """How many detectors there will be; 0 before that is known."""
-        return self._work.planned
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was asked to stop."""
-        return self._work.stop.is_set()
-
-    def stop(self) -> None:
-        """Ask it to stop; what is finished is kept."""
-        self._work.stop.set()
-
-    @property
-    def done(self) -> bool:
-        """Whether it has come to an end, a good one or another."""
-        return self._work.outcome.done()
-
-    def result(self) -> BenchmarkResult:
-        """What it gave, all or what was finished when it was stopped; waits for it.
-
-        Raises
-        ------
-        NeroError
-            Why there is none.
-        """
-        return self._work.outcome.result()
+    path = job.folder / ROWS
+    try:
+        content = json.loads(path.read_bytes())
+        return [read_row(row) for row in content["rows"]], int(content["planned"])
+    except FileNotFoundError:
+        return [], 0
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtefactError(
+            f"{path} is damaged ({error!r}); go on, or remove the benchmark and run it again."
+        ) from error

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from nero_core.data.image_set import ImageSet
 from nero_core.errors import ArtefactError, InputError
@@ -58,13 +58,7 @@ def default_folder() -> Path:
     """The folder that `NERO_CACHE` names, else one in the platform's place for caches."""
     if named := os.environ.get(FOLDER_VARIABLE):
         return Path(named)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "nero-dashboard"
+    return user_cache_path("nero-dashboard", appauthor=False, opinion=False)
 
 
 def classifier_digest(classifier: Classifier) -> str:

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from nero_core.errors import ArtefactError
+from nero_core.storage.files import PRIVATE_FILE
 
 LOCK_NAME = ".lock"
 """In a folder that several processes may write."""
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _take(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _take(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
 
 @contextmanager
-def trying_lock(path: Path) -> Iterator[bool]:
-    """Try to hold a lock for the length of a `with` block; never waits.
+def trying_lock(path: Path, seconds: float = 0.0) -> Iterator[bool]:
+    """Try to hold a lock for the length of a `with` block.
 
     Parameters
     ----------
     path : Path
-        Made where it is missing; its folder must exist. The file stays, and says nothing: only the operating system
-        knows who holds it, so that a process that was killed holds nothing.
+        Made where it is missing; its folder must exist. The file says nothing: only the operating system knows who
+        holds it, so that a process that was killed holds nothing.
+    seconds : float
+        How long to wait for whoever holds it.
 
     Yields
     ------
@@ -44,26 +37,21 @@ def trying_lock(path: Path) -> Iterator[bool]:
     Raises
     ------
     OSError
-        The file cannot be made.
+        The file cannot be made, or is on a disk that knows no locks.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    if not path.parent.is_dir():  # filelock would make it, for everybody to look into
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    # Never the soft lock that filelock falls back to: the mere presence of a file outlives who was killed.
+    lock = FileLock(path, timeout=seconds, mode=PRIVATE_FILE, fallback_to_soft=False)
     try:
-        try:
-            _take(descriptor)
-            held = _is_still(path, descriptor)
-        except (BlockingIOError, PermissionError):  # what a held lock raises on POSIX and on Windows
-            held = False
-        yield held
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
     finally:
-        os.close(descriptor)
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
-    """Whether a path names the file that was opened: whoever held the lock before may have removed it meanwhile."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+        lock.release()
 
 
 @contextmanager
@@ -97,7 +85,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock at this moment."""
+    """Whether somebody holds the lock at this moment. Who looks holds it for a moment, if nobody else does."""
     if not path.is_file():
         return False
     with trying_lock(path) as free:

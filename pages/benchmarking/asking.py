@@ -8,42 +8,42 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core.errors import InputError, NeroError
-from nero_core.jobs.benchmarks import Run
+from nero_core.jobs import benchmarks
 from nero_core.reference.manifest import ReferenceEntry
+from pages.benchmarking import watching
 from pages.benchmarking.folders import folder, ood_folders
-from pages.benchmarking.watching import ended, under_way
 from pages.shared import permission, resources
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
-    from nero_core.benchmark.plan import Plan
     from nero_core.benchmark.result import BenchmarkResult
 
-RUN = "benchmark-run"
+ASKED = "benchmarks-asked"
 CHOICES = {"quick": "One pass", "all": "All", "some": "Choose"}
 
 
 @permission.needed
 def new_result(entry: ReferenceEntry) -> BenchmarkResult | None:
-    """Ask, run, show how far it is; the result once there is one."""
-    run: Run | None = st.session_state.get(RUN)
-    if run is not None and not run.done:
-        under_way(run)
-        return None
-    with st.expander("What to compare, on what", expanded=run is None, icon=":material/tune:"):
-        plan = ask(entry)
-    if plan is not None:
-        st.session_state[RUN] = Run(plan, resources.begin_loading(plan.reference))
-        st.rerun()
-    return ended(run) if run is not None else None
+    """Ask for a run, show how far those under way are; the result that is chosen among those that are kept."""
+    found = watching.runs()
+    asked: int = st.session_state.get(ASKED, 0)
+    # A key of its own for each run asked for: the form folds again, and what was asked for is in sight.
+    with st.expander(
+        "What to compare, on what", expanded=not found, icon=":material/tune:", key=f"benchmark-form-{asked}"
+    ):
+        if ask(entry):
+            st.session_state[ASKED] = asked + 1
+            st.rerun()
+    return watching.kept_result(found)
 
 
 @permission.needed
-def ask(entry: ReferenceEntry) -> Plan | None:
-    """The questions; a plan when Run is pressed and all are answered well."""
+def ask(entry: ReferenceEntry) -> bool:
+    """The questions; whether Run was pressed and all were answered well: then a run waits in the queue."""
     st.markdown(
         "Folders are those of the computer that runs this page. Nothing is copied or sent; what the network makes of "
-        "the images is kept in a cache on this computer, without pixels or names."
+        "the images is kept in a cache on this computer, without pixels or names. The run goes on when this window is "
+        "closed, and its result is kept on this computer until you remove it."
     )
     left, right = st.columns(2, gap="large")
     with left:
@@ -89,11 +89,12 @@ def ask(entry: ReferenceEntry) -> Plan | None:
                 "Folder to write to",
                 "out",
                 "",
-                "Keeps every finished detector, so that a later run goes on from there. Without one the result lives "
-                "as long as this session.",
+                "The result as files, and every finished detector, so that a later run, also one of the command "
+                "line, goes on from there. Without one the result is kept on this computer all the same, and listed "
+                "here until you remove it.",
             )
     if not st.button("Run", type="primary", icon=":material/play_arrow:", key="benchmark-start"):
-        return None
+        return False
     from nero_core.benchmark.plan import Plan
 
     try:
@@ -109,11 +110,11 @@ def ask(entry: ReferenceEntry) -> Plan | None:
             alpha=alpha / 100,
             out=Path(out_text.strip()).expanduser() if out_text.strip() else None,
         )
-        plan.settled()
+        benchmarks.submit(resources.home(), entry.title, plan)
     except NeroError as error:
         st.error(plain(str(error)))
-        return None
-    return plan
+        return False
+    return True
 
 
 def _line(text: str, key: str, placeholder: str, about: str) -> str:

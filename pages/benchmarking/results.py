@@ -32,8 +32,19 @@ def stored(reference: Path) -> BenchmarkResult | None:
     ArtefactError
         It is damaged or newer.
     """
-    path = stored_folder(reference) / RESULTS_NAME
-    return _read(str(path.parent), path.stat().st_mtime_ns) if path.is_file() else None
+    return written(stored_folder(reference))
+
+
+def written(folder: Path) -> BenchmarkResult | None:
+    """The result that a benchmark wrote into a folder, read once; None where there is none.
+
+    Raises
+    ------
+    ArtefactError
+        It is damaged or newer.
+    """
+    path = folder / RESULTS_NAME
+    return _read(str(folder), path.stat().st_mtime_ns) if path.is_file() else None
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)

@@ -1,74 +1,145 @@
-"""A run under way: how far it is, a way to stop it, and what came of it."""
+"""Benchmarks in the background: how far each is, a way to stop it, and the results that are kept."""
 
 from __future__ import annotations
 
-import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from nero_core.benchmark.result import POOLED
 from nero_core.benchmark.tables import metric_columns
-from nero_core.errors import Cancelled, NeroError
-from nero_core.jobs.benchmarks import Run, Standing
-from pages.benchmarking import tables
+from nero_core.errors import NeroError
+from nero_core.jobs import job as jobs
+from nero_core.jobs.benchmarks import BENCHMARK, BenchmarkJob, rows_so_far
+from nero_core.jobs.job import CAN_GO_ON, DONE, FAILED, INTERRUPTED, STOPPED
+from pages.benchmarking import results, tables
+from pages.benchmarking.charts import key_of
+from pages.shared import permission, watching
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from nero_core.benchmark.result import BenchmarkResult
 
-LOOK_EVERY = 1.0  # seconds between two looks at a run under way
+MARKS = {
+    "waiting": ":material/schedule: Waiting",
+    "comparing": ":material/monitoring: Comparing",
+    "done": ":material/check_circle: Done",
+    "failed": ":material/error: Failed",
+    "cancelled": ":material/cancel: Stopped before any detector was done",
+    "interrupted": ":material/pause_circle: Interrupted",
+    "stopped": ":material/stop_circle: Stopped",
+}
+EXPLAINED = {
+    "waiting": "Benchmarks run one at a time. This one starts by itself when those before it are through.",
+    "comparing": "You can leave this page or close this window: the run goes on, and its result is kept.",
+    "interrupted": "Its process ended before it was through. It goes on from the detectors that are finished.",
+}
 
 
-@st.fragment(run_every=LOOK_EVERY)
-def under_way(run: Run) -> None:
-    """How far it is, a way to stop it, and the detectors that are done so far."""
-    if run.done:
-        st.rerun()
-    standing, rows = run.standing, run.rows
-    st.progress(standing.share, text=plain(progress_words(standing)))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Stop", on_click=run.stop, disabled=run.stopping, key="benchmark-stop", icon=":material/stop:")
-        if run.stopping:
-            st.caption("Stopping: the step under way is finished first, and what is done is kept.")
-        else:
-            st.caption("You can go to other pages meanwhile. Closing this window stops the run after a few minutes.")
-    if any(row.done for row in rows):
-        names = list(next(row for row in rows if row.done).metrics)
-        ood_set = POOLED if POOLED in names else names[0]
-        done = tables.by_auroc(rows, ood_set)
-        st.markdown(f"**Done so far: {len(rows)} of {run.planned}** · {plain(tables.set_words(ood_set))}")
-        tables.show(
-            [row.label for row in done],
-            metric_columns(done, ood_set),
-            first="Detector",
-            alt="The detectors that are done so far",
+@permission.needed
+def runs() -> list[BenchmarkJob]:
+    """Every benchmark that was asked for here and not removed since; those that are not through are shown."""
+    found = watching.jobs_of(BENCHMARK)
+    watching.watch(BENCHMARK, found, _show_all)
+    return found
+
+
+def _show_all(found: Sequence[BenchmarkJob]) -> None:
+    for job in reversed(found):
+        if job.state.stage != DONE:
+            _show(job)
+
+
+@permission.needed
+def _show(job: BenchmarkJob) -> None:
+    """How far one is, the detectors that are done so far, and what can be done with it."""
+    state = job.state
+    with st.container(border=True):
+        mark = ":material/cancel: Stopping…" if job.stopping else MARKS[state.stage]
+        st.markdown(f"**{plain(compared(job))}** · {mark}")
+        if job.stopping:
+            st.caption("The step under way is finished first, and what is done is kept.")
+        elif state.stage in EXPLAINED:
+            st.caption(EXPLAINED[state.stage])
+        if state.error:
+            st.error(plain(state.error))
+        if state.what:
+            st.progress(state.share, watching.how_far(state))
+        try:
+            _show_rows(job)
+        except NeroError as error:
+            st.error(plain(str(error)))
+        if state.stage in (FAILED, INTERRUPTED):
+            watching.say_what_is_kept(job)
+        with st.container(horizontal=True):
+            if state.stage in CAN_GO_ON:
+                watching.button("Try again" if state.stage == FAILED else "Go on", "resume", jobs.resume, job)
+            if not job.live:
+                watching.button("Remove", "remove", jobs.remove, job)
+            elif not job.stopping:
+                watching.button("Stop", "cancel", jobs.cancel, job)
+
+
+@permission.needed
+def _show_rows(job: BenchmarkJob) -> None:
+    rows, planned = rows_so_far(job)
+    if job.state.stage == STOPPED:
+        st.warning(f"Stopped: {len(rows)} of {planned} detectors are done. Go on for the others.")
+    done = [row for row in rows if row.done]
+    if not done or (job.state.stage == STOPPED and job.result.is_dir()):  # its result says more
+        return
+    ood_set = POOLED if POOLED in done[0].metrics else next(iter(done[0].metrics))
+    ranked = tables.by_auroc(rows, ood_set)
+    st.markdown(f"**Done so far: {len(rows)} of {planned}** · {plain(tables.set_words(ood_set))}")
+    tables.show(
+        [row.label for row in ranked],
+        metric_columns(ranked, ood_set),
+        first="Detector",
+        alt="The detectors that are done so far",
+    )
+
+
+@permission.needed
+def kept_result(found: Sequence[BenchmarkJob]) -> BenchmarkResult | None:
+    """The result that is chosen among those that are kept, the newest at first; None where there is none."""
+    kept = {
+        job.folder.name: job
+        for job in reversed(found)
+        if job.state.stage == DONE or (job.state.stage == STOPPED and job.result.is_dir())
+    }
+    if not kept:
+        return None
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "Results kept here",
+            list(kept),
+            format_func=lambda name: _kept_words(kept[name]),
+            key=key_of("kept", kept),
+            persist_state="session",
         )
-
-
-def progress_words(standing: Standing) -> str:
-    """What it does, how far, and the time left: "Step 2 of 5 · Reading polyp · 40 of 200 · about 20 s left"."""
-    parts = [f"Step {standing.step} of {standing.steps}"] if standing.step else []
-    parts.append(standing.what)
-    if standing.total:
-        parts.append(f"{standing.done} of {standing.total}")
-    if (left := standing.seconds_left()) is not None:
-        parts.append("about " + (f"{math.ceil(left)} s" if left < 90 else f"{math.ceil(left / 60)} min") + " left")
-    return " · ".join(parts)
-
-
-def ended(run: Run) -> BenchmarkResult | None:
-    """The result of a run that has come to an end; else why there is none."""
-    try:
-        result = run.result()
-    except Cancelled as error:
-        st.info(plain(str(error)))
-        return None
-    except NeroError as error:
-        st.error(plain(str(error)))
-        return None
-    if len(result.detectors) < run.planned:
-        st.warning(f"Stopped: {len(result.detectors)} of {run.planned} detectors are done. Run again for the others.")
-    if run.plan.out is not None:
-        st.caption(f"Written to {plain(str(run.plan.out))}.")
+        job = kept[chosen]
+        if job.state.stage == DONE:  # else it has its buttons above
+            watching.button("Remove", "remove", jobs.remove, job)
+    text = (
+        "A result is kept on this computer until you **remove** it; only the account that this server runs under can "
+    )
+    out = job.request.out
+    st.caption(f"{text}read it." + (f" This one was also written to {plain(out)}." if out is not None else ""))
+    result = results.written(job.result)
+    if result is None:
+        st.error(f"There is no result in {plain(str(job.result))} any more; remove it, and run it again.")
     return result
+
+
+def _kept_words(job: BenchmarkJob) -> str:
+    at = job.state.at
+    return compared(job) + ("" if at is None else time.strftime(", %Y-%m-%d %H:%M", time.localtime(at)))
+
+
+def compared(job: BenchmarkJob) -> str:
+    """What a benchmark is of: its reference, and the OOD sets or the folder that holds them."""
+    request = job.request
+    return f"{request.title}: {', '.join(request.ood) or Path(request.id).name}"

@@ -10,7 +10,6 @@ from nero_core.data.guarantee import needed_images
 from nero_core.errors import InputError, NeroError
 from nero_core.jobs import builds
 from nero_core.jobs.builds import BuildRequest
-from nero_core.jobs.queue import start_queue
 from pages.reference_views.preparing import Answers, ask_preparation
 from pages.shared import permission, resources, uploads
 from pages.shared.words import plain
@@ -170,7 +169,7 @@ def line(label: str, key: str, example: str, form: str = "build") -> str:
 
 @permission.needed
 def submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, BinaryIO] | None) -> None:
-    """Put a request into the queue.
+    """Put a request into the queue, which the list of jobs sets going.
 
     Raises
     ------
@@ -180,8 +179,7 @@ def submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, B
     if upload is None and not request.images:
         raise InputError("No images yet: give a folder of class folders, or a zip file of them.")
     if upload is not None:
-        from nero_core.jobs.build_steps import check_upload
+        from nero_core.jobs.uploaded_images import check_upload
 
         check_upload(upload)
     builds.submit(resources.home(), request, upload, weights)
-    start_queue(resources.home())

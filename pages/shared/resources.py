@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from platformdirs import user_data_path
 
 from nero_core.demo.examples import read_examples
 from nero_core.errors import ArtefactError
@@ -32,18 +32,7 @@ BUNDLED_REFERENCES = ASSETS / "references"
 BUNDLED_EXAMPLES = ASSETS / "examples"
 FOLDERS_VARIABLE = "NERO_REFERENCES"
 KEYS_VARIABLE = "NERO_TRUSTED_KEYS"
-
-
-def _data_folder() -> Path:
-    """Where programs of this system keep what belongs to a user."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-
-
-USER_REFERENCES = _data_folder() / "nero-dashboard" / "references"
+USER_REFERENCES = user_data_path("nero-dashboard", appauthor=False) / "references"
 KEPT = 3  # references in memory at a time, about 100 MB each
 
 # Before torch is imported: threads that wait for each other sleep instead of spinning. With more sessions than cores a

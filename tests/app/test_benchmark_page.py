@@ -7,23 +7,25 @@ import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from nero_core.benchmark.plan import Plan
 from nero_core.benchmark.result import POOLED, RESULTS_NAME, SCORES_NAME
 from nero_core.benchmark.tables import Column, judged, metric_columns
-from nero_core.errors import Cancelled, InputError
+from nero_core.errors import InputError
 from nero_core.jobs import benchmarks
-from nero_core.jobs.benchmarks import Run, Standing
+from nero_core.jobs.benchmarks import BENCHMARK, RESULT, ROWS, submit
+from nero_core.jobs.job import CANCEL, JOBS, State, cancel, list_jobs, read_job, write_record, write_state
+from nero_core.jobs.queue import run_queue
+from nero_core.storage.files import make_private_folder
+from nero_core.storage.locks import is_locked, trying_lock
 from pages.benchmarking import leaving, tables
-from pages.benchmarking.asking import RUN
 from pages.benchmarking.charts import key_of
 from pages.benchmarking.folders import ood_folders
 from pages.benchmarking.results import stored_folder
-from pages.benchmarking.watching import progress_words
+from pages.shared import watching
 from tests.app.conftest import PATIENCE, ROOT, words_of
 from tests.benchmark_results import made_result
 from tests.conftest import write_class_folders
@@ -148,7 +150,6 @@ def test_another_set_and_other_columns(open_page, home):
     assert page.dataframe[0].value.set_index("Detector").loc["ENERGY", "OOD flagged ↑"] == pytest.approx(50)
     choose(page, "Columns", "method")
     assert "k = 3" in page.dataframe[0].value["Parameters"].tolist()
-    assert any("[Liu et al., NeurIPS 2020](https://arxiv.org/abs/2010.03759)" in each.value for each in page.markdown)
     assert not page.exception
 
 
@@ -272,18 +273,26 @@ def press(page, label):
     return page.run()
 
 
-def wait(page):
-    """Look at the page until its run has come to an end."""
-    deadline = time.monotonic() + PATIENCE
-    while RUN in page.session_state and not page.session_state[RUN].done:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+def jobs(home):
+    """The benchmarks that were asked for."""
+    return list_jobs(home.parent, BENCHMARK)
+
+
+def work(home, page):
+    """Do in this process what the queue's own would do, and look at the page again."""
+    run_queue(home.parent, BENCHMARK)
     return page.run()
 
 
 @pytest.fixture
-def own_cache(monkeypatch, tmp_path):
-    """Activations are kept in a folder of this test's own."""
+def no_process(monkeypatch):
+    """The queue's process is never started: the test does its work."""
+    monkeypatch.setattr("pages.shared.watching.start_queue", lambda home, kind: None)
+
+
+@pytest.fixture
+def own_cache(monkeypatch, tmp_path, no_process):
+    """Activations are kept in a folder of this test's own, and no process is started."""
     monkeypatch.setenv("NERO_CACHE", str(tmp_path / "cache"))
 
 
@@ -293,18 +302,22 @@ def unseen(tmp_path):
     return write_class_folders(tmp_path / "unseen", 24, seed=55) / "amber"
 
 
-def test_a_run_from_its_questions_to_its_figures(open_page, own_cache, class_folders, strange_folder, unseen, tmp_path):
+def test_a_run_from_its_questions_to_its_figures(
+    open_page, own_cache, home, class_folders, strange_folder, unseen, tmp_path
+):
     page = fill(open_page(), class_folders, strange_folder, "msp", "energy")
     assert "Understood: strange" in words_of(page)
     choose(page, "Training folder, if not the one above", str(class_folders))
     choose(page, "Folder of in-distribution images", str(unseen))
     choose(page, "Folder to write to", str(tmp_path / "out"))
     press(page, "Run")
-    page = wait(page)
+    assert [job.state.stage for job in jobs(home)] == ["waiting"]
+    assert "Waiting" in words_of(page)
+    page = work(home, page)
     assert not page.exception
     assert not page.error
     assert sorted(page.dataframe[0].value["Detector"]) == ["Energy", "MSP"]
-    command = page.code[0].value
+    command = page.code[-1].value
     assert f"--id {unseen} --ood strange={strange_folder} --train {class_folders}" in command
     assert "--detectors msp energy" in command
     assert (tmp_path / "out" / RESULTS_NAME).is_file()
@@ -313,9 +326,18 @@ def test_a_run_from_its_questions_to_its_figures(open_page, own_cache, class_fol
     page.switch_page("pages/benchmark.py")
     page.run()
     assert len(page.dataframe[0].value) == 2, "it is still there after another page"
+    another = open_page()
+    assert len(another.dataframe[0].value) == 2, "and in another session"
+    text = words_of(another)
+    assert "until you **remove** it" in text
+    assert "closing this window stops" not in text.lower()
+    press(another, "Remove")
+    assert jobs(home) == []
+    assert not another.dataframe
+    assert (tmp_path / "out" / RESULTS_NAME).is_file(), "what was written elsewhere stays"
 
 
-def test_what_the_questions_were_answered_with_is_checked(open_page, tmp_path, class_folders):
+def test_what_the_questions_were_answered_with_is_checked(open_page, no_process, home, tmp_path, class_folders):
     page = press(choose(open_page(), "Detectors", "some"), "Run")
     assert "nothing was given" in page.error[0].value
     choose(page, "Folder of in-distribution images", str(class_folders))
@@ -328,98 +350,219 @@ def test_what_the_questions_were_answered_with_is_checked(open_page, tmp_path, c
         "Line 4: /no/where is not there",
     ):
         assert text in warning.replace("\u2060", "")
-    assert RUN not in page.session_state
+    assert jobs(home) == []
 
 
-def test_a_run_that_cannot_be_says_why(open_page, own_cache, class_folders, tmp_path):
+def test_a_run_that_cannot_be_says_why(open_page, own_cache, home, class_folders, tmp_path):
     (tmp_path / "empty").mkdir()
     page = fill(open_page(), class_folders, tmp_path / "empty", "msp")
-    page = wait(press(page, "Run"))
+    page = work(home, press(page, "Run"))
     assert not page.exception
     assert "empty" in page.error[0].value
+    assert {"Try again", "Remove"} <= {button.label for button in page.button}
 
 
-# The thread ------------------------------------------------------------------------------------------------------
+# Runs that are under way, or were --------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def plan(class_folders, strange_folder, tmp_path):
-    return Plan(tmp_path, class_folders, {"strange": strange_folder}, detectors=("msp",))
+def asked(home, no_process, unseen, strange_folder):
+    """Call it to put a benchmark of two detectors into the queue; returns its folder."""
+
+    def submitted(**changes):
+        plan = Plan(home, unseen, {"strange": strange_folder}, detectors=("energy", "msp"))
+        return submit(home.parent, changes.pop("title", "Noise"), replace(plan, **changes))
+
+    return submitted
 
 
-def test_a_run_nobody_holds_is_stopped(plan):
-    never = Future()
-    held = Run(plan, never)
-    work = held._work
-    assert not work.stop.is_set()
-    del held
+def write_rows(folder, *names, planned=2):
+    rows = [asdict(row) for row in made_result(dict.fromkeys(names, 1.0)).detectors]
+    write_record(folder / ROWS, {"planned": planned, "rows": rows})
+
+
+def labels(page):
+    return [button.label for button in page.button]
+
+
+def test_a_run_under_way_shows_what_is_done_and_can_be_stopped(open_page, home, asked):
+    folder = asked()
+    write_rows(folder, "energy")
+    with trying_lock(home.parent / JOBS / BENCHMARK.lock):  # its process is at it
+        state = State("comparing", "Reading strange", 40, 200, 20.0, step=2, steps=3, at=time.time())
+        write_state(folder, state)
+        page = open_page()
+        assert not page.exception
+        text = words_of(page)
+        assert "Comparing" in text
+        assert "close this window: the run goes on, and its result is kept" in text
+        assert "Done so far: 1 of 2" in text
+        assert page.dataframe[0].value["Detector"].tolist() == ["ENERGY"]
+        (bar,) = page.get("progress")
+        assert "Step 2 of 3 · Reading strange: 40 of 200" in bar.proto.text
+        assert bar.proto.value == 40
+        assert "Go on" not in labels(page)
+        assert "Remove" not in labels(page)
+        press(page, "Stop")
+        assert (folder / CANCEL).is_file()
+        text = words_of(page)
+        assert "Stopping" in text
+        assert "what is done is kept" in text
+        assert "Stop" not in labels(page)
+
+
+def test_a_stopped_run_shows_its_result_and_goes_on(open_page, home, own_cache, asked, monkeypatch):
+    folder = asked()
+    write = benchmarks.write_record
+
+    def pressed(path, content):
+        write(path, content)
+        cancel(read_job(folder, BENCHMARK))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(benchmarks, "write_record", pressed)
+        run_queue(home.parent, BENCHMARK)
+    page = open_page()
+    assert not page.exception
+    assert "Stopped: 1 of 2 detectors are done. Go on for the others." in [each.value for each in page.warning]
+    assert page.dataframe[0].value["Detector"].tolist() == ["Energy"]
+    press(page, "Go on")
+    assert jobs(home)[0].state.stage == "waiting"
+    page = work(home, page)
+    assert sorted(page.dataframe[0].value["Detector"]) == ["Energy", "MSP"]
+    assert not page.warning or "Stopped" not in page.warning[0].value
+
+
+def test_an_interrupted_run_says_what_is_kept_and_goes_on(open_page, home, asked):
+    folder = asked()
+    write_rows(folder, "energy")
+    write_state(folder, State("comparing", "Reading strange", 1, 2))
+    page = open_page()
+    text = words_of(page)
+    assert "Interrupted" in text
+    assert "goes on from the detectors that are finished" in text
+    assert "until you **remove** it: what was asked, the detectors that are finished" in text
+    press(page, "Go on")
+    assert jobs(home)[0].state.stage == "waiting"
+
+
+def test_a_waiting_run_that_is_stopped_never_ran(open_page, home, asked):
+    asked()
+    page = press(open_page(), "Stop")
+    assert jobs(home)[0].state.stage == "cancelled"
+    assert "Stopped before any detector was done" in words_of(page)
+    press(page, "Remove")
+    assert jobs(home) == []
+
+
+def test_stopped_before_its_first_result_it_shows_what_is_done(open_page, home, asked):
+    """Killed, gone on with, and stopped while it waited."""
+    folder = asked()
+    write_rows(folder, "energy")
+    (folder / CANCEL).touch()
+    page = open_page()
+    assert not page.exception
+    assert "Stopped: 1 of 2 detectors are done" in page.warning[0].value
+    assert page.dataframe[0].value["Detector"].tolist() == ["ENERGY"]
+    assert "Results kept here" not in [each.label for each in page.selectbox]
+    assert "Go on" in labels(page)
+
+
+def test_a_result_that_was_taken_away_can_be_removed(open_page, home, asked):
+    write_state(asked(), State("done"))
+    page = open_page()
+    assert not page.exception
+    assert "There is no result in" in page.error[0].value
+    press(page, "Remove")
+    assert jobs(home) == []
+
+
+def test_damaged_rows_hide_no_run(open_page, home, asked):
+    (asked() / ROWS).write_text("{")
+    page = open_page()
+    assert not page.exception
+    assert "is damaged" in page.error[0].value
+    assert "Stop" in labels(page)
+
+
+def test_results_are_kept_side_by_side_the_newest_first(open_page, home, asked):
+    for number, detectors in enumerate(({"energy": 1.0}, {"knn": 1.0, "nero": 0.5}), start=1):
+        folder = asked(title=f"Run {number}")
+        make_private_folder(folder / RESULT)
+        made_result(detectors, title=f"Run {number}").save(folder / RESULT)
+        write_state(folder, State("done", at=1e9 + number))
+    page = open_page()
+    kept = control(page, "Results kept here")
+    assert [text.partition(",")[0] for text in kept.options] == ["Run 2: strange", "Run 1: strange"]
+    assert len(page.dataframe[0].value) == 2
+    choose(page, "Results kept here", "000001")
+    assert page.dataframe[0].value["Detector"].tolist() == ["ENERGY"]
+    press(page, "Remove")
+    assert [job.request.title for job in jobs(home)] == ["Run 2"]
+    assert len(page.dataframe[0].value) == 2
+
+
+def test_a_run_that_somebody_else_removed_is_an_error_in_words(open_page, asked):
+    folder = asked()
+    page = open_page()
+    shutil.rmtree(folder)
+    press(page, "Stop")
+    assert not page.exception
+    assert "The benchmark 000001 is gone" in page.error[0].value
+
+
+@pytest.mark.parametrize("name", ["<b>x</b>", "[x](http://y.z)", ":red[x]", "$x$"])
+def test_names_in_a_run_are_text(open_page, asked, strange_folder, name):
+    asked(title=name, ood={name: strange_folder})
+    page = open_page()
+    assert not page.exception
+    for element in [*page.markdown, *page.info, *page.warning, *page.caption]:
+        assert name not in element.value
+
+
+def test_without_permission_no_run_is_seen(open_page, asked, monkeypatch):
+    asked(title="Ours alone")
+    page = open_page()
+    assert "Ours alone" in words_of(page)
+    monkeypatch.setenv("NERO_ALLOW_BUILD", "0")
+    page = open_page()
+    assert not page.exception
+    assert "Ours alone" not in words_of(page)
+    assert "A run is not offered here" in page.info[0].value
+
+
+def test_a_run_goes_on_when_its_window_is_closed(open_page, home, monkeypatch, tmp_path, unseen, strange_folder):
+    """The real process, which nobody holds: started by one session, which is gone; found by another."""
+    monkeypatch.setenv("NERO_CACHE", str(tmp_path / "cache"))
+    press(fill(open_page(), unseen, strange_folder, "msp"), "Run")
     gc.collect()
-    assert work.stop.is_set()
-    never.set_result(None)
-    with pytest.raises(Cancelled):
-        work.outcome.result(PATIENCE)
-
-
-def test_runs_take_turns(plan):
-    first, second = Future(), Future()
-    one = Run(plan, first)
     deadline = time.monotonic() + PATIENCE
-    while not benchmarks._turn.locked():
+    while any(job.live for job in jobs(home)) or is_locked(home.parent / JOBS / BENCHMARK.lock):
         assert time.monotonic() < deadline
-    two = Run(plan, second)
-    while "Waiting" not in two.standing.what:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    two.stop()
-    with pytest.raises(Cancelled):
-        two.result()
-    one.stop()
-    first.set_result(None)
-    with pytest.raises(Cancelled):
-        one.result()
-    assert not benchmarks._turn.locked()
-
-
-def test_a_stopped_run_keeps_what_is_finished(plan, reference, own_cache, monkeypatch, unseen):
-    loaded = Future()
-    loaded.set_result(reference)
-    add = benchmarks._Work._add
-
-    def stop_after_the_first(work, row):
-        add(work, row)
-        work.stop.set()
-
-    monkeypatch.setattr(benchmarks._Work, "_add", stop_after_the_first)
-    held = Run(replace(plan, id=unseen, detectors=("nero", "msp")), loaded)
-    result = held.result()
-    assert [row.name for row in result.detectors] == ["nero"]
-    assert held.planned == 2
-
-
-def test_an_error_in_the_thread_is_raised_where_it_is_asked_for(plan):
-    broken = Future()
-    broken.set_exception(ZeroDivisionError("a defect"))
-    with pytest.raises(ZeroDivisionError):
-        Run(plan, broken).result()
+        time.sleep(0.2)
+    assert [(job.state.stage, job.state.error) for job in jobs(home)] == [("done", None)]
+    page = open_page()
+    assert page.dataframe[0].value["Detector"].tolist() == ["MSP"]
 
 
 # Words -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_time_left_is_in_words(monkeypatch):
-    monkeypatch.setattr(time, "monotonic", lambda: 110.0)
-    assert (
-        progress_words(Standing("Reading x", 2, 5, 10, 30, 100.0, 110.0))
-        == "Step 2 of 5 · Reading x · 10 of 30 · about 20 s left"
-    )
-    assert progress_words(Standing("Reading x", 1, 5, 10, 300, 100.0, 110.0)).endswith("about 5 min left")
-    slow = Standing("Reading x", 2, 5, 10, 30, 100.0, 110.0)
-    monkeypatch.setattr(time, "monotonic", lambda: 114.0)
-    assert slow.seconds_left() == pytest.approx(16), "it falls between two reports, and never rises"
-    monkeypatch.setattr(time, "monotonic", lambda: 200.0)
-    assert slow.seconds_left() == 0
-    assert progress_words(Standing("Loading")) == "Loading"
-    assert Standing("x", 2, 4, 1, 2, 0.0).share == pytest.approx(0.375)
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (
+            State("comparing", "Reading x", 10, 30, 20.0, step=2, steps=5, at=1000.0),
+            "Step 2 of 5 · Reading x: 10 of 30, about 20 seconds left",
+        ),
+        (State("comparing", "Reading x", 10, 300, 290.0, step=1, steps=5, at=1000.0), "about 5 minutes left"),
+        (State("comparing", "Loading"), "Loading"),
+        (State("training", "Epoch 2/3", 15, 30, 1.2, at=1000.0), "Epoch 2 of 3, about 1 second left"),
+    ],
+)
+def test_the_time_left_is_in_words(monkeypatch, state, words):
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    assert watching.how_far(state).endswith(words)
 
 
 def test_the_best_is_marked_in_words_and_equals_keep_their_own_texts():
@@ -453,31 +596,32 @@ def test_a_difference_says_whether_it_is_one():
     assert judged(Interval(-0.03, -0.05, 0.01), True) == "−3.0 (−5.0 to +1.0) not told apart"
 
 
-def test_the_command_quotes_what_needs_it(plan, tmp_path, monkeypatch):
+def test_the_command_quotes_what_needs_it(class_folders, tmp_path, monkeypatch):
     monkeypatch.setenv("NERO_ALLOW_BUILD", "1")
     spaced = tmp_path / "my images"
     spaced.mkdir()
-    assert f"--ood 'a b={spaced}'" in replace(plan, ood=ood_folders(f"a b = {spaced}")).command()
+    plan = Plan(tmp_path, class_folders, ood_folders(f"a b = {spaced}"))
+    assert f"--ood 'a b={spaced}'" in plan.command()
     with pytest.raises(InputError, match="Line 1"):
         ood_folders(f"a/b={spaced}")
 
 
 def test_a_run_of_a_protocol_says_so_in_its_command_and_shows_the_published_figures(
-    open_page, own_cache, unseen, strange_folder
+    open_page, own_cache, home, unseen, strange_folder
 ):
     page = fill(open_page(), unseen, strange_folder, "msp")
     choose(page, "Protocol of a paper", "kvasir-v2")
     text = words_of(page)
     assert "python -m nero_core download kvasir-v2" in text
     assert "cecum" in text, "its classes"
-    page = wait(press(page, "Run"))
+    page = work(home, press(page, "Run"))
     assert not page.error
     assert "--protocol kvasir-v2" in page.code[-1].value
     page = part(page, "Published figures")
     assert any("Not comparable" in each.value and "Kvasir v2" in each.value for each in page.info)
 
 
-def test_an_arranged_folder_is_enough(open_page, tmp_path):
+def test_an_arranged_folder_is_enough(open_page, no_process, home, tmp_path):
     for part_name in ("train", "test", "ood/polyp"):
         (tmp_path / part_name).mkdir(parents=True)
     (tmp_path / "split.json").write_text('{"protocol": "kvasir-v2"}', encoding="utf-8")
@@ -492,8 +636,9 @@ def test_an_arranged_folder_is_enough(open_page, tmp_path):
     assert "leave out others" in page.error[0].value.replace("\\", "")
     choose(page, "Out-of-distribution folders, one NAME=FOLDER a line", "")
     page = press(page, "Run")
-    assert RUN in page.session_state, "no other folder is asked for"
-    wait(page)
+    (job,) = jobs(home)
+    assert job.state.stage == "waiting", "no other folder is asked for"
+    assert f"{tmp_path.name}" in words_of(page).replace("\\", "")
 
 
 def test_published_figures_stand_beside_ours_where_they_may(open_page, home):

@@ -13,13 +13,12 @@ from pages.shared import permission, start
 from tests.app.conftest import ROOT
 
 TOUCHES = {
-    "expanduser", "import_reference", "submit", "publish", "remove", "resume", "start_queue", "list_builds",
-    "read_build", "iterdir", "glob", "rglob", "unlink", "rmtree", "mkdir",
+    "expanduser", "import_reference", "submit", "publish", "remove", "resume", "start_queue", "list_jobs",
+    "read_job", "rows_so_far", "cancel", "iterdir", "glob", "rglob", "unlink", "rmtree", "mkdir",
 }  # fmt: skip
 WITHOUT = {
     "pages/benchmarking/results.py:_open_files": "writes what was uploaded into a temporary folder of its own",
-    "pages/reference_views/watching.py:look": "inside under_way, which asks",
-    "pages/reference_views/watching.py:_buttons": "names what is done by _doing, which asks",
+    "pages/shared/watching.py:look": "inside watch, which asks",
     "pages/shared/resources.py:_changed": "looks at references that are listed",
     "pages/shared/resources.py:_loading": "submits to a pool of threads",
 }

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tomllib
 import zipfile
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from nero_core.jobs.build_steps import build
-from nero_core.jobs.builds import BUILDS, QUEUE_LOCK, STATE, BuildRequest, BuildState, list_builds, submit, write_record
+from nero_core.jobs.builds import BUILD, BuildRequest, submit
+from nero_core.jobs.job import JOBS, State, list_jobs, write_state
 from nero_core.jobs.queue import run_queue
 from nero_core.reference.export import export_reference
 from nero_core.reference.manifest import list_references
@@ -23,8 +26,8 @@ from nero_core.reference.reference import Reference
 from nero_core.reports.model_card import table
 from nero_core.storage.locks import trying_lock
 from pages.benchmarking import results
-from pages.reference_views import asking, watching
-from pages.shared import resources, session
+from pages.reference_views import asking
+from pages.shared import resources, session, watching
 from pages.shared.words import plain
 from tests.app.conftest import ROOT, words_of
 from tests.conftest import write_class_folders
@@ -41,8 +44,7 @@ def home(tmp_path, tiny_reference, monkeypatch):
     shutil.copytree(tiny_reference, folder / "coloured-noise")
     never = SimpleNamespace(Popen=lambda *a, **k: pytest.fail("a queue was started"))
     monkeypatch.setattr("nero_core.jobs.queue.subprocess", never)
-    for module in ("asking", "watching"):
-        monkeypatch.setattr(f"pages.reference_views.{module}.start_queue", lambda home: None)
+    monkeypatch.setattr("pages.shared.watching.start_queue", lambda home, kind: None)
     return folder
 
 
@@ -136,7 +138,7 @@ def test_an_empty_form_says_what_is_missing(page, home):
     page.button(key="build").click().run()
     assert not page.exception
     assert "No images yet" in page.error[0].value
-    assert list_builds(home) == []
+    assert list_jobs(home, BUILD) == []
 
 
 def test_the_form_becomes_a_job(page, home, class_folders):
@@ -150,7 +152,7 @@ def test_the_form_becomes_a_job(page, home, class_folders):
     page.checkbox(key="build-faithfulness").uncheck()
     page.button(key="build").click().run()
     assert not page.exception
-    (job,) = list_builds(home)
+    (job,) = list_jobs(home, BUILD)
     assert job.request == BuildRequest(
         "Mine",
         str(class_folders),
@@ -165,17 +167,17 @@ def test_the_form_becomes_a_job(page, home, class_folders):
     page.button(key="cancel-000001").click().run()
     assert "Cancelled" in words_of(page)
     page.button(key="remove-000001").click().run()
-    assert list_builds(home) == []
+    assert list_jobs(home, BUILD) == []
 
 
 def test_an_interrupted_build_shows_its_curves_and_goes_on(page, home, asked):
     folder = submit(home, asked)
-    write_record(folder / STATE, asdict(BuildState("training", history=HISTORY, notes=("a <b>note</b>",))))
+    write_state(folder, State("training", history=HISTORY, notes=("a <b>note</b>",)))
     open_view(page, "Build one")
     assert "Interrupted" in words_of(page)
     page.button(key="resume-000001").click().run()
     assert not page.exception
-    assert list_builds(home)[0].state.stage == "waiting"
+    assert list_jobs(home, BUILD)[0].state.stage == "waiting"
 
 
 def test_an_error_stands_at_its_button_and_hides_no_build(page, home, asked):
@@ -188,9 +190,9 @@ def test_an_error_stands_at_its_button_and_hides_no_build(page, home, asked):
 
 def test_a_build_that_was_asked_to_stop_says_so(page, home, asked):
     folder = submit(home, asked)
-    with trying_lock(home / BUILDS / QUEUE_LOCK):
-        state = BuildState("training", what="Epoch 2/3", done=15, total=30, seconds_left=1.2, notes=("one",))
-        write_record(folder / STATE, asdict(state))
+    with trying_lock(home / JOBS / BUILD.lock):
+        state = State("training", what="Epoch 2/3", done=15, total=30, seconds_left=1.2, notes=("one",))
+        write_state(folder, state)
         open_view(page, "Build one")
         assert "Training" in words_of(page)
         page.button(key="cancel-000001").click().run()
@@ -213,7 +215,7 @@ def test_a_zip_and_a_checkpoint_are_uploaded(page, home, class_folders):
     page.checkbox(key="build-seen").check().run()
     page.button(key="build").click().run()
     assert not page.exception
-    (job,) = list_builds(home)
+    (job,) = list_jobs(home, BUILD)
     assert job.request == BuildRequest(
         "Mine", epochs=0, weights="weights.pt", calibration_seen=True, faithfulness=asking.HEATMAPS_MEASURED_ON
     )
@@ -243,7 +245,7 @@ def test_how_images_are_prepared_is_shown_and_set_for_a_checkpoint_that_is_broug
     assert plain("Crop: centre, 0.9 of the shorter side (given by its pretrained_cfg)") in shown
     page.button(key="build").click().run()
     assert not page.exception
-    (job,) = list_builds(home)
+    (job,) = list_jobs(home, BUILD)
     asked = (job.request.side, job.request.mean, job.request.std, job.request.crop, job.request.pretrained_cfg)
     assert asked == (96, "0.5, 0.4, 0.3", "", "", cfg)
 
@@ -264,26 +266,26 @@ def test_a_duration_in_words(seconds, said):
 
 def test_a_failed_build_says_why(page, home, asked):
     folder = submit(home, asked)
-    write_record(folder / STATE, asdict(BuildState("failed", error="Too few *images*.")))
+    write_state(folder, State("failed", error="Too few *images*."))
     (folder / "classifier.resume.safetensors").write_bytes(bytes(3 * 2**20))
     open_view(page, "Build one")
     assert "Too few" in page.error[0].value
     assert "until you **remove** it: what was asked, what was learned so far (3.0 MB)" in words_of(page)
     page.button(key="remove-000001").click().run()
-    assert list_builds(home) == []
+    assert list_jobs(home, BUILD) == []
     assert not folder.exists()
 
 
 def test_metrics_are_seen_before_it_can_be_used(page, home, asked):
     submit(home, asked)
-    run_queue(home, build)
+    run_queue(home, BUILD)
     open_view(page, "Build one")
     assert "Accuracy on images set aside" in tables_of(page)[1]
     page.button(key="publish-000001").click().run()
     assert not page.exception
     assert page.session_state[session.ENTRY].path == home / "mine-b"
     assert "is in use now" in page.toast[0].value
-    assert list_builds(home) == []
+    assert list_jobs(home, BUILD) == []
 
 
 def test_a_button_pressed_too_late_says_so(page, home, asked):
@@ -302,6 +304,19 @@ def test_new_references_go_to_the_first_folder_that_can_be_written(monkeypatch, 
     assert resources.home() == tmp_path / "there"
     monkeypatch.setenv(resources.FOLDERS_VARIABLE, str(tmp_path / "missing"))
     assert resources.home() == tmp_path / "own"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folders of Linux")
+@pytest.mark.parametrize("named", [True, False])
+def test_the_users_own_references_are_where_earlier_versions_kept_them(tmp_path, named):
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    environment.pop("XDG_DATA_HOME", None)
+    if named:
+        environment["XDG_DATA_HOME"] = str(tmp_path / "own")
+    line = "from pages.shared.resources import USER_REFERENCES; print(USER_REFERENCES)"
+    told = subprocess.run([sys.executable, "-c", line], env=environment, cwd=ROOT, check=True, capture_output=True)
+    base = tmp_path / "own" if named else tmp_path / ".local" / "share"
+    assert told.stdout.decode().strip() == str(base / "nero-dashboard" / "references")
 
 
 def test_the_server_takes_what_the_uploaders_offer():
@@ -329,9 +344,9 @@ def test_a_calibration_is_a_job_that_ends_in_another_reference(page, home, tmp_p
     page.text_input(key="calibrate-title").set_value("Our unit")
     page.button(key="calibrate").click().run()
     assert not page.exception
-    (job,) = list_builds(home)
+    (job,) = list_jobs(home, BUILD)
     assert job.request.calibrate == str((home / "coloured-noise").resolve())
-    run_queue(home, build)
+    run_queue(home, BUILD)
     page.run()
     assert not page.exception
     assert "Calibration images read as" in "".join(tables_of(page))
@@ -349,8 +364,8 @@ def test_images_that_were_trained_on_calibrate_nothing(page, home, class_folders
     open_view(page, "Calibrate")
     page.text_input(key="calibrate-images").set_value(str(class_folders))
     page.button(key="calibrate").click().run()
-    run_queue(home, build)
-    (job,) = list_builds(home)
+    run_queue(home, BUILD)
+    (job,) = list_jobs(home, BUILD)
     assert job.state.stage == "done"
     notes = " ".join(job.state.notes)
     assert "36 images that were to calibrate take no part" in notes

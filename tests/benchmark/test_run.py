@@ -7,7 +7,11 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import platformdirs
 import pytest
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
+from platformdirs.windows import Windows
 from scipy.stats import spearmanr
 
 from nero_core import Reference
@@ -655,6 +659,13 @@ def test_the_default_folder_can_be_named(monkeypatch, tmp_path):
     monkeypatch.setenv("NERO_CACHE", str(tmp_path))
     assert default_folder() == tmp_path
     monkeypatch.delenv("NERO_CACHE")
-    for platform, part in (("linux", "nero-dashboard"), ("darwin", "Library"), ("win32", "nero-dashboard")):
-        monkeypatch.setattr("sys.platform", platform)
-        assert part in default_folder().parts
+    for platform, base in ((Unix, ".cache"), (MacOS, "Library/Caches"), (Windows, "Local")):
+        monkeypatch.setattr(platformdirs, "PlatformDirs", platform)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "Local"))
+        monkeypatch.setattr("platformdirs.windows.get_win_folder", lambda name: str(tmp_path / "Local"))
+        assert default_folder() == tmp_path / base / "nero-dashboard", "where earlier versions kept them"
+    monkeypatch.setattr(platformdirs, "PlatformDirs", Unix)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
+    assert default_folder() == tmp_path / "own" / "nero-dashboard"

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from nero_core.jobs.builds import BUILDS, QUEUE_LOCK, cancel, list_builds
+from nero_core.jobs.builds import BUILD
+from nero_core.jobs.job import JOBS, cancel, list_jobs
 from nero_core.reference.manifest import list_references
 from nero_core.storage.locks import is_locked
 from tests.e2e import test_browser
@@ -25,10 +26,10 @@ def home(tmp_path_factory):
     """An empty folder that references are written to; no build outlives the test."""
     folder = tmp_path_factory.mktemp("home")
     yield folder
-    for build in list_builds(folder):
+    for build in list_jobs(folder, BUILD):
         cancel(build)
     end = time.monotonic() + PATIENCE / 1000
-    while is_locked(folder / BUILDS / QUEUE_LOCK) and time.monotonic() < end:
+    while is_locked(folder / JOBS / BUILD.lock) and time.monotonic() < end:
         time.sleep(0.2)
 
 
@@ -80,7 +81,7 @@ def test_a_reference_is_built_looked_at_and_used(page, served, home, class_folde
     page.get_by_role("button", name="Use this reference").click()
     page.get_by_role("button", name=TITLE).wait_for()  # the header says which one is in use, as text
     assert [entry.error for entry in list_references([home])] == [None]
-    assert list_builds(home) == []
+    assert list_jobs(home, BUILD) == []
     page.set_viewport_size({"width": 390, "height": 844})
     page.get_by_role("radio", name="On this computer", exact=True).click()
     page.get_by_role("rowheader", name="SHA-256 of the classifier file").wait_for()

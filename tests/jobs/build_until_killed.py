@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from nero_core.jobs.build_steps import build
+from nero_core.jobs.builds import BUILD
 from nero_core.jobs.queue import Reporter, run_queue
 
 
@@ -14,4 +15,4 @@ class Telling(Reporter):
         sys.stdout.flush()
 
 
-run_queue(Path(sys.argv[1]), lambda job, report: build(job, Telling(job)))
+run_queue(Path(sys.argv[1]), BUILD, lambda job, report: build(job, Telling(job)))

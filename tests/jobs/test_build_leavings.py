@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import zipfile
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,27 +19,28 @@ from nero_core.errors import InputError
 from nero_core.jobs import queue
 from nero_core.jobs.build_steps import build
 from nero_core.jobs.builds import (
-    BUILDS,
-    CANCEL,
+    BUILD,
     IMAGES,
-    LOG,
-    QUEUE_LOCK,
-    REQUEST,
-    STATE,
     UPLOAD,
     BuildRequest,
-    BuildState,
+    publish,
+    submit,
+)
+from nero_core.jobs.job import (
+    CANCEL,
+    JOBS,
+    REQUEST,
+    STATE,
+    State,
     cancel,
     kept,
-    list_builds,
-    publish,
-    read_build,
+    list_jobs,
+    read_job,
     remove,
     resume,
-    submit,
-    write_record,
+    write_state,
 )
-from nero_core.jobs.queue import SPOOL, run_queue, start_queue
+from nero_core.jobs.queue import run_queue, start_queue
 from nero_core.network.activation_cache import CachedExtractor, ImageSet
 from nero_core.reference.reference import Reference
 from nero_core.storage.locks import trying_lock
@@ -77,7 +78,7 @@ def asked():
 
 
 def only(home):
-    (found,) = list_builds(home)
+    (found,) = list_jobs(home, BUILD)
     return found
 
 
@@ -115,7 +116,7 @@ def test_nobody_else_reads_a_build_at_any_time(home, zipped, asked):
         report.begin = watched
         build(job, report)
 
-    run_queue(home, work)
+    run_queue(home, BUILD, work)
     assert only(home).state.stage == "done"
     assert max(images for _, _, images in seen) == 72, "they were unpacked"
     assert [each for each in seen if each[1]] == []
@@ -127,15 +128,15 @@ def test_nobody_else_reads_a_build_at_any_time(home, zipped, asked):
 
 @posix
 def test_what_an_earlier_version_left_open_is_closed(home, zipped, asked):
-    (home / BUILDS).mkdir(parents=True, mode=0o755)
+    (home / JOBS).mkdir(parents=True, mode=0o755)
     assert open_to_others(home) == [".builds 755"]
     submit(home, asked, zipped)
     assert open_to_others(home) == []
-    (home / BUILDS).chmod(0o755)
+    (home / JOBS).chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(queue.subprocess, "Popen", lambda *a, **k: pytest.fail("started"))
         cancel(only(home))
-        start_queue(home)
+        start_queue(home, BUILD)
     assert open_to_others(home) == []
 
 
@@ -187,7 +188,7 @@ ENDS = {
 def test_unpacked_images_are_gone_when_it_ends(home, zipped, asked, how, capfd):
     submit(home, asked, zipped)
     then, stage = ENDS[how]
-    run_queue(home, lambda job, report: unpacked(job, report, then))
+    run_queue(home, BUILD, lambda job, report: unpacked(job, report, then))
     assert only(home).state.stage == stage
     assert pictures(home) == []
     assert (only(home).folder / UPLOAD).is_file(), "what another try starts from"
@@ -200,7 +201,7 @@ def test_a_build_that_is_refused_leaves_no_image(home, asked):
         for name in ("a/1.png", "b/2.png"):
             target.writestr(name, b"no picture")
     submit(home, asked, buffer)
-    run_queue(home, build)
+    run_queue(home, BUILD)
     assert only(home).state.stage == "failed"
     assert pictures(home) == []
 
@@ -210,17 +211,17 @@ def test_cancelled_while_it_runs_nothing_is_left(home, zipped, asked):
 
     def work(job, report):
         unpacked(job, report)
-        cancel(read_build(job.folder))
+        cancel(read_job(job.folder, BUILD))
         report.stage("training")
 
-    run_queue(home, work)
+    run_queue(home, BUILD, work)
     assert only(home).state.stage == "cancelled"
     assert sorted(path.name for path in only(home).folder.iterdir()) == sorted([REQUEST, STATE, CANCEL])
 
 
 def test_cancelled_while_it_waits_nothing_is_left(home, zipped, asked):
     submit(home, asked, zipped)
-    with trying_lock(home / BUILDS / QUEUE_LOCK):  # another is being built meanwhile
+    with trying_lock(home / JOBS / BUILD.lock):  # another is being built meanwhile
         cancel(only(home))
         assert only(home).state.stage == "cancelled"
         assert sorted(path.name for path in only(home).folder.iterdir()) == sorted([REQUEST, STATE, CANCEL])
@@ -236,7 +237,7 @@ def test_cancelled_at_the_moment_it_begins_it_is_cancelled_and_not_failed(home, 
         cancel(waiting)
         build(job, report)
 
-    run_queue(home, work)
+    run_queue(home, BUILD, work)
     assert (only(home).state.stage, only(home).state.error) == ("cancelled", None)
     assert sorted(path.name for path in only(home).folder.iterdir()) == sorted([REQUEST, STATE, CANCEL])
 
@@ -254,15 +255,15 @@ def test_killed_its_images_are_gone_at_the_next_start_of_the_queue(home, zipped,
         worker.wait()
         worker.stdout.close()
     assert len(pictures(home)) == 72, "a process that is killed cleans nothing"
-    (home / BUILDS / SPOOL / "nero-fit-killed").mkdir(parents=True)
+    (home / JOBS / BUILD.spool / "nero-fit-killed").mkdir(parents=True)
     monkeypatch.setattr(queue.subprocess, "Popen", lambda *a, **k: pytest.fail("nothing waits"))
-    start_queue(home)
+    start_queue(home, BUILD)
     assert pictures(home) == []
-    assert list((home / BUILDS / SPOOL).iterdir()) == [], "activations that were spilled to disk"
+    assert list((home / JOBS / BUILD.spool).iterdir()) == [], "activations that were spilled to disk"
     assert only(home).state.stage == "interrupted"
     assert set(kept(only(home))) == {"the uploaded images", "what was learned so far"}
     resume(only(home))
-    run_queue(home, build)
+    run_queue(home, BUILD)
     assert only(home).state.stage == "done", "it unpacks what was uploaded once more"
     assert pictures(home) == []
 
@@ -273,10 +274,10 @@ def test_images_of_a_build_under_way_are_let_be(home, zipped, asked, monkeypatch
 
     def work(job, report):
         unpacked(job, report)
-        start_queue(home)  # as every look at the page does
+        start_queue(home, BUILD)  # as every look at the page does
         assert pictures(home) == ["a.png"]
 
-    run_queue(home, work)
+    run_queue(home, BUILD, work)
     assert only(home).state.stage == "done"
 
 
@@ -287,9 +288,9 @@ def test_the_queues_process_spills_where_the_next_one_cleans_up(home, zipped, as
         queue.subprocess, "Popen", lambda *a, **k: started.append(k["env"]) or type("P", (), {"wait": None})()
     )
     submit(home, asked, zipped)
-    start_queue(home)
-    assert {started[0][name] for name in ("TMPDIR", "TEMP", "TMP")} == {str(home / BUILDS / SPOOL)}
-    assert (home / BUILDS / SPOOL).is_dir()
+    start_queue(home, BUILD)
+    assert {started[0][name] for name in ("TMPDIR", "TEMP", "TMP")} == {str(home / JOBS / BUILD.spool)}
+    assert (home / JOBS / BUILD.spool).is_dir()
 
 
 # What is said of it -----------------------------------------------------------------------------------------------
@@ -298,7 +299,7 @@ def test_the_queues_process_spills_where_the_next_one_cleans_up(home, zipped, as
 def test_what_is_kept_is_named_with_its_size(home, zipped, asked):
     folder = submit(home, replace(asked, epochs=0), zipped, ("own.pt", io.BytesIO(b"weights")))
     (folder / "classifier.resume.safetensors").write_bytes(b"12345")
-    write_record(folder / STATE, asdict(BuildState("failed", error="No.")))
+    write_state(folder, State("failed", error="No."))
     assert kept(only(home)) == {
         "the uploaded images": len(zipped.getvalue()),
         "the uploaded checkpoint": 7,
@@ -312,13 +313,13 @@ def test_what_is_kept_is_named_with_its_size(home, zipped, asked):
 def test_nothing_is_left_of_a_build_that_was_removed(home, zipped, asked):
     for _ in range(2):
         submit(home, asked, zipped)
-    (home / BUILDS / LOG).write_text("what went wrong")
-    first, second = list_builds(home)
+    (home / JOBS / BUILD.log).write_text("what went wrong")
+    first, second = list_jobs(home, BUILD)
     cancel(first)
-    remove(read_build(first.folder))
-    assert (home / BUILDS / LOG).is_file()
+    remove(read_job(first.folder, BUILD))
+    assert (home / JOBS / BUILD.log).is_file()
     cancel(second)
-    remove(read_build(second.folder))
-    assert [path.name for path in (home / BUILDS).iterdir() if path.name != QUEUE_LOCK] == [], (
+    remove(read_job(second.folder, BUILD))
+    assert [path.name for path in (home / JOBS).iterdir() if path.name != BUILD.lock] == [], (
         "the log goes with the last"
     )

@@ -12,7 +12,7 @@ import sys
 import time
 import zipfile
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,33 +23,33 @@ from nero_core.data.class_folders import read_class_folders
 from nero_core.data.guarantee import Guarantee, needed_images
 from nero_core.errors import InputError
 from nero_core.jobs.build_steps import (
-    MAX_CLASSES,
     MIN_CLASS_IMAGES,
     build,
     check_calibration,
     check_class_count,
-    check_upload,
     known_unusual,
-    unpack_class_folders,
 )
 from nero_core.jobs.builds import (
-    BUILDS,
-    CANCEL,
-    QUEUE_LOCK,
-    STATE,
+    BUILD,
     BuildRequest,
-    BuildState,
-    cancel,
     folder_name,
-    list_builds,
     publish,
-    read_build,
+    submit,
+)
+from nero_core.jobs.job import (
+    CANCEL,
+    JOBS,
+    STATE,
+    State,
+    cancel,
+    list_jobs,
+    read_job,
     remove,
     resume,
-    submit,
-    write_record,
+    write_state,
 )
 from nero_core.jobs.queue import Reporter, run_queue
+from nero_core.jobs.uploaded_images import MAX_CLASSES, check_upload, unpack_class_folders
 from nero_core.reference.manifest import list_references
 from nero_core.reference.model_card import model_card
 from nero_core.reference.reference import Reference
@@ -83,7 +83,7 @@ def zipped(*names, data=None):
 
 
 def only(home):
-    (found,) = list_builds(home)
+    (found,) = list_jobs(home, BUILD)
     return found
 
 
@@ -96,33 +96,33 @@ def test_jobs_run_one_at_a_time_in_the_order_they_came(home, request_):
     seen = []
 
     def work(job, report):
-        assert is_locked(home / BUILDS / QUEUE_LOCK)
+        assert is_locked(home / JOBS / BUILD.lock)
         seen.append(job.request.title)
         report.stage("training")
-        assert [b.state.stage for b in list_builds(home)].count("training") == 1
+        assert [b.state.stage for b in list_jobs(home, BUILD)].count("training") == 1
 
-    run_queue(home, work)
+    run_queue(home, BUILD, work)
     assert seen == ["job 0", "job 1", "job 2"]
-    assert {b.state.stage for b in list_builds(home)} == {"done"}
-    assert not is_locked(home / BUILDS / QUEUE_LOCK)
+    assert {b.state.stage for b in list_jobs(home, BUILD)} == {"done"}
+    assert not is_locked(home / JOBS / BUILD.lock)
 
 
 def test_a_job_submitted_while_another_runs_is_built_too(home, request_):
     submit(home, request_)
 
     def work(job, report):
-        if len(list_builds(home)) == 1:
+        if len(list_jobs(home, BUILD)) == 1:
             submit(home, replace(request_, title="late"))
 
-    run_queue(home, work)
-    assert [b.state.stage for b in list_builds(home)] == ["done", "done"]
+    run_queue(home, BUILD, work)
+    assert [b.state.stage for b in list_jobs(home, BUILD)] == ["done", "done"]
 
 
 def test_a_second_process_leaves_the_queue_alone(home, request_):
     submit(home, request_)
-    with trying_lock(home / BUILDS / QUEUE_LOCK) as held:
+    with trying_lock(home / JOBS / BUILD.lock) as held:
         assert held
-        run_queue(home, lambda job, report: pytest.fail("somebody else is at it"))
+        run_queue(home, BUILD, lambda job, report: pytest.fail("somebody else is at it"))
     assert only(home).state.stage == "waiting"
 
 
@@ -142,8 +142,8 @@ def test_a_failing_job_says_why_and_the_queue_goes_on(home, request_, error, cap
         if job.request.title == "bad":
             raise error
 
-    run_queue(home, work)
-    bad, good = list_builds(home)
+    run_queue(home, BUILD, work)
+    bad, good = list_jobs(home, BUILD)
     assert (bad.state.stage, good.state.stage) == ("failed", "done")
     assert any(part in bad.state.error for part in ("a sentence", "No space left", "KeyError"))
 
@@ -154,28 +154,28 @@ def test_cancelling(home, request_):
 
     def work(job, report):
         (job.folder / "half").write_bytes(b"x")
-        cancel(read_build(job.folder))
+        cancel(read_job(job.folder, BUILD))
         report.begin("Epoch 1/2")(1, 1)
         pytest.fail("the cancelled build went on")
 
-    cancel(list_builds(home)[1])
-    assert list_builds(home)[1].state.stage == "cancelled", "a waiting job is cancelled at once"
-    run_queue(home, work)
-    first, second = list_builds(home)
+    cancel(list_jobs(home, BUILD)[1])
+    assert list_jobs(home, BUILD)[1].state.stage == "cancelled", "a waiting job is cancelled at once"
+    run_queue(home, BUILD, work)
+    first, second = list_jobs(home, BUILD)
     assert (first.state.stage, second.state.stage) == ("cancelled", "cancelled")
     assert not (first.folder / "half").exists()
     remove(first)
-    assert [b.request.title for b in list_builds(home)] == ["second"]
+    assert [b.request.title for b in list_jobs(home, BUILD)] == ["second"]
 
 
 def test_a_job_whose_process_is_gone_is_interrupted_and_can_go_on(home, request_):
     folder = submit(home, request_)
-    write_record(folder / STATE, asdict(BuildState("training", history=({"epoch": 1.0},))))
+    write_state(folder, State("training", history=({"epoch": 1.0},)))
     left = only(home)
     assert left.state.stage == "interrupted"
     resume(left)
     assert only(home).state.stage == "waiting"
-    run_queue(home, lambda job, report: None)
+    run_queue(home, BUILD, lambda job, report: None)
     assert only(home).state.stage == "done"
     with pytest.raises(InputError, match="only one that"):
         resume(only(home))
@@ -183,14 +183,14 @@ def test_a_job_whose_process_is_gone_is_interrupted_and_can_go_on(home, request_
 
 def test_a_killed_jobs_record_is_set_right_before_the_next_runs(home, request_):
     killed = submit(home, request_)
-    write_record(killed / STATE, asdict(BuildState("fitting")))
+    write_state(killed, State("fitting"))
     seen = []
     submit(home, request_)
-    run_queue(home, lambda job, report: seen.append(read_build(killed).state.stage))
+    run_queue(home, BUILD, lambda job, report: seen.append(read_job(killed, BUILD).state.stage))
     assert seen == ["interrupted"]
-    assert [b.state.stage for b in list_builds(home)] == ["interrupted", "done"]
-    cancel(list_builds(home)[0])
-    assert list_builds(home)[0].state.stage == "cancelled"
+    assert [b.state.stage for b in list_jobs(home, BUILD)] == ["interrupted", "done"]
+    cancel(list_jobs(home, BUILD)[0])
+    assert list_jobs(home, BUILD)[0].state.stage == "cancelled"
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"stage": "dancing"}'])
@@ -199,7 +199,7 @@ def test_a_damaged_record_is_a_failed_job_not_a_crash(home, request_, text):
     (folder / STATE).write_bytes(text)
     assert only(home).state.stage == "failed"
     remove(only(home))
-    assert list_builds(home) == []
+    assert list_jobs(home, BUILD) == []
 
 
 def test_time_left_is_that_of_all_epochs(home, request_, monkeypatch):
@@ -224,12 +224,12 @@ def test_time_left_is_that_of_all_epochs(home, request_, monkeypatch):
 
 def test_what_a_killed_submission_left_is_removed_after_a_day(home, request_):
     for name, age in ((".old.new", 25 * 3600), (".young.new", 3600)):
-        (home / BUILDS / name).mkdir(parents=True)
+        (home / JOBS / name).mkdir(parents=True)
         then = time.time() - age
-        os.utime(home / BUILDS / name, (then, then))
-    assert list_builds(home) == []
+        os.utime(home / JOBS / name, (then, then))
+    assert list_jobs(home, BUILD) == []
     submit(home, request_)
-    assert sorted(path.name for path in (home / BUILDS).iterdir()) == [".young.new", "000001"]
+    assert sorted(path.name for path in (home / JOBS).iterdir()) == [".young.new", "000001"]
 
 
 def test_only_a_finished_one_can_be_used(home, request_):
@@ -244,9 +244,9 @@ def test_a_running_one_is_not_removed(home, request_):
     def work(job, report):
         report.stage("fitting")
         with pytest.raises(InputError, match="cancel"):
-            remove(read_build(job.folder))
+            remove(read_job(job.folder, BUILD))
 
-    run_queue(home, work)
+    run_queue(home, BUILD, work)
     assert only(home).state.stage == "done"
 
 
@@ -273,7 +273,7 @@ def test_a_running_one_is_not_removed(home, request_):
 def test_a_request_that_cannot_be_met_is_refused_at_once(home, request_, changes, why):
     with pytest.raises(InputError, match=why):
         submit(home, replace(request_, **changes))
-    assert list_builds(home) == []
+    assert list_jobs(home, BUILD) == []
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def refused(home, request, why):
             stages.append(stage)
             super().stage(stage)
 
-    run_queue(home, lambda job, report: build(job, Watching(job)))
+    run_queue(home, BUILD, lambda job, report: build(job, Watching(job)))
     found = only(home)
     assert found.state.stage == "failed"
     assert why in found.state.error
@@ -412,7 +412,7 @@ def test_a_folder_that_disappears(home, request_, tmp_path):
     folder = shutil.copytree(request_.images, tmp_path / "gone")
     submit(home, replace(request_, images=str(folder)))
     shutil.rmtree(folder)
-    run_queue(home, build)
+    run_queue(home, BUILD)
     assert "not there any more" in only(home).state.error
 
 
@@ -465,7 +465,7 @@ def test_a_folder_that_disappears_during_a_build(home, request_, tmp_path, when)
             if stage == when:
                 shutil.rmtree(folder)
 
-    run_queue(home, lambda job, report: build(job, Removing(job)))
+    run_queue(home, BUILD, lambda job, report: build(job, Removing(job)))
     found = only(home)
     assert found.state.stage == "failed"
     assert str(folder) in found.state.error
@@ -483,7 +483,7 @@ def test_a_full_disk(home, request_):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     try:
-        run_queue(home, build)
+        run_queue(home, BUILD)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     found = only(home)
@@ -492,7 +492,7 @@ def test_a_full_disk(home, request_):
     assert list_references([home]) == []
     assert not found.result.exists()
     resume(found)
-    run_queue(home, build)
+    run_queue(home, BUILD)
     assert only(home).state.stage == "done", "once there is room it is built"
 
 
@@ -504,13 +504,13 @@ def test_a_disk_too_full_to_say_so(home, request_, monkeypatch):
 
     def work(job, report):
         report.stage("training")
-        monkeypatch.setattr("nero_core.jobs.queue.write_record", full)
+        monkeypatch.setattr("nero_core.jobs.queue.write_state", full)
         full()
 
     with pytest.raises(OSError, match="No space"):
-        run_queue(home, work)
+        run_queue(home, BUILD, work)
     assert only(home).state.stage == "interrupted", "and can go on when there is room"
-    assert not is_locked(home / BUILDS / QUEUE_LOCK)
+    assert not is_locked(home / JOBS / BUILD.lock)
 
 
 # The real thing ----------------------------------------------------------------------------------------------------
@@ -523,7 +523,7 @@ def test_trained_fitted_measured_and_used(home, request_):
         for path in folder.rglob("*.png"):
             target.write(path, f"mine/{path.relative_to(folder).as_posix()}")
     submit(home, replace(request_, images=""), upload)
-    run_queue(home, build)
+    run_queue(home, BUILD)
     found = only(home)
     assert (found.state.stage, found.state.error) == ("done", None)
     assert [sorted(epoch) for epoch in found.state.history] == [["epoch", "loss", "test_accuracy", "train_accuracy"]]
@@ -534,7 +534,7 @@ def test_trained_fitted_measured_and_used(home, request_):
 
     path = publish(found, home)
     assert path == home / "my-frames"
-    assert list_builds(home) == []
+    assert list_jobs(home, BUILD) == []
     (entry,) = list_references([home])
     assert (entry.path, entry.error) == (path, None)
     reference = Reference.load(path)
@@ -554,7 +554,7 @@ def test_known_unusual_images_are_compared_and_heatmaps_measured(home, request_,
     assert {kind: len(images) for kind, images in known_unusual(unusual).items()} == {"blurred": 3, "tinted": 3}
     assert list(known_unusual(unusual / "tinted")) == ["tinted"], "a folder of images is one kind"
     submit(home, replace(request_, architecture="test_resnet", unusual=str(unusual), faithfulness=1))
-    run_queue(home, build)
+    run_queue(home, BUILD)
     manifest = Reference.load(only(home).result).manifest
     assert manifest["ood"] == {"blurred": 3, "tinted": 3}
     assert manifest["heatmaps"]["images"] == 1
@@ -562,21 +562,21 @@ def test_known_unusual_images_are_compared_and_heatmaps_measured(home, request_,
         submit(home, replace(request_, unusual="/nowhere"))
     (unusual / "empty").mkdir()
     submit(home, replace(request_, unusual=str(unusual)))
-    run_queue(home, build)
-    assert list_builds(home)[-1].state.stage == "failed", "said before anything is trained"
+    run_queue(home, BUILD)
+    assert list_jobs(home, BUILD)[-1].state.stage == "failed", "said before anything is trained"
 
 
 def test_pictures_are_kept_only_with_consent(home, request_):
     for crops in (True, False):
         submit(home, replace(request_, architecture="test_resnet", crops=crops))
-    run_queue(home, build)
+    run_queue(home, BUILD)
     kept, none = (
         {name: text for section in model_card(found.result).sections for name, text in section.lines}
-        for found in list_builds(home)
+        for found in list_jobs(home, BUILD)
     )
     assert kept["Pictures of training images"].startswith("yes, small crops for ")
     assert none["Pictures of training images"] == "no"
-    assert not list(list_builds(home)[1].result.rglob("*.webp"))
+    assert not list(list_jobs(home, BUILD)[1].result.rglob("*.webp"))
 
 
 def test_only_fitted_on_images_it_may_have_seen_gives_no_guarantee(home, request_, tiny_reference, tmp_path):
@@ -590,8 +590,8 @@ def test_only_fitted_on_images_it_may_have_seen_gives_no_guarantee(home, request
     submit(home, fit_only)
     with weights.open("rb") as file:
         submit(home, replace(fit_only, weights="", calibration_seen=True), weights=("foreign.safetensors", file))
-    run_queue(home, build)
-    unknown, seen = list_builds(home)
+    run_queue(home, BUILD)
+    unknown, seen = list_jobs(home, BUILD)
     assert "not known what this classifier was trained on" in unknown.state.error
     assert (seen.state.stage, seen.state.error) == ("done", None)
     assert not Reference.load(seen.result).manifest["calibration"]["guarantee"]["holds"]
@@ -603,15 +603,15 @@ def test_copies_among_calibration_images_are_told_and_left_out(home, request_, c
     own = write_class_folders(tmp_path / "own", 15, seed=31)
     asked = replace(request_, architecture="test_resnet", calibration=str(own))
     submit(home, asked)
-    run_queue(home, build)
+    run_queue(home, BUILD)
     trained = Reference.load(only(home).result).classifier.training.train
     images = read_class_folders(class_folders)
     paths = [path for path, key in zip(images.paths, images.digests, strict=True) if key in trained]
     for path in paths[:copied]:
         save_again(path, own / path.parent.name, "jpeg 95")
     submit(home, asked)
-    run_queue(home, build)
-    found = list_builds(home)[1]
+    run_queue(home, BUILD)
+    found = list_jobs(home, BUILD)[1]
     assert (found.state.stage, found.state.error) == ("done", None)
     guarantee = Reference.load(found.result).manifest["calibration"]["guarantee"]
     assert (guarantee["dropped"], guarantee["holds"]) == (copied, holds)
@@ -626,7 +626,7 @@ def test_a_reference_is_calibrated_anew_in_the_background(home, request_, class_
         save_again(path, own / "amber", "jpeg 95")
     asked = BuildRequest("Ours", str(own), "resnet18", epochs=0, alpha=0.1, calibrate=str(tiny_reference))
     submit(home, asked)
-    run_queue(home, build)
+    run_queue(home, BUILD)
     found = only(home)
     assert (found.state.stage, found.state.error) == ("done", None)
     new = Reference.load(found.result)
@@ -645,8 +645,8 @@ def test_weights_that_are_brought_are_fed_as_was_asked_and_the_notes_say_so(home
     cfg = json.dumps({"std": [0.25, 0.25, 0.25], "input_size": [3, 32, 32]})
     brought = replace(request_, epochs=0, weights=str(weights), calibration_seen=True, side=48, mean="0.5", crop="0.9")
     submit(home, replace(brought, pretrained_cfg=cfg))
-    run_queue(home, build)
-    (job,) = list_builds(home)
+    run_queue(home, BUILD)
+    (job,) = list_jobs(home, BUILD)
     assert (job.state.stage, job.state.error) == ("done", None)
     assert "Input of the network: 48 × 48 pixels (given)." in job.state.notes
     manifest = Reference.load(job.result).manifest
@@ -676,7 +676,7 @@ def test_settings_of_images_are_checked_before_anything_is_queued(home, request_
     changes |= {"weights": str(tmp_path / "w.pt")} if "weights" in changes else {}
     with pytest.raises(InputError, match=message):
         submit(home, replace(request_, **changes))
-    assert list_builds(home) == []
+    assert list_jobs(home, BUILD) == []
 
 
 def test_settings_for_what_train_wrote_are_refused(home, request_, tiny_reference, tmp_path):
@@ -703,8 +703,8 @@ def test_killed_while_training_it_goes_on_to_the_same_weights(home, request_):
     assert list_references([home]) == []
     resume(killed)
     submit(home, wanted)
-    run_queue(home, build)
-    resumed, whole = list_builds(home)
+    run_queue(home, BUILD)
+    resumed, whole = list_jobs(home, BUILD)
     assert (resumed.state.stage, whole.state.stage) == ("done", "done")
     one, other = (Reference.load(b.result).classifier.network.state_dict() for b in (resumed, whole))
     assert all(one[name].equal(other[name]) for name in one), "bit for bit"

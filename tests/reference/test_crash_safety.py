@@ -137,6 +137,6 @@ def test_a_folder_that_may_not_be_written_is_said(tiny_reference, tmp_path, monk
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("nero_core.storage.locks.os.open", refuse)
+    monkeypatch.setattr("os.open", refuse)
     with pytest.raises(ArtefactError, match=r"target cannot be written: Permission denied"):
         Reference.load(tiny_reference).save(tmp_path / "target")

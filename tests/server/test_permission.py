@@ -20,7 +20,7 @@ START = ("pages.shared.start",)
 VIEWS = {
     "": ("", [""]),
     "neurons": ("", [""]),
-    "benchmark": ("-benchmark-source", ["This reference’s own result", "A results file", "A new run"]),
+    "benchmark": ("-benchmark-source", ["This reference’s own result", "A results file", "Runs"]),
     "references": ("-view", ["On this computer", "From a file", "Build one"]),
 }
 """Pages, what the identity of the control ends in that chooses a view, and the views."""
@@ -65,7 +65,7 @@ def assert_nothing_is_offered(session):
         assert not {m.label for kind, m in elements if kind in ("button", "download_button")} & {
             "Build", "Run", "Verify and add", "Remove", "Use this reference", "Export as one file",
         }, view  # fmt: skip
-        if view.rpartition(": ")[2] in ("From a file", "Build one", "A results file", "A new run"):
+        if view.rpartition(": ")[2] in ("From a file", "Build one", "A results file", "Runs"):
             said = [m.body for kind, m in elements if kind == "alert"]
             assert any("is not offered here" in text for text in said), view
 

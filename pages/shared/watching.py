@@ -1,0 +1,94 @@
+"""Jobs in the background as pages show them: looked at again while one runs, with buttons that ask for permission."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from nero_core.errors import NeroError
+from nero_core.jobs.job import Job, Kind, Request, State, kept, list_jobs, read_job
+from nero_core.jobs.queue import EPOCH, start_queue
+from pages.shared import permission, resources
+from pages.shared.words import plain
+
+LOOK_EVERY = 2.0  # seconds between two looks at a job under way
+REFUSED = "job-refused"
+MEGABYTE = 2**20
+
+
+@permission.needed
+def jobs_of(kind: Kind[Request]) -> list[Job[Request]]:
+    """Every job of a kind; a queue whose process was killed is woken."""
+    start_queue(resources.home(), kind)
+    return list_jobs(resources.home(), kind)
+
+
+@permission.needed
+def watch(kind: Kind[Request], found: Sequence[Job[Request]], show: Callable[[list[Job[Request]]], None]) -> None:
+    """Show jobs, those that live again every two seconds; where one changes its stage, the whole page runs again."""
+
+    def stages(jobs: Sequence[Job[Request]]) -> list[tuple[str, str]]:
+        return [(job.folder.name, job.state.stage) for job in jobs]
+
+    def look() -> None:
+        now = list_jobs(resources.home(), kind)
+        if stages(now) != stages(found):
+            st.rerun()  # what is ready is offered, and where nothing runs nobody looks again
+        if REFUSED in st.session_state:
+            st.error(plain(st.session_state.pop(REFUSED)))
+        show(now)
+
+    st.fragment(look, run_every=LOOK_EVERY if any(job.live for job in found) else None)()
+
+
+def button(label: str, what: str, do: Callable[[Job[Any]], Any], job: Job[Any], primary: bool = False) -> None:
+    """One that does something with a job, as it is when the button is pressed."""
+    st.button(
+        label,
+        key=f"{what}-{job.folder.name}",
+        on_click=_doing,
+        args=(do, job),
+        type="primary" if primary else "secondary",
+    )
+
+
+@permission.needed
+def _doing(do: Callable[[Job[Any]], Any], job: Job[Any]) -> None:
+    try:
+        do(read_job(job.folder, job.kind))
+    except NeroError as error:
+        st.session_state[REFUSED] = str(error)
+
+
+def say_what_is_kept(job: Job[Any]) -> None:
+    """What another try starts from, how much it is, and who can read it."""
+    sizes = [f"{what} ({size / MEGABYTE:.1f} MB)" for what, size in kept(job).items()]
+    left = ", ".join(["what was asked", *sizes])
+    st.caption(
+        f"Kept for another try, until you **remove** it: {left}. Only the account that this server runs under can read "
+        f"it, and the log of all {job.kind.name}s, which goes with the last of them."
+    )
+
+
+def how_far(state: State) -> str:
+    """What is done, how far, and the time left: "Step 2 of 5 · Reading x: 10 of 30, about 20 seconds left"."""
+    what = plain(state.what)
+    if EPOCH.fullmatch(state.what):
+        what = what.replace("/", " of ")
+    elif state.total:
+        what += f": {state.done} of {state.total}"
+    if state.steps:
+        what = f"Step {state.step} of {state.steps} · {what}"
+    left = state.left(time.time())
+    return what if left is None else f"{what}, {duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    """A time in words: "about 40 seconds"."""
+    minutes, hours = seconds / 60, seconds / 3600
+    number, unit = (seconds, "second") if seconds < 90 else (minutes, "minute") if minutes < 90 else (hours, "hour")
+    whole = max(1, round(number))
+    return f"about {whole} {unit}{'' if whole == 1 else 's'}"
