@@ -36,6 +36,7 @@ from nero_core.jobs.builds import (
     write_record,
 )
 from nero_core.records import Progress
+from nero_core.storage.dashboard import PACKAGES
 from nero_core.storage.files import make_private_folder
 from nero_core.storage.locks import trying_lock
 
@@ -69,11 +70,10 @@ def start_queue(home: Path) -> None:
         return
     spool = builds / SPOOL
     make_private_folder(spool)
-    package = Path(__file__).resolve().parents[1]
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH", "")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH", "")])),
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
