@@ -85,7 +85,7 @@ class CARef(ExplainedDetector):
         return scores
 
     def account(self, batch: Activations) -> Account:
-        """S = Σ_j |a_j − μ_ŷj| / ‖a‖₁, held against the predicted class; no contribution is negative."""
+        """S = Σ_j ``|a_j − μ_ŷj|`` / ‖a‖₁, held against the predicted class; no contribution is negative."""
         self._check_batch(batch)
         return whole_account(self._shares(batch), batch.logits.argmax(axis=1), feature_neurons(self.head_.width))
 
