@@ -12,6 +12,7 @@ from nero_core import figures
 from nero_core.data.images import displayed
 from nero_core.errors import NeroError
 from nero_core.figures import rounded, significant
+from pages.case_views.account import ONLY_WITH_ACCOUNT
 from pages.shared import widgets, words
 from pages.shared.session import Frame, Reading
 from pages.shared.words import plain
@@ -19,6 +20,7 @@ from pages.shared.words import plain
 if TYPE_CHECKING:
     from PIL import Image
     from streamlit.delta_generator import DeltaGenerator
+    from streamlit.elements.lib.grid_container import GridContainer
 
     from nero_core.explanation import Explanation, Ranking
     from nero_core.records import Neuron
@@ -50,6 +52,7 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
         st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
     status, by, picture = st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
     e = reading.explanation
+    assert e is not None, ONLY_WITH_ACCOUNT
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
     with st.grid(2, min_column_width=420, border=True) as grid:
         slots: dict[Neuron | None, DeltaGenerator] = {
@@ -99,9 +102,10 @@ def only_overall(frame: Frame, reading: Reading, overall: DeltaGenerator) -> Non
     st.caption(words.heatmaps_by([reading.methods[ALL]]))
 
 
-def neuron_card(grid: DeltaGenerator, reading: Reading, place: int) -> DeltaGenerator:
+def neuron_card(grid: GridContainer, reading: Reading, place: int) -> DeltaGenerator:
     """One neuron: a place for its heatmap, what it does to the score, the reference images it cares for most."""
     e, concepts = reading.explanation, reading.reference.concepts
+    assert e is not None, ONLY_WITH_ACCOUNT
     neuron = e.neurons[place]
     with grid.cell():
         part = e.factor * float(e.contributions[place])

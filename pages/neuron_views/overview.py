@@ -68,7 +68,7 @@ def shown(comparison: Comparison, choices: Choices) -> IntArray:
                 help="Neurons whose largest weight leads into this class.",
             )
     low, high = st.session_state[RANGE]
-    order = comparison.order(st.session_state[ORDER])
+    order: IntArray = comparison.order(st.session_state[ORDER])
     order = order[(order >= low) & (order <= high)]
     if (wanted := st.session_state[OF_CLASS]) != EVERY_CLASS:
         order = order[weight.argmax(axis=0)[order] == wanted]
