@@ -57,7 +57,7 @@ class Explanation:
         return self.contributions
 
     def top(self, k: int, by: Ranking = "contribution") -> list[tuple[int, float]]:
-        """The k neurons (positions in `neurons`) of largest |contribution| (or |relevance|), with it, largest first."""
+        """The k neurons (positions in `neurons`) of largest absolute contribution (or relevance), with it."""
         values = self.ranked(by)
         order = np.argsort(-np.abs(values), kind="stable")[: max(0, k)]
         return [(int(neuron), float(values[neuron])) for neuron in order]
@@ -91,7 +91,7 @@ class NeroExplanation(Explanation):
     distance : float
         D.
     conservation_error : float
-        |Σ_j r_j + r_β − 1|; 0 up to rounding where ε = 0.
+        ``|Σ_j r_j + r_β − 1|``; 0 up to rounding where ε = 0.
     """
 
     relevance: Float64Array

@@ -96,7 +96,7 @@ def relevance_of(batch: Activations, head: Head, epsilon: float = DEFAULT_EPSILO
 def low_relevance_share(features: FloatArray, relevance: FloatArray, k: int) -> Float64Array:
     """Share of activation carried by the k neurons of smallest signed relevance, f(x), (n,), in [0, 1].
 
-    f = Σ_{j∈L} |a_j| / Σ_j |a_j|; 1 for a feature vector of zeros and for k ≥ d.
+    ``f = Σ_{j∈L} |a_j| / Σ_j |a_j|``; 1 for a feature vector of zeros and for k ≥ d.
     """
     a = np.abs(np.asarray(features, np.float64))
     if k >= a.shape[1]:

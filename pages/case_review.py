@@ -44,6 +44,7 @@ def offer_examples(groups: dict[str, list[Path]]) -> None:
 def review(frame: session.Frame) -> None:
     """One image: verdict first, then why."""
     read = frame.reading
+    assert read is not None, "only frames that were read are reviewed"
     left, right = st.columns([7, 5], gap="large")
     with left:
         alpha, decision = verdict.card(read)

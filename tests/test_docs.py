@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,11 @@ import pytest
 from nero_core.cli.main import _parser
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/RESULTS.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/RESULTS.md", "docs/index.md", "docs/python.md"]
 
 
-def fenced(language):
-    text = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS)
+def fenced(language, documents=DOCUMENTS):
+    text = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in documents)
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
@@ -42,18 +43,33 @@ def test_every_linked_file_exists(name):
 
 
 def test_every_make_target_exists():
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for name in DOCUMENTS:
-        for target in re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE):
+        for target in re.findall(r"(?:^|`)make ([a-z-]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE):
             assert target in targets, f"{name}: make {target}"
 
 
-@pytest.mark.parametrize("block", fenced("python"))
+@pytest.mark.parametrize("block", fenced("python", ["README.md"]))
 def test_python_examples_run(block, tiny_reference, class_folders):
     frame = str(next(class_folders.glob("*/*.png")))
     exec(
         compile(block.replace("references/mine", str(tiny_reference)).replace("frame.jpg", frame), "README", "exec"), {}
     )
+
+
+def test_the_page_of_calls_runs_from_top_to_bottom(class_folders, strange_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(class_folders, "images")
+    shutil.copytree(strange_folder, "other-images")
+    shutil.copyfile(next(class_folders.glob("*/*.png")), "frame.jpg")
+    blocks, names = fenced("python", ["docs/python.md"]), {}
+    assert len(blocks) == 5
+    for block in blocks:
+        exec(compile(block.replace("epochs=12", "epochs=1"), "docs/python.md", "exec"), names)
+    assert names["scores"].shape == (1,)
+    assert names["maps"].shape[0] == 5
+    assert {row.name for row in names["result"].ranked()} == {"nero", "vim", "energy"}
+    assert (tmp_path / "case").is_dir()
 
 
 def test_every_option_named_in_the_readme_exists():
@@ -63,6 +79,14 @@ def test_every_option_named_in_the_readme_exists():
         known |= {option for own in action._actions for option in own.option_strings}
     for option in set(re.findall(r"`(--[a-z-]+)", text)):
         assert option in known, option
+
+
+def test_every_variable_that_is_read_is_in_the_readme():
+    code = [ROOT / "app.py", *(ROOT / "nero_core").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]
+    read = set(re.findall(r"\bNERO_[A-Z_]+", "\n".join(path.read_text(encoding="utf-8") for path in code)))
+    assert {"NERO_REFERENCES", "NERO_CACHE"} <= read
+    listed = re.findall(r"^\| `(NERO_[A-Z_]+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(listed) == read
 
 
 def test_no_path_of_a_machine_and_no_registry_is_named():

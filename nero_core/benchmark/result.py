@@ -88,7 +88,7 @@ class CalibrationSummary:
         Empty where the guarantee holds.
     thresholds : {class: score}
         What a flagged image exceeds; one entry, "all classes", where classes are read together.
-    without_guarantee : classes
+    without_guarantee : tuple of str
         Predicted classes whose images have none, for lack of calibration images.
     """
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import nero_core
+from nero_core.cli.app import add_app
 from nero_core.cli.benchmark import add_benchmark
 from nero_core.cli.calibrate import add_calibrate
 from nero_core.cli.console import INTERRUPTED, NOTHING_DONE, SOME_FAILED, close_bars
@@ -80,4 +81,5 @@ def _parser() -> argparse.ArgumentParser:
         add_demo,
     ):
         add(command)
+    add_app(commands)
     return parser

@@ -15,7 +15,6 @@ from pathlib import Path
 from joblib import Parallel, delayed
 from PIL import Image
 
-import nero_core
 from nero_core.data import scenes
 from nero_core.data.class_folders import list_images, read_class_folders
 from nero_core.data.images import read_image
@@ -30,10 +29,11 @@ from nero_core.reference.description import Card
 from nero_core.reference.fit import fit_reference
 from nero_core.reference.manifest import read_manifest, verify_file
 from nero_core.reference.reference import Reference
+from nero_core.storage.dashboard import dashboard_folder
 from nero_core.storage.files import write_bytes
 
-BUNDLED = Path(nero_core.__file__).parents[1] / "assets" / "references" / "demo"
-"""Where the committed reference lies in a checkout."""
+BUNDLED = dashboard_folder() / "assets" / "references" / "demo"
+"""Where the committed reference lies."""
 
 ARCHITECTURE = "resnet18"
 EPOCHS = 10
@@ -111,8 +111,7 @@ def bundled_classifier(folder: Path = BUNDLED) -> Classifier:
     """
     if not folder.is_dir():
         raise ArtefactError(
-            f"The bundled network is not at {folder}: it comes with a checkout, not with the library. "
-            "Use --retrain to train it anew."
+            f"The bundled network is not at {folder}: it comes with the dashboard. Use --retrain to train it anew."
         )
     return Classifier.load(verify_file(folder, "classifier", read_manifest(folder)["files"]))
 

@@ -84,7 +84,7 @@ class CARef(AgainstClassMeans):
         return scores
 
     def account(self, batch: Activations) -> Account:
-        """S = Σ_j |a_j − μ_ŷj| / ‖a‖₁, held against the predicted class; no contribution is negative."""
+        """S = Σ_j ``|a_j − μ_ŷj|`` / ‖a‖₁, held against the predicted class; no contribution is negative."""
         self._check_batch(batch)
         return account_of(self._shares(batch), batch.logits.argmax(axis=1))
 

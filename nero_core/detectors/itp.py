@@ -53,7 +53,7 @@ class Itp(Detector):
     class_means_: Annotated[Float64Array, Shape("K", "d")]
     """Of the features of class c; mean(C_cj) = W_cj · mean_cj."""
     deviations_: Annotated[Float64Array, Shape("K", "d", values=ABOVE_ZERO, endless=True)]
-    """Their standard deviation, std(C_cj) = |W_cj| · deviation_cj; infinite for a constant neuron."""
+    """Their standard deviation, ``std(C_cj) = |W_cj| · deviation_cj``; infinite for a constant neuron."""
     threshold_: Annotated[Float64Array, Shape()]
     """What mean(C_cj) has to exceed."""
 

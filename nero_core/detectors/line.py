@@ -61,7 +61,7 @@ class Line(Detector):
     neuron_thresholds_: Annotated[Float64Array, Shape("K")]
     """What C has to exceed."""
     weight_thresholds_: Annotated[Float64Array, Shape("K")]
-    """What |C|·W has to exceed."""
+    """What ``|C|·W`` has to exceed."""
     clip_: Annotated[Float64Array, Shape(2, endless=True)]
     """Features are clipped to this range."""
 

@@ -48,7 +48,7 @@ class NeroTerms:
     distance : (n,)
         D, the L1 distance to that centroid in the principal components of relevance.
     bias_term : (n,)
-        B = λ |r_β|.
+        ``B = λ |r_β|``.
     low_share : (n,)
         f, the share of activation carried by the k neurons of smallest signed relevance.
     """

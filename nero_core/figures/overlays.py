@@ -12,7 +12,7 @@ from nero_core.figures.palette import DIVERGING, Chart, blank_figure
 from nero_core.records import Float32Array, FloatArray
 
 PEAK_QUANTILE = 0.98
-"""A map's symmetric limits: this quantile of |value|, so that a narrow border does not fade all the rest."""
+"""A map's symmetric limits: this quantile of absolute value, so that a narrow border does not fade all the rest."""
 
 CELLS = 56
 """A map is drawn as averages over so many cells along its longer side: finer structure is the grid that a network's

@@ -96,5 +96,6 @@ def blank_figure(dark: bool, height: int) -> go.Figure:
             "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
             "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
             "dragmode": False,
+            "modebar": {"bgcolor": clear, "color": NEUTRAL, "activecolor": ACCENT},
         }
     )

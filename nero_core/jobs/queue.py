@@ -20,7 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import nero_core
 from nero_core.errors import Cancelled, NeroError
 from nero_core.jobs.job import (
     CANCEL,
@@ -39,6 +38,7 @@ from nero_core.jobs.job import (
     write_state,
 )
 from nero_core.records import Progress
+from nero_core.storage.dashboard import PACKAGES
 from nero_core.storage.files import make_private_folder
 from nero_core.storage.locks import trying_lock
 
@@ -71,11 +71,10 @@ def start_queue(home: Path, kind: Kind[Request]) -> None:
         return
     spool = jobs / kind.spool
     make_private_folder(spool)
-    package = Path(nero_core.__file__).resolve().parents[1]
     threads = str(max(1, (os.cpu_count() or 1) // 2))
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH", "")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH", "")])),
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,

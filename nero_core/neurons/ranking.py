@@ -82,7 +82,7 @@ def _centres(places: IntArray, grid: tuple[int, int]) -> Float64Array:
 
 
 def leading_channels(detectors: Iterable[Detector], held_out: Activations, count: int) -> list[Neuron]:
-    """The `count` stage channels with the largest mean |contribution| to ordinary images' scores."""
+    """The `count` stage channels with the largest mean absolute contribution to ordinary images' scores."""
     means: dict[Neuron, float] = {}
     for detector in detectors:
         if isinstance(detector, ExplainedDetector) and "stages" in detector.info.needs:

@@ -336,7 +336,7 @@ def share_of(value: float, images: int | None) -> Measured:
     """A share of n images with its Wilson score interval; without one where n is not known.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927: the shares p₀ with
-    |p − p₀| ≤ z √(p₀(1 − p₀)/n).
+    ``|p − p₀| ≤ z √(p₀(1 − p₀)/n)``.
 
     Parameters
     ----------

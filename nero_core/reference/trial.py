@@ -15,8 +15,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import nero_core
 from nero_core.errors import ArtefactError, NeroError
+from nero_core.storage.dashboard import PACKAGES
 
 GIBIBYTE = 2**30
 BASE_MEMORY = 8 * GIBIBYTE
@@ -58,12 +58,11 @@ def try_reference(folder: Path, what: str) -> None:
         It does not load, gives no finite score, or takes more memory or time than a reference of its size may.
     """
     memory = _memory_for(folder)
-    root = str(Path(nero_core.__file__).parents[1])
     environment = {
         **os.environ,
         **dict.fromkeys(ONE_THREAD, "1"),
         "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH", "")])),
     }
     try:
         ended = subprocess.run(

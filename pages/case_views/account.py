@@ -12,11 +12,15 @@ from pages.shared import widgets, words
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nero_core.case import Case
     from nero_core.explanation import Ranking
 
 LEADING = 8  # neurons with a bar of their own
-RANKINGS = {"contribution": "difference from usual", "relevance": "weight in the answer"}
+LARGEST = 24  # neurons in the profile, unless all are asked for
+ONLY_WITH_ACCOUNT = "asked for only where the score has an account"
+RANKINGS: Mapping[Ranking, str] = {"contribution": "difference from usual", "relevance": "weight in the answer"}
 
 
 def no_account(reading: Case) -> None:
@@ -50,6 +54,7 @@ def ranking_control(reading: Case) -> Ranking:
 def account(reading: Case, ranking: Ranking) -> None:
     """The score, added up neuron by neuron."""
     e = reading.explanation
+    assert e is not None, ONLY_WITH_ACCOUNT
     st.markdown(words.lead(e))
     leading = [place for place, _ in e.top(LEADING, by=ranking)]
     rows = figures.account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
@@ -60,6 +65,7 @@ def account(reading: Case, ranking: Ranking) -> None:
 def what_if(reading: Case, ranking: Ranking) -> None:
     """The score recomputed with chosen neurons set back to usual."""
     e = reading.explanation
+    assert e is not None, ONLY_WITH_ACCOUNT
     offered = [neuron for neuron, _ in e.top(4 * LEADING, by=ranking)]
     chosen = st.multiselect(
         f"What if these neurons had behaved as in usual {plain(e.nearest_class)} images?",
@@ -91,6 +97,6 @@ def profile(reading: Case) -> None:
         usual.mean,
         usual.std,
         known_mean=usual.ood_mean,
-        **({"top": None} if everything else {}),
+        top=None if everything else LARGEST,
     )
     widgets.chart(chart, table="Relevance of the neurons")

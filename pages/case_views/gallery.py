@@ -13,6 +13,7 @@ from nero_core.case import ALL
 from nero_core.data.images import displayed
 from nero_core.errors import NeroError
 from nero_core.figures import rounded, significant
+from pages.case_views.account import ONLY_WITH_ACCOUNT
 from pages.shared import heatmaps, widgets, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
@@ -20,6 +21,7 @@ from pages.shared.words import plain
 if TYPE_CHECKING:
     from PIL import Image
     from streamlit.delta_generator import DeltaGenerator
+    from streamlit.elements.lib.grid_container import GridContainer
 
     from nero_core.case import Case
     from nero_core.explanation import Explanation, Ranking
@@ -54,6 +56,7 @@ def gallery(frame: Frame, reading: Case, ranking: Ranking, overall: DeltaGenerat
     take_method(frame, reading)
     status, by, picture = st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
     e = reading.explanation
+    assert e is not None, ONLY_WITH_ACCOUNT
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
     with st.grid(2, min_column_width=420, border=True) as grid:
         slots: dict[Neuron | None, DeltaGenerator] = {
@@ -120,9 +123,10 @@ def only_overall(frame: Frame, reading: Case, overall: DeltaGenerator) -> None:
         heatmaps.method_control(reading.reference, METHOD)
 
 
-def neuron_card(grid: DeltaGenerator, reading: Case, place: int) -> DeltaGenerator:
+def neuron_card(grid: GridContainer, reading: Case, place: int) -> DeltaGenerator:
     """One neuron: a place for its heatmap, what it does to the score, the reference images it cares for most."""
     e, concepts = reading.explanation, reading.reference.concepts
+    assert e is not None, ONLY_WITH_ACCOUNT
     neuron = e.neurons[place]
     with grid.cell():
         part = e.factor * float(e.contributions[place])

@@ -68,7 +68,7 @@ def shown(comparison: Comparison, choices: Choices) -> IntArray:
                 help="Neurons whose largest weight leads into this class.",
             )
     low, high = st.session_state[RANGE]
-    order = comparison.order(st.session_state[ORDER])
+    order: IntArray = comparison.order(st.session_state[ORDER])
     order = order[(order >= low) & (order <= high)]
     if (wanted := st.session_state[OF_CLASS]) != EVERY_CLASS:
         order = order[weight.argmax(axis=0)[order] == wanted]
@@ -79,11 +79,17 @@ def bars(comparison: Comparison, order: IntArray) -> None:
     """The chart; a click on a bar chooses its neuron."""
     chart = figures.neuron_bars(comparison, order, chosen=st.session_state.get(NEURON))
     st.plotly_chart(
-        chart.figure, alt=chart.alt, key=BARS, on_select=_take_bar, selection_mode="points", config=widgets.STILL
+        chart.figure,
+        alt=chart.alt,
+        key=BARS,
+        on_select=_take_bar,
+        selection_mode="points",
+        config=widgets.camera("Neurons"),
     )
     means = "Bars: mean relevance over all images of a group" + (
         "; whiskers: one standard deviation. " if len(order) <= figures.SPREAD_SHOWN else ". "
     )
+    widgets.picture_choice("Neurons")
     st.caption(means + "Click a bar or a row of the table, or type a number below, to look at a neuron.")
 
 

@@ -20,6 +20,7 @@ from pages.shared.words import plain
 
 OPENED_AT_MOST = 48
 THUMBNAIL_PIXELS = 72
+TOOLS = [["select2d", "lasso2d"], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]]
 
 
 def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], key: str) -> None:
@@ -47,7 +48,7 @@ def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], ke
         key=f"neurons-map-{key}",
         on_select="rerun",
         selection_mode=("points", "box", "lasso"),
-        config={"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "resetScale2d"]},
+        config=widgets.camera(f"Map {key}") | {"modeBarButtons": [["toImage"], *TOOLS]},
     )
     st.caption(
         "✕ centroid of a class in the training images. Two components hold only the stated part of the variance: "
@@ -57,7 +58,7 @@ def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], ke
     rows = [point["customdata"] for point in event.selection.points if "customdata" in point]
     found = np.unique([int(np.ravel(row)[0]) for row in rows]).astype(np.int64)
     opened(sample, found if len(found) else from_group(sample, key))
-    widgets.table_twin(chart.rows, "Map")
+    widgets.table_twin(chart.rows, "Map", picture=f"Map {key}")
 
 
 def from_group(sample: NeuronSample, key: str) -> IntArray:

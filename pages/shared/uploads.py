@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import streamlit as st
 from starlette.exceptions import HTTPException
@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse
 from streamlit import runtime
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
-from streamlit.runtime.uploaded_file_manager import UploadedFile
+from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileManager
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -111,7 +111,7 @@ def uploader(label: str, *, key: str, megabytes: int | None = None, **options: A
         shown.files.update(file.file_id for file in fitting)
     for file in files:
         if file not in fitting:
-            context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+            _kept_in_memory(context.uploaded_file_mgr).remove_file(context.session_id, file.file_id)
             st.error(f"A file of {file.size / MEGABYTE:.0f} MB was not taken: at most {limit} MB are.")
     return fitting if isinstance(given, list) else next(iter(fitting), None)
 
@@ -155,7 +155,12 @@ def watched() -> Iterator[None]:
                 session.now.files |= session.before.files
             session.before, session.now = session.now, _Shown()
         for file in left:
-            context.uploaded_file_mgr.remove_file(context.session_id, file)
+            _kept_in_memory(context.uploaded_file_mgr).remove_file(context.session_id, file)
+
+
+def _kept_in_memory(manager: UploadedFileManager) -> MemoryUploadedFileManager:
+    """The server's only kind of manager; what keeps the files to their limits is not in the kinds' common interface."""
+    return cast(MemoryUploadedFileManager, manager)
 
 
 def _known(identity: str) -> _Session:
@@ -206,7 +211,7 @@ class Limits:
     ) -> None:
         most = (session.largest() or 0) + FRAMING_BYTES
         all_together = max(SESSION_MEGABYTES, st.get_option("server.maxUploadSize")) * MEGABYTE + FRAMING_BYTES
-        manager = runtime.get_instance().uploaded_file_mgr
+        manager = _kept_in_memory(runtime.get_instance().uploaded_file_mgr)
 
         this = object()
 
@@ -242,4 +247,4 @@ def _drop_unclaimed(identity: str, file: str) -> None:
     if quiet < UNCLAIMED_SECONDS:
         asyncio.get_running_loop().call_later(UNCLAIMED_SECONDS - quiet, _drop_unclaimed, identity, file)
     else:
-        runtime.get_instance().uploaded_file_mgr.remove_file(identity, file)
+        _kept_in_memory(runtime.get_instance().uploaded_file_mgr).remove_file(identity, file)

@@ -12,6 +12,11 @@ from pages.shared import resources, session
 from pages.shared.words import STANDING_LINE, plain, reference_line
 
 STILL = {"displayModeBar": False, "scrollZoom": False}
+"""For a legend that is drawn as a chart: nothing to move, nothing to save."""
+PICTURES = ("SVG", "PNG")
+"""What a chart's camera saves; the browser makes both itself."""
+PNG_SCALE = 3
+"""A PNG has so many pixels for each on the screen, about 300 to an inch on paper."""
 
 
 def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | None:
@@ -75,16 +80,41 @@ def _case_line() -> str:
 
 def chart(content: Chart, *, table: str, note: str = "") -> None:
     """A figure, named for those who cannot see it, a note under it, and its table twin."""
-    st.plotly_chart(content.figure, alt=content.alt, config=STILL)
+    st.plotly_chart(content.figure, alt=content.alt, config=camera(table))
     if note:
         st.caption(note)
-    table_twin(content.rows, table)
+    table_twin(content.rows, table, picture=table)
 
 
-def table_twin(rows: Sequence[Mapping[str, Cell]], name: str) -> None:
-    """The same content as a table, one click away."""
+def camera(name: str) -> dict[str, object]:
+    """A chart's configuration: its one button saves it as a picture, an SVG unless `picture_choice` says otherwise."""
+    kind = st.session_state.get(_camera_key(name)) or PICTURES[0]
+    saved = {"format": kind.lower(), "filename": f"nero {name.lower()}", "scale": PNG_SCALE if kind == "PNG" else 1}
+    return {"scrollZoom": False, "displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": saved}
+
+
+def picture_choice(name: str) -> None:
+    """What the camera of the chart of this name saves."""
+    st.segmented_control(
+        "Point at the chart: the camera in its corner saves",
+        PICTURES,
+        default=PICTURES[0],
+        required=True,
+        key=_camera_key(name),
+        persist_state="session",
+    )
+
+
+def _camera_key(name: str) -> str:
+    return f"camera-{name}"
+
+
+def table_twin(rows: Sequence[Mapping[str, Cell]], name: str, *, picture: str = "") -> None:
+    """The same content as a table, one click away; with what `camera(picture)` saves, where the chart has one."""
     with st.expander(f"{name} as a table", type="compact", icon=":material/table_rows:"):
         st.dataframe([dict(row) for row in rows], hide_index=True, placeholder="–", alt=name)
+        if picture:
+            picture_choice(picture)
 
 
 def make_charts_ready() -> None:

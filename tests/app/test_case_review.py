@@ -164,6 +164,19 @@ def test_every_picture_and_chart_is_named_and_every_chart_has_its_table(reviewed
     assert len(reviewed.dataframe) == 4
 
 
+def test_every_chart_has_a_camera_and_what_it_saves_can_be_chosen(reviewed):
+    def saved():
+        configs = [json.loads(chart.proto.config) for chart in reviewed.get("plotly_chart")]
+        cameras = [config["toImageButtonOptions"] for config in configs if "toImageButtonOptions" in config]
+        assert len(cameras) == len(configs) - 1, "all but the legend of the heatmaps"
+        return {camera["filename"]: camera["format"] for camera in cameras}
+
+    names = ("nero histogram", "nero account of the score", "nero relevance of the neurons")
+    assert saved() == dict.fromkeys(names, "svg")
+    reviewed.segmented_control(key="camera-Histogram").set_value("PNG").run()
+    assert saved() == dict.fromkeys(names, "svg") | {"nero histogram": "png"}
+
+
 def test_the_account_in_the_table_ends_at_the_score(reviewed):
     account = next(d.value for d in reviewed.dataframe if "adds to the score" in d.value and "part" in d.value)
     score = frames(reviewed)[0].reading.score
@@ -186,7 +199,7 @@ def test_what_if_shows_the_recomputed_score_and_that_it_need_not_fall(reviewed):
 
 
 def test_neurons_are_chosen_by_relevance_too(reviewed):
-    reviewed.segmented_control[0].set_value("relevance").run()
+    reviewed.segmented_control(key="ranking").set_value("relevance").run()
     assert not reviewed.exception
     reading = frames(reviewed)[0].reading
     wanted = [reading.explanation.neurons[place] for place, _ in reading.explanation.top(6, by="relevance")]
@@ -207,7 +220,7 @@ def test_another_detector_is_explained_by_its_own_neurons(reviewed, reference):
     assert all(any(f"**Neuron {neuron}**" in text for text in said) for neuron in leading)
     account = next(d.value for d in reviewed.dataframe if "adds to the score" in d.value and "part" in d.value)
     assert account["adds to the score"].iloc[-1] == pytest.approx(reading.score, rel=5e-3)
-    assert not reviewed.segmented_control, "only NERO also ranks by relevance"
+    assert "ranking" not in {control.key for control in reviewed.segmented_control}, "only NERO also ranks by relevance"
     neuron = Neuron(*leading[0])
     expected = reference.heatmaps(picture_bytes(), [neuron.channel], stage=neuron.stage)[0]
     assert abs(reading.maps[neuron] - expected).max() <= 1e-4 * abs(expected).max()

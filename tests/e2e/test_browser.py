@@ -91,6 +91,30 @@ def test_upload_verdict_heatmaps(page):
     assert page.abroad == [], "nothing leaves the machine"
 
 
+def test_a_camera_saves_the_chart_as_a_picture_of_either_kind(page):
+    upload(page, ("a.png", picture_bytes(size=(320, 240))))
+    heatmaps(page).nth(5).wait_for()
+
+    def saved():
+        with page.expect_download() as waiting:  # the button is there, also where no pointer is over the chart
+            page.locator(".modebar-btn").first.evaluate("button => button.click()")
+        return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+    name, picture = saved()
+    assert name == "nero histogram.svg"
+    assert picture.startswith(b"<svg")
+    page.get_by_text("Histogram as a table").click()
+    page.get_by_role("radio", name="PNG").or_(page.get_by_role("button", name="PNG")).first.click()
+    for _ in range(100):  # until the page has run again
+        name, picture = saved()
+        if name.endswith(".png"):
+            break
+    assert name == "nero histogram.png"
+    assert picture.startswith(b"\x89PNG\r\n")
+    assert page.problems == []
+    assert page.abroad == []
+
+
 def test_a_name_with_markup_is_shown_and_never_run(page):
     upload(page, ("<img src=x onerror=alert(1)>.png", b"not an image"), ("b.png", picture_bytes()))
     page.get_by_text("could not be read").wait_for()

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import nero_core
 from nero_core.errors import InputError
 from nero_core.jobs import queue
 from nero_core.jobs.build_steps import build
@@ -291,6 +292,15 @@ def test_the_queues_process_spills_where_the_next_one_cleans_up(home, zipped, as
     start_queue(home, BUILD)
     assert {started[0][name] for name in ("TMPDIR", "TEMP", "TMP")} == {str(home / JOBS / BUILD.spool)}
     assert (home / JOBS / BUILD.spool).is_dir()
+    monkeypatch.undo()
+    there = subprocess.run(
+        [sys.executable, "-c", "import nero_core; print(nero_core.__file__)"],
+        cwd=home,
+        env=started[0],
+        capture_output=True,
+        text=True,
+    )
+    assert there.stdout.strip() == nero_core.__file__, "it finds the core from any folder"
 
 
 # What is said of it -----------------------------------------------------------------------------------------------

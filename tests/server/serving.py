@@ -35,7 +35,7 @@ def free_port():
 
 
 @contextmanager
-def serve(log, references=None, command=None, port=None, **environment):
+def serve(log, references=None, command=None, port=None, cwd=ROOT, **environment):
     """Address of a new server with the references of a folder, and what is set in its environment."""
     port = port or free_port()
     command = command or [sys.executable, "-m", "streamlit", "run", "app.py"]
@@ -45,7 +45,7 @@ def serve(log, references=None, command=None, port=None, **environment):
     with log.open("w") as sink:
         server = subprocess.Popen(
             [*command, "--server.port", str(port), "--server.headless", "true"],
-            cwd=ROOT,
+            cwd=cwd,
             env=own,
             stdout=sink,
             stderr=subprocess.STDOUT,
