@@ -25,6 +25,7 @@ from nero_core.attribution.base import (
     Fit,
     HeatmapMethod,
     OverallMap,
+    describe_methods,
     register_method,
     share_arriving,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "HeatmapMethod",
     "OverallMap",
     "describe_families",
+    "describe_methods",
     "fits_of",
     "fitting",
     "instant_maps",

@@ -135,6 +135,15 @@ def register_method(method: AnyMethod) -> AnyMethod:
     return method
 
 
+def describe_methods() -> str:
+    """The registry as a table in Markdown."""
+    lines = ["| method | what it does | maps |", "|---|---|---|"]
+    for title, method in METHODS.items():
+        maps = "whole answer, single neurons" if method.single_neurons else "whole answer"
+        lines.append(f"| {title} | {method.meaning} | {maps} |")
+    return "\n".join(lines)
+
+
 class AttributionPass(ABC):
     """The maps of one image, on demand; made by `HeatmapMethod.open`.
 

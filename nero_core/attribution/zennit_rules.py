@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -67,13 +67,10 @@ def check_rules(network: nn.Module, composite: Composite, height: int, width: in
     weight = next(network.parameters())
     noise = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(weight)
     with torch.no_grad():
-        bare = network(noise)
+        bare = _logits(network, noise, name)
     image = noise.clone().requires_grad_()
     with composite.context(network), _followed(network) as calls, torch.enable_grad():
-        try:
-            logits = network(image)
-        except AttributeError as error:
-            raise InputError(f"{name} reads into its layers where zennit's rules are put ({error}).") from error
+        logits = _logits(network, image, name)
         norms = [
             path for path, module in network.named_modules() if isinstance(module, BatchNorm) and not _merged(module)
         ]
@@ -91,6 +88,13 @@ def check_rules(network: nn.Module, composite: Composite, height: int, width: in
     difference = float((logits.detach() - bare).abs().max())
     if not difference <= REPLAY_TOLERANCE * float(bare.abs().max()):
         raise InputError(f"{name} gives other logits with its batch norms merged by zennit (by {difference:.1e}).")
+
+
+def _logits(network: nn.Module, image: Tensor, name: str) -> Tensor:
+    try:
+        return cast(Tensor, network(image))
+    except AttributeError as error:
+        raise InputError(f"{name} reads into its layers where zennit's rules are put ({error}).") from error
 
 
 def _check_merging(network: nn.Module, name: str) -> None:

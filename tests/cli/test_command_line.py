@@ -147,6 +147,66 @@ def test_help_does_not_wait_for_torch():
     subprocess.run([sys.executable, "-c", check], check=True, capture_output=True)
 
 
+def test_explain_by_a_chosen_method(run, tiny_reference, class_folders, tmp_path):
+    frame = next(class_folders.glob("*/*.png"))
+    written = {}
+    for method in (None, "CRP", "EpsilonPlusFlat"):
+        chosen = [] if method is None else ["--method", method]
+        code, out, _ = run("explain", tiny_reference, frame, "--out", tmp_path / str(method), *chosen)
+        assert code == 0
+        assert f"Heatmaps by {method or 'CRP'}: " in out
+        numbers = json.loads((tmp_path / str(method) / "case.json").read_text())
+        assert numbers.pop("heatmap_method") == (method or "CRP")
+        written[method] = numbers
+        with Image.open(tmp_path / str(method) / "overall.png") as picture:
+            assert picture.text["Heatmap by"] == (method or "CRP")
+    assert written[None] == written["CRP"]
+    for own, other in zip(
+        written["CRP"].pop("top_neurons"), written["EpsilonPlusFlat"].pop("top_neurons"), strict=True
+    ):
+        assert own.pop("heatmap_sum") == pytest.approx(other.pop("heatmap_sum"), rel=1e-3)
+        assert own == other
+    assert written["CRP"] == written["EpsilonPlusFlat"], "the verdict is the detector's, whatever shows where"
+
+
+def test_explain_by_a_method_of_one_map(run, tiny_reference, class_folders, tmp_path):
+    frame = next(class_folders.glob("*/*.png"))
+    code, out, _ = run(
+        "explain", tiny_reference, frame, "--out", tmp_path / "x", "--method", "SmoothGrad", "--neurons", 2
+    )
+    assert code == 0
+    assert "one map of the whole answer, overall.png, and none of neurons" in out
+    assert not list((tmp_path / "x").glob("neuron-*.png"))
+    numbers = json.loads((tmp_path / "x" / "case.json").read_text())
+    assert len(numbers["top_neurons"]) == 2
+    assert "heatmap_sum" not in numbers["top_neurons"][0]
+
+
+def test_explain_warns_of_maps_not_to_be_leant_on(run, tiny_reference, class_folders, tmp_path, monkeypatch):
+    from nero_core.attribution.zennit_crp import CompositePass
+
+    monkeypatch.setattr(CompositePass, "caution", property(lambda self: "Relevance grew."))
+    frame = next(class_folders.glob("*/*.png"))
+    code, _, err = run("explain", tiny_reference, frame, "--out", tmp_path / "x", "--method", "EpsilonGammaBox")
+    assert code == 0
+    assert "warning: Relevance grew." in err
+    assert json.loads((tmp_path / "x" / "case.json").read_text())["heatmap_caution"] == "Relevance grew."
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("LRP", "no method 'LRP'; choose one of CRP"),
+        ("conservative propagation", "nothing that conservative propagation"),
+    ],
+)
+def test_explain_by_a_method_that_is_not_there(run, tiny_reference, class_folders, tmp_path, method, said):
+    frame = next(class_folders.glob("*/*.png"))
+    code, _, err = run("explain", tiny_reference, frame, "--out", tmp_path / "x", "--method", method)
+    assert code == 2
+    assert said in err
+
+
 def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
     checkpoint, reference = tmp_path / "c.safetensors", tmp_path / "ref"
     code, out, err = run("train", class_folders, "--out", checkpoint, "--epochs", 1, "--json")
