@@ -84,9 +84,10 @@ def divide(
         There is no OOD image, a name is not allowed, `train` has no labels, or no image is left to be scored as ID.
     """
     _check_ood(ood)
+    ood, repeated = _each_once(ood)
     if train is not None and train.labels is None:
         raise InputError("The training images have no classes; give a folder with one sub-folder per class.")
-    warnings: list[str] = []
+    warnings: list[str] = list(repeated)
     record = classifier.training
     id_images = grouped_as_recorded(id_images, record)
     train = None if train is None else grouped_as_recorded(train, record)
@@ -175,6 +176,20 @@ def _check_ood(ood: Mapping[str, ImageSet]) -> None:
     for name in (POOLED, ID):
         if name in ood:
             raise InputError(f"An OOD set is named {name!r}, which stands for something else here; rename it.")
+
+
+def _each_once(ood: Mapping[str, ImageSet]) -> tuple[dict[str, ImageSet], list[str]]:
+    """Each OOD set without a second copy of a file, and a warning where there was one."""
+    kept, warnings = {}, []
+    for name, images in ood.items():
+        _, first = np.unique(images.digests, return_index=True)
+        once = np.isin(np.arange(len(images)), first)
+        kept[name] = images.select(once)
+        if repeated := len(images) - len(first):
+            warnings.append(
+                f"{repeated} of {len(images)} images of OOD set {name!r} are the same file as another; counted once."
+            )
+    return kept, warnings
 
 
 def _keys(images: ImageSet | None) -> frozenset[str]:

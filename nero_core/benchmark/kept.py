@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 import nero_core
 from nero_core.benchmark.line_up import Contender
@@ -53,7 +54,12 @@ class KeptScores:
             return None
         if notes.get("key") != self._key(contender):
             return None
-        scores = Scores(arrays["id"], {name: arrays[f"ood/{name}"] for name in ood}, arrays.get("calibration"))
+        scores = Scores(
+            arrays["id"],
+            {name: arrays[f"ood/{name}"] for name in ood},
+            arrays.get("calibration"),
+            arrays.get("calibration_rows"),
+        )
         fit_seconds, score_seconds = json.loads(notes["seconds"])
         return scores, (fit_seconds, score_seconds)
 
@@ -67,9 +73,12 @@ class KeptScores:
         """
         if self.folder is None:
             return
-        arrays = {"id": scores.id} | {f"ood/{name}": values for name, values in scores.ood.items()}
+        arrays: dict[str, npt.NDArray[np.generic]] = {"id": scores.id}
+        arrays |= {f"ood/{name}": values for name, values in scores.ood.items()}
         if scores.calibration is not None:
             arrays["calibration"] = scores.calibration
+        if scores.calibration_rows is not None:
+            arrays["calibration_rows"] = scores.calibration_rows
         make_folder(self.folder)
         notes = {"key": self._key(contender), "seconds": json.dumps(seconds)}
         write_arrays(self._path(self.folder, contender), arrays, notes)

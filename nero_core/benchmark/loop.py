@@ -19,7 +19,15 @@ from nero_core.benchmark.flags import flagged_shares, summarised
 from nero_core.benchmark.kept import KeptScores
 from nero_core.benchmark.line_up import Contender
 from nero_core.benchmark.notes import UNGROUPED, in_words, singular, too_few, unreadable, without_guarantee
-from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult, Scores, SetSummary, with_pooled
+from nero_core.benchmark.result import (
+    POOLED,
+    BenchmarkResult,
+    DetectorResult,
+    ScoredImages,
+    Scores,
+    SetSummary,
+    with_pooled,
+)
 from nero_core.calibration import Calibration, false_alarms
 from nero_core.data.guarantee import BY_CLASS, CalibrationSettings
 from nero_core.data.image_set import ImageSet
@@ -167,12 +175,13 @@ class Benchmark:
     def _fit_and_score(self, contender: Contender) -> _Finished:
         row = self._row(contender)
         try:
-            detector, deciding, fit_seconds = self._fit(contender)
+            detector, deciding, rows, fit_seconds = self._fit(contender)
             begun = time.perf_counter()
             scores = Scores(
                 self._scored(detector, "id"),
                 {name: self._scored(detector, f"ood/{name}") for name in self.division.ood},
                 deciding,
+                rows,
             )
         except InputError as error:
             return _Finished(replace(row, status="refused", reason=str(error)), None)
@@ -189,10 +198,10 @@ class Benchmark:
             self._not_kept[str(error)] = None
         return _Finished(replace(row, fit_seconds=fit_seconds, score_seconds=score_seconds), scores)
 
-    def _fit(self, contender: Contender) -> tuple[Detector, Float64Array | None, float]:
-        """A fitted detector, its calibration scores, and the seconds that fitting took."""
+    def _fit(self, contender: Contender) -> tuple[Detector, Float64Array | None, IntArray | None, float]:
+        """A fitted detector, its calibration scores, whose they are, and the seconds that fitting took."""
         if contender.calibration is not None:
-            return contender.detector, contender.calibration.scores, 0.0
+            return contender.detector, contender.calibration.scores, None, 0.0
         info = contender.detector.info
         # A detector that learns nothing only takes the head; which images come with it does not matter.
         train = self._activations("fit" if info.fits else "id", contender.detector)
@@ -206,8 +215,10 @@ class Benchmark:
         begun = time.perf_counter()
         detector = contender.detector.fit(train, self.classifier.head, learnt_from(contender.detector, held_out, alike))
         seconds = time.perf_counter() - begun
-        deciding = None if held_out is None else held_out[deciding_rows(detector, alike)]
-        return detector, None if deciding is None else detector.score(deciding), seconds
+        if held_out is None:
+            return detector, None, None, seconds
+        rows = np.arange(len(held_out))[deciding_rows(detector, alike)]
+        return detector, detector.score(held_out[rows]), rows, seconds
 
     def _scored(self, detector: Detector, name: str) -> Float64Array:
         activations = self._activations(name, detector)
@@ -324,6 +335,11 @@ class Benchmark:
                 "classifier_digest": self._extractor.digest,
             },
             scores=scores,
+            images={
+                name: ScoredImages.of(each.images, each.activations)
+                for name, each in self._extractions.items()
+                if name != "fit"
+            },
         )
 
     def _differences(self, row: DetectorResult, baseline: str | None) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from nero_core.benchmark.result import (
+    IMAGES,
     RESULTS_NAME,
     SCHEMA,
     SCORES_NAME,
     BenchmarkResult,
     CalibrationSummary,
     DetectorResult,
+    ScoredImages,
     Scores,
     SetSummary,
 )
@@ -52,9 +54,9 @@ def read_results(folder: Path) -> BenchmarkResult:
         raise ArtefactError(f"{path} cannot be read ({error!r}); run `benchmark` again.") from error
     if schema != SCHEMA:
         raise ArtefactError(f"{path}, field `schema`: {schema!r}; this version reads {SCHEMA}. Run `benchmark` again.")
-    arrays, _ = read_arrays(path.parent / SCORES_NAME)
+    arrays, notes = read_arrays(path.parent / SCORES_NAME)
     try:
-        given = {each.name: content[each.name] for each in fields(BenchmarkResult)}
+        given = {each.name: content[each.name] for each in fields(BenchmarkResult) if each.name != IMAGES}
         rows = tuple(read_row(row) for row in given["detectors"])
         names = [each["name"] for each in given["sets"] if each["role"] == "ood"]
         scores = {
@@ -62,6 +64,7 @@ def read_results(folder: Path) -> BenchmarkResult:
                 arrays[f"{row.name}/id"],
                 {name: arrays[f"{row.name}/ood/{name}"] for name in names},
                 arrays.get(f"{row.name}/calibration"),
+                arrays.get(f"{row.name}/calibration_rows"),
             )
             for row in rows
             if row.done
@@ -74,12 +77,25 @@ def read_results(folder: Path) -> BenchmarkResult:
                 "warnings": tuple(given["warnings"]),
                 "detectors": rows,
                 "scores": scores,
+                "images": _read_images(notes, arrays),
             }
         )
         check_result(result)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ArtefactError(f"{path} is damaged or does not belong to its scores ({error!r}).") from error
     return result
+
+
+def _read_images(notes: Mapping[str, str], arrays: Mapping[str, Any]) -> dict[str, ScoredImages]:
+    """The images beside the scores; none in results of earlier versions."""
+    found = {}
+    for name, given in json.loads(notes.get(IMAGES, "{}")).items():
+        predicted, labels = arrays[f"{IMAGES}/{name}/predicted"], arrays.get(f"{IMAGES}/{name}/labels")
+        images = ScoredImages(tuple(map(str, given["names"])), tuple(map(str, given["digests"])), predicted, labels)
+        counts = {len(images.names), len(images.digests), len(predicted), len(predicted if labels is None else labels)}
+        _that(len(counts) == 1, f"{IMAGES}, {name}", "lists of different lengths")
+        found[name] = images
+    return found
 
 
 def read_row(row: Mapping[str, Any]) -> DetectorResult:
@@ -112,7 +128,7 @@ def check_result(result: BenchmarkResult) -> None:
         A field is missing something or of another type; it is named.
     """
     for each in fields(result):
-        if each.name != "scores":
+        if each.name not in ("scores", IMAGES):
             _check(each.name, getattr(result, each.name), _hints(type(result))[each.name])
     names = [row.name for row in result.detectors]
     done = [row for row in result.detectors if row.done]

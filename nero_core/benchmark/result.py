@@ -11,10 +11,15 @@ from typing import Any, Literal
 import numpy as np
 
 from nero_core.calibration.rates import FlaggedOf
+from nero_core.data.class_folders import short_path
+from nero_core.data.image_set import ImageSet
 from nero_core.metrics import Interval
-from nero_core.records import Float64Array
+from nero_core.records import Activations, Float64Array, IntArray
+from nero_core.storage.display_names import display_name
 from nero_core.storage.files import write_arrays, write_bytes
 
+IMAGES = "images"
+"""Under which the images stand beside the scores."""
 SCHEMA = 2
 RESULTS_NAME, SCORES_NAME = "results.json", "scores.safetensors"
 
@@ -62,11 +67,46 @@ class Scores:
     ood : {set: (m,) float64}
     calibration : (c,) float64 or None
         Of the held-out ID images that decide; None where there are none.
+    calibration_rows : (c,) int64 or None
+        Which of the benchmark's calibration images these are. None where they are those of the reference, which keeps
+        its scores sorted and without names: they belong to no image here.
     """
 
     id: Float64Array
     ood: Mapping[str, Float64Array]
     calibration: Float64Array | None = None
+    calibration_rows: IntArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImages:
+    """The images of one set, in the order of their scores.
+
+    Attributes
+    ----------
+    names : n texts
+        Folder and file.
+    digests : n texts
+        SHA-256 of each file.
+    predicted : (n,) int64
+        The class that the network reads.
+    labels : (n,) int64 or None
+        The class that each is of; None where nobody said.
+    """
+
+    names: tuple[str, ...]
+    digests: tuple[str, ...]
+    predicted: IntArray
+    labels: IntArray | None = None
+
+    @classmethod
+    def of(cls, images: ImageSet, activations: Activations) -> ScoredImages:
+        """The images that activations are of."""
+        names = tuple(
+            short_path(each) if isinstance(each, Path) else display_name(each, place)
+            for place, each in enumerate(images.images)
+        )
+        return cls(names, images.digests, activations.logits.argmax(axis=1), activations.labels)
 
 
 def with_pooled(ood: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
@@ -198,6 +238,8 @@ class BenchmarkResult:
         How to get these figures again.
     scores : {row: Scores}
         Of every detector that is done.
+    images : {"calibration", "id" or "ood/NAME": ScoredImages}
+        What was scored; empty in results of earlier versions.
     """
 
     title: str
@@ -216,6 +258,7 @@ class BenchmarkResult:
     provenance: Mapping[str, Any]
     scores: Mapping[str, Scores]
     published: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, ScoredImages] = field(default_factory=dict)
 
     @property
     def ood_sets(self) -> tuple[str, ...]:
@@ -253,7 +296,9 @@ class BenchmarkResult:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the scores, as plain JSON values; an Interval is [value, low, high]."""
-        return {"schema": SCHEMA} | asdict(replace(self, scores={}))
+        content = {"schema": SCHEMA} | asdict(replace(self, scores={}, images={}))
+        del content["images"]  # names and arrays, which lie beside the scores
+        return content
 
     def save(self, folder: Path) -> None:
         """Write ``results.json`` and ``scores.safetensors`` into a folder.
@@ -263,11 +308,18 @@ class BenchmarkResult:
         ArtefactError
             They cannot be written.
         """
-        arrays: dict[str, Float64Array] = {}
+        arrays: dict[str, Float64Array | IntArray] = {}
         for row, scores in self.scores.items():
             arrays[f"{row}/id"] = scores.id
             arrays |= {f"{row}/ood/{name}": values for name, values in scores.ood.items()}
             if scores.calibration is not None:
                 arrays[f"{row}/calibration"] = scores.calibration
-        write_arrays(folder / SCORES_NAME, arrays)
+            if scores.calibration_rows is not None:
+                arrays[f"{row}/calibration_rows"] = scores.calibration_rows
+        for name, images in self.images.items():
+            arrays[f"{IMAGES}/{name}/predicted"] = images.predicted
+            if images.labels is not None:
+                arrays[f"{IMAGES}/{name}/labels"] = images.labels
+        named = {name: {"names": images.names, "digests": images.digests} for name, images in self.images.items()}
+        write_arrays(folder / SCORES_NAME, arrays, {IMAGES: json.dumps(named, ensure_ascii=False)})
         write_bytes(folder / RESULTS_NAME, json.dumps(self.to_json(), indent=1, ensure_ascii=False).encode())

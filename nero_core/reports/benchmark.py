@@ -27,8 +27,9 @@ def write_report(result: BenchmarkResult, folder: Path) -> list[Path]:
     """Write everything that a person or a machine may want to read of a benchmark.
 
     ``results.json`` and ``scores.safetensors`` hold all of it (:func:`~nero_core.benchmark.reading.read_results`),
-    ``results.csv`` the figures, ``report.md`` and ``report.html`` tables and charts, ``roc.png`` and
-    ``histograms.png`` pictures for a paper. A report is whole or absent: without ``results.json`` there is none.
+    ``results.csv`` the figures, ``scores.csv`` every image under every detector, ``report.md`` and ``report.html``
+    tables and charts, ``roc.png`` and ``histograms.png`` pictures for a paper. A report is whole or absent: without
+    ``results.json`` there is none.
 
     Returns
     -------
@@ -43,6 +44,7 @@ def write_report(result: BenchmarkResult, folder: Path) -> list[Path]:
     from nero_core.reports.pictures import histogram_picture, roc_picture  # matplotlib only where it draws
 
     texts = {"report.html": page(result), "report.md": markdown(result), "results.csv": comma_separated(result)}
+    texts |= {"scores.csv": each_image(result)} if result.images else {}
     pictures = {"roc.png": roc_picture(result), "histograms.png": histogram_picture(result)} if result.scores else {}
     with replacing_together(Path(folder), last=RESULTS_NAME) as staged:
         for name, content in ({name: text.encode() for name, text in texts.items()} | pictures).items():
@@ -110,6 +112,33 @@ def comma_separated(result: BenchmarkResult) -> str:
                 }
             seconds = {"fit_seconds": round(row.fit_seconds, 4), "score_seconds": round(row.score_seconds, 4)}
             lines.append(about | {"set": column} | counts | figures | shares | seconds)
+    return table_text(lines, header)
+
+
+def each_image(result: BenchmarkResult) -> str:
+    """One line per image and detector; calibration images of the reference itself have no names, and are left out."""
+    header = ["set", "image", "sha256", "class", "predicted", "detector", "score"]
+    lines: list[dict[str, object]] = []
+    for set_name, images in result.images.items():
+        labels = [""] * len(images.names) if images.labels is None else [result.classes[i] for i in images.labels]
+        for row, scores in result.scores.items():
+            given, rows = scores.ood.get(set_name.removeprefix("ood/"), scores.id), range(len(images.names))
+            if set_name == "calibration":
+                if scores.calibration is None or scores.calibration_rows is None:
+                    continue
+                given, rows = scores.calibration, scores.calibration_rows.tolist()
+            lines += [
+                {
+                    "set": set_name,
+                    "image": images.names[place],
+                    "sha256": images.digests[place],
+                    "class": labels[place],
+                    "predicted": result.classes[images.predicted[place]],
+                    "detector": row,
+                    "score": float(score),
+                }
+                for place, score in zip(rows, given, strict=True)
+            ]
     return table_text(lines, header)
 
 

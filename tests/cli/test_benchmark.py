@@ -22,13 +22,14 @@ from nero_core.cli.main import main
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import split_for_fit
-from nero_core.detectors import DETECTORS
+from nero_core.detectors import DETECTORS, make_detector
 from nero_core.metrics import Interval
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import TrainingRecord
 from nero_core.reference.description import Card
 from nero_core.reference.fit import fit_reference
 from nero_core.reports.benchmark import comma_separated, markdown, page, tables
+from nero_core.storage.files import digest
 from tests.conftest import COLOURS, coloured_noise
 
 FEW = ["--detectors", "nero", "energy", "knn"]
@@ -113,7 +114,8 @@ def test_one_folder_of_classes_and_some_odd_ones_are_enough(
     assert "<i>" not in text.replace("odd | &lt;i&gt;", "")
     assert "Noise | &lt;b&gt;" in text
     unscripted = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
-    assert not re.search(r"src=|href=|url\(|@import", unscripted), "it opens offline"
+    unlinked = re.sub(r'<a href="https://[^"]*">', "", unscripted)  # papers, opened by whoever clicks
+    assert not re.search(r"src=|href=|url\(|@import", unlinked), "it opens offline"
     assert not re.search(r"<script[^>]+src=", text)
     rows = list(csv.DictReader(io.StringIO((out / "results.csv").read_text(encoding="utf-8"))))
     assert len(rows) == 3 * 3
@@ -341,3 +343,38 @@ def test_a_result_with_nothing_done_is_still_a_report(run, reference, class_fold
     assert comma_separated(result).count("\n") == 2
     assert not (tmp_path / "roc.png").exists()
     assert len(COLOURS) == len(result.classes)
+
+
+def test_scores_can_be_paired_with_their_images(run, reference, class_folders, strange_folder, tmp_path):
+    """By name and hash; the scores that a reference was calibrated on are sorted, and belong to no image."""
+    code, _, _ = run(
+        "benchmark", reference, "--id", class_folders, "--ood", f"s={strange_folder}", *FEW, "--out", tmp_path
+    )  # fmt: skip
+    assert code == 0
+    result = read_results(tmp_path)
+    assert set(result.images) == {"calibration", "id", "ood/s"}
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "scores.csv").read_text(encoding="utf-8"))))
+    paths = {digest(path): path for path in [*class_folders.rglob("*.png"), *strange_folder.rglob("*.png")]}
+    loaded = Reference.load(reference)
+    for line in (each for each in lines if each["detector"] == "energy"):
+        path = paths[line["sha256"]]
+        assert line["image"] == f"{path.parent.name}/{path.name}"
+        activations = loaded.classifier.extract([path])
+        score = make_detector("energy").fit(activations, loaded.classifier.head).score(activations)[0]
+        assert float(line["score"]) == pytest.approx(score, rel=1e-4)
+        assert line["predicted"] == loaded.classes[int(activations.logits[0].argmax())]
+        assert line["class"] in ("", path.parent.name)
+    assert {line["set"] for line in lines if line["detector"] == "energy"} == {"calibration", "id", "ood/s"}
+    assert {line["set"] for line in lines if line["detector"] == "nero"} == {"id", "ood/s"}
+    assert result.scores["nero"].calibration_rows is None
+    assert result.scores["energy"].calibration_rows.tolist() == list(range(len(result.images["calibration"].names)))
+
+
+def test_a_file_that_is_twice_in_an_ood_set_counts_once(run, reference, class_folders, strange_folder, tmp_path):
+    doubled = shutil.copytree(strange_folder, tmp_path / "doubled")
+    first = sorted(doubled.rglob("*.png"))[0]
+    shutil.copy(first, first.with_name("again.png"))
+    run("benchmark", reference, "--id", class_folders, "--ood", f"s={doubled}", *FEW, "--out", tmp_path / "out")
+    result = read_results(tmp_path / "out")
+    assert len(result.scores["energy"].ood["s"]) == 5
+    assert any(text.startswith("1 of 6 images of OOD set 's' are the same file as another") for text in result.warnings)
