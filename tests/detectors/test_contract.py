@@ -82,6 +82,19 @@ def test_the_record_describes_the_detector(fitted):
     assert 1900 < info.paper.year < 2100
 
 
+def test_the_signature_is_that_of_its_init(fitted):
+    kind = type(fitted)
+    assert not any("__signature__" in vars(each) for each in kind.__mro__)
+    parameters = inspect.signature(kind).parameters
+    if parameters:
+        assert parameters == dict(list(inspect.signature(kind.__init__).parameters.items())[1:])
+    for parameter in parameters.values():
+        assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        assert parameter.annotation is not parameter.empty
+        assert parameter.default is not parameter.empty
+        assert parameter.name in inspect.getdoc(kind), f"{parameter.name} is not in the docstring"
+
+
 def test_parameters_are_stored_unchanged(fitted):
     for name, parameter in inspect.signature(type(fitted)).parameters.items():
         assert getattr(make_detector(fitted.info.name), name) == parameter.default
