@@ -41,7 +41,7 @@ class NAC(SeesImages):
     bins : int
         Per neuron; the library's 50.
     alpha : float, optional
-        Steepness of the sigmoid. Where it is not given, it spreads each stage's states over the bins: 99 % of |p|
+        Steepness of the sigmoid. Where it is not given, it spreads each stage's states over the bins: 99 % of ``|p|``
         on training images lie within the outermost edges.
     full_count : int, optional
         O, from which a bin counts as covered. Where it is not given, n/bins: what each bin would hold if all were
@@ -117,7 +117,7 @@ class NAC(SeesImages):
         self.counts_ = np.concatenate(counts)
 
     def _spread(self, seen: Sequence[Sequence[Tensor]]) -> Float64Array:
-        """α per stage from |p| of some training images."""
+        """α per stage from ``|p|`` of some training images."""
         sizes = [
             np.quantile(np.concatenate([np.abs(p.numpy()) for p in stage]), 0.99) for stage in zip(*seen, strict=True)
         ]
