@@ -102,3 +102,12 @@ def test_the_readme_lists_the_registry():
     assert describe_detectors() in readme, (
         "put what `python -m nero_core detectors --markdown` prints in the place of the README's table of detectors"
     )
+
+
+def test_the_readme_names_those_that_see_the_images_again():
+    from nero_core.detectors import DETECTORS
+
+    slow = {name for name, detector in DETECTORS.items() if "source" in detector.info.needs}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [named] = re.findall(r"over the images together; (.+?) see the images once more", readme)
+    assert set(re.findall(r"`(\w+)`", named)) == slow

@@ -25,12 +25,9 @@ def register(detector: AnyDetector) -> AnyDetector:
         Another detector has that name: what a plug-in adds never stands in for a detector that is there.
     """
     name = detector.info.name
-    if name in DETECTORS:
-        taken = DETECTORS[name]
-        raise InputError(
-            f"{detector.__module__}.{detector.__qualname__} is named {name!r}, as is {taken.__module__}."
-            f"{taken.__qualname__}; give it another `info.name`."
-        )
+    own, taken = (f"{each.__module__}.{each.__qualname__}" for each in (detector, DETECTORS.get(name, detector)))
+    if own != taken:  # the same class again is its module read anew, as after an edit while the app runs
+        raise InputError(f"{own} is named {name!r}, as is {taken}; give it another `info.name`.")
     DETECTORS[name] = detector
     return detector
 

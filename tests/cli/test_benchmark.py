@@ -114,7 +114,7 @@ def test_one_folder_of_classes_and_some_odd_ones_are_enough(
     assert "<i>" not in text.replace("odd | &lt;i&gt;", "")
     assert "Noise | &lt;b&gt;" in text
     unscripted = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
-    unlinked = re.sub(r'<a href="https://[^"]*">', "", unscripted)  # papers, opened by whoever clicks
+    unlinked = re.sub(r'<a href="https://[^"]+">', "", unscripted)  # of the papers: followed where somebody clicks
     assert not re.search(r"src=|href=|url\(|@import", unlinked), "it opens offline"
     assert not re.search(r"<script[^>]+src=", text)
     rows = list(csv.DictReader(io.StringIO((out / "results.csv").read_text(encoding="utf-8"))))

@@ -12,7 +12,7 @@ import pytest
 
 from nero_core.detectors import DETECTORS, ExplainedDetector, make_detector
 from nero_core.errors import ArtefactError, InputError, NotFittedError, UnknownDetectorError
-from nero_core.records import Activations, Head
+from nero_core.records import Activations, Head, Layout
 from nero_core.storage.files import read_arrays, write_arrays
 from tests.activations import image_activations, make_activations
 
@@ -80,6 +80,19 @@ def test_the_record_describes_the_detector(fitted):
     assert info.title
     assert info.paper.citation
     assert 1900 < info.paper.year < 2100
+
+
+def test_the_signature_is_that_of_its_init(fitted):
+    kind = type(fitted)
+    assert not any("__signature__" in vars(each) for each in kind.__mro__)
+    parameters = inspect.signature(kind).parameters
+    if parameters:
+        assert parameters == dict(list(inspect.signature(kind.__init__).parameters.items())[1:])
+    for parameter in parameters.values():
+        assert parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        assert parameter.annotation is not parameter.empty
+        assert parameter.default is not parameter.empty
+        assert parameter.name in inspect.getdoc(kind), f"{parameter.name} is not in the docstring"
 
 
 def test_parameters_are_stored_unchanged(fitted):
@@ -180,6 +193,33 @@ def test_activations_without_what_a_detector_needs_are_refused(name):
         make_detector(name).fit(bare, material.head, material.calibration)
     with pytest.raises(InputError, match=DETECTORS[name].info.title):
         fitted_of(name).score(bare)
+
+
+READ_PLACES = {"fused", "gram", "nac", "nap", "rankfeat", "stage_mahalanobis"}
+"""Detectors that read the last map or the stages."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_network_lacks_is_known_before_an_image_is_read(name):
+    head = material_of(name).head
+    make_detector(name).check_network(Layout("5", "2", ("0", "1", "2")), head)
+    bare = Layout("5", None, ())
+    if name not in READ_PLACES:
+        make_detector(name).check_network(bare, head)
+        return
+    with pytest.raises(InputError, match=DETECTORS[name].info.title):
+        make_detector(name).check_network(bare, head)
+
+
+def test_a_head_or_a_parameter_that_cannot_be_used_is_known_at_once():
+    head, layout = Head(np.ones((1, 5)), np.zeros(1)), Layout("5", "2", ("0",))
+    for name, said in (("ncdd", "at least 2 classes"), ("fdbd", "this head has one")):
+        with pytest.raises(InputError, match=said):
+            make_detector(name).check_network(layout, head)
+    with pytest.raises(InputError, match="`k` of KNN is 0"):
+        make_detector("knn", k=0).check_network(layout, head)
+    with pytest.raises(InputError, match="keeps none of 5 features"):
+        make_detector("ash", percentile=0.95).check_network(layout, head)
 
 
 def test_an_account_adds_up_to_the_score(explained, test):
