@@ -98,7 +98,7 @@ def fits_of(classifier: Classifier) -> dict[str, Fit]:
 def _fit(method: type[HeatmapMethod], classifier: Classifier) -> Fit:
     try:
         return method.fits(classifier)
-    except Exception as error:  # noqa: BLE001  the code of others may raise anything, and takes no page with it
+    except Exception as error:  # the code of others may raise anything, and takes no page with it
         if method.__module__.startswith(OWN):
             raise
         return Fit(False, f"{method.title}, which {method.__module__} adds, failed on this network: {error!r}.")
