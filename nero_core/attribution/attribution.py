@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from nero_core.attribution.base import METHODS, AttributionPass, Fit
+from nero_core.attribution.base import METHODS, AttributionPass, Fit, HeatmapMethod
 from nero_core.errors import InputError
 from nero_core.records import Float32Array
 
@@ -17,6 +17,9 @@ EXACT = ("CRP", "conservative propagation")
 
 PREFERRED = (*EXACT, "instant map", "gradient × input")
 """What is taken where nobody chooses, from the best to the one that every network has."""
+
+OWN = "nero_core."
+"""Where the methods of this package are; others were added by another."""
 
 CHOSEN_AT_MOST = 2
 """Methods that are kept ready for one network beside the best: each holds a copy of it."""
@@ -89,7 +92,16 @@ def supports(classifier: Classifier) -> bool:
 
 def fits_of(classifier: Classifier) -> dict[str, Fit]:
     """For every registered method, whether this network has it, and why not; costs some forward passes."""
-    return {title: method.fits(classifier) for title, method in METHODS.items()}
+    return {title: _fit(method, classifier) for title, method in METHODS.items()}
+
+
+def _fit(method: type[HeatmapMethod], classifier: Classifier) -> Fit:
+    try:
+        return method.fits(classifier)
+    except Exception as error:  # the code of others may raise anything, and takes no page with it
+        if method.__module__.startswith(OWN):
+            raise
+        return Fit(False, f"{method.title}, which {method.__module__} adds, failed on this network: {error!r}.")
 
 
 def fitting(classifier: Classifier) -> list[str]:
@@ -107,7 +119,7 @@ class Attributions:
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
-        self._lock = threading.Lock()
+        self._lock, self._fits_lock = threading.Lock(), threading.Lock()
         self._prepared: dict[str | None, Attribution] = {}
         self._fits: dict[str, Fit] | None = None
 
@@ -132,7 +144,7 @@ class Attributions:
     @property
     def fits(self) -> dict[str, Fit]:
         """For every registered method, whether the network has it, and why not."""
-        with self._lock:
+        with self._fits_lock:
             if self._fits is None:
                 self._fits = fits_of(self._classifier)
             return self._fits

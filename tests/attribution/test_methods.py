@@ -90,6 +90,24 @@ def test_what_fits_is_told_for_every_method(classifier):
     assert all(fit.reason == "" for fit in fits.values() if fit)
 
 
+def test_a_method_of_others_that_breaks_is_named_and_one_of_ours_is_a_defect(classifier, monkeypatch):
+    class Broken(HeatmapMethod):
+        title, meaning = "broken", "nothing"
+
+        def __init__(self, classifier):
+            raise ZeroDivisionError("one over nought")
+
+        def _open(self, image):
+            raise AssertionError
+
+    monkeypatch.setitem(METHODS, "broken", Broken)
+    reason = fits_of(classifier)["broken"].reason
+    assert "broken, which tests.attribution.test_methods adds, failed on this network: ZeroDivisionError" in reason
+    monkeypatch.setattr(Broken, "__module__", "nero_core.attribution.methods.broken")
+    with pytest.raises(ZeroDivisionError):
+        fits_of(classifier)
+
+
 def test_a_title_is_taken_once():
     class Other(HeatmapMethod):
         title, meaning = "CRP", "another"
