@@ -174,6 +174,11 @@ def account_rows(
     rows
         Raising neurons (largest first) and the rest of them, lowering neurons and the rest of them, the
         terms, and last the score, which is the sum of all before it.
+
+    Raises
+    ------
+    InputError
+        A leading neuron does not exist.
     """
     parts = factor * np.asarray(contributions, np.float64)
     named = list(dict.fromkeys(int(j) for j in leading))
@@ -264,6 +269,11 @@ def relevance_profile(
         Mean over images known to be out-of-distribution.
     top : int or None
         Only the channels that deviate most from the mean, largest first; None: all, in their own order.
+
+    Raises
+    ------
+    InputError
+        They are of different numbers of channels.
     """
     r, m, s = (np.asarray(a, np.float64) for a in (relevance, mean, std))
     u = None if known_mean is None else np.asarray(known_mean, np.float64)

@@ -82,6 +82,11 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None =
         Which neurons, from left to right; each bar carries its neuron as `customdata`.
     chosen : int, optional
         A neuron to mark.
+
+    Raises
+    ------
+    InputError
+        No neuron is left to draw.
     """
     if not len(order):
         raise InputError("No neuron is left to draw; widen the filter.")
@@ -147,6 +152,11 @@ def value_boxes(
         The values, in words with their unit.
     marks : {name: value}, optional
         Single images, drawn as stars: each in a row of its own, or all in one where they are many.
+
+    Raises
+    ------
+    InputError
+        No group has an image.
     """
     filled = {name: np.asarray(v, np.float64) for name, v in values.items() if len(v)}
     if not filled:

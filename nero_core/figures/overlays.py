@@ -64,6 +64,11 @@ def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, ou
         In [0, 1]; how much of the picture the strongest values cover.
     outline : bool
         Also draw a line round the strongest region.
+
+    Raises
+    ------
+    InputError
+        The heatmap has not two dimensions of finite values.
     """
     values = np.asarray(heatmap, np.float32)
     if values.ndim != 2 or not np.isfinite(values).all():

@@ -68,6 +68,11 @@ class Classifier:
         None where it is not known what the network was trained on.
     device : str
         "cpu", "cuda" or "mps".
+
+    Raises
+    ------
+    InputError
+        The head has not one output for each class.
     """
 
     def __init__(

@@ -167,6 +167,11 @@ def sample_neurons(
         By name.
     kept : 1 + M arrays of int64
         Rows of `held_out`, then of each known set.
+
+    Raises
+    ------
+    InputError
+        The held-out images have no labels.
     """
     if held_out.labels is None:
         raise InputError("The held-out images have no labels; wanted the true class of each.")

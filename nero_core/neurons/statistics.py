@@ -106,6 +106,11 @@ def neuron_auroc(first: FloatArray, second: FloatArray) -> Float64Array:
     ----------
     first, second : (n, d), (m, d)
         NaN comes back where a group has fewer than two images.
+
+    Raises
+    ------
+    InputError
+        The groups are of different numbers of neurons.
     """
     a, b = np.asarray(first), np.asarray(second)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:

@@ -344,6 +344,11 @@ def share_of(value: float, images: int | None) -> Measured:
         p, in [0, 1].
     images : int or None
         n, at least 1.
+
+    Raises
+    ------
+    ArtefactError
+        The share is not in [0, 1], or of no image.
     """
     p, n = float(value), images
     if not 0 <= p <= 1 or (n is not None and n < 1):

@@ -74,6 +74,11 @@ class Archive:
         Its files in their order, with the sizes they claim, which lie within the limits.
     folders : tuple of str
         Folders that have an entry of their own; there may be others.
+
+    Raises
+    ------
+    InputError
+        The table of contents passes a limit, or names what is no plain file or folder within.
     """
 
     def __init__(self, opened: zipfile.ZipFile, what: str, limits: Limits, packed_bytes: int) -> None:
