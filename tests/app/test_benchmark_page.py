@@ -21,10 +21,10 @@ from nero_core.jobs.job import CANCEL, JOBS, State, cancel, list_jobs, read_job,
 from nero_core.jobs.queue import run_queue
 from nero_core.storage.files import make_private_folder
 from nero_core.storage.locks import is_locked, trying_lock
-from pages.benchmarking import leaving, tables
-from pages.benchmarking.charts import key_of
-from pages.benchmarking.folders import ood_folders
-from pages.benchmarking.results import stored_folder
+from pages.benchmark_views import leaving, tables
+from pages.benchmark_views.charts import key_of
+from pages.benchmark_views.folders import ood_folders
+from pages.benchmark_views.results import stored_folder
 from pages.shared import watching
 from tests.app.conftest import PATIENCE, ROOT, words_of
 from tests.benchmark_results import made_result

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pages.benchmarking import folders
+from pages.benchmark_views import folders
 from pages.shared import permission, start
 from tests.app.conftest import ROOT
 
@@ -17,7 +17,7 @@ TOUCHES = {
     "read_job", "rows_so_far", "cancel", "iterdir", "glob", "rglob", "unlink", "rmtree", "mkdir",
 }  # fmt: skip
 WITHOUT = {
-    "pages/benchmarking/results.py:_open_files": "writes what was uploaded into a temporary folder of its own",
+    "pages/benchmark_views/results.py:_open_files": "writes what was uploaded into a temporary folder of its own",
     "pages/shared/watching.py:look": "inside watch, which asks",
     "pages/shared/resources.py:_changed": "looks at references that are listed",
     "pages/shared/resources.py:_loading": "submits to a pool of threads",

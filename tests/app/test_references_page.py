@@ -25,7 +25,7 @@ from nero_core.reference.model_card import model_card
 from nero_core.reference.reference import Reference
 from nero_core.reports.model_card import table
 from nero_core.storage.locks import trying_lock
-from pages.benchmarking import results
+from pages.benchmark_views import results
 from pages.reference_views import asking
 from pages.shared import resources, session, watching
 from pages.shared.words import plain

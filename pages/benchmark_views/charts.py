@@ -20,7 +20,7 @@ from nero_core.figures.benchmark import (
     ood_scores,
     roc_chart,
 )
-from pages.benchmarking.tables import set_words
+from pages.benchmark_views.tables import set_words
 from pages.shared import widgets
 from pages.shared.words import plain
 

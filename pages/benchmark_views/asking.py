@@ -10,8 +10,8 @@ import streamlit as st
 from nero_core.errors import InputError, NeroError
 from nero_core.jobs import benchmarks
 from nero_core.reference.manifest import ReferenceEntry
-from pages.benchmarking import watching
-from pages.benchmarking.folders import folder, ood_folders
+from pages.benchmark_views import watching
+from pages.benchmark_views.folders import folder, ood_folders
 from pages.shared import permission, resources
 from pages.shared.words import plain
 

@@ -12,7 +12,7 @@ import streamlit as st
 
 from nero_core.benchmark.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
 from nero_core.benchmark.tables import COMPARED, difference_columns, metric_columns, published_columns
-from pages.benchmarking import tables
+from pages.benchmark_views import tables
 from pages.shared.words import plain
 
 WITHOUT_PROTOCOL = "this run follows no published protocol, and figures on other images or splits say nothing here."

@@ -15,8 +15,8 @@ from nero_core.errors import NeroError
 from nero_core.jobs import job as jobs
 from nero_core.jobs.benchmarks import BENCHMARK, BenchmarkJob, rows_so_far
 from nero_core.jobs.job import CAN_GO_ON, DONE, FAILED, INTERRUPTED, STOPPED
-from pages.benchmarking import results, tables
-from pages.benchmarking.charts import key_of
+from pages.benchmark_views import results, tables
+from pages.benchmark_views.charts import key_of
 from pages.shared import permission, watching
 from pages.shared.words import plain
 

@@ -1,0 +1,47 @@
+"""What a reader must know before any figure: what was compared on what, or how to get a result."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from nero_core.benchmark.result import BenchmarkResult
+from nero_core.reference.manifest import ReferenceEntry
+from pages.benchmark_views import results
+from pages.shared import permission, resources
+from pages.shared.words import plain
+
+
+def nothing_stored(entry: ReferenceEntry) -> None:
+    """The empty state."""
+    st.subheader("No result is stored for this reference yet", anchor=False)
+    reference, out = "REFERENCE", "FOLDER"
+    if permission.granted():
+        reference, out = str(entry.path), str(results.stored_folder(entry.path))
+        st.markdown("Choose **Runs** above, or type this line with folders of your own, and reload the page:")
+    else:
+        st.markdown("Type this line with folders of your own, and drop what it writes under **A results file**:")
+    st.code(
+        f"python -m nero_core benchmark {reference} --id IMAGES --ood NAME=FOLDER --ood NAME=FOLDER --out {out}",
+        language="bash",
+        wrap_lines=True,
+    )
+
+
+def result(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
+    """What was compared on what, and what a reader must know before any figure."""
+    images = {each.role: each.images for each in result.sets}
+    ood = ", ".join(f"*{plain(each.name)}* {each.images}" for each in result.sets if each.role == "ood")
+    accuracy = ""
+    if result.accuracy is not None:
+        accuracy = f" The network names the class of {100 * result.accuracy:.1f} % of them rightly."
+    st.markdown(
+        f"**{plain(result.title)}** ({plain(result.architecture)}): {images['id']} in-distribution (ID) images of "
+        f"{', '.join(f'*{plain(name)}*' for name in result.classes)} against out-of-distribution (OOD) images: {ood}."
+        f"{accuracy}"
+    )
+    if entry is not None and entry.title not in (result.title, resources.told_apart(result.title, entry.path)):
+        st.info(f"These are figures of *{plain(result.title)}*, not of the reference in use, *{plain(entry.title)}*.")
+    elif entry is not None and entry.synthetic:
+        st.info("Rendered images: these figures show what the page does, and say nothing about real endoscopy.")
+    if result.warnings:
+        st.warning("\n".join(f"- {plain(text)}" for text in result.warnings))
