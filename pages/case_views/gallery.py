@@ -51,7 +51,7 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
         bar = figures.colour_bar()
         st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
     reading.take(heatmaps.chosen(reading.reference, METHOD))
-    status, by, picture = st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
+    status, by, caution, picture = st.empty(), st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
     e = reading.explanation
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
     with st.grid(2, min_column_width=420, border=True) as grid:
@@ -82,7 +82,7 @@ def gallery(frame: Frame, reading: Reading, ranking: Ranking, overall: DeltaGene
     elif missing:
         compute(frame, reading, missing, status, draw)
     if reading.caution:
-        st.warning(plain(reading.caution))
+        caution.warning(plain(reading.caution))
     with control:
         heatmaps.method_control(reading.reference, METHOD)
     widgets.table_twin(gallery_rows(e, places), "Leading neurons")
