@@ -54,7 +54,7 @@ def gallery(frame: Frame, reading: Case, ranking: Ranking, overall: DeltaGenerat
         bar = figures.colour_bar()
         st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
     take_method(frame, reading)
-    status, by, picture = st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
+    status, by, caution, picture = st.empty(), st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
     e = reading.explanation
     assert e is not None, ONLY_WITH_ACCOUNT
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
@@ -86,7 +86,7 @@ def gallery(frame: Frame, reading: Case, ranking: Ranking, overall: DeltaGenerat
     elif missing:
         compute(frame, reading, missing, status, draw)
     if reading.caution:
-        st.warning(plain(reading.caution))
+        caution.warning(plain(reading.caution))
     with control:
         heatmaps.method_control(reading.reference, METHOD)
     widgets.table_twin(gallery_rows(e, places), "Leading neurons")
