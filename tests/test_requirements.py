@@ -18,8 +18,6 @@ from nero_core.cli.app import EXTRA
 
 ROOT = Path(__file__).parents[1]
 OURS = {"nero_core", "pages", "app", "tests", "benchmarks"}
-WITHOUT_AN_IMPORT = {"zennit", "zennit-crp"}
-"""Declared for a room that is being built: heatmaps by zennit's composites. Empty once it stands."""
 DISTRIBUTIONS = packages_distributions()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -61,7 +59,7 @@ def imported(*places):
 
 
 def test_what_the_core_imports_is_what_it_declares():
-    assert imported(ROOT / "nero_core") | WITHOUT_AN_IMPORT == names(CORE)
+    assert imported(ROOT / "nero_core") == names(CORE)
 
 
 def test_what_the_pages_import_besides_is_what_the_extra_declares():
