@@ -322,15 +322,19 @@ class Reference:
         """
         return self.attributions.by(method).open(self.classifier.prepare(image))
 
-    def heatmaps(self, image: Source, neurons: Sequence[int], stage: str | None = None) -> Float32Array:
-        """Pixel maps of the chosen neurons by `attribution.method`, (k, H, W) float32 at the network's input size.
+    def heatmaps(
+        self, image: Source, neurons: Sequence[int], stage: str | None = None, method: str | None = None
+    ) -> Float32Array:
+        """Pixel maps of the chosen neurons, (k, H, W) float32 at the network's input size.
 
         Parameters
         ----------
         neurons : sequence of int
             Channels of the last feature map, or of `stage` where given.
+        method : str, optional
+            As of :meth:`open_heatmaps`.
         """
-        return self.open_heatmaps(image).neurons(list(neurons), stage=stage)
+        return self.open_heatmaps(image, method).neurons(list(neurons), stage=stage)
 
     # On disk -------------------------------------------------------------------------------------------------
 
