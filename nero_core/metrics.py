@@ -125,7 +125,7 @@ def _checked(id_scores: npt.ArrayLike, ood_scores: npt.ArrayLike) -> tuple[Float
 
 
 def rank_correlations(values: npt.ArrayLike) -> Float64Array:
-    """Spearman's rank correlation between the rows of values (m, n), (m, m); NaN where a row is constant."""
+    """Spearman's rank correlation between the rows of `values` (m, n), (m, m); NaN where a row is constant."""
     from scipy.stats import rankdata  # half a second, which nothing else here needs
 
     with np.errstate(invalid="ignore", divide="ignore"):

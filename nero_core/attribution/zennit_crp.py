@@ -62,7 +62,7 @@ class CompositeMethod(HeatmapMethod):
     def relevance(
         self, image: Tensor, conditions: Sequence[Mapping[str, Any]], record: Sequence[str] = ()
     ) -> tuple[Float32Array, dict[str, Tensor]]:
-        """Maps (k, H, W) of an image (1, 3, H, W) under k conditions, and relevance (k, …) at some modules."""
+        """Maps (k, H, W) of `image` (1, 3, H, W) under k conditions, and relevance (k, …) at some modules."""
         with self._network.borrowed() as network, torch.enable_grad():
             result = CondAttribution(network)(
                 image.detach().clone().requires_grad_(),

@@ -28,7 +28,7 @@ RESOLUTION = 8 * float(np.finfo(np.float32).eps)
 
 
 def chunks(values: FloatArray) -> Iterator[tuple[slice, Float64Array]]:
-    """Rows of values (n, w), and these in float64, CHUNK_ROWS at a time."""
+    """Rows of `values` (n, w), and these in float64, CHUNK_ROWS at a time."""
     for start in range(0, len(values), CHUNK_ROWS):
         rows = slice(start, start + CHUNK_ROWS)
         yield rows, values[rows].astype(np.float64)
@@ -44,7 +44,7 @@ def class_means(values: FloatArray, labels: IntArray, classes: int) -> Float64Ar
 
 
 def scatter(values: FloatArray, means: Float64Array, labels: IntArray) -> Float64Array:
-    """Σ_i (a_i − m_i)(a_i − m_i)ᵀ over the rows of values (n, w), (w, w); m_i the row of `means` that labels give."""
+    """Σ_i (a_i − m_i)(a_i − m_i)ᵀ, (w, w): a_i in `values` (n, w), m_i the row of `means` (K, w) by `labels` (n,)."""
     total = np.zeros((means.shape[1], means.shape[1]))
     for rows, part in chunks(values):
         centred = part - means[labels[rows]]

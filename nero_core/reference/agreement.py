@@ -54,6 +54,8 @@ ROUNDING = 1e-6
 def restore_detectors(manifest: Mapping[str, Any], arrays: Arrays, head: Head) -> dict[str, Detector]:
     """The fitted detectors that are installed here; those that are not, such as a plug-in's, are left out.
 
+    `arrays` (by name) are those of the file.
+
     Raises
     ------
     InputError

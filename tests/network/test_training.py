@@ -178,7 +178,7 @@ def test_every_step_has_its_rate_and_every_epoch_its_order(
         orders.append(np.concatenate(order).tolist())
         return real_batches(self, order)
 
-    monkeypatch.setattr(training, "learning_rate", rate)
+    monkeypatch.setattr("nero_core.network.epochs.learning_rate", rate)
     monkeypatch.setattr(pictures.Pictures, "batches", batches)
     run(data, tmp_path / "a.safetensors", epochs=3)
     assert steps == [(step, 6) for step in range(6)]
@@ -378,7 +378,7 @@ def test_too_few_images_say_so(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_the_run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "learning_rate", lambda *_: math.inf)
+    monkeypatch.setattr("nero_core.network.epochs.learning_rate", lambda *_: math.inf)
     with pytest.raises(InputError, match="The loss is nan in epoch 1"):
         run(data, tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
