@@ -10,14 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from nero_core.errors import InputError
-from nero_core.records import (
-    Activations,
-    Float64Array,
-    FloatArray,
-    Head,
-    IntArray,
-    Relevance,
-)
+from nero_core.records import Activations, Float64Array, FloatArray, Head, IntArray, Relevance
 
 DEFAULT_EPSILON = 0.01
 """Keeps r finite where a logit is near zero; the paper's own mode is 0, where the largest norms explode."""

@@ -23,14 +23,7 @@ from nero_core.attribution.regions import area, blurred, cell_means, first_cells
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
 from nero_core.network.extraction import BATCH_SIZE
-from nero_core.records import (
-    Activations,
-    Float32Array,
-    Float64Array,
-    IntArray,
-    Progress,
-    Source,
-)
+from nero_core.records import Activations, Float32Array, Float64Array, IntArray, Progress, Source
 
 CELLS = 14
 """Cells along a side: 16 pixels each at 224, the patches of a vision transformer."""

@@ -16,16 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nero_core.errors import ArtefactError, InputError, NotFittedError
-from nero_core.records import (
-    Account,
-    Activations,
-    Float64Array,
-    FloatArray,
-    Head,
-    IntArray,
-    Layout,
-    Neuron,
-)
+from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, IntArray, Layout, Neuron
 from nero_core.storage.typed import Shape, check, check_array
 
 Need = Literal["peaks", "stages", "source", "calibration", "outliers"]

@@ -14,13 +14,7 @@ import numpy as np
 from nero_core.detectors.base import AgainstClassMeans, DetectorInfo, Paper, account_of
 from nero_core.detectors.linear_algebra import class_means, floor_of, logsumexp_of
 from nero_core.detectors.registry import register
-from nero_core.records import (
-    Account,
-    Activations,
-    Float64Array,
-    FloatArray,
-    Head,
-)
+from nero_core.records import Account, Activations, Float64Array, FloatArray, Head
 from nero_core.storage.typed import ABOVE_ZERO, Shape
 
 PAPER = Paper(

@@ -12,13 +12,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from nero_core.detectors.base import AgainstClassMeans, DetectorInfo, Paper, account_of
-from nero_core.detectors.linear_algebra import (
-    RESOLUTION,
-    centre_and_scale,
-    class_means,
-    floor_of,
-    unit_rows,
-)
+from nero_core.detectors.linear_algebra import RESOLUTION, centre_and_scale, class_means, floor_of, unit_rows
 from nero_core.detectors.registry import register
 from nero_core.errors import InputError
 from nero_core.records import Account, Activations, Float64Array, Head

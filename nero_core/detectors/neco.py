@@ -14,14 +14,7 @@ import numpy.typing as npt
 from nero_core.detectors.base import AgainstClassMeans, DetectorInfo, Paper, account_of
 from nero_core.detectors.linear_algebra import centre_and_scale, class_means
 from nero_core.detectors.registry import register
-from nero_core.records import (
-    Account,
-    Activations,
-    Float64Array,
-    FloatArray,
-    Head,
-    IntArray,
-)
+from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, IntArray
 from nero_core.storage.typed import ABOVE_ZERO, AtLeastOne, Shape
 
 PAPER_COMPONENTS = 100

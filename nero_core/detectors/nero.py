@@ -16,14 +16,7 @@ from sklearn.utils.extmath import svd_flip
 
 from nero_core.detectors.base import DetectorInfo, ExplainedDetector, Paper, feature_neurons
 from nero_core.detectors.registry import register
-from nero_core.records import (
-    Account,
-    Activations,
-    Float64Array,
-    Head,
-    IntArray,
-    Relevance,
-)
+from nero_core.records import Account, Activations, Float64Array, Head, IntArray, Relevance
 from nero_core.relevance import DEFAULT_EPSILON, low_relevance_share, relevance_of
 from nero_core.storage.typed import AT_LEAST_ZERO, AtLeastOne, Range, Shape
 

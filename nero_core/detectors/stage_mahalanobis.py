@@ -27,15 +27,7 @@ from nero_core.detectors.linear_algebra import (
 )
 from nero_core.detectors.registry import register
 from nero_core.errors import InputError
-from nero_core.records import (
-    Account,
-    Activations,
-    Float64Array,
-    FloatArray,
-    Head,
-    IntArray,
-    Neuron,
-)
+from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, IntArray, Neuron
 from nero_core.storage.typed import Range, Shape
 
 DEFAULT_STAGES = 3

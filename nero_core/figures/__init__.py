@@ -1,13 +1,6 @@
 """Arrays to figures: beside every figure the same content as a table and as a sentence; no torch, no screen."""
 
-from nero_core.figures.charts import (
-    AccountRow,
-    Effect,
-    account_chart,
-    account_rows,
-    relevance_profile,
-    score_histogram,
-)
+from nero_core.figures.charts import AccountRow, Effect, account_chart, account_rows, relevance_profile, score_histogram
 from nero_core.figures.faithfulness import WAYS, faithfulness_curves, faithfulness_table
 from nero_core.figures.neurons import SPREAD_SHOWN, class_weights, neuron_bars, neuron_rows, relevance_map, value_boxes
 from nero_core.figures.overlays import colour_bar, overlay, symmetric_limit, tiled

@@ -28,16 +28,7 @@ from nero_core.network.given_preprocessing import recorded_origins
 from nero_core.network.image_source import Images
 from nero_core.network.inspection import inspect_layout
 from nero_core.network.random_state import global_generator
-from nero_core.records import (
-    Activations,
-    Float32Array,
-    Head,
-    IntArray,
-    Progress,
-    Say,
-    Source,
-    TrainingRecord,
-)
+from nero_core.records import Activations, Float32Array, Head, IntArray, Progress, Say, Source, TrainingRecord
 from nero_core.storage.files import write_arrays
 
 OnUnreadable = Callable[[int, InputError], None]

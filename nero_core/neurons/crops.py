@@ -17,14 +17,7 @@ from nero_core.data.images import DECODING_THREADS, displayed, read_image
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import ArtefactError, InputError
 from nero_core.neurons.sheets import read_sheet
-from nero_core.records import (
-    Float64Array,
-    FloatArray,
-    IntArray,
-    Neuron,
-    Progress,
-    Source,
-)
+from nero_core.records import Float64Array, FloatArray, IntArray, Neuron, Progress, Source
 from nero_core.storage.typed import Range, Shape, check_arrays
 
 CROP_PIXELS = 128

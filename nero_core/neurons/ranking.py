@@ -9,16 +9,7 @@ import numpy as np
 from nero_core.detectors import Detector, ExplainedDetector
 from nero_core.network.extraction import Batch
 from nero_core.neurons.crops import RankedBy, Ranking
-from nero_core.records import (
-    Activations,
-    Float32Array,
-    Float64Array,
-    FloatArray,
-    Head,
-    IntArray,
-    Neuron,
-    Progress,
-)
+from nero_core.records import Activations, Float32Array, Float64Array, FloatArray, Head, IntArray, Neuron, Progress
 from nero_core.relevance import DEFAULT_EPSILON, relevance_of
 
 CROPS_PER_NEURON = 8

@@ -13,13 +13,7 @@ import numpy.typing as npt
 
 from nero_core.errors import InputError
 from nero_core.neurons.statistics import Group, Moments, pooled
-from nero_core.records import (
-    Activations,
-    Float64Array,
-    FloatArray,
-    Head,
-    IntArray,
-)
+from nero_core.records import Activations, Float64Array, FloatArray, Head, IntArray
 from nero_core.relevance import relevance_of
 from nero_core.storage.typed import AT_LEAST_ZERO, Range, Shape, check_arrays
 

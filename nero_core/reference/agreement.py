@@ -21,13 +21,7 @@ from nero_core.data.seen import SeenImages
 from nero_core.errors import ArtefactError, InputError, UnknownDetectorError
 from nero_core.neurons.crops import sheet_role
 from nero_core.neurons.sample import SHEET_ROLE
-from nero_core.records import (
-    Float64Array,
-    FloatArray,
-    Head,
-    IntArray,
-    RelevanceProfile,
-)
+from nero_core.records import Float64Array, FloatArray, Head, IntArray, RelevanceProfile
 from nero_core.reference.manifest import MANIFEST_NAME
 from nero_core.storage.files import arrays_under
 from nero_core.storage.typed import AT_LEAST_ZERO, Range, Shape, check_array, check_arrays

@@ -22,22 +22,10 @@ from nero_core.network.classifier import Classifier
 from nero_core.network.extraction import Batch
 from nero_core.neurons.crops import CROP_PIXELS, Concepts, cut_concepts
 from nero_core.neurons.ranking import STAGE_CHANNELS, RankingCollector, leading_channels, rank_channels
-from nero_core.neurons.sample import (
-    KNOWN_KEPT,
-    ORDINARY_KEPT,
-    NeuronSample,
-    chosen_rows,
-    sample_neurons,
-)
+from nero_core.neurons.sample import KNOWN_KEPT, ORDINARY_KEPT, NeuronSample, chosen_rows, sample_neurons
 from nero_core.neurons.sheets import make_sheet
 from nero_core.neurons.statistics import pooled
-from nero_core.records import (
-    Activations,
-    Begin,
-    IntArray,
-    RelevanceProfile,
-    Source,
-)
+from nero_core.records import Activations, Begin, IntArray, RelevanceProfile, Source
 from nero_core.reference.description import Card, agreement_of, made_with, metrics_of, training_of
 from nero_core.reference.reference import Reference
 from nero_core.relevance import DEFAULT_EPSILON

@@ -15,14 +15,7 @@ from nero_core.data.guarantee import DEFAULT_ALPHA, CalibrationSettings
 from nero_core.errors import InputError, UnknownDetectorError
 from nero_core.neurons.crops import Concepts
 from nero_core.neurons.sample import NeuronSample, Projection
-from nero_core.records import (
-    Activations,
-    Decision,
-    Float32Array,
-    Float64Array,
-    RelevanceProfile,
-    Source,
-)
+from nero_core.records import Activations, Decision, Float32Array, Float64Array, RelevanceProfile, Source
 from nero_core.reference.agreement import check_agreement
 from nero_core.reference.folder import ReferenceFolder
 from nero_core.reference.manifest import list_references

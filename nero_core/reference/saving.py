@@ -13,13 +13,7 @@ import numpy.typing as npt
 from nero_core.calibration import of_most_images
 from nero_core.errors import ArtefactError, InputError
 from nero_core.neurons.sample import SHEET_ROLE
-from nero_core.reference.manifest import (
-    MANIFEST_NAME,
-    SCHEMA_VERSION,
-    remove_unlisted,
-    write_hashed,
-    write_manifest,
-)
+from nero_core.reference.manifest import MANIFEST_NAME, SCHEMA_VERSION, remove_unlisted, write_hashed, write_manifest
 from nero_core.reference.origin import Origin, read_origin, write_origin
 from nero_core.reference.signatures import SIGNATURE_NAME
 from nero_core.storage.files import sync_folder, write_arrays, write_synced

@@ -13,12 +13,7 @@ from torch import nn
 from torchvision.transforms.functional import gaussian_blur
 
 from nero_core.attribution import Attribution, faithfulness
-from nero_core.attribution.faithfulness import (
-    RANDOM,
-    available_methods,
-    measure_faithfulness,
-    with_shuffled_weights,
-)
+from nero_core.attribution.faithfulness import RANDOM, available_methods, measure_faithfulness, with_shuffled_weights
 from nero_core.attribution.regions import area, blurred, cell_means, cell_of_pixels, first_cells, rank_correlation
 from nero_core.cli.main import main
 from nero_core.data.preprocessing import Preprocessing

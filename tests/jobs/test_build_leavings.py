@@ -19,14 +19,7 @@ import nero_core
 from nero_core.errors import InputError
 from nero_core.jobs import queue
 from nero_core.jobs.build_steps import build
-from nero_core.jobs.builds import (
-    BUILD,
-    IMAGES,
-    UPLOAD,
-    BuildRequest,
-    publish,
-    submit,
-)
+from nero_core.jobs.builds import BUILD, IMAGES, UPLOAD, BuildRequest, publish, submit
 from nero_core.jobs.job import (
     CANCEL,
     JOBS,

@@ -22,32 +22,9 @@ from nero_core.calibration import Calibration
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.guarantee import Guarantee, needed_images
 from nero_core.errors import InputError
-from nero_core.jobs.build_steps import (
-    MIN_CLASS_IMAGES,
-    build,
-    check_calibration,
-    check_class_count,
-    known_unusual,
-)
-from nero_core.jobs.builds import (
-    BUILD,
-    BuildRequest,
-    folder_name,
-    publish,
-    submit,
-)
-from nero_core.jobs.job import (
-    CANCEL,
-    JOBS,
-    STATE,
-    State,
-    cancel,
-    list_jobs,
-    read_job,
-    remove,
-    resume,
-    write_state,
-)
+from nero_core.jobs.build_steps import MIN_CLASS_IMAGES, build, check_calibration, check_class_count, known_unusual
+from nero_core.jobs.builds import BUILD, BuildRequest, folder_name, publish, submit
+from nero_core.jobs.job import CANCEL, JOBS, STATE, State, cancel, list_jobs, read_job, remove, resume, write_state
 from nero_core.jobs.queue import Reporter, run_queue
 from nero_core.jobs.uploaded_images import MAX_CLASSES, check_upload, unpack_class_folders
 from nero_core.reference.manifest import list_references
