@@ -182,5 +182,5 @@ def summary(reference: Reference, folder: Path) -> str:
             for name, value in sets.items()
         ]
     lines += _said_of_heatmaps(card)
-    lines.append(f"Open it: NERO_REFERENCES={folder.resolve().parent} make app")
+    lines.append(f"Open it: NERO_REFERENCES={folder.resolve().parent} nero app")
     return "\n".join(lines)

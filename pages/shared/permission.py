@@ -95,7 +95,7 @@ def not_offered(what: str) -> str:
         "To have it, open the address that the server printed when it was started: each works once, and the next "
         "stands below it."
         if said() and _token is not None
-        else f"Whoever runs the server can allow it with the environment variable {ALLOW}=1, or start it by `make app`."
+        else f"Whoever runs the server can allow it with the environment variable {ALLOW}=1, or start it by `nero app`."
     )
     return f"{what} is not offered here, as it reads and writes files of the computer that runs this page. {how}"
 

@@ -142,13 +142,13 @@ def how_to_get_a_reference(entries: Sequence[ReferenceEntry]) -> None:
     )
     st.code(
         "python -m nero_core train IMAGES --arch resnet18 --out classifier.safetensors\n"
-        "python -m nero_core fit IMAGES --classifier classifier.safetensors --out assets/references/mine",
+        "python -m nero_core fit IMAGES --classifier classifier.safetensors --out references/mine",
         language="bash",
         wrap_lines=True,
     )
     st.markdown(
-        "Then reload this page. References elsewhere are found through the environment variable `NERO_REFERENCES`: "
-        "the folders that hold them."
+        "Then start the app with `NERO_REFERENCES=references`: the environment variable names the folders that hold "
+        "references."
     )
     for entry in entries:
         st.warning(f"{plain(entry.title)} cannot be used: {plain(entry.error or '')}")
