@@ -17,6 +17,7 @@ default_role = "code"  # `name` in a docstring is the name of an argument or an 
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 suppress_warnings = ["ref.python"]  # types in words, such as {title: rows}, are linked where one name fits
+autodoc_default_options = {"ignore-module-all": True}  # what a package passes on is described where it is defined
 apidoc_modules = [
     {
         "path": str(ROOT / "nero_core"),
