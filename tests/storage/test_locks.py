@@ -20,8 +20,9 @@ import os, sys, time
 from pathlib import Path
 from nero_core.storage.locks import trying_lock
 with trying_lock(Path(sys.argv[1])) as held:
-    child = os.fork() if sys.argv[2] == "fork" else 1
-    print(child or "", flush=True) if held and child else None
+    child = os.fork() if sys.argv[2] == "fork" else None
+    if held and not child:  # the forked one says so itself: by then it has let go of the file
+        print(os.getpid() if child == 0 else 1, flush=True)
     time.sleep(600)
 """
 
