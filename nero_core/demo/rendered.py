@@ -47,7 +47,7 @@ FAITHFULNESS_IMAGES = 60
 
 CARD = Card(
     title="Rendered endoscopy (synthetic demo)",
-    image_source="Rendered by nero_core.data.scenes; no photograph of a patient is in it.",
+    image_source="Rendered by this program; no photograph of a patient is in it.",
     licence="Apache-2.0",
     synthetic=True,
     intended_use="Teaching, and trying the dashboard without data of one's own. It knows nothing of real endoscopy: "
