@@ -43,7 +43,7 @@ def ask(entry: ReferenceEntry) -> bool:
     st.markdown(
         "Folders are those of the computer that runs this page. Nothing is copied or sent; what the network makes of "
         "the images is kept in a cache on this computer, without pixels or names. The run goes on when this window is "
-        "closed, and its result is kept on this computer until you remove it."
+        "closed, and its result, with the names of the images’ files, is kept on this computer until you remove it."
     )
     left, right = st.columns(2, gap="large")
     with left:

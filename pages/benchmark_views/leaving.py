@@ -69,7 +69,10 @@ def downloads(result: BenchmarkResult) -> None:
     with st.container(horizontal=True):
         for name, (file, kind, make) in files.items():
             st.download_button(name, make, file, kind, key=f"benchmark-file-{file}", on_click="ignore")
-    st.caption("Results and scores together can be opened on this page again, here or on another computer.")
+    st.caption(
+        "Results and scores together can be opened on this page again, here or on another computer. Scores name the "
+        "image files."
+    )
 
 
 def scores(result: BenchmarkResult) -> bytes:
