@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from nero_core.detectors.fused import Fused
 from scipy.stats import betabinom
 
 from nero_core.calibration import Calibration
@@ -23,7 +24,6 @@ from nero_core.data.class_folders import read_class_folders
 from nero_core.data.guarantee import Guarantee
 from nero_core.detectors import Detector, make_detector
 from nero_core.detectors.calibrating import deciding_rows, learnt_from
-from nero_core.detectors.fused import Fused
 from nero_core.network.classifier import Classifier
 from nero_core.records import Activations, Float64Array
 

@@ -13,17 +13,46 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from nero_core.calibration import Calibration
+from nero_core.calibration import Calibration, state_of
 from nero_core.data.near_duplicates import HashArray, difference_hash
-from nero_core.records import Activations, Decision, Float32Array, Float64Array, Neuron
+from nero_core.records import Activations, Decision, Float32Array, Float64Array, Neuron, State
 from nero_core.reference.reference import Reference
 from nero_core.relevance import relevance_of
 
 if TYPE_CHECKING:
+    from nero_core.calibration.pool import PoolReading
     from nero_core.explanation import Explanation
 
 ALL = None
 """In place of a neuron: all of them together."""
+
+
+@dataclass(frozen=True)
+class MemberReading:
+    """What one member of a panel says of one image.
+
+    Attributes
+    ----------
+    name : str
+    weight : float
+        In [0, 1]; 0 where it takes no part in the verdict.
+    surprise : float
+        −log of the share of calibration images that are as unusual to it.
+    share : float
+        Of the panel's value, in [0, 1].
+    p_value : float
+        Its own, against its own calibration scores.
+    """
+
+    name: str
+    weight: float
+    surprise: float
+    share: float
+    p_value: float
+
+    def state(self, alpha: float) -> State:
+        """What it would say alone."""
+        return state_of(self.p_value, alpha)
 
 
 @dataclass(eq=False)
@@ -40,8 +69,6 @@ class Case:
         How it looks.
     score : float
         Larger = more out-of-distribution.
-    explanation : Explanation or None
-        None where the detector's score is no sum over neurons.
     maps : {neuron or ALL: (H, W) float32}
         Heatmaps made so far; they are the network's, so that all detectors share them.
     methods : {neuron or ALL: title}
@@ -57,11 +84,44 @@ class Case:
     activations: Activations
     hashes: HashArray
     score: float
-    explanation: Explanation | None
     maps: dict[Neuron | None, Float32Array] = field(default_factory=dict)
     methods: dict[Neuron | None, str] = field(default_factory=dict)
     method: str | None = None
     caution: str = ""
+
+    # The panel -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def pool(self) -> PoolReading | None:
+        """The image among its calibration images, where a panel decides; None for a single detector."""
+        from nero_core.detectors import Panel
+
+        panel = self.reference.detector(self.detector)
+        return next(panel.readings(self.activations))[1] if isinstance(panel, Panel) else None
+
+    @cached_property
+    def members(self) -> tuple[MemberReading, ...]:
+        """What each member of the panel says, the one that adds most first; empty for a single detector."""
+        return read_members(self.reference, self.activations, self.detector)[0]
+
+    @property
+    def leader(self) -> MemberReading | None:
+        """The member that adds most to the panel's value; None for a single detector."""
+        return self.members[0] if self.members else None
+
+    @property
+    def explained(self) -> str:
+        """The detector whose account is shown: this one or, of a panel, the first member that has one."""
+        return explained_by(self.reference, self.detector, self.members)
+
+    @cached_property
+    def explanation(self) -> Explanation | None:
+        """The exact account of the score of `explained`; None where that is no sum over neurons."""
+        from nero_core.detectors import ExplainedDetector
+
+        if not isinstance(self.reference.detector(self.explained), ExplainedDetector):
+            return None
+        return self.reference.explain(self.activations, self.explained)[0]
 
     # The verdict ---------------------------------------------------------------------------------------------
 
@@ -108,8 +168,8 @@ class Case:
         UnknownDetectorError
             The reference does not have it.
         """
-        score, explanation = _measured(self.reference, self.activations, detector)
-        return replace(self, detector=detector, score=score, explanation=explanation)
+        score = float(self.reference.score(self.activations, detector)[0])
+        return replace(self, detector=detector, score=score)
 
     # Why -----------------------------------------------------------------------------------------------------
 
@@ -176,6 +236,12 @@ class Case:
             "detector": self.detector,
             "alpha": alpha,
             **asdict(self.decide(alpha)),
+            **(
+                {"panel": [asdict(each) | {"state": each.state(alpha)} for each in self.members]}
+                if self.members
+                else {}
+            ),
+            "explained": self.explained,
             "predicted_class": self.predicted_class,
             "probability": self.probability,
             "nearest_class": e.nearest_class,
@@ -206,28 +272,63 @@ class Case:
         }
 
 
-def open_case(reference: Reference, image: Image.Image, detector: str) -> Case:
+def open_case(reference: Reference, image: Image.Image, detector: str | None = None) -> Case:
     """Pass one image through the network once, and score it.
 
     Parameters
     ----------
     image : RGB image
+    detector : str, optional
+        The deciding one of the reference where not given.
 
     Raises
     ------
     UnknownDetectorError
         The reference does not have the detector.
     """
+    name = detector or reference.deciding
     again = any("source" in fitted.info.needs for fitted in reference.detectors.values())
     activations = reference.classifier.extract([image], keep_source=again)
     hashes = np.array([difference_hash(image)], dtype=np.uint64)
-    return Case(reference, detector, activations, hashes, *_measured(reference, activations, detector))
+    return Case(reference, name, activations, hashes, float(reference.score(activations, name)[0]))
 
 
-def _measured(reference: Reference, activations: Activations, detector: str) -> tuple[float, Explanation | None]:
-    """The score, and its account where there is an exact one."""
+def read_members(
+    reference: Reference, batch: Activations, detector: str | None = None
+) -> list[tuple[MemberReading, ...]]:
+    """What each member of the panel says of each image, the one that adds most first.
+
+    Parameters
+    ----------
+    batch : Activations
+        n images.
+    detector : str, optional
+        The deciding one where not given; for a single detector each tuple is empty.
+    """
+    from nero_core.detectors import Panel
+
+    panel = reference.detector(detector)
+    found: list[tuple[MemberReading, ...]] = [()] * len(batch)
+    if not isinstance(panel, Panel):
+        return found
+    for rows, reading in panel.readings(batch):
+        for place, row in enumerate(rows):
+            value, surprises = reading.value[place], reading.surprises[:, place]
+            parts = panel.weights_ * surprises / value if value > 0 else np.zeros(len(surprises))
+            members = [
+                MemberReading(name, *map(float, figures))
+                for name, *figures in zip(
+                    panel.members_, panel.weights_, surprises, parts, reading.alone[:, place], strict=True
+                )
+            ]
+            found[row] = tuple(sorted(members, key=lambda each: (-each.share, -each.surprise)))
+    return found
+
+
+def explained_by(reference: Reference, detector: str, members: Sequence[MemberReading]) -> str:
+    """The detector whose account explains a score: itself or, of a panel, the first member in sight that has one."""
     from nero_core.detectors import ExplainedDetector
 
-    score = float(reference.score(activations, detector)[0])
-    exact = isinstance(reference.detector(detector), ExplainedDetector)
-    return score, reference.explain(activations, detector)[0] if exact else None
+    names = [each.name for each in members if each.weight > 0]
+    exact = [name for name in names if isinstance(reference.detectors.get(name), ExplainedDetector)]
+    return exact[0] if exact else detector

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import nero_core
 from nero_core.benchmark.line_up import Contender
 from nero_core.benchmark.result import Scores
+from nero_core.data.guarantee import CalibrationSettings
 from nero_core.data.image_set import ImageSet
 from nero_core.errors import ArtefactError
 from nero_core.storage.files import digest, make_folder, read_arrays, write_arrays
@@ -31,10 +33,15 @@ class KeptScores:
     network : str
         Digest of everything that activations depend on.
     sets : {name: ImageSet}
+    settings : CalibrationSettings
+        Of the benchmark: scores of a detector that ranks among all calibration images depend on them.
     """
 
-    def __init__(self, folder: Path | None, network: str, sets: Mapping[str, ImageSet]) -> None:
+    def __init__(
+        self, folder: Path | None, network: str, sets: Mapping[str, ImageSet], settings: CalibrationSettings
+    ) -> None:
         self.folder = None if folder is None else folder / KEPT_FOLDER
+        self._settings = asdict(settings)
         # Detectors learn from labels too, and which of the calibration images they learn from depends on groups.
         self._described = [
             network,
@@ -89,6 +96,8 @@ class KeptScores:
 
     def _key(self, contender: Contender) -> str:
         described = [contender.name, contender.detector.parameters(), *self._described, _code_digest()]
+        if "pool" in contender.detector.info.needs:
+            described.append(self._settings)
         learnt = b""
         if contender.calibration is not None:
             arrays = {**contender.detector.fitted_arrays(), "calibration": contender.calibration.scores}

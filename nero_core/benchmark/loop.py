@@ -105,7 +105,7 @@ class Benchmark:
         self.contenders = list(contenders)
         self.settings, self.seed, self.resamples = settings, seed, resamples
         self._extractor = CachedExtractor(classifier, cache_folder)
-        self._kept = KeptScores(folder, self._extractor.digest, self._sets())
+        self._kept = KeptScores(folder, self._extractor.digest, self._sets(), settings)
         self._extractions: dict[str, Extraction] = {}
         self._finished: dict[str, _Finished] = {}
         self._draws: dict[str, dict[str, Draws]] = {}
@@ -160,7 +160,7 @@ class Benchmark:
         extraction = self._extractions.get(name)
         if extraction is None:
             return None
-        if "source" in detector.info.needs or (name == "calibration" and "outliers" in detector.info.needs):
+        if "source" in detector.info.needs or (name == "fit" and "outliers" in detector.info.needs):
             return extraction.with_source(self.classifier)
         return extraction.activations
 
@@ -214,11 +214,12 @@ class Benchmark:
         alike = None if held_out is None else next((each for each in self._alike() if each is not None), None)
         begun = time.perf_counter()
         detector = contender.detector.fit(train, self.classifier.head, learnt_from(contender.detector, held_out, alike))
-        seconds = time.perf_counter() - begun
         if held_out is None:
-            return detector, None, None, seconds
+            return detector, None, None, time.perf_counter() - begun
+        detector = detector.held_against(held_out, self.settings)
+        seconds = time.perf_counter() - begun
         rows = np.arange(len(held_out))[deciding_rows(detector, alike)]
-        return detector, detector.score(held_out[rows]), rows, seconds
+        return detector, detector.calibration_scores(held_out[rows]), rows, seconds
 
     def _scored(self, detector: Detector, name: str) -> Float64Array:
         activations = self._activations(name, detector)

@@ -377,6 +377,11 @@ def _finite(scores: npt.ArrayLike) -> Float64Array:
     return s
 
 
+def state_of(p: float, alpha: float) -> State:
+    """The state of a p-value at this α; larger p = more ordinary."""
+    return _state(p, alpha, alpha)
+
+
 def _state(p: float, level: float, alpha: float) -> State:
     rounding = 1e-12  # p and α are ratios of small whole numbers: 2/40 and 0.05 must meet
     if p <= level + rounding:

@@ -16,7 +16,7 @@ def add_explain(command: AddCommand) -> None:
     explain.add_argument("reference", type=Path, metavar="REF")
     explain.add_argument("image", type=Path, metavar="IMAGE")
     explain.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
-    explain.add_argument("--detector", default="nero", help="default: %(default)s")
+    explain.add_argument("--detector", help="default: the panel; nero where a reference has none")
     explain.add_argument("--neurons", type=int, default=6, help="how many neurons (default: %(default)s)")
     explain.add_argument(
         "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"

@@ -35,7 +35,7 @@ def add_faithfulness(command: AddCommand) -> None:
         help='such as CRP "instant map" or EpsilonPlusFlat; all for every one that the network has, the slow ones, too '
         "(default: those of CRP, conservative propagation, instant map and gradient × input that it has)",
     )
-    parser.add_argument("--detector", default="nero", help="whose score is watched, too (default: %(default)s)")
+    parser.add_argument("--detector", help="whose score is watched, too (default: the panel, or nero)")
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of random orders, noise and shuffled weights (default: %(default)s)"
     )

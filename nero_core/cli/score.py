@@ -22,7 +22,7 @@ def add_score(command: AddCommand) -> None:
     score = command("score", _score, "Score images against a reference.")
     score.add_argument("reference", type=Path, metavar="REF")
     score.add_argument("images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
-    score.add_argument("--detector", default="nero", help="default: %(default)s")
+    score.add_argument("--detector", help="default: the panel; nero where a reference has none")
     score.add_argument(
         "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"
     )
@@ -40,7 +40,7 @@ def _score(options: argparse.Namespace) -> int:
     paths: list[Path] = []
     for given in options.images:
         paths += list_images(given) if given.is_dir() else [given]
-    rows = _scored_rows(reference, paths, options.detector, options.alpha)
+    rows = _scored_rows(reference, paths, options.detector or reference.deciding, options.alpha)
     failed = sum("error" in row for row in rows)
     if options.json:
         print(json.dumps(rows, indent=1))
@@ -57,6 +57,7 @@ def _score(options: argparse.Namespace) -> int:
 
 def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alpha: float) -> list[dict[str, Any]]:
     """One row per path, in the order given: numbers where it could be read, else the reason."""
+    from nero_core.case import explained_by, read_members
     from nero_core.detectors import ExplainedDetector
 
     errors: dict[int, str] = {}
@@ -72,16 +73,24 @@ def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alp
         activations = batch.activations
         decisions = reference.decide(activations, detector, alpha, hashes=batch.hashes)
         probabilities = activations.probabilities
-        explained = isinstance(reference.detector(detector), ExplainedDetector)
-        nearest = [e.nearest_class for e in reference.explain(activations, detector)] if explained else None
+        members = read_members(reference, activations, detector)
+        explained = [explained_by(reference, detector, each) for each in members]
+        nearest = {
+            name: [e.nearest_class for e in reference.explain(activations, name)]
+            for name in dict.fromkeys(explained)
+            if isinstance(reference.detector(name), ExplainedDetector)
+        }
         for place, (row, decision) in enumerate(zip(batch.rows, decisions, strict=True)):
             predicted = int(probabilities[place].argmax())
             rows[row] |= {"detector": detector, **asdict(decision)}
             rows[row] |= {
                 "predicted_class": reference.classes[predicted],
                 "probability": float(probabilities[place, predicted]),
-                "nearest_class": nearest[place] if nearest else None,
+                "nearest_class": nearest[explained[place]][place] if explained[place] in nearest else None,
             }
+            if members[place]:
+                rows[row]["led_by"] = members[place][0].name
+                rows[row] |= {f"p_{each.name}": each.p_value for each in members[place]}
     for position, error in errors.items():
         rows[position]["error"] = error
     return rows

@@ -6,7 +6,6 @@ defines them under :func:`register`.
 
 from nero_core.detectors.base import Detector, DetectorInfo, ExplainedDetector, Paper
 from nero_core.detectors.cadref import CADRef, CARef
-from nero_core.detectors.fused import Fused
 from nero_core.detectors.itp import Itp
 from nero_core.detectors.knn import KNN
 from nero_core.detectors.line import Line
@@ -17,6 +16,7 @@ from nero_core.detectors.ncdd import Ncdd
 from nero_core.detectors.neco import Neco
 from nero_core.detectors.nero import Nero
 from nero_core.detectors.network_passes import NAC, ODIN, Gram, RankFeat
+from nero_core.detectors.panel import Panel
 from nero_core.detectors.pytorch_ood import (
     ASH,
     DICE,
@@ -63,7 +63,6 @@ __all__ = [
     "Energy",
     "Entropy",
     "ExplainedDetector",
-    "Fused",
     "GradNorm",
     "Gram",
     "Itp",
@@ -77,6 +76,7 @@ __all__ = [
     "Ncdd",
     "Neco",
     "Nero",
+    "Panel",
     "Paper",
     "RankFeat",
     "ReAct",

@@ -15,17 +15,19 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
+from nero_core.data.guarantee import CalibrationSettings
 from nero_core.errors import ArtefactError, InputError, NotFittedError
 from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, IntArray, Layout, Neuron
 from nero_core.storage.typed import Shape, check, check_array
 
-Need = Literal["peaks", "stages", "source", "calibration", "outliers"]
+Need = Literal["peaks", "stages", "source", "calibration", "pool", "outliers"]
 NEEDS_IN_WORDS: Mapping[Need, str] = {
     "peaks": "peaks of the last map",
     "stages": "statistics of stages",
     "source": "the images once more",
     "calibration": "half of the calibration images",
-    "outliers": "distorted copies of them",
+    "pool": "all calibration images",
+    "outliers": "distorted copies of training images",
 }
 FittedArrays = dict[str, npt.NDArray[np.generic]]
 
@@ -80,7 +82,7 @@ class DetectorInfo:
         As it is written in the field.
     paper : Paper
         Where it comes from.
-    needs : set of {"peaks", "stages", "source", "calibration", "outliers"}
+    needs : set of {"peaks", "stages", "source", "calibration", "pool", "outliers"}
         What it reads beside features, logits, labels and head.
     fits : bool
         Whether it learns from training images.
@@ -134,7 +136,7 @@ class Detector(ABC):
                 f"head of {head.classes} classes on {head.width} features; give both of one network."
             )
         self._check_needs(train)
-        if "calibration" in self.info.needs and calibration is None:
+        if self.info.needs & {"calibration", "pool"} and calibration is None:
             raise InputError(f"{self.info.title} needs held-out calibration images; pass `calibration=`.")
         if self.info.fits:
             if train.labels is None:
@@ -197,6 +199,14 @@ class Detector(ABC):
                 f"{self.info.title} gave {bad} scores of {len(batch)} that are not finite on these activations."
             )
         return scores
+
+    def held_against(self, calibration: Activations, settings: CalibrationSettings) -> Self:
+        """Itself; or, for a detector whose score depends on all calibration images (`pool`), the same with these."""
+        return self
+
+    def calibration_scores(self, calibration: Activations) -> Float64Array:
+        """What the calibration images are compared by, (n,): their scores."""
+        return self.score(calibration)
 
     @abstractmethod
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None: ...

@@ -35,14 +35,18 @@ def deciding_rows(detector: Detector, alike: IntArray | None = None) -> slice | 
 
 
 def learnt_from(detector: Detector, held_out: Activations | None, alike: IntArray | None = None) -> Activations | None:
-    """The calibration images that a detector learns from, and that cannot decide on its scores; None for most.
+    """The calibration images that a detector is fitted with; None for most.
+
+    One that learns from some is decided on by the others. One that ranks an image among all of them has all.
 
     Raises
     ------
     InputError
         There are fewer than two images, or groups, to divide.
     """
-    if held_out is None or "calibration" not in detector.info.needs:
+    if held_out is None or "pool" in detector.info.needs:
+        return held_out
+    if "calibration" not in detector.info.needs:
         return None
     if (apart := len(held_out) if alike is None else len(np.unique(alike))) < 2:
         of_one = ", all of one patient, clip or view," if len(held_out) > apart else ""
@@ -122,7 +126,7 @@ def calibrated(
     rows = deciding_rows(detector, looks if groups is None else groups) if learnt else slice(None)
     deciding = held_out[rows]
     return Calibration(
-        detector.score(deciding) if scores is None else scores,
+        detector.calibration_scores(deciding) if scores is None else scores,
         guarantee,
         predicted=deciding.logits.argmax(axis=1) if settings.by_class else None,
         classes=tuple(classes),

@@ -1,8 +1,8 @@
 """Synthetic outliers: distorted copies of in-distribution images, to weigh detectors without any real outlier.
 
-Three distortions that leave something of the image as it was: its colours and textures but not their arrangement (after
-the puzzles of Noroozi and Favaro, ECCV 2016), its arrangement but no texture (a strong blur), and two images in one
-(after mixup, Zhang et al., ICLR 2018).
+Four distortions that leave something of the image as it was: its colours and textures but not their arrangement (after
+the puzzles of Noroozi and Favaro, ECCV 2016), its arrangement but no texture (a strong blur), two images in one (after
+mixup, Zhang et al., ICLR 2018), and all but a small part, which is of another image (CutPaste, Li et al., CVPR 2021).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
 from nero_core.records import Activations, Float32Array, ImageSource
@@ -17,6 +18,7 @@ from nero_core.records import Activations, Float32Array, ImageSource
 IMAGES_AT_MOST = 128
 """So many images are distorted, spread evenly: an AUROC against as many has a standard error of about 0.03."""
 PATCHES_PER_SIDE = 4
+PASTED_SHARE = 0.25
 BLUR_SHARE = 0.05
 """Standard deviation of the blur, as a share of the image's side."""
 
@@ -42,13 +44,30 @@ def blurred(images: Float32Array, rng: np.random.Generator) -> Float32Array:
 
 def mixed(images: Float32Array, rng: np.random.Generator) -> Float32Array:
     """The mean of each image and another, both (n, 3, H, W)."""
-    order = rng.permutation(len(images))
+    return np.float32(0.5) * (images + images[_others(len(images), rng)])
+
+
+def pasted(images: Float32Array, rng: np.random.Generator) -> Float32Array:
+    """Each image (n, 3, H, W) with a square of another in it, a quarter of its side, at a place of its own."""
+    height, width = images.shape[2:]
+    side = max(1, int(PASTED_SHARE * min(height, width)))
+    found = images.copy()
+    for target, giver in enumerate(_others(len(images), rng)):
+        top, left, its_top, its_left = rng.integers([height - side + 1, width - side + 1] * 2)
+        part = images[giver, :, its_top : its_top + side, its_left : its_left + side]
+        found[target, :, top : top + side, left : left + side] = part
+    return found
+
+
+def _others(n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """For each of n images another one, each once."""
+    order = rng.permutation(n)
     another = np.empty_like(order)
     another[order] = np.roll(order, 1)
-    return np.float32(0.5) * (images + images[another])
+    return another
 
 
-DISTORTIONS: Mapping[str, Distortion] = {"shuffled": shuffled, "blurred": blurred, "mixed": mixed}
+DISTORTIONS: Mapping[str, Distortion] = {"shuffled": shuffled, "blurred": blurred, "mixed": mixed, "pasted": pasted}
 
 
 def synthetic_outliers(source: ImageSource, count: int, seed: int = 0) -> dict[str, Activations]:

@@ -55,13 +55,17 @@ def restore_detectors(manifest: Mapping[str, Any], arrays: Arrays, head: Head) -
     InputError
         None is installed here, one of which nothing is stored is named, or one cannot be restored.
     """
-    from nero_core.detectors import make_detector
+    from nero_core.detectors import Panel, make_detector
 
     found: dict[str, Detector] = {}
     for name, entry in manifest["detectors"].items():
         try:
             unfitted = make_detector(name, **entry["parameters"])
-            found[name] = unfitted.restore(arrays_under(f"detector/{name}/", arrays), head)
+            stored = arrays_under(f"detector/{name}/", arrays)
+            for member in entry["parameters"].get("members", ()) if isinstance(unfitted, Panel) else ():
+                shared = arrays_under(f"detector/{member}/", arrays)  # written once, see `saving`
+                stored = {f"{member}/{key}": array for key, array in shared.items()} | stored
+            found[name] = unfitted.restore(stored, head)
         except UnknownDetectorError as error:
             if f"calibration/{name}" not in arrays:
                 raise InputError(f"`calibration/{name}` is missing; wanted the scores of a detector.") from error
@@ -131,7 +135,25 @@ def restore_ood_scores(
     declared = {name: _scores(count) for name, count in manifest["ood"].items()}
     found = {name: arrays_under(f"ood/{name}/", arrays) for name in detectors}
     for name, sets in found.items():
+        if not sets and "pool" in detectors[name].info.needs:
+            continue  # calibrated anew, and not all of its members' scores are known
         check_arrays(sets, declared, {}, f" of ood/{name}")
+    return found
+
+
+def restore_ood_predicted(manifest: Mapping[str, Any], arrays: Arrays) -> dict[str, IntArray]:
+    """The class that each known out-of-distribution image is read as, by set; none in references of earlier versions.
+
+    Raises
+    ------
+    InputError
+        A set is missing or surplus, or has more or fewer images than the manifest says.
+    """
+    found = arrays_under("ood_predicted/", arrays)
+    values = Range(0, len(manifest["classes"]) - 1)
+    declared = {name: Annotated[IntArray, Shape(count, values=values)] for name, count in manifest["ood"].items()}
+    if found:
+        check_arrays(found, declared, {}, " of ood_predicted")
     return found
 
 

@@ -15,8 +15,9 @@ from nero_core.calibration import Calibration, of_most_images
 from nero_core.data.guarantee import BY_CLASS, CalibrationSettings
 from nero_core.data.seen import SeenImages
 from nero_core.data.splits import Split, looking_alike, numbered
-from nero_core.detectors import Detector, Nero, make_detector
+from nero_core.detectors import Detector, Nero, Panel, make_detector
 from nero_core.detectors.calibrating import calibrated, learnt_from, promised
+from nero_core.detectors.panel import MEMBERS
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
 from nero_core.network.extraction import Batch
@@ -29,9 +30,6 @@ from nero_core.records import Activations, Begin, IntArray, RelevanceProfile, So
 from nero_core.reference.description import Card, agreement_of, made_with, metrics_of, training_of
 from nero_core.reference.reference import Reference
 from nero_core.relevance import DEFAULT_EPSILON
-
-DEFAULT_DETECTORS: Mapping[str, Mapping[str, Any]] = {"nero": {}, "stage_mahalanobis": {}}
-"""What a reference is fitted with where nothing else is asked for; the second where the network has stages."""
 
 
 @dataclass(eq=False)
@@ -57,7 +55,7 @@ def unfitted_detectors(
     Parameters
     ----------
     detectors : {name: parameters}, optional
-        `DEFAULT_DETECTORS` where not given, as far as the network has what they read.
+        A panel and its members where not given, as far as the network has what they read.
 
     Raises
     ------
@@ -66,9 +64,12 @@ def unfitted_detectors(
     InputError
         A parameter cannot be used, or the network lacks what a detector reads.
     """
-    unfitted = {name: make_detector(name, **given) for name, given in (detectors or DEFAULT_DETECTORS).items()}
-    if detectors is None and not classifier.layout.stages:
-        unfitted = {name: detector for name, detector in unfitted.items() if "stages" not in detector.info.needs}
+    unfitted = {name: make_detector(name, **given) for name, given in (detectors or {}).items()}
+    if detectors is None:
+        members = {name: make_detector(name) for name in MEMBERS}
+        if not classifier.layout.stages:
+            members = {name: member for name, member in members.items() if "stages" not in member.info.needs}
+        unfitted = {"panel": Panel(tuple(members)), **members}
     for detector in unfitted.values():
         detector.check_network(classifier.layout, classifier.head)
     return unfitted
@@ -92,7 +93,7 @@ def fit_reference(
     Parameters
     ----------
     detectors : {name: parameters}, optional
-        `DEFAULT_DETECTORS` where not given.
+        A panel and its members where not given.
     ood : {name: images}, optional
         Known out-of-distribution images: their scores and mean relevance are kept for the plots. Nothing is
         chosen by them.
@@ -147,7 +148,18 @@ def fit_reference(
         split.hashes_of(split.fit, () if classifier.training is None else classifier.training.train),
         split.hashes_of(split.calibration) if split.calibration is not split.fit else np.empty(0, np.uint64),
     )
-    return Reference(classifier, fitted, calibrations, manifest, ood_scores, _profile(sample), concepts, sample, seen)
+    return Reference(
+        classifier,
+        fitted,
+        calibrations,
+        manifest,
+        ood_scores,
+        _profile(sample),
+        concepts,
+        sample,
+        seen,
+        ood_predicted={name: each.activations.logits.argmax(axis=1) for name, each in passes.known.items()},
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,10 +245,13 @@ def _fit_and_calibrate(
     looks = looking_alike(split.calibration, passes.held_out.rows, split.hashes)
     alike = looks if groups is None else groups
     guarantee = promised(split.guarantee, held_out, classifier.classes, groups, looks, settings)
-    fitted = {
-        name: detector.fit(passes.train.activations, classifier.head, learnt_from(detector, held_out, alike))
-        for name, detector in detectors.items()
-    }
+    train, fitted = passes.train.activations, dict[str, Detector]()
+    for name, detector in detectors.items():
+        if isinstance(panel := fitted.get("panel"), Panel) and name in panel.members_:
+            fitted[name] = panel.members_[name]
+            continue
+        learnt = learnt_from(detector, held_out, alike)
+        fitted[name] = detector.fit(train, classifier.head, learnt).held_against(held_out, settings)
     calibrations = {
         name: calibrated(detector, held_out, guarantee, classifier.classes, groups, looks, settings)
         for name, detector in fitted.items()

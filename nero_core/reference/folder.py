@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nero_core.errors import ArtefactError, NeroError
 from nero_core.neurons.crops import Concepts
 from nero_core.neurons.sample import SHEET_ROLE, NeuronSample, Projection, group_names
-from nero_core.records import Float64Array, FloatArray, RelevanceProfile
+from nero_core.records import Float64Array, FloatArray, IntArray, RelevanceProfile
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, read_picture, verify_file
 from nero_core.storage.files import arrays_under, read_arrays
 from nero_core.storage.typed import MOST, Shape, check_arrays
@@ -167,6 +167,14 @@ class ReferenceFolder:
 
         with self._reading():
             return restore_ood_scores(self.manifest, self.detectors, self.arrays)
+
+    @cached_property
+    def ood_predicted(self) -> dict[str, IntArray]:
+        """The class that each known out-of-distribution image is read as, by set; none in older references."""
+        from nero_core.reference.agreement import restore_ood_predicted
+
+        with self._reading():
+            return restore_ood_predicted(self.manifest, self.arrays)
 
     @cached_property
     def profile(self) -> RelevanceProfile | None:

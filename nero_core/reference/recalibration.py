@@ -17,10 +17,11 @@ from nero_core.data.guarantee import BY_CLASS, CalibrationSettings
 from nero_core.data.image_set import ImageSet
 from nero_core.data.seen import Seen, SeenImages, looked_at
 from nero_core.data.splits import looking_alike, numbered, to_calibrate
+from nero_core.detectors import Detector, Panel
 from nero_core.detectors.calibrating import calibrated, promised
 from nero_core.network.class_agreement import ClassAgreement
 from nero_core.network.extraction import Batch
-from nero_core.records import Activations, Begin, IntArray
+from nero_core.records import Activations, Begin, Float64Array, IntArray
 from nero_core.reference.agreement import auroc
 from nero_core.reference.fit import Unreadable
 from nero_core.reference.reference import Reference
@@ -77,23 +78,47 @@ def recalibrate(
     rows = np.concatenate(read)
     groups, looks = numbered(kept.groups, rows), looking_alike(kept, rows, hashes)
     guarantee = promised(guarantee, held_out, classifier.classes, groups, looks, settings)
+    detectors = {name: detector.held_against(held_out, settings) for name, detector in reference.detectors.items()}
     calibrations = {
         name: calibrated(detector, held_out, guarantee, classifier.classes, groups, looks, settings, learnt=False)
-        for name, detector in reference.detectors.items()
+        for name, detector in detectors.items()
     }
+    ood_scores = _ood_scores(reference, detectors)
     calibrate = np.array(sorted({hashes[key] for key in kept.digests if key in hashes}), dtype=np.uint64)
     trained = seen_by(reference).hashes
     return Reference(
         classifier,
-        reference.detectors,
+        detectors,
         calibrations,
-        _described(reference, title, held_out, calibrations) | {"split": _split(images, kept, classifier.classes)},
-        reference.ood_scores,
+        _described(reference, title, held_out, calibrations, ood_scores)
+        | {"split": _split(images, kept, classifier.classes)},
+        ood_scores,
         reference.profile,
         reference.concepts,
         reference.sample,
         SeenImages(trained, calibrate),
+        ood_predicted=reference.ood_predicted,
     )
+
+
+def _ood_scores(reference: Reference, detectors: Mapping[str, Detector]) -> dict[str, dict[str, Float64Array]]:
+    """Scores of known out-of-distribution images, for the panel against the new calibration images.
+
+    They follow from its members' scores; where the reference does not have all of those, nobody knows them.
+    """
+    known = {name: dict(sets) for name, sets in reference.ood_scores.items()}
+    for name, detector in detectors.items():
+        if not isinstance(detector, Panel) or name not in known:
+            continue
+        sets = known.pop(name)
+        if detector.members_.keys() <= known.keys() and reference.ood_predicted.keys() == sets.keys():
+            known[name] = {
+                key: detector.combined(
+                    np.stack([known[member][key] for member in detector.members_]), reference.ood_predicted[key]
+                )
+                for key in sets
+            }
+    return known
 
 
 def seen_by(reference: Reference) -> Seen:
@@ -120,7 +145,11 @@ def _split(images: ImageSet, kept: ImageSet, classes: Sequence[str]) -> dict[str
 
 
 def _described(
-    reference: Reference, title: str | None, held_out: Activations, calibrations: Mapping[str, Calibration]
+    reference: Reference,
+    title: str | None,
+    held_out: Activations,
+    calibrations: Mapping[str, Calibration],
+    ood_scores: Mapping[str, Mapping[str, Float64Array]],
 ) -> dict[str, Any]:
     """The manifest, with what was measured on the earlier calibration images measured on these, or left out."""
     earlier = ("false_alarms", "alpha", "warnings")
@@ -134,7 +163,7 @@ def _described(
         metrics |= ClassAgreement.of(reference.classes, held_out.labels, predicted).metrics()
     metrics["auroc"] = {
         name: {key: auroc(calibrations[name].scores, scores) for key, scores in sets.items()}
-        for name, sets in reference.ood_scores.items()
+        for name, sets in ood_scores.items()
     }
     calibration = of_most_images(calibrations).described()
     return {**reference.manifest, "metrics": metrics, "title": title or reference.title, "calibration": calibration}

@@ -15,7 +15,7 @@ from nero_core.data.guarantee import DEFAULT_ALPHA, CalibrationSettings
 from nero_core.errors import InputError, UnknownDetectorError
 from nero_core.neurons.crops import Concepts
 from nero_core.neurons.sample import NeuronSample, Projection
-from nero_core.records import Activations, Decision, Float32Array, Float64Array, RelevanceProfile, Source
+from nero_core.records import Activations, Decision, Float32Array, Float64Array, IntArray, RelevanceProfile, Source
 from nero_core.reference.agreement import check_agreement
 from nero_core.reference.folder import ReferenceFolder
 from nero_core.reference.manifest import list_references
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_DETECTOR", "Reference", "list_references"]
 
 DEFAULT_DETECTOR = "nero"
+PANEL = "panel"
+RETIRED = {"fused": "The panel has taken its place"}
+"""Detectors of earlier versions, which are read no more, and what to say of them."""
 
 
 class Reference:
@@ -56,6 +59,8 @@ class Reference:
         How the images look that it was made from; None in older references.
     path : Path, optional
         Where it was read from.
+    ood_predicted : {set: (n,) int64}, optional
+        The class that each known out-of-distribution image is read as; older references do not know it.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Reference:
         sample: NeuronSample | None = None,
         seen: SeenImages | None = None,
         path: Path | None = None,
+        ood_predicted: Mapping[str, IntArray] | None = None,
     ) -> None:
         self._folder: ReferenceFolder | None = None
         self.manifest = dict(manifest)
@@ -78,6 +84,7 @@ class Reference:
         self.detectors = _in_order(detectors)
         self.calibrations = dict(calibrations)
         self.ood_scores = {name: dict(sets) for name, sets in (ood_scores or {}).items()}
+        self.ood_predicted = dict(ood_predicted or {})
         self.profile, self.concepts, self.sample, self.seen = profile, concepts, sample, seen
 
     # Parts ---------------------------------------------------------------------------------------------------
@@ -112,7 +119,17 @@ class Reference:
         """
         loaded = cls.open(folder, device)
         loaded._stored.verify()
-        for part in ("classifier", "detectors", "concepts", "calibrations", "ood_scores", "profile", "sample", "seen"):
+        for part in (
+            "classifier",
+            "detectors",
+            "concepts",
+            "calibrations",
+            "ood_scores",
+            "ood_predicted",
+            "profile",
+            "sample",
+            "seen",
+        ):
             getattr(loaded, part)
         check_agreement(loaded)
         return loaded
@@ -142,6 +159,11 @@ class Reference:
     def ood_scores(self) -> dict[str, dict[str, Float64Array]]:
         """{detector: {set: (n,) scores}} of known out-of-distribution images; may be empty."""
         return self._stored.ood_scores
+
+    @cached_property
+    def ood_predicted(self) -> dict[str, IntArray]:
+        """{set: (n,)} the class that each known out-of-distribution image is read as; empty in older references."""
+        return self._stored.ood_predicted
 
     @cached_property
     def profile(self) -> RelevanceProfile | None:
@@ -211,6 +233,12 @@ class Reference:
         return self
 
     @property
+    def deciding(self) -> str:
+        """The detector whose verdict stands in the headline: the panel, NERO where there is none, else the first."""
+        names = [name for name in (PANEL, DEFAULT_DETECTOR) if name in self.detectors]
+        return (names or list(self.detectors))[0]
+
+    @property
     def epsilon(self) -> float:
         """ε of the relevance that it was fitted with: NERO's where it has it."""
         if self.sample is not None:
@@ -220,29 +248,32 @@ class Reference:
 
     # Scores --------------------------------------------------------------------------------------------------
 
-    def detector(self, name: str = DEFAULT_DETECTOR) -> Detector:
-        """A fitted detector by name.
+    def detector(self, name: str | None = None) -> Detector:
+        """A fitted detector by name; the deciding one where none is given.
 
         Raises
         ------
         UnknownDetectorError
             This reference was fitted without it, or it is not installed here.
         """
+        name = self.deciding if name is None else name
         if name not in self.detectors:
             has, todo = f"has no detector {name!r}", f"Fit it again with --detectors {name}."
             if name in self.missing:
                 has, todo = f"was fitted with {name!r}, which is not installed here", "Install it, or choose another."
+            if name in RETIRED:
+                has, todo = f"has no detector {name!r}", f"{RETIRED[name]}; run `fit` again for one."
             raise UnknownDetectorError(f"This reference {has}; it has {', '.join(self.detectors)}. {todo}")
         return self.detectors[name]
 
-    def score(self, activations: Activations, detector: str = DEFAULT_DETECTOR) -> Float64Array:
-        """Scores (n,) float64; larger = more out-of-distribution."""
+    def score(self, activations: Activations, detector: str | None = None) -> Float64Array:
+        """Scores (n,) float64, of the deciding detector where none is named; larger = more out-of-distribution."""
         return self.detector(detector).score(activations)
 
     def decide(
         self,
         batch: Activations,
-        detector: str = DEFAULT_DETECTOR,
+        detector: str | None = None,
         alpha: float = DEFAULT_ALPHA,
         scores: npt.ArrayLike | None = None,
         hashes: HashArray | None = None,
@@ -265,7 +296,7 @@ class Reference:
             α is not in (0, 1) or too small for the number of calibration images.
         """
         found = self.score(batch, detector) if scores is None else scores
-        decisions = self.calibrations[detector].decide(found, alpha, batch.logits.argmax(axis=1))
+        decisions = self.calibrations[detector or self.deciding].decide(found, alpha, batch.logits.argmax(axis=1))
         if hashes is None or self.seen is None:
             return decisions
         return [
@@ -273,7 +304,28 @@ class Reference:
             for decision, why in zip(decisions, self.seen.among(hashes), strict=True)
         ]
 
-    def explain(self, activations: Activations, detector: str = DEFAULT_DETECTOR) -> list[Explanation]:
+    def caught(self, alpha: float, detector: str | None = None) -> dict[str, tuple[int, int]] | None:
+        """Of each set of known out-of-distribution images how many are flagged at this α, and of how many.
+
+        None where nobody has measured it: no such images were given to the fit, or, where images are read by class, an
+        earlier version has not kept as what they are read.
+
+        Raises
+        ------
+        InputError
+            α is not in (0, 1) or too small for the number of calibration images.
+        """
+        name = detector or self.deciding
+        sets, calibration = self.ood_scores.get(name, {}), self.calibrations[name]
+        if not sets or (calibration.predicted is not None and not self.ood_predicted):
+            return None
+        found = {}
+        for key, scores in sets.items():
+            decisions = calibration.decide(scores, alpha, self.ood_predicted.get(key))
+            found[key] = (sum(each.state == "out-of-distribution" for each in decisions), len(decisions))
+        return found
+
+    def explain(self, activations: Activations, detector: str | None = None) -> list[Explanation]:
         """Exact accounts of the scores.
 
         Raises
@@ -349,10 +401,10 @@ class Reference:
 
 
 def _in_order(detectors: Mapping[str, Detector]) -> dict[str, Detector]:
-    """NERO first, then those with an exact account, then the others, each by name."""
+    """The panel first, then NERO, those with an exact account, and the others, each by name."""
     from nero_core.detectors import ExplainedDetector
 
-    def rank(name: str) -> tuple[bool, bool, str]:
-        return name != DEFAULT_DETECTOR, not isinstance(detectors[name], ExplainedDetector), name
+    def rank(name: str) -> tuple[bool, bool, bool, str]:
+        return name != PANEL, name != DEFAULT_DETECTOR, not isinstance(detectors[name], ExplainedDetector), name
 
     return {name: detectors[name] for name in sorted(detectors, key=rank)}

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from nero_core.calibration import of_most_images
+from nero_core.detectors import Detector
+from nero_core.detectors.base import FittedArrays
 from nero_core.errors import ArtefactError, InputError
 from nero_core.neurons.sample import SHEET_ROLE
 from nero_core.reference.manifest import MANIFEST_NAME, SCHEMA_VERSION, remove_unlisted, write_hashed, write_manifest
 from nero_core.reference.origin import Origin, read_origin, write_origin
+from nero_core.reference.reference import RETIRED, Reference
 from nero_core.reference.signatures import SIGNATURE_NAME
 from nero_core.storage.files import sync_folder, write_arrays, write_synced
 from nero_core.storage.locks import LOCK_NAME, writing
-
-if TYPE_CHECKING:
-    from nero_core.reference.reference import Reference
 
 
 def save(reference: Reference, folder: Path) -> None:
@@ -37,10 +37,8 @@ def save(reference: Reference, folder: Path) -> None:
     """
     if len({(each.guarantee, each.settings) for each in reference.calibrations.values()}) > 1:
         raise InputError("The detectors' calibrations promise different things; calibrate all on the same images.")
-    if reference.missing:
-        raise InputError(
-            f"{', '.join(reference.missing)} would be lost, as it is not installed here; install it first."
-        )
+    if lost := sorted(set(reference.missing) - RETIRED.keys()):
+        raise InputError(f"{', '.join(lost)} would be lost, as it is not installed here; install it first.")
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,16 +90,28 @@ def _write(reference: Reference, folder: Path) -> None:
     remove_unlisted(folder, files)
 
 
+def _own_arrays(detector: Detector, others: Mapping[str, Detector]) -> FittedArrays:
+    """What was fitted; a panel's members that the reference has as detectors too are not written twice."""
+    arrays = detector.fitted_arrays()
+    twice = {name for name in getattr(detector, "members_", {}) if name in others}
+    for name in twice:
+        for key, array in others[name].fitted_arrays().items():
+            if np.array_equal(array, arrays[f"{name}/{key}"]):
+                del arrays[f"{name}/{key}"]
+    return arrays
+
+
 def _fitted_arrays(reference: Reference) -> dict[str, npt.NDArray[np.generic]]:
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for name, detector in reference.detectors.items():
-        arrays |= {f"detector/{name}/{key}": array for key, array in detector.fitted_arrays().items()}
+        arrays |= {f"detector/{name}/{key}": array for key, array in _own_arrays(detector, reference.detectors).items()}
         calibration = reference.calibrations[name]
         arrays[f"calibration/{name}"] = calibration.scores
         beside = {name: getattr(calibration, name) for name in ("predicted", "groups", "looks")}
         arrays |= {f"{key}/{name}": given for key, given in beside.items() if given is not None}
     for name, sets in reference.ood_scores.items():
         arrays |= {f"ood/{name}/{key}": scores for key, scores in sets.items()}
+    arrays |= {f"ood_predicted/{key}": numbers for key, numbers in reference.ood_predicted.items()}
     if reference.seen is not None:
         arrays |= {"seen/trained": reference.seen.trained, "seen/calibrated": reference.seen.calibrated}
     if reference.profile is not None:

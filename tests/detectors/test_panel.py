@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from nero_core.detectors.fused import MEMBERS
 
 from nero_core.calibration import Calibration
 from nero_core.data.guarantee import Guarantee
 from nero_core.detectors import make_detector
 from nero_core.detectors.calibrating import DECIDING, LEARNT, learnt_from
-from nero_core.detectors.fused import MEMBERS
 from nero_core.detectors.outliers import DISTORTIONS, blurred, mixed, shuffled, synthetic_outliers
 from nero_core.errors import ArtefactError, InputError
 from tests.activations import image_activations, make_activations
