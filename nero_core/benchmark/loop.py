@@ -33,7 +33,7 @@ from nero_core.data.guarantee import BY_CLASS, CalibrationSettings
 from nero_core.data.image_set import ImageSet
 from nero_core.data.splits import looking_alike, numbered
 from nero_core.detectors import Detector
-from nero_core.detectors.calibrating import calibrated, deciding_rows, learnt_from, promised
+from nero_core.detectors.calibrating import calibrated, promised
 from nero_core.errors import ArtefactError, Cancelled, InputError
 from nero_core.metrics import (
     RESAMPLES,
@@ -211,15 +211,13 @@ class Benchmark:
                 f"reference with --detectors {info.name}."
             )
         held_out = self._activations("calibration", contender.detector)
-        alike = None if held_out is None else next((each for each in self._alike() if each is not None), None)
         begun = time.perf_counter()
-        detector = contender.detector.fit(train, self.classifier.head, learnt_from(contender.detector, held_out, alike))
+        detector = contender.detector.fit(train, self.classifier.head, held_out)
         if held_out is None:
             return detector, None, None, time.perf_counter() - begun
         detector = detector.held_against(held_out, self.settings)
         seconds = time.perf_counter() - begun
-        rows = np.arange(len(held_out))[deciding_rows(detector, alike)]
-        return detector, detector.calibration_scores(held_out[rows]), rows, seconds
+        return detector, detector.calibration_scores(held_out), np.arange(len(held_out)), seconds
 
     def _scored(self, detector: Detector, name: str) -> Float64Array:
         activations = self._activations(name, detector)

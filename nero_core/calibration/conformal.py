@@ -357,10 +357,7 @@ def _below(calibration: Float64Array, s: Float64Array) -> IntArray:
 
 
 def of_most_images(calibrations: Mapping[str, Calibration]) -> Calibration:
-    """The calibration that speaks for all of a reference's detectors.
-
-    One that learns from some of the calibration images is decided on by the others alone.
-    """
+    """The calibration that speaks for all of a reference's detectors; in older ones some have half of the images."""
     return max(calibrations.values(), key=len)
 
 

@@ -20,12 +20,11 @@ from nero_core.errors import ArtefactError, InputError, NotFittedError
 from nero_core.records import Account, Activations, Float64Array, FloatArray, Head, IntArray, Layout, Neuron
 from nero_core.storage.typed import Shape, check, check_array
 
-Need = Literal["peaks", "stages", "source", "calibration", "pool", "outliers"]
+Need = Literal["peaks", "stages", "source", "pool", "outliers"]
 NEEDS_IN_WORDS: Mapping[Need, str] = {
     "peaks": "peaks of the last map",
     "stages": "statistics of stages",
     "source": "the images once more",
-    "calibration": "half of the calibration images",
     "pool": "all calibration images",
     "outliers": "distorted copies of training images",
 }
@@ -82,7 +81,7 @@ class DetectorInfo:
         As it is written in the field.
     paper : Paper
         Where it comes from.
-    needs : set of {"peaks", "stages", "source", "calibration", "pool", "outliers"}
+    needs : set of {"peaks", "stages", "source", "pool", "outliers"}
         What it reads beside features, logits, labels and head.
     fits : bool
         Whether it learns from training images.
@@ -136,7 +135,7 @@ class Detector(ABC):
                 f"head of {head.classes} classes on {head.width} features; give both of one network."
             )
         self._check_needs(train)
-        if self.info.needs & {"calibration", "pool"} and calibration is None:
+        if "pool" in self.info.needs and calibration is None:
             raise InputError(f"{self.info.title} needs held-out calibration images; pass `calibration=`.")
         if self.info.fits:
             if train.labels is None:

@@ -5,53 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from nero_core.calibration.conformal import Calibration
 from nero_core.data.guarantee import BY_CLASS, CalibrationSettings, Guarantee
 from nero_core.detectors.base import Detector
-from nero_core.errors import InputError
 from nero_core.records import Activations, Float64Array, IntArray
-
-LEARNT, DECIDING = slice(0, None, 2), slice(1, None, 2)
-"""Of calibration images, for a detector that learns from some: every second one, so that classes stay balanced."""
-
-
-def deciding_rows(detector: Detector, alike: IntArray | None = None) -> slice | npt.NDArray[np.bool_]:
-    """Which calibration images decide on a detector's scores: those that it has not learnt from.
-
-    Parameters
-    ----------
-    alike : (n,) int64, optional
-        Which belong together: then every second group is learnt from, in order of appearance.
-    """
-    if "calibration" not in detector.info.needs:
-        return slice(None)
-    if alike is None:
-        return DECIDING
-    _, starts, numbers = np.unique(alike, return_index=True, return_inverse=True)
-    deciding: npt.NDArray[np.bool_] = np.argsort(np.argsort(starts))[numbers] % 2 == 1
-    return deciding
-
-
-def learnt_from(detector: Detector, held_out: Activations | None, alike: IntArray | None = None) -> Activations | None:
-    """The calibration images that a detector is fitted with; None for most.
-
-    One that learns from some is decided on by the others. One that ranks an image among all of them has all.
-
-    Raises
-    ------
-    InputError
-        There are fewer than two images, or groups, to divide.
-    """
-    if held_out is None or "pool" in detector.info.needs:
-        return held_out
-    if "calibration" not in detector.info.needs:
-        return None
-    if (apart := len(held_out) if alike is None else len(np.unique(alike))) < 2:
-        of_one = ", all of one patient, clip or view," if len(held_out) > apart else ""
-        raise InputError(f"{len(held_out)} calibration images{of_one} cannot be divided in two; give at least 2.")
-    return held_out[LEARNT] if alike is None else held_out[~np.asarray(deciding_rows(detector, alike))]
 
 
 def promised(
@@ -104,7 +62,6 @@ def calibrated(
     groups: IntArray | None = None,
     looks: IntArray | None = None,
     settings: CalibrationSettings = BY_CLASS,
-    learnt: bool = True,
     scores: Float64Array | None = None,
 ) -> Calibration:
     """Calibrate a fitted detector on held-out images.
@@ -118,19 +75,15 @@ def calibrated(
     classes : K names
     groups, looks : (n,) int64, optional
         As of :class:`Calibration`.
-    learnt : bool
-        Whether a detector that learns from calibration images has learnt from these: then only the others decide.
-    scores : optional
-        Of the images that decide, where they are known already; the detector need not be fitted then.
+    scores : (n,), optional
+        Of these images, where they are known already; the detector need not be fitted then.
     """
-    rows = deciding_rows(detector, looks if groups is None else groups) if learnt else slice(None)
-    deciding = held_out[rows]
     return Calibration(
-        detector.calibration_scores(deciding) if scores is None else scores,
+        detector.calibration_scores(held_out) if scores is None else scores,
         guarantee,
-        predicted=deciding.logits.argmax(axis=1) if settings.by_class else None,
+        predicted=held_out.logits.argmax(axis=1) if settings.by_class else None,
         classes=tuple(classes),
-        groups=None if groups is None else groups[rows],
+        groups=groups,
         settings=settings,
-        looks=None if looks is None else looks[rows],
+        looks=looks,
     )

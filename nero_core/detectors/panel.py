@@ -92,7 +92,7 @@ class Panel(Detector):
     """Fitted, by registry name."""
     weights_: Annotated[Float64Array, Shape("members", values=Range(0, 1))]
     """What each member is worth; they sum to 1."""
-    auroc_: Annotated[Float64Array, Shape("rows", "distortions", values=Range(0, 1))]
+    auroc_: Annotated[Float64Array, Shape("rows", "distortions", values=Range(0, 1), empty=True)]
     """Of each member and, last, of all together, on each kind of distorted copies; no row where none was measured."""
     scores_: Annotated[Float64Array, Shape("members", "n")]
     """Of the calibration images."""

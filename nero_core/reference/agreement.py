@@ -82,8 +82,6 @@ def restore_calibrations(
 ) -> dict[str, Calibration]:
     """The calibration of each detector, as many scores as the manifest says there were images.
 
-    A detector that learns from some of the calibration images is decided on by the others.
-
     Raises
     ------
     InputError
@@ -91,15 +89,13 @@ def restore_calibrations(
     """
     images, (guarantee, settings) = manifest["calibration"]["images"], calibrated_as(manifest)
     classes, found, counted = tuple(manifest["classes"]), {}, ", which `calibration.images` counts,"
-    for name, detector in detectors.items():
+    for name in detectors:
         scores = arrays[f"calibration/{name}"]
-        # One that learns from half of the images, or groups, is decided on by the others, unless calibrated anew.
-        count = min(len(scores), images) if "calibration" in detector.info.needs else images
-        check_array(scores, _scores(count), f"calibration/{name}", {}, counted)
+        check_array(scores, _scores(images), f"calibration/{name}", {}, counted)
         beside = {"predicted": Range(0, len(classes) - 1), "groups": Range(0), "looks": Range(0)}
         for key, values in beside.items():
             if (given := arrays.get(f"{key}/{name}")) is not None:
-                check_array(given, Annotated[IntArray, Shape(count, values=values)], f"{key}/{name}", {}, counted)
+                check_array(given, Annotated[IntArray, Shape(images, values=values)], f"{key}/{name}", {}, counted)
         predicted = arrays[f"predicted/{name}"] if settings.by_class else None
         groups, looks = (arrays.get(f"{key}/{name}") for key in ("groups", "looks"))
         found[name] = Calibration(scores, guarantee, predicted, classes, groups, settings, looks=looks)
@@ -204,9 +200,7 @@ def check_agreement(reference: Reference) -> None:
         stored["sample.images"] = 0 if sample is None else len(sample.groups)
         stored["sample.pictures"] = SHEET_ROLE in files
         stated |= {name: _at(manifest, name) for name in ("sample.images", "sample.pictures")}
-    # Where one is missing, those left may all be such as half of the images decide on.
-    counted = not reference.missing or any("calibration" not in d.info.needs for d in reference.detectors.values())
-    if manifest["schema"] >= BY_CLASS_SCHEMA and counted:
+    if manifest["schema"] >= BY_CLASS_SCHEMA:
         described = of_most_images(reference.calibrations).described()
         stored |= {f"calibration.{name}": value for name, value in described.items()}
         stated |= {f"calibration.{name}": manifest["calibration"].get(name) for name in described}

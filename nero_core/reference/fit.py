@@ -16,7 +16,7 @@ from nero_core.data.guarantee import BY_CLASS, CalibrationSettings
 from nero_core.data.seen import SeenImages
 from nero_core.data.splits import Split, looking_alike, numbered
 from nero_core.detectors import Detector, Nero, Panel, make_detector
-from nero_core.detectors.calibrating import calibrated, learnt_from, promised
+from nero_core.detectors.calibrating import calibrated, promised
 from nero_core.detectors.panel import MEMBERS
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
@@ -243,15 +243,13 @@ def _fit_and_calibrate(
     held_out = passes.held_out.activations
     groups = numbered(split.calibration.groups, passes.held_out.rows)
     looks = looking_alike(split.calibration, passes.held_out.rows, split.hashes)
-    alike = looks if groups is None else groups
     guarantee = promised(split.guarantee, held_out, classifier.classes, groups, looks, settings)
     train, fitted = passes.train.activations, dict[str, Detector]()
     for name, detector in detectors.items():
         if isinstance(panel := fitted.get("panel"), Panel) and name in panel.members_:
             fitted[name] = panel.members_[name]
             continue
-        learnt = learnt_from(detector, held_out, alike)
-        fitted[name] = detector.fit(train, classifier.head, learnt).held_against(held_out, settings)
+        fitted[name] = detector.fit(train, classifier.head, held_out).held_against(held_out, settings)
     calibrations = {
         name: calibrated(detector, held_out, guarantee, classifier.classes, groups, looks, settings)
         for name, detector in fitted.items()

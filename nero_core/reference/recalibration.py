@@ -80,7 +80,7 @@ def recalibrate(
     guarantee = promised(guarantee, held_out, classifier.classes, groups, looks, settings)
     detectors = {name: detector.held_against(held_out, settings) for name, detector in reference.detectors.items()}
     calibrations = {
-        name: calibrated(detector, held_out, guarantee, classifier.classes, groups, looks, settings, learnt=False)
+        name: calibrated(detector, held_out, guarantee, classifier.classes, groups, looks, settings)
         for name, detector in detectors.items()
     }
     ood_scores = _ood_scores(reference, detectors)
@@ -122,17 +122,14 @@ def _ood_scores(reference: Reference, detectors: Mapping[str, Detector]) -> dict
 
 
 def seen_by(reference: Reference) -> Seen:
-    """What must not calibrate: images of the training, of the fit, and those a detector has learnt its scale from."""
+    """What must not calibrate: images of the training and of the fit."""
     record, training = reference.classifier.training, reference.manifest["training"]
     seen = Seen.of(record, None, {} if record is None else record.hashes)
     seen = replace(seen, groups=seen.groups | frozenset(training.get("groups", ())))
     if reference.seen is None:
         return seen
-    looks = [seen.hashes, reference.seen.trained]
-    if any("calibration" in detector.info.needs for detector in reference.detectors.values()):
-        looks.append(reference.seen.calibrated)
     known = seen.looks_known or bool(training.get("looks_known", False))
-    return replace(seen, hashes=np.unique(np.concatenate(looks)), looks_known=known)
+    return replace(seen, hashes=np.union1d(seen.hashes, reference.seen.trained), looks_known=known)
 
 
 def _split(images: ImageSet, kept: ImageSet, classes: Sequence[str]) -> dict[str, Any]:

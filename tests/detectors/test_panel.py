@@ -1,4 +1,4 @@
-"""Fused: a literal twin, weights from distorted images, continuity of its scale, valid decisions, bad input."""
+"""Panel: weights from distorted images left out, decisions by class that keep their promise, its arrays, bad input."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import math
 
 import numpy as np
 import pytest
-from nero_core.detectors.fused import MEMBERS
 
-from nero_core.calibration import Calibration
-from nero_core.data.guarantee import Guarantee
+from nero_core.calibration.pool import held_against, surprises
+from nero_core.data.guarantee import CalibrationSettings, Guarantee
 from nero_core.detectors import make_detector
-from nero_core.detectors.calibrating import DECIDING, LEARNT, learnt_from
-from nero_core.detectors.outliers import DISTORTIONS, blurred, mixed, shuffled, synthetic_outliers
+from nero_core.detectors.calibrating import calibrated
+from nero_core.detectors.outliers import DISTORTIONS, blurred, mixed, pasted, shuffled, synthetic_outliers
+from nero_core.detectors.panel import MEMBERS, left_out
 from nero_core.errors import ArtefactError, InputError
 from tests.activations import image_activations, make_activations
+
+CLASSES = ("amber", "moss", "slate")
+TENTH = CalibrationSettings(alpha=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -22,58 +25,13 @@ def train():
     return make_activations(n=90, d=24, K=3, seed=0)
 
 
-def calibration(n=61, seed=2):
-    return make_activations(n=n, d=24, K=3, seed=seed)[0]
+def calibration(n=60, seed=2, far=0.0):
+    return make_activations(n=n, d=24, K=3, seed=seed, far=far)[0]
 
 
-def equal(combination="fisher", **parameters):
+def equal(**parameters):
     """Every member counts the same, which needs no image."""
-    return make_detector("fused", **{"combination": combination, "weights": "equal"} | parameters)
-
-
-def literal_surprise(seen, s):
-    """−log p̂ of one score, written from the definition."""
-    seen, n = sorted(seen), len(seen)
-    position = 0.9 * (n - 1)
-    low = math.floor(position)
-    u = seen[low] + (position - low) * (seen[min(low + 1, n - 1)] - seen[low])
-
-    def inside(x):
-        if x <= seen[0]:
-            return -math.log((1 + n) / (n + 1))
-        for i in range(1, n):
-            if x <= seen[i]:
-                left, right = (-math.log((1 + sum(y >= seen[j] for y in seen)) / (n + 1)) for j in (i - 1, i))
-                return left + (right - left) * (x - seen[i - 1]) / (seen[i] - seen[i - 1])
-        raise AssertionError(x)
-
-    if s <= u:
-        return inside(s)
-    excesses = [y - u for y in seen if y > u]
-    return inside(u) + (s - u) / (sum(excesses) / len(excesses))
-
-
-@pytest.mark.parametrize("combination", ["max", "fisher"])
-def test_it_equals_its_literal_twin(train, combination):
-    learnt, batch = calibration(), make_activations(n=25, d=24, K=3, seed=5, far=0.6)[0]
-    members = [make_detector(name).fit(*train) for name in MEMBERS]
-    combine = {"max": max, "fisher": sum}[combination]
-    wanted = [
-        combine([literal_surprise(m.score(learnt), m.score(batch)[row]) / 4 for m in members])
-        for row in range(len(batch))
-    ]
-    fused = equal(combination).fit(*train, learnt)
-    np.testing.assert_allclose(fused.score(batch), wanted, rtol=1e-9, atol=1e-12)
-
-
-def test_a_scale_by_hand():
-    """Calibration scores 1 … 10: u = 9.1, one excess of 0.9; the p-value of 10 alone would be 2/11."""
-    assert literal_surprise(range(1, 11), 0) == 0
-    assert literal_surprise(range(1, 11), 5) == pytest.approx(-math.log(7 / 11))
-    at_u = -math.log(3 / 11) + 0.1 * (math.log(3 / 11) - math.log(2 / 11))
-    assert literal_surprise(range(1, 11), 9.1) == pytest.approx(at_u)
-    assert literal_surprise(range(1, 11), 10) == pytest.approx(at_u + 1)
-    assert literal_surprise(range(1, 11), 19) == pytest.approx(at_u + 11)
+    return make_detector("panel", **{"weights": "equal"} | parameters)
 
 
 @pytest.fixture(scope="module")
@@ -83,35 +41,68 @@ def seen():
     return train, head, image_activations(40, seed=1)[0]
 
 
+# Weights -----------------------------------------------------------------------------------------------------------
+
+
 def test_weights_equal_their_literal_twin(seen):
-    train, head, learnt = seen
-    fused = make_detector("fused").fit(*seen[:2], learnt)
-    images = np.concatenate(list(learnt.source.batches()))
-    worth = []
+    train, head, held_out = seen
+    panel = make_detector("panel").fit(train, head, held_out)
+    left = np.array([sum(train.labels[: i + 1] == train.labels[i]) > 11 for i in range(48)])
+    assert left.sum() == 15, "of 16 images of each class the last 5"
+    ordinary = train[left]
+    images = np.concatenate(list(ordinary.source.batches()))
+    worth, told_apart = [], []
     for name in MEMBERS:
-        member = make_detector(name).fit(train, head)
-        told_apart = []
-        rng = np.random.default_rng(0)
+        member, rng, row = make_detector(name).fit(train[~left], head), np.random.default_rng(0), []
         for distort in DISTORTIONS.values():
-            ordinary, strange = member.score(learnt), member.score(learnt.source.forward(distort(images, rng)))
-            won = sum((b > a) + 0.5 * (b == a) for a in ordinary for b in strange)
-            told_apart.append(won / (len(ordinary) * len(strange)))
-        worth.append(max(2 * sum(told_apart) / 3 - 1, 0) ** 2)
-    np.testing.assert_allclose(fused.weights_, np.array(worth) / sum(worth), rtol=1e-9)
-    wanted = [sum(w * s for w, s in zip(fused.weights_, column, strict=True)) for column in fused.surprises(train).T]
-    np.testing.assert_allclose(fused.score(train), wanted, rtol=1e-12)
+            usual, strange = member.score(ordinary), member.score(ordinary.source.forward(distort(images, rng)))
+            won = sum((b > a) + 0.5 * (b == a) for a in usual for b in strange)
+            row.append(won / (len(usual) * len(strange)))
+        told_apart.append(row)
+        worth.append(max(2 * sum(row) / len(row) - 1, 0) ** 2)
+    weights = [w / sum(worth) for w in worth]
+    weights = [w if w >= 0.05 else 0 for w in weights]
+    np.testing.assert_allclose(panel.weights_, np.array(weights) / sum(weights), rtol=1e-9)
+    np.testing.assert_allclose(panel.auroc_[:-1], told_apart, rtol=1e-9)
+    assert panel.auroc_.shape == (len(MEMBERS) + 1, len(DISTORTIONS))
+
+
+def test_no_calibration_image_has_a_part_in_the_choice(seen):
+    """Other calibration images, and the same members and weights to the last bit."""
+    train, head, held_out = seen
+    one = make_detector("panel").fit(train, head, held_out)
+    other = make_detector("panel").fit(train, head, image_activations(31, seed=8)[0])
+    np.testing.assert_array_equal(one.weights_, other.weights_)
+    np.testing.assert_array_equal(one.auroc_, other.auroc_)
+    for name, member in one.members_.items():
+        for key, array in member.fitted_arrays().items():
+            np.testing.assert_array_equal(array, other.members_[name].fitted_arrays()[key])
 
 
 def test_members_that_tell_nothing_apart_count_the_same(seen, monkeypatch):
     """Undistorted copies: every AUROC is ½ exactly."""
     for name in DISTORTIONS:
         monkeypatch.setitem(DISTORTIONS, name, lambda images, rng: images)
-    np.testing.assert_array_equal(make_detector("fused").fit(*seen).weights_, [0.25] * 4)
+    panel = make_detector("panel").fit(*seen)
+    np.testing.assert_array_equal(panel.weights_, [0.25] * 4)
+    np.testing.assert_array_equal(panel.auroc_[:-1], 0.5)
+
+
+def test_with_few_images_left_out_all_count_the_same_and_nothing_is_said_to_be_measured(seen):
+    train, head, held_out = seen
+    panel = make_detector("panel").fit(train[:27], head, held_out)
+    np.testing.assert_array_equal(panel.weights_, [0.25] * 4)
+    assert panel.auroc_.shape == (0, len(DISTORTIONS))
+
+
+def test_the_last_third_of_each_class_is_left_out():
+    labels = np.array([0, 0, 1, 0, 1, 1, 2, 0, 0, 0, 2])
+    assert np.flatnonzero(left_out(labels)).tolist() == [5, 8, 9], "two of six, one of three, none of two"
 
 
 def test_without_images_nothing_can_be_distorted(train):
     with pytest.raises(InputError, match="keep_source=True"):
-        make_detector("fused").fit(*train, calibration())
+        make_detector("panel").fit(*train, calibration())
 
 
 def test_distortions_by_hand():
@@ -128,6 +119,8 @@ def test_distortions_by_hand():
         assert (before != after).any()
     np.testing.assert_allclose(mixed(images, rng).sum(axis=0), images.sum(axis=0), rtol=1e-4, atol=1e-5)
     assert (np.abs(mixed(images, rng) - images).max(axis=(1, 2, 3)) > 0).all()
+    patched = pasted(images, rng)
+    assert ((patched != images).any(axis=1).sum(axis=(1, 2)) == 4).all(), "a square of two by two pixels"
     board = np.indices((64, 64)).sum(axis=0).astype(np.float32)[None, None] % 2 * np.ones((1, 3, 1, 1), np.float32)
     np.testing.assert_allclose(blurred(board, rng), 0.5, atol=1e-2)
 
@@ -141,44 +134,104 @@ def test_outliers_are_the_same_each_time_and_at_most_so_many(seen):
         assert len(one[name]) == 40
 
 
-def test_far_images_do_not_tie(train):
-    fused = equal().fit(*train, calibration())
-    far = make_activations(n=12, d=24, K=3, seed=7, far=3.0)[0]
-    assert len(np.unique(fused.score(far))) == 12
+# Decisions ---------------------------------------------------------------------------------------------------------
 
 
+def test_an_image_is_ranked_among_calibration_images_of_its_class(train):
+    held_out, batch = calibration(), calibration(n=25, seed=5, far=0.6)
+    panel = equal().fit(*train, held_out).held_against(held_out, TENTH)
+    members = [make_detector(name).fit(*train) for name in MEMBERS]
+    known, new = (np.stack([m.score(each) for m in members]) for each in (held_out, batch))
+    scores, weights = panel.score(batch), np.full(4, 0.25)
+    for row in range(len(batch)):
+        own = held_out.logits.argmax(axis=1) == batch.logits[row].argmax()
+        if own.sum() < 9:
+            own[:] = True
+        wanted = held_against(known[:, own], new[:, [row]], weights)
+        assert scores[row] == wanted.scores[0]
+        held = calibrated(panel, held_out, Guarantee(True), CLASSES, settings=TENTH)
+        if own.sum() < len(held_out):
+            p = held.p_values(scores[[row]], [batch.logits[row].argmax()])
+            assert p == pytest.approx(wanted.p_values)
+
+
+@pytest.mark.parametrize("by_class", [True, False])
 @pytest.mark.parametrize("alpha", [0.1, 0.2])
-@pytest.mark.parametrize("combination", ["max", "fisher"])
-def test_decisions_on_the_unseen_half_keep_their_promise(train, combination, alpha):
-    """No more false alarms than α, and hardly fewer: floor(α·41)/41 of new images; 40 calibrations of 396 each."""
-    alarms = []
-    for seed in range(40):
-        whole = calibration(n=80, seed=100 + seed)
-        learnt, deciding = whole[LEARNT], whole[DECIDING]
-        fused = equal(combination).fit(*train, learnt)
-        calibrated = Calibration(fused.score(deciding), Guarantee(True))
-        p = calibrated.p_values(fused.score(calibration(n=396, seed=500 + seed)))
-        alarms.append((p <= alpha).mean())
-    promised = math.floor(alpha * 41) / 41
-    # Spread of a share given 40 calibration scores, √(α(1 − α)/42), and of its 396 images; over 40 draws.
-    error = math.sqrt(promised * (1 - promised) * (1 / 42 + 1 / 396) / 40)
-    assert abs(np.mean(alarms) - promised) <= 3 * error
+def test_decisions_keep_their_promise_with_all_calibration_images(train, by_class, alpha):
+    """Mean false alarms over 60 calibration sets: at most α, and hardly fewer than ⌊α(n + 1)⌋/(n + 1) by class."""
+    settings = CalibrationSettings(by_class=by_class, alpha=alpha)
+    fitted, alarms, promised = equal().fit(*train, calibration()), [], []
+    for seed in range(60):
+        held_out, new = calibration(n=90, seed=100 + seed), calibration(n=300, seed=500 + seed)
+        panel = fitted.held_against(held_out, settings)
+        held = calibrated(panel, held_out, Guarantee(True), CLASSES, settings=settings)
+        predicted = new.logits.argmax(axis=1)
+        p = held.p_values(panel.score(new), predicted)
+        alarms.append((p <= alpha + 1e-12).mean())
+        sizes = np.array([len(held.of(int(number))) for number in predicted])
+        promised.append((np.floor(alpha * (sizes + 1) + 1e-9) / (sizes + 1)).mean())
+    error = np.std(alarms, ddof=1) / math.sqrt(60)
+    assert np.mean(alarms) <= alpha + 3 * error
+    assert abs(np.mean(alarms) - np.mean(promised)) <= 3 * error
 
 
-def test_equal_calibration_scores_give_a_defined_scale(train):
-    same = calibration()[np.zeros(20, int)]
-    assert np.isfinite(equal().fit(*train, same).score(calibration(n=9, seed=9))).all()
+def test_what_is_unusual_to_one_member_is_noticed_by_the_panel(train):
+    """An image that only stage statistics find odd."""
+    held_out = calibration(n=120)
+    panel = equal().fit(*train, held_out).held_against(held_out, TENTH)
+    odd = calibration(n=12, seed=9)
+    for name in odd.stages:
+        odd.stages[name][:, ::2] *= 5
+    (rows, reading), *_ = panel.readings(odd)
+    assert (reading.p_values <= 0.1).all()
+    leads = (panel.weights_[:, None] * reading.surprises).argmax(axis=0)
+    assert set(leads) == {MEMBERS.index("stage_mahalanobis")}
+    assert len(rows)
+
+
+def test_a_panel_held_against_other_images_leaves_the_first_as_it_was(train):
+    held_out, batch = calibration(), calibration(n=9, seed=4)
+    panel = equal().fit(*train, held_out)
+    before = panel.score(batch)
+    other = panel.held_against(calibration(n=70, seed=11), TENTH)
+    np.testing.assert_array_equal(panel.score(batch), before)
+    assert (other.score(batch) != before).any()
+    with pytest.raises(InputError, match="holds 60 calibration images; got 70"):
+        panel.calibration_scores(calibration(n=70, seed=11))
+
+
+def test_scores_that_are_known_need_no_activations(train):
+    held_out, batch = calibration(), calibration(n=20, seed=6)
+    panel = equal().fit(*train, held_out)
+    scores = np.stack([member.score(batch) for member in panel.members_.values()])
+    np.testing.assert_array_equal(panel.combined(scores, batch.logits.argmax(axis=1)), panel.score(batch))
+
+
+def test_the_panel_together_is_as_good_as_it_is_said_to_be(seen):
+    """The last row of the AUROCs: of the weighted surprises of distorted images over those of images left out."""
+    train, head, held_out = seen
+    panel = make_detector("panel").fit(train, head, held_out)
+    left = left_out(train.labels)
+    members = [make_detector(name).fit(train[~left], head) for name in MEMBERS]
+    usual = np.stack([m.score(train[left]) for m in members])
+    for place, strange in enumerate(synthetic_outliers(train[left].source, int(left.sum())).values()):
+        values = held_against(usual, np.stack([m.score(strange) for m in members]), panel.weights_).value
+        ordinary = panel.weights_ @ surprises(usual)
+        won = ((values[:, None] > ordinary) + 0.5 * (values[:, None] == ordinary)).mean()
+        assert panel.auroc_[-1, place] == pytest.approx(won)
+
+
+# Bad input ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"members": "nero"}, "`members` of Fused is 'nero'; wanted a list"),
+        ({"members": "nero"}, "`members` of Panel is 'nero'; wanted a list"),
         ({"members": ()}, "wanted detector names"),
         ({"members": ("nero", "nero")}, "each once"),
         ({"members": ("odin",)}, "needs more than activations"),
-        ({"members": ("fused",)}, "needs more than activations"),
-        ({"combination": "mean"}, "wanted 'max' or 'fisher'"),
+        ({"members": ("panel",)}, "needs more than activations"),
         ({"weights": "none"}, "wanted 'outliers' or 'equal'"),
     ],
 )
@@ -187,22 +240,22 @@ def test_bad_parameters_are_refused(train, parameters, message):
         equal(**parameters).fit(*train, calibration())
 
 
-def test_too_few_calibration_images_are_refused(train):
-    with pytest.raises(InputError, match="given 9 calibration images"):
-        equal().fit(*train, calibration(n=9))
-    with pytest.raises(InputError, match="cannot be divided"):
-        learnt_from(make_detector("fused"), calibration(n=1))
-
-
-def test_the_halves_share_no_image_and_lose_none():
-    whole = calibration(n=11)
-    learnt, deciding = whole[LEARNT], whole[DECIDING]
-    assert len(learnt) + len(deciding) == 11
-    np.testing.assert_array_equal(learnt.features, whole.features[::2])
-    np.testing.assert_array_equal(deciding.features, whole.features[1::2])
-
-
 def test_arrays_of_other_members_are_refused(train):
     arrays = equal().fit(*train, calibration()).fitted_arrays()
     with pytest.raises(ArtefactError, match="which are no members"):
-        make_detector("fused", members=("nero",)).restore(arrays, train[1])
+        make_detector("panel", members=("nero",)).restore(arrays, train[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights_": np.array([0.5, 0.5, 0.5, 0.5])}, "a sum of 2"),
+        ({"auroc_": np.full((2, 4), 0.5)}, "wanted 0 or 5 rows"),
+        ({"predicted_": np.full(60, 7)}, "names a class that there is not"),
+        ({"own_": np.array([1, 1, 1]), "predicted_": np.zeros(60, np.int64)}, "of which there is no image"),
+    ],
+)
+def test_arrays_that_cannot_be_are_refused(train, change, message):
+    arrays = equal().fit(*train, calibration()).fitted_arrays() | change
+    with pytest.raises(InputError, match=message):
+        make_detector("panel").restore(arrays, train[1])
