@@ -16,19 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from nero_core.detectors.fused import Fused
 from scipy.stats import betabinom
 
 from nero_core.calibration import Calibration
 from nero_core.data.class_folders import read_class_folders
 from nero_core.data.guarantee import Guarantee
 from nero_core.detectors import Detector, make_detector
-from nero_core.detectors.calibrating import deciding_rows, learnt_from
 from nero_core.network.classifier import Classifier
 from nero_core.records import Activations, Float64Array
 
 ALPHAS = (0.05, 0.1, 0.2)
-DETECTORS = ("fused", "stage_mahalanobis", "mahalanobis", "nero", "energy")
+DETECTORS = ("stage_mahalanobis", "mahalanobis", "nero", "energy")
 OUTSIDE = 0.05
 
 
@@ -68,22 +66,12 @@ def drawn(
     detector: Detector, train: Activations, classifier: Classifier, unseen: Activations, count: int, draws: int
 ) -> list[FalseAlarms]:
     """False alarms of one detector over random draws of `count` calibration images; the others are scored."""
-    # Fused learns its scales from half of the calibration images, anew for each draw; its members learn none of them.
-    fused = detector.fit(train, classifier.head, unseen) if isinstance(detector, Fused) else None
-    everything = None if fused is not None else detector.fit(train, classifier.head).score(unseen)
+    everything = detector.fit(train, classifier.head).score(unseen)
     shares: dict[float, list[tuple[int, int]]] = {alpha: [] for alpha in ALPHAS}
     for seed in range(draws):
         order = np.random.default_rng(seed).permutation(len(unseen))
         held_out, scored = np.sort(order[:count]), order[count:]
-        if fused is not None:
-            learnt = learnt_from(fused, unseen[held_out])
-            assert learnt is not None
-            fused.fit_scales(learnt)
-            calibration = fused.score(unseen[held_out[deciding_rows(fused)]])
-            scores = fused.score(unseen[scored])
-        else:
-            assert everything is not None
-            calibration, scores = everything[held_out], everything[scored]
+        calibration, scores = everything[held_out], everything[scored]
         p: Float64Array = Calibration(calibration, Guarantee(True)).p_values(scores)
         for alpha in ALPHAS:
             shares[alpha].append((len(calibration), int((p <= alpha + 1e-12).sum())))
@@ -129,9 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> list[FalseAlarms]:
     print("|---|---|---|---|---|---|---|")
     rows = []
     for name in options.detectors:
-        # Fused weighs its members by distorted copies of the learnt half, one pass each; equal weights take none.
-        detector = make_detector(name, **({"weights": "equal"} if name == "fused" else {}))
-        rows += drawn(detector, train, classifier, unseen, options.calibration, options.draws)
+        rows += drawn(make_detector(name), train, classifier, unseen, options.calibration, options.draws)
         print("\n".join(row.line() for row in rows[-len(ALPHAS) :]), flush=True)
     return rows
 

@@ -6,30 +6,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.stats import betabinom, binom, norm
+from scipy.stats import binom, norm
 
 from benchmarks.measure import Row
 from benchmarks.promises_frames import (
     ALPHA,
     BEFORE,
-    FUSED,
-    FUSED_ALPHA,
     KINDS,
     LEVEL,
     NOW,
     PREDICTED,
-    REFITTED_SPLITS,
     SIDES,
     SPLITS,
     Flags,
     Frames,
-    Scored,
     count_flags,
-    fused_over_splits,
-    fused_refitted,
     over_splits,
-    scores_of_fused,
     scores_on_arrays,
 )
 
@@ -133,50 +125,6 @@ def row_of_official(now: Mapping[str, Flags], before: Mapping[str, Flags], frame
     )
 
 
-def rows_of_fused(frames: Frames, scored: Scored, scored_before: Scored) -> list[Row]:
-    """Fused at a larger α, where it seemed to flag too few; and learning anew in every split."""
-    (scores, deciding), (scores_before, deciding_before) = scored, scored_before
-    splits = fused_over_splits(frames, scores, deciding, FUSED_ALPHA)
-    anew = count_flags(frames, fused_refitted(frames), FUSED_ALPHA)
-    now = count_flags(frames, [(scores, deciding, frames.parts["test"])], FUSED_ALPHA)
-    before = count_flags(frames, [(scores_before, deciding_before, frames.parts["test before"])], FUSED_ALPHA)
-    k, m = int(before.flagged[BEFORE, PREDICTED].sum()), int(before.frames[BEFORE, PREDICTED].sum())
-    n, allowed = int(before.calibration[BEFORE][0, 0]), int(before.allowed[BEFORE][0, 0])
-    as_few = betabinom.cdf(k, m, allowed, n + 1 - allowed)
-    told = f"before (marginal) {k} of {m} = {k / m:.1%}; as few by chance: {as_few:.3f}"
-
-    def mean(flags: Flags, kind: str) -> str:
-        shares = flags.flagged[kind, PREDICTED].sum(axis=1) / flags.frames[kind, PREDICTED].sum(axis=1)
-        return f"{shares.mean():.1%} ± {shares.std(ddof=1) / np.sqrt(len(shares)):.1%}"
-
-    return [
-        Row(
-            f"Fused at α = {FUSED_ALPHA:g}, official split: flagged of each predicted class",
-            f"{FUSED_ALPHA:.0%} on average, at most",
-            _counts(now, NOW),
-            told,
-        ),
-        Row(
-            f"the same, {SPLITS} random splits; Fused has learnt once",
-            f"≤ {FUSED_ALPHA:.0%}",
-            mean(splits, NOW),
-            f"without ties {_allowed(splits, NOW):.1%}; marginal {mean(splits, BEFORE)}, without ties "
-            f"{_allowed(splits, BEFORE):.1%}",
-        ),
-        Row(
-            f"the same, {REFITTED_SPLITS} random splits; Fused learns anew in each",
-            f"≤ {FUSED_ALPHA:.0%}",
-            mean(anew, NOW),
-            f"marginal {mean(anew, BEFORE)}",
-        ),
-    ]
-
-
-def _allowed(flags: Flags, kind: str) -> float:
-    """l/(n + 1), what is flagged on average of scores without ties; over splits and classes."""
-    return float((flags.allowed[kind] / (flags.calibration[kind] + 1)).mean())
-
-
 def _without_error(cell: Cell) -> str:
     return f"{cell.detector} on {cell.of_class} {cell.mean:.1%}"
 
@@ -218,18 +166,13 @@ def table_of_official(now: Mapping[str, Flags], before: Mapping[str, Flags], cla
 def main(frames: Frames) -> tuple[list[Row], list[str]]:
     """All rows and tables of this part."""
     arrays, parts, classes = scores_on_arrays(frames), frames.parts, frames.classes
-    fused, fused_before = (scores_of_fused(frames, parts[name]) for name in ("calibration", "calibration before"))
     splits = {name: over_splits(frames, scores) for name, scores in arrays.items()}
-    splits[FUSED] = fused_over_splits(frames, *fused)
-    own = {name: (scores, parts["calibration"]) for name, scores in arrays.items()} | {FUSED: fused}
-    own_before = {name: (scores, parts["calibration before"]) for name, scores in arrays.items()} | {
-        FUSED: fused_before
-    }
-    now = {name: count_flags(frames, [(*scored, parts["test"])]) for name, scored in own.items()}
-    before = {name: count_flags(frames, [(*scored, parts["test before"])]) for name, scored in own_before.items()}
+    now, before = (
+        {name: count_flags(frames, [(scores, parts[own], parts[test])]) for name, scores in arrays.items()}
+        for own, test in (("calibration", "test"), ("calibration before", "test before"))
+    )
     rows = [
         *(row(splits, classes, side) for side in SIDES for row in (row_of_splits, row_of_means)),
         row_of_official(now, before, frames),
-        *rows_of_fused(frames, fused, fused_before),
     ]
     return rows, [table_of_splits(splits, classes), table_of_official(now, before, classes)]

@@ -26,7 +26,6 @@ from nero_core.data.near_duplicates import near_duplicate_groups
 from nero_core.data.seen import Seen, looked_at
 from nero_core.data.splits import split_for_fit
 from nero_core.detectors import DETECTORS, make_detector
-from nero_core.detectors.calibrating import deciding_rows, learnt_from
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
 from nero_core.records import Activations, Float64Array, IntArray
@@ -35,9 +34,6 @@ ALPHA = 0.05
 LEVEL = 0.999
 """Of each cell (a detector, a class, a split): the number flagged is within its bound in so many of all splits."""
 SPLITS = 200
-REFITTED_SPLITS = 10
-"""For each of these Fused learns anew, and runs the network on distorted images: seconds for each."""
-FUSED, FUSED_ALPHA = "fused", 0.2
 KINDS: Mapping[str, CalibrationSettings] = {
     "marginal": CalibrationSettings(by_class=False, alpha=ALPHA),
     "by class": CalibrationSettings(by_class=True, alpha=ALPHA),
@@ -47,8 +43,6 @@ SIDES = PREDICTED, TRUE = ("predicted", "true")
 Counts = npt.NDArray[np.int64]
 Draw = tuple[Float64Array, IntArray, IntArray]
 """One split: scores (N,) of all frames, the rows that calibrate, and the rows that are scored."""
-Scored = tuple[Float64Array, IntArray]
-"""Scores (N,) of all frames, and the rows that decide."""
 
 
 @cache
@@ -150,14 +144,6 @@ def scores_on_arrays(frames: Frames) -> dict[str, Float64Array]:
     return {name: make_detector(name).fit(fit, head).score(frames.activations) for name in names}
 
 
-def scores_of_fused(frames: Frames, calibration: IntArray) -> Scored:
-    """The scores (N,) of Fused, which learns from some of these calibration rows; and the rows that decide."""
-    activations, detector, looks = frames.activations, make_detector(FUSED), frames.looks[calibration]
-    own = learnt_from(detector, activations[calibration], looks)
-    detector.fit(activations[frames.parts["fit"]], frames.classifier.head, own)
-    return detector.score(activations), calibration[deciding_rows(detector, looks)]
-
-
 # Splits ----------------------------------------------------------------------------------------------------
 
 
@@ -245,17 +231,3 @@ def over_splits(frames: Frames, scores: Float64Array, alpha: float = ALPHA) -> F
     """Random splits of all unseen frames; as many calibrate as `train` has set aside."""
     splits = random_splits(frames.unseen, len(frames.parts["calibration"]), SPLITS)
     return count_flags(frames, ((scores, *split) for split in splits), alpha)
-
-
-def fused_over_splits(frames: Frames, scores: Float64Array, deciding: IntArray, alpha: float = ALPHA) -> Flags:
-    """Fused has learnt once from half of the calibration frames; random splits of all the others."""
-    learnt = np.setdiff1d(frames.parts["calibration"], deciding)
-    splits = random_splits(np.setdiff1d(frames.unseen, learnt), len(deciding), SPLITS)
-    return count_flags(frames, ((scores, *split) for split in splits), alpha)
-
-
-def fused_refitted(frames: Frames) -> Iterator[Draw]:
-    """Random splits of all unseen frames; in each Fused learns from half of those that calibrate."""
-    for own, others in random_splits(frames.unseen, len(frames.parts["calibration"]), REFITTED_SPLITS):
-        scores, deciding = scores_of_fused(frames, own)
-        yield scores, deciding, others

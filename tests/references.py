@@ -46,7 +46,7 @@ def fitted(classifier, images, detectors=("nero", "energy"), settings=TENTH, ood
         classifier,
         split_for_fit(classifier.training, images, **given),
         Card("Coloured noise"),
-        detectors={name: {} for name in detectors},
+        detectors=detectors and {name: {} for name in detectors},
         ood=ood,
         crops=False,
         settings=settings,

@@ -27,7 +27,6 @@ from nero_core.data.listing import read_in_distribution
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.data.splits import FOLDER_ORIGIN, UNKNOWN_TRAINING
 from nero_core.detectors import DETECTORS, Detector, DetectorInfo, Nero, Paper
-from nero_core.detectors.calibrating import DECIDING, LEARNT
 from nero_core.errors import ArtefactError, Cancelled, InputError, UnknownDetectorError
 from nero_core.metrics import bootstrap, interval, point_metrics
 from nero_core.network.activation_cache import CachedExtractor, default_folder
@@ -72,7 +71,7 @@ class Choosy(Confidence):
 class Held(Confidence):
     """Remembers its calibration images."""
 
-    info = DetectorInfo("held", "Held", NO_PAPER, needs=frozenset({"calibration"}))
+    info = DetectorInfo("held", "Held", NO_PAPER, needs=frozenset({"pool"}))
 
     def _fit(self, train, head, calibration):
         self.seen_ = calibration.logits
@@ -252,8 +251,8 @@ def test_every_detector_gets_what_it_needs_from_one_extraction(
         ("half", "ood", 2),
     ]
     calibration = CachedExtractor(classifier, None).extract(division.calibration).activations
-    np.testing.assert_array_equal(held[0].detector.seen_, calibration[LEARNT].logits)
-    np.testing.assert_array_equal(result.scores["held"].calibration, calibration[DECIDING].logits[:, 0])
+    np.testing.assert_array_equal(held[0].detector.seen_, calibration.logits)
+    np.testing.assert_array_equal(result.scores["held"].calibration, calibration.logits[:, 0])
     assert len(result.scores["nero"].calibration) == 18
 
 
@@ -480,8 +479,8 @@ def test_a_reference_calibrated_anew_is_not_taken_up(registry, tiny_reference, i
     np.testing.assert_array_equal(again.scores["nero"].calibration, first.scores["nero"].calibration + 1)
 
 
-def test_patients_are_resampled_whole_and_halved_whole(registry, classifier, images, strange):
-    """Two images of each patient, on one side each; what `held` learns from shares none with what decides."""
+def test_patients_are_resampled_whole(registry, classifier, images, strange):
+    """Two images of each patient, on one side each."""
     record = classifier.training
     sides = {key: side for side, part in enumerate((record.train, record.calibration, record.test)) for key in part}
     seen = dict.fromkeys(range(3), 0)
@@ -503,9 +502,8 @@ def test_patients_are_resampled_whole_and_halved_whole(registry, classifier, ima
     assert nero.metrics["strange"]["auroc"] == wanted
     assert nero.calibration.guaranteed, "nine patients are enough for α = 0.2"
     logits = classifier.extract(division.calibration.images).logits[:, 0]
-    deciding = np.arange(18) // 2 % 2 == 1
-    np.testing.assert_allclose(result.scores["held"].calibration, logits[deciding], rtol=1e-5)
-    assert held.calibration.images == 8
+    np.testing.assert_allclose(result.scores["held"].calibration, logits, rtol=1e-5)
+    assert held.calibration.images == 18
 
 
 def test_results_survive_the_disk(registry, classifier, division, cache_folder, tmp_path):

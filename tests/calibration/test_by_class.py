@@ -14,8 +14,7 @@ from scipy.stats import beta
 
 from nero_core.calibration import Calibration
 from nero_core.data.guarantee import CalibrationSettings, Guarantee
-from nero_core.detectors import make_detector
-from nero_core.detectors.calibrating import deciding_rows, learnt_from, promised
+from nero_core.detectors.calibrating import promised
 from nero_core.errors import InputError
 from tests.activations import make_activations
 
@@ -409,19 +408,3 @@ def test_an_earlier_reason_stays():
     seen = Guarantee(False, "they were seen", "a folder", 3)
     assert promised(seen, held_out(6, [0] * 6), CLASSES) == seen
     assert UNSEEN.withdrawn("first").withdrawn("second").reason == "first"
-
-
-def test_halves_keep_groups_whole():
-    """A detector that learns from calibration images shares no patient with those that decide on it."""
-    images = held_out(40)
-    fused = make_detector("fused")
-    patients = np.arange(40) // 4
-    deciding = deciding_rows(fused, patients)
-    assert not set(patients[deciding]) & set(patients[~deciding])
-    assert deciding.sum() == 20
-    np.testing.assert_array_equal(learnt_from(fused, images, patients).features, images.features[~deciding])
-    each = deciding_rows(fused, np.arange(40))
-    np.testing.assert_array_equal(np.flatnonzero(each), np.arange(40)[deciding_rows(fused)])
-    assert deciding_rows(make_detector("nero"), patients) == slice(None)
-    with pytest.raises(InputError, match="40 calibration images, all of one patient, clip or view, cannot be divided"):
-        learnt_from(fused, images, np.zeros(40, int))

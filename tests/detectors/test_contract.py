@@ -185,7 +185,7 @@ def test_bad_training_sets_are_refused(fitted, material):
             empty.fit(train[train.labels != 2], head, calibration)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if DETECTORS[name].info.needs - {"calibration", "outliers"}])
+@pytest.mark.parametrize("name", [name for name in NAMES if DETECTORS[name].info.needs - {"pool", "outliers"}])
 def test_activations_without_what_a_detector_needs_are_refused(name):
     material = material_of(name)
     bare = Activations(material.train.features, material.train.logits, material.train.labels)
@@ -195,7 +195,7 @@ def test_activations_without_what_a_detector_needs_are_refused(name):
         fitted_of(name).score(bare)
 
 
-READ_PLACES = {"fused", "gram", "nac", "nap", "rankfeat", "stage_mahalanobis"}
+READ_PLACES = {"panel", "gram", "nac", "nap", "rankfeat", "stage_mahalanobis"}
 """Detectors that read the last map or the stages."""
 
 

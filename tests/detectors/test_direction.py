@@ -171,7 +171,7 @@ SHIFTS = {
     "energy": Claim("OOD images have smaller logits altogether", weak),
     "entropy": Claim("OOD images spread their probability over the classes", between_the_classes),
     "fdbd": Claim("OOD features lie nearer to decision boundaries", between_the_classes),
-    "fused": Claim("what is unusual to any of its members is unusual", more_contrast, pictured),
+    "panel": Claim("what is unusual to any of its members is unusual", more_contrast, pictured),
     "gen": Claim("OOD images spread their probability over the classes", between_the_classes),
     "gradnorm": Claim("the gradient towards uniform probabilities is smaller for OOD images", between_the_classes),
     "gram": Claim("correlations of channels leave the range of the training images", more_contrast, pictured),

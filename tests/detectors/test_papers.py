@@ -13,7 +13,7 @@ from nero_core.detectors import DETECTORS, Paper, describe_detectors
 from nero_core.reports.benchmark import markdown, page
 from tests.benchmark_results import made_result
 
-OURS = {"fused", "stage_mahalanobis"}
+OURS = {"panel", "stage_mahalanobis"}
 """Detectors of our own, which no paper describes."""
 PUBLISHERS = {
     "arxiv.org": r"/abs/\d{4}\.\d{5}",
@@ -75,7 +75,7 @@ def test_the_table_of_the_registry_links_them():
 
 
 def test_a_report_links_those_that_are_installed():
-    result = made_result({"nero": 0.5, "knn": 1.5, "fused": 1.0, "elsewhere": 0.2, "nero[k=25]": 0.1})
+    result = made_result({"nero": 0.5, "knn": 1.5, "panel": 1.0, "elsewhere": 0.2, "nero[k=25]": 0.1})
     assert list(papers(result.detectors)) == ["NERO", "KNN", "FUSED"]
     told = page(result)
     assert '<a href="https://arxiv.org/abs/2204.06507">https://arxiv.org/abs/2204.06507</a>' in told

@@ -17,19 +17,19 @@ from tests.reference.forging import files_of, with_file, with_manifest, write_fo
 ELSEWHERE = "clairvoyant"
 
 
-def renamed(files, *names):
+def renamed(files, *names, new=f"{ELSEWHERE}-{{}}".format):
     """The files of a reference in which detectors are called as none is here."""
 
     def manifest(content):
         text = json.dumps(content)
         for name in names:
-            text = text.replace(f'"{name}"', f'"{ELSEWHERE}-{name}"')
+            text = text.replace(f'"{name}"', f'"{new(name)}"')
         content.clear()
         content.update(json.loads(text))
 
     def arrays(found, metadata):
         def called(key):
-            return "/".join(f"{ELSEWHERE}-{part}" if part in names else part for part in key.split("/"))
+            return "/".join(new(part) if part in names else part for part in key.split("/"))
 
         return {called(key): array for key, array in found.items()}, metadata
 
@@ -92,3 +92,15 @@ def test_a_detector_of_which_nothing_is_stored_is_damage(tiny_reference, tmp_pat
     files = with_manifest(files_of(tiny_reference), lambda m: m["detectors"].update({ELSEWHERE: {"parameters": {}}}))
     with pytest.raises(ArtefactError, match="`calibration/clairvoyant` is missing"):
         Reference.load(write_folder(files, tmp_path / "reference"))
+
+
+def test_an_earlier_reference_with_fused_opens_without_it_and_says_what_to_do(tiny_reference, tmp_path):
+    """What Fused was is the panel now, which needs its members' scores image by image."""
+    old = write_folder(renamed(files_of(tiny_reference), "msp", new=lambda name: "fused"), tmp_path / "old")
+    found = Reference.load(old)
+    assert found.missing == ("fused",)
+    assert found.deciding == "nero"
+    with pytest.raises(UnknownDetectorError, match="The panel has taken its place; run `fit` again"):
+        found.detector("fused")
+    found.save(tmp_path / "new")
+    assert Reference.load(tmp_path / "new").missing == ()

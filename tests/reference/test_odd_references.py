@@ -40,7 +40,7 @@ def files(tmp_path_factory, class_folders, strange_folder):
         classifier,
         split_for_fit(record, images),
         Card("Odd"),
-        detectors={"nero": {}, "stage_mahalanobis": {}, "knn": {}, "fused": {}},
+        detectors={"nero": {}, "stage_mahalanobis": {}, "knn": {}, "panel": {}},
         ood={"strange": list_images(strange_folder)},
     ).save(folder)
     return files_of(folder)
@@ -176,7 +176,10 @@ ARRAYS = [
     ("detector/nero/centroids_", lambda a: a.astype(np.int8), "`centroids_` of NERO holds int8"),
     ("detector/nero/mean_", lambda a: a[:3], "`mean_` of NERO has shape (3,)"),
     ("detector/nero/other_", lambda a: np.zeros(1), "surplus ['other_']"),
-    ("detector/fused/nero/mean_", hole, "`mean_` of NERO"),
+    ("detector/panel/mahalanobis_pp/class_means_", hole, "`class_means_` of Mahalanobis++"),
+    ("detector/panel/weights_", lambda a: a / 2, "a sum of 0.5"),
+    ("detector/panel/scores_", hole, "`scores_` of Panel"),
+    ("ood_predicted/strange", lambda a: a + 3, "`strange` of ood_predicted"),
     ("detector/knn/labels_", lambda a: a + 9, "`labels_` of KNN"),
     ("calibration/nero", lambda a: None, "calibration/nero"),
     ("calibration/nero", lambda a: a.astype(np.int64), "`calibration/nero`"),
@@ -221,7 +224,7 @@ def test_the_neurons_page_refuses_them_too(files, tmp_path, name, change, why):
 
 
 @pytest.mark.parametrize("value", [10**18, -1, math.nan, "x", None, [1], True])
-@pytest.mark.parametrize("path", ["nero/parameters/k", "knn/parameters/k", "fused/parameters/members"])
+@pytest.mark.parametrize("path", ["nero/parameters/k", "knn/parameters/k", "panel/parameters/members"])
 def test_parameters_are_refused_by_name(files, tmp_path, path, value):
     said = refused(with_manifest(files, field(f"detectors/{path}", value)), tmp_path / "r")
     assert f"`{path.rpartition('/')[2]}" in said

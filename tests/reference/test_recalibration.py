@@ -37,12 +37,12 @@ def images(class_folders):
 
 @pytest.fixture(scope="module")
 def reference(images, strange_folder, tmp_path_factory):
-    """Path of a reference with three detectors, of which one learns from calibration images."""
+    """Path of a reference with a panel, its members among them."""
     classifier = telling_classifier(images, halves_record(images))
     folder = tmp_path_factory.mktemp("references") / "noise"
     like = write_class_folders(tmp_path_factory.mktemp("like") / "id", 4, seed=71)
     ood = {"strange": list_images(strange_folder), "like": list_images(like)}
-    fitted(classifier, images, ("nero", "energy", "stage_mahalanobis", "fused"), ood=ood).save(folder)
+    fitted(classifier, images, ("nero", "energy", "stage_mahalanobis", "mahalanobis_pp", "panel"), ood=ood).save(folder)
     return folder
 
 
@@ -80,7 +80,17 @@ def own_images(folder):
 def fitted_part(folder):
     """Every stored array that is no calibration, and no look of an image."""
     arrays, _ = read_arrays(verify_file(folder, "fitted", read_manifest(folder)["files"]))
-    beside = ("calibration/", "predicted/", "groups/", "looks/", "seen/")
+    beside = (
+        "calibration/",
+        "predicted/",
+        "ood/panel/",
+        "detector/panel/scores_",
+        "detector/panel/predicted_",
+        "detector/panel/own_",
+        "groups/",
+        "looks/",
+        "seen/",
+    )
     return {name: array.tobytes() for name, array in arrays.items() if not name.startswith(beside)}
 
 
@@ -98,13 +108,35 @@ def test_the_calibration_is_new_and_everything_else_is_as_it_was(reference, load
     assert again.manifest["detectors"] == loaded.manifest["detectors"]
     held_out = loaded.classifier.extract(own_images(own_folder).images, keep_source=True)
     for name, calibration in again.calibrations.items():
-        assert len(calibration) == 45, "those that Fused has learnt from are others: all of these decide"
+        assert len(calibration) == 45
         assert calibration.guarantee.holds
-        np.testing.assert_allclose(calibration.scores, np.sort(loaded.detectors[name].score(held_out)), rtol=1e-6)
+        if name != "panel":
+            wanted = np.sort(loaded.detectors[name].score(held_out))
+            np.testing.assert_allclose(calibration.scores, wanted, rtol=1e-6)
         read = np.bincount(held_out.logits.argmax(axis=1), minlength=3)
         assert [each["predicted"] for each in calibration.per_class().values()] == read.tolist()
         assert all(each["guaranteed"] for each in calibration.per_class().values())
-    assert len(loaded.calibrations["fused"]) == 18, "half of 36"
+    assert len(loaded.calibrations["panel"]) == 36
+    strange = loaded.classifier.extract(list_images(own_folder / "moss"))
+    assert (again.score(strange) != loaded.score(strange)).any(), "the panel ranks among the new images"
+    assert again.caught(0.1).keys() == loaded.caught(0.1).keys() == {"strange", "like"}
+
+
+def test_what_a_recalibrated_panel_catches_is_worked_out_from_its_members(loaded, own_folder, strange_folder):
+    new = recalibrate(loaded, own_images(own_folder), TENTH)
+    strange = loaded.classifier.extract(list_images(strange_folder))
+    np.testing.assert_allclose(new.ood_scores["panel"]["strange"], new.score(strange), rtol=1e-5)
+    flagged = [each.state == "out-of-distribution" for each in new.decide(strange, alpha=0.1)]
+    assert new.caught(0.1)["strange"] == (sum(flagged), len(strange))
+
+
+def test_without_all_members_nobody_knows_what_a_recalibrated_panel_catches(loaded, own_folder, tmp_path):
+    del loaded.detectors["energy"], loaded.calibrations["energy"], loaded.ood_scores["energy"]
+    new = recalibrate(loaded, own_images(own_folder), TENTH)
+    new.save(tmp_path / "ours")
+    again = Reference.load(tmp_path / "ours")
+    assert again.caught(0.1) is None
+    assert again.caught(0.1, "nero") is not None
 
 
 def test_what_was_measured_on_the_earlier_images_is_measured_again_or_left_out(loaded, own_folder, tmp_path):

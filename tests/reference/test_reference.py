@@ -257,30 +257,58 @@ def test_references_are_listed_with_what_is_wrong_with_them(folder):
     assert "schema" in broken.error
 
 
-@pytest.mark.parametrize("order", [("fused", "nero"), ("nero", "fused")])
-def test_a_detector_that_learns_from_calibration_images_stands_beside_another(class_folders, tmp_path, order):
-    """One is decided on by half of the images, the other by all: the manifest tells all, whichever comes first."""
-    from nero_core.data.class_folders import read_class_folders
-    from nero_core.data.preprocessing import Preprocessing
-    from nero_core.data.splits import split_for_fit
-    from nero_core.network.classifier import Classifier, build_classifier
-    from nero_core.records import TrainingRecord
-    from nero_core.reference.description import Card
-    from nero_core.reference.fit import fit_reference
+@pytest.fixture(scope="module")
+def with_panel(class_folders, strange_folder, tmp_path_factory):
+    """Path of a reference that was fitted without a word about detectors, with one set of known OOD images."""
+    from nero_core.data.class_folders import list_images, read_class_folders
+    from tests.references import fitted, halves_record, telling_classifier
 
     images = read_class_folders(class_folders)
-    record = TrainingRecord(frozenset(images.digests[::2]), frozenset(images.digests[1::2]), frozenset(), {})
-    preprocessing = Preprocessing(height=32, width=32)
-    network = build_classifier("test_resnet", images.classes, preprocessing=preprocessing).network
-    classifier = Classifier(network, "test_resnet", images.classes, preprocessing, record)
-    split = split_for_fit(record, images)
-    fitted = fit_reference(classifier, split, Card("Both"), detectors={name: {} for name in order}, crops=False)
-    fitted.save(tmp_path / "r")
-    loaded = Reference.load(tmp_path / "r")
-    assert len(loaded.calibrations["nero"]) == loaded.manifest["calibration"]["images"] == 36
-    assert len(loaded.calibrations["fused"]) == 18
+    folder = tmp_path_factory.mktemp("panel") / "r"
+    ood = {"strange": list_images(strange_folder)}
+    fitted(telling_classifier(images, halves_record(images)), images, None, ood=ood).save(folder)
+    return folder
+
+
+def test_without_a_word_about_detectors_a_panel_decides(with_panel, class_folders):
+    loaded = Reference.load(with_panel)
+    assert loaded.deciding == next(iter(loaded.detectors)) == "panel"
+    assert set(loaded.detectors) == {"panel", "nero", "stage_mahalanobis", "energy", "mahalanobis_pp"}
+    assert len({len(each) for each in loaded.calibrations.values()}) == 1, "no calibration image is spent on scales"
+    batch = loaded.classifier.extract(sorted(class_folders.rglob("*.png"))[:5])
+    np.testing.assert_array_equal(loaded.score(batch), loaded.score(batch, "panel"))
+    one, other = loaded.decide(batch, alpha=0.2), loaded.decide(batch, "panel", 0.2)
+    assert one == other
+
+
+def test_a_panel_is_the_same_after_saving_and_its_members_are_stored_once(with_panel, tmp_path, class_folders):
+    from nero_core.storage.files import read_arrays
+
+    loaded = Reference.load(with_panel)
+    arrays, _ = read_arrays(next(with_panel.glob("fitted-*")))
+    assert not [name for name in arrays if name.startswith("detector/panel/") and name.count("/") > 2]
     loaded.save(tmp_path / "again")
-    assert Reference.load(tmp_path / "again").manifest["calibration"] == loaded.manifest["calibration"]
+    again = Reference.load(tmp_path / "again")
+    batch = loaded.classifier.extract(sorted(class_folders.rglob("*.png"))[:7])
+    np.testing.assert_array_equal(again.score(batch), loaded.score(batch))
+
+
+def test_what_is_caught_is_counted_from_the_images_themselves(with_panel, strange_folder):
+    from nero_core.data.class_folders import list_images
+
+    loaded = Reference.load(with_panel)
+    strange = loaded.classifier.extract(list_images(strange_folder))
+    for name in loaded.detectors:
+        flagged = [each.state == "out-of-distribution" for each in loaded.decide(strange, name, 0.2)]
+        assert loaded.caught(0.2, name) == {"strange": (sum(flagged), len(strange))}
+
+
+def test_an_earlier_reference_does_not_know_what_it_catches(with_panel):
+    loaded = Reference.load(with_panel)
+    loaded.ood_predicted = {}
+    assert loaded.caught(0.2) is None
+    loaded.ood_scores = {}
+    assert loaded.caught(0.2, "nero") is None
 
 
 def test_a_case_is_held_against_the_reference_with_its_own_epsilon(tiny_reference, class_folders):
