@@ -85,7 +85,8 @@ class DetectorInfo:
     fits : bool
         Whether it learns from training images.
     claims_far_point : bool
-        Whether a feature vector far from all training images must score higher than they do.
+        Whether a feature vector far from all training images must score higher than they do; most methods promise no
+        such thing.
     """
 
     name: str
@@ -93,7 +94,7 @@ class DetectorInfo:
     paper: Paper
     needs: frozenset[Need] = frozenset()
     fits: bool = True
-    claims_far_point: bool = True
+    claims_far_point: bool = False
 
 
 class Detector(ABC):

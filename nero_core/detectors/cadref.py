@@ -18,12 +18,10 @@ from nero_core.records import Account, Activations, Float64Array, FloatArray, He
 from nero_core.storage.typed import ABOVE_ZERO, Shape
 
 PAPER = Paper(
-    title="CADRef: Robust Out-of-Distribution Detection via Class-Aware Decoupled Relative Feature Leveraging",
-    authors=("Zhiwei Ling", "Yachen Chang", "Hailiang Zhao", "Xinkui Zhao", "Kingsum Chow", "Shuiguang Deng"),
-    venue="CVPR",
-    year=2025,
-    url="https://arxiv.org/abs/2503.00325",
-)
+    "CADRef: Robust Out-of-Distribution Detection via Class-Aware Decoupled Relative Feature Leveraging",
+    ("Zhiwei Ling", "Yachen Chang", "Hailiang Zhao", "Xinkui Zhao", "Kingsum Chow", "Shuiguang Deng"),
+    "CVPR", 2025, "https://arxiv.org/abs/2503.00325",
+)  # fmt: skip
 
 
 def predicted_means(train: Activations, classes: int) -> Float64Array:
@@ -54,12 +52,8 @@ class CARef(AgainstClassMeans):
     ‖a‖₁ is at least a hundredth of its training median, so that a vector of zeros has a score.
     """
 
-    info = DetectorInfo(
-        name="caref",
-        title="CARef",
-        paper=PAPER,
-        claims_far_point=False,  # tends to 1 far out, and images close to zero exceed that
-    )
+    # Far point: not claimed, tends to 1 far out, and images close to zero exceed that.
+    info = DetectorInfo("caref", "CARef", PAPER)
     size_floor_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
     """Least ‖a‖₁."""
 
@@ -94,12 +88,8 @@ class CADRef(CARef):
     L and ‖a‖₁ are at least a hundredth of the training median of their size.
     """
 
-    info = DetectorInfo(
-        name="cadref",
-        title="CADRef",
-        paper=PAPER,
-        claims_far_point=False,  # relative to the size of the features, and divided by a logit that grows with it
-    )
+    # Far point: not claimed, relative to the size of the features, and divided by a logit that grows with it.
+    info = DetectorInfo("cadref", "CADRef", PAPER)
     energy_floor_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
     """Least L."""
     mean_energy_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]

@@ -26,18 +26,12 @@ RIDGE = 1e-6
 class Mahalanobis(AgainstClassMeans):
     """S = min_c ½ (a − μ_c)ᵀ Σ⁻¹ (a − μ_c), one scatter matrix Σ for all classes."""
 
-    info = DetectorInfo(
-        name="mahalanobis",
-        title="Mahalanobis",
-        paper=Paper(
-            title="A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks",
-            authors=("Kimin Lee", "Kibok Lee", "Honglak Lee", "Jinwoo Shin"),
-            venue="NeurIPS",
-            year=2018,
-            url="https://arxiv.org/abs/1807.03888",
-        ),
-        claims_far_point=True,  # Σ⁻¹ is positive definite: the distance grows along every direction
-    )
+    # Far point: claimed, Σ⁻¹ is positive definite: the distance grows along every direction.
+    info = DetectorInfo("mahalanobis", "Mahalanobis", Paper(
+        "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks",
+        ("Kimin Lee", "Kibok Lee", "Honglak Lee", "Jinwoo Shin"),
+        "NeurIPS", 2018, "https://arxiv.org/abs/1807.03888",
+    ), claims_far_point=True)  # fmt: skip
     whitening_: Annotated[Float64Array, Shape("d", "d")]
     """T with T Tᵀ = Σ⁻¹."""
 
@@ -67,25 +61,12 @@ class Mahalanobis(AgainstClassMeans):
 class RMD(AgainstClassMeans):
     """S = min_c (a − μ_c)ᵀ Σ⁻¹ (a − μ_c) − (a − μ₀)ᵀ Σ₀⁻¹ (a − μ₀), with μ₀, Σ₀ of all classes together."""
 
-    info = DetectorInfo(
-        name="rmd",
-        title="Relative Mahalanobis",
-        paper=Paper(
-            title="A Simple Fix to Mahalanobis Distance for Improving Near-OOD Detection",
-            authors=(
-                "Jie Ren",
-                "Stanislav Fort",
-                "Jeremiah Liu",
-                "Abhijit Guha Roy",
-                "Shreyas Padhy",
-                "Balaji Lakshminarayanan",
-            ),
-            venue="arXiv",
-            year=2021,
-            url="https://arxiv.org/abs/2106.09022",
-        ),
-        claims_far_point=False,  # far along a direction in which the classes do not differ, the two cancel
-    )
+    # Far point: not claimed, far along a direction in which the classes do not differ, the two cancel.
+    info = DetectorInfo("rmd", "Relative Mahalanobis", Paper(
+        "A Simple Fix to Mahalanobis Distance for Improving Near-OOD Detection",
+        ("Jie Ren", "Stanislav Fort", "Jeremiah Liu", "Abhijit Guha Roy", "Shreyas Padhy", "Balaji Lakshminarayanan"),
+        "arXiv", 2021, "https://arxiv.org/abs/2106.09022",
+    ))  # fmt: skip
     whitening_: Annotated[Float64Array, Shape("d", "d")]
     """T with T Tᵀ = Σ⁻¹."""
     mean_: Annotated[Float64Array, Shape("d")]

@@ -37,18 +37,12 @@ class Neco(AgainstClassMeans):
         q.
     """
 
-    info = DetectorInfo(
-        name="neco",
-        title="NECO",
-        paper=Paper(
-            title="NECO: NEural Collapse Based Out-of-distribution detection",
-            authors=("Mouïn Ben Ammar", "Nacim Belkhir", "Sebastian Popescu", "Antoine Manzanera", "Gianni Franchi"),
-            venue="ICLR",
-            year=2024,
-            url="https://arxiv.org/abs/2310.06823",
-        ),
-        claims_far_point=False,  # a ratio of norms: how far a vector lies out in the subspace does not show
-    )
+    # Far point: not claimed, a ratio of norms: how far a vector lies out in the subspace does not show.
+    info = DetectorInfo("neco", "NECO", Paper(
+        "NECO: NEural Collapse Based Out-of-distribution detection",
+        ("Mouïn Ben Ammar", "Nacim Belkhir", "Sebastian Popescu", "Antoine Manzanera", "Gianni Franchi"),
+        "ICLR", 2024, "https://arxiv.org/abs/2310.06823",
+    ))  # fmt: skip
     mean_: Annotated[Float64Array, Shape("d")]
     """Of the training features."""
     scale_: Annotated[Float64Array, Shape("d", values=ABOVE_ZERO)]

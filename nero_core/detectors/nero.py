@@ -71,18 +71,12 @@ class Nero(ExplainedDetector):
         Principal components kept; int(2d/3), at most min(n, d), where not given.
     """
 
-    info = DetectorInfo(
-        name="nero",
-        title="NERO",
-        paper=Paper(
-            title="NERO: Explainable Out-of-Distribution Detection with Neuron-level Relevance",
-            authors=("Anju Chhetri", "Jari Korhonen", "Prashnna Gyawali", "Binod Bhattarai"),
-            venue="MICCAI",
-            year=2025,
-            url="https://arxiv.org/abs/2506.15404",
-        ),
-        claims_far_point=False,  # relevance is a share of the prediction: it does not grow with the features
-    )
+    # Far point: not claimed, relevance is a share of the prediction: it does not grow with the features.
+    info = DetectorInfo("nero", "NERO", Paper(
+        "NERO: Explainable Out-of-Distribution Detection with Neuron-level Relevance",
+        ("Anju Chhetri", "Jari Korhonen", "Prashnna Gyawali", "Binod Bhattarai"),
+        "MICCAI", 2025, "https://arxiv.org/abs/2506.15404",
+    ))  # fmt: skip
     mean_: Annotated[Float64Array, Shape("d")]
     """Mean relevance of all training images."""
     components_: Annotated[Float64Array, Shape("m", "d")]

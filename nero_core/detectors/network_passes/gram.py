@@ -58,19 +58,12 @@ class Gram(SeesImages):
     images, drawn with a fixed seed and held out of the ranges.
     """
 
-    info = DetectorInfo(
-        name="gram",
-        title="Gram",
-        paper=Paper(
-            title="Detecting Out-of-Distribution Examples with Gram Matrices",
-            authors=("Chandramouli Shama Sastry", "Sageev Oore"),
-            venue="ICML",
-            year=2020,
-            url="https://arxiv.org/abs/1912.12510",
-        ),
-        needs=frozenset({"source"}),
-        claims_far_point=False,  # it reads maps, not the feature vector
-    )
+    # Far point: not claimed, it reads maps, not the feature vector.
+    info = DetectorInfo("gram", "Gram", Paper(
+        "Detecting Out-of-Distribution Examples with Gram Matrices",
+        ("Chandramouli Shama Sastry", "Sageev Oore"),
+        "ICML", 2020, "https://arxiv.org/abs/1912.12510",
+    ), needs=frozenset({"source"}))  # fmt: skip
     place = "stages"
     lowest_: Annotated[Float64Array, Shape("orders", "K", "channels")]
     """Smallest value of each Gram row."""

@@ -41,12 +41,14 @@ class LibraryDetector(Detector):
     """Whether the library insists on float32."""
 
     @abstractmethod
-    def _library_object(self, head: nn.Linear) -> Any:
-        """The library's object with this detector's parameters, unfitted."""
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        """The library's object with this detector's parameters, unfitted; `library` is ``pytorch_ood.detector``."""
 
     def _made(self, dtype: torch.dtype) -> Any:
+        from pytorch_ood import detector
+
         with in_words(self.info.title):
-            return self._library_object(linear(self.head_, dtype))
+            return self._library_object(detector, linear(self.head_, dtype))
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         import torch
