@@ -106,8 +106,7 @@ def near_any(hashes: HashArray, known: HashArray, max_distance: int = NEAR_DUPLI
     near = is_known.copy()
     near[first[is_known[second]]] = True
     near[second[is_known[first]]] = True
-    found: npt.NDArray[np.bool_] = near[place[: len(asked)]]
-    return found
+    return near[place[: len(asked)]]
 
 
 def _near_pairs(distinct: HashArray, max_distance: int) -> tuple[IntArray, IntArray, IntArray]:

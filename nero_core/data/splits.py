@@ -169,8 +169,7 @@ def assigned(
             best = int(np.where(fits, empty, -np.inf).argmax() if fits.any() else (lacking @ size).argmax())
             lacking[best] -= size
             part_of[group] = best
-    number: IntArray = part_of[place]
-    return number
+    return part_of[place]
 
 
 def _fits(size: Float64Array, room: Float64Array) -> npt.NDArray[np.bool_]:

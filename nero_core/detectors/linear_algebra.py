@@ -39,8 +39,7 @@ def class_means(values: FloatArray, labels: IntArray, classes: int) -> Float64Ar
     sums = np.zeros((classes, values.shape[1]))
     for rows, part in chunks(values):
         np.add.at(sums, labels[rows], part)
-    means: Float64Array = sums / np.bincount(labels, minlength=classes)[:, None]
-    return means
+    return sums / np.bincount(labels, minlength=classes)[:, None]
 
 
 def scatter(values: FloatArray, means: Float64Array, labels: IntArray) -> Float64Array:

@@ -83,5 +83,4 @@ class Nap(Detector):
     def _score(self, batch: Activations) -> Float64Array:
         energy = logsumexp_of(batch.logits) / self.median_energy_
         prior = self._prior(batch) / self.median_prior_
-        scores: Float64Array = -(np.maximum(energy, ENERGY_FLOOR) ** self.weight) * prior ** (1 - self.weight)
-        return scores
+        return -(np.maximum(energy, ENERGY_FLOOR) ** self.weight) * prior ** (1 - self.weight)

@@ -68,8 +68,7 @@ class Neco(AgainstClassMeans):
         self.components_ = np.ascontiguousarray(vectors[:, ::-1][:, : min(self.components, rank)].T)
 
     def _standardised(self, features: FloatArray) -> Float64Array:
-        standard: Float64Array = (features.astype(np.float64) - self.mean_) / self.scale_
-        return standard
+        return (features.astype(np.float64) - self.mean_) / self.scale_
 
     def _factor(self, batch: Activations) -> Float64Array:
         return batch.logits.astype(np.float64).max(axis=1) if self.by_logit_ else np.ones(len(batch))
