@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from nero_core.data.class_folders import list_images
+from nero_core.data.class_folders import list_images, require_folder, sub_folders
 from nero_core.data.protocols.protocol import FOLDERS, Protocol, plain
 from nero_core.errors import ArtefactError, InputError
 from nero_core.records import Progress
@@ -49,9 +49,7 @@ def folders_protocol(root: Path, id_classes: Sequence[str], test_share: float = 
     InputError
         A class has no folder, or none is left to be out-of-distribution.
     """
-    if not root.is_dir():
-        raise InputError(f"{root} {'is not a folder' if root.exists() else 'does not exist'}; wanted class folders.")
-    found = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found = sub_folders(root)
     if missing := [name for name in id_classes if name not in found]:
         raise InputError(f"{root} has no class {', '.join(missing)}; it has {', '.join(found) or 'none'}.")
     others = tuple(name for name in found if name not in id_classes)
@@ -63,11 +61,7 @@ def folders_protocol(root: Path, id_classes: Sequence[str], test_share: float = 
 
 
 def divide_images(
-    protocol: Protocol,
-    root: Path,
-    seed: int = 0,
-    official: Sequence[Path] = (),
-    progress: Progress | None = None,
+    protocol: Protocol, root: Path, seed: int = 0, official: Sequence[Path] = (), progress: Progress | None = None
 ) -> list[Arranged]:
     """Give every image of a data set its part; files with the same bytes stay in one.
 
@@ -101,31 +95,25 @@ def divide_images(
             done += 1
             if progress is not None:
                 progress(done, total)
+        parts: list[Part | None]
         if name in protocol.ood:
-            arranged += [Arranged(OOD, name, path, key) for path, key in zip(paths, keys, strict=True)]
+            parts = [OOD] * len(paths)
         elif listed is None:
             testing = _drawn(protocol, name, keys, [seed, number])
-            arranged += [
-                Arranged(TEST if key in testing else TRAIN, name, path, key)
-                for path, key in zip(paths, keys, strict=True)
-            ]
+            parts = [TEST if key in testing else TRAIN for key in keys]
         else:
-            named = [
-                (listed.get((plain(name), plain(path.stem))), path, key) for path, key in zip(paths, keys, strict=True)
-            ]
-            kept = [Arranged(part, name, path, key) for part, path, key in named if part is not None]
-            if not kept:
-                raise InputError(
-                    f"The official split names none of the {len(paths)} images of {name!r}; check the file."
-                )
-            arranged += kept
+            parts = [listed.get((plain(name), plain(path.stem))) for path in paths]
+        if not any(parts):
+            raise InputError(f"The official split names none of the {len(paths)} images of {name!r}; check the file.")
+        arranged += [
+            Arranged(part, name, path, key) for part, path, key in zip(parts, paths, keys, strict=True) if part
+        ]
     return arranged
 
 
 def _class_folders(protocol: Protocol, root: Path) -> dict[str, Path]:
     """The folder of each class, in the protocol's order."""
-    if not root.is_dir():
-        raise InputError(f"{root} {'is not a folder' if root.exists() else 'does not exist'}; wanted class folders.")
+    require_folder(root)
     wanted = {plain(name): name for name in (*protocol.id, *protocol.ood)}
     level, found = [root], dict[str, Path]()
     for _ in range(DEPTH + 1):

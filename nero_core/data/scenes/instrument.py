@@ -84,13 +84,7 @@ def hold(display: Field, rng: np.random.Generator) -> Field:
     return scene + opaque * (metal - scene)
 
 
-def _forceps(
-    draw: ImageDraw.ImageDraw,
-    track: Track,
-    ahead: float,
-    thin: float,
-    rng: np.random.Generator,
-) -> None:
+def _forceps(draw: ImageDraw.ImageDraw, track: Track, ahead: float, thin: float, rng: np.random.Generator) -> None:
     """A coiled metal shaft and two open cups."""
     coated = rng.random() < 0.4
     tint = ((0.32, 0.47, 0.75), (0.88, 0.74, 0.38), (0.42, 0.66, 0.54))[rng.integers(3)] if coated else STEEL
@@ -119,12 +113,7 @@ def _forceps(
 
 
 def _snare(
-    draw: ImageDraw.ImageDraw,
-    track: Track,
-    ahead: float,
-    thin: float,
-    edge: int,
-    rng: np.random.Generator,
+    draw: ImageDraw.ImageDraw, track: Track, ahead: float, thin: float, edge: int, rng: np.random.Generator
 ) -> None:
     """A plastic sheath and a loop of wire."""
     sheath = ((0.92, 0.92, 0.95), (0.40, 0.52, 0.80), (0.92, 0.85, 0.66))[rng.integers(3)]
