@@ -300,15 +300,6 @@ class ExplainedDetector(Detector):
         A computation of its own: the score may rise.
         """
 
-    def contributions(self, batch: Activations) -> Float64Array:
-        """The account's contributions (n, c)."""
-        return self.account(batch).contributions
-
-
-def feature_neurons(d: int) -> tuple[Neuron, ...]:
-    """The neurons of an account over the d features."""
-    return tuple(Neuron(None, channel) for channel in range(d))
-
 
 def with_features(batch: Activations, features: FloatArray, head: Head) -> Activations:
     """The batch with other features, and the logits that the head gives for them."""
@@ -343,13 +334,9 @@ def account_of(
     terms : {name: (n,)}, optional
     """
     n, columns = contributions.shape
-    return Account(
-        contributions,
-        nearest,
-        feature_neurons(columns) if neurons is None else neurons,
-        {} if terms is None else dict(terms),
-        np.ones(n) if factor is None else factor,
-    )
+    if neurons is None:
+        neurons = tuple(Neuron(None, channel) for channel in range(columns))
+    return Account(contributions, nearest, neurons, dict(terms or {}), np.ones(n) if factor is None else factor)
 
 
 class AgainstClassMeans(ExplainedDetector):

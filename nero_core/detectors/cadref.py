@@ -47,7 +47,7 @@ class CARef(AgainstClassMeans):
 
     With μ_c the mean of the training features predicted c::
 
-        S = ‖a − μ_ŷ‖₁ / ‖a‖₁
+        S = ‖a − μ_ŷ‖₁ / ‖a‖₁ = Σ_j |a_j − μ_ŷj| / ‖a‖₁
 
     ‖a‖₁ is at least a hundredth of its training median, so that a vector of zeros has a score.
     """
@@ -72,7 +72,7 @@ class CARef(AgainstClassMeans):
         return scores
 
     def account(self, batch: Activations) -> Account:
-        """S = Σ_j ``|a_j − μ_ŷj|`` / ‖a‖₁, held against the predicted class; no contribution is negative."""
+        """S as the sum over j that it is, held against the predicted class; no contribution is negative."""
         self._check_batch(batch)
         return account_of(self._shares(batch), batch.logits.argmax(axis=1))
 
@@ -83,7 +83,7 @@ class CADRef(CARef):
 
     With e = (a − μ_ŷ) ∗ sign(W_ŷ), E± = ‖max(±e, 0)‖₁ / ‖a‖₁ and L = logsumexp(z)::
 
-        S = E₊ / L + E₋ / mean_train(L)
+        S = E₊ / L + E₋ / mean_train(L) = Σ_j (max(e_j, 0)/L + max(−e_j, 0)/mean_train(L)) / ‖a‖₁
 
     L and ‖a‖₁ are at least a hundredth of the training median of their size.
     """
@@ -109,7 +109,3 @@ class CADRef(CARef):
         weighted = np.maximum(e, 0) / L + np.maximum(-e, 0) / self.mean_energy_
         shares: Float64Array = weighted / np.maximum(size(a), self.size_floor_)[:, None]
         return shares
-
-    def account(self, batch: Activations) -> Account:
-        """S = Σ_j (max(e_j, 0)/L + max(−e_j, 0)/mean_train(L)) / ‖a‖₁; no contribution is negative."""
-        return super().account(batch)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.utils.extmath import svd_flip
 
-from nero_core.detectors.base import DetectorInfo, ExplainedDetector, Paper, feature_neurons
+from nero_core.detectors.base import DetectorInfo, ExplainedDetector, Paper, account_of
 from nero_core.detectors.registry import register
 from nero_core.records import Account, Activations, Float64Array, Head, IntArray, Relevance
 from nero_core.relevance import DEFAULT_EPSILON, low_relevance_share, relevance_of
@@ -180,13 +180,8 @@ class Nero(ExplainedDetector):
         terms = self.terms(batch, r)
         deviation = r.neurons - self.class_means_[terms.nearest]
         signs = np.sign(deviation @ self.components_.T)
-        return Account(
-            contributions=deviation * (signs @ self.components_),
-            nearest=terms.nearest,
-            neurons=feature_neurons(deviation.shape[1]),
-            terms={"bias term": terms.bias_term},
-            factor=terms.low_share,
-        )
+        contributions = deviation * (signs @ self.components_)
+        return account_of(contributions, terms.nearest, factor=terms.low_share, terms={"bias term": terms.bias_term})
 
     def what_if(self, batch: Activations, neurons: Sequence[int]) -> Float64Array:
         """The score recomputed with the relevance of the chosen neurons set to their class mean.

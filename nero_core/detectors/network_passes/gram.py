@@ -108,12 +108,10 @@ class Gram(SeesImages):
 
         theirs, opened = self._theirs(batch)
         sizes = self.channels_.tolist()
-        theirs.feature_min = [
-            list(stage) for stage in as_tensor(self.lowest_, torch.float64).split_with_sizes(sizes, dim=2)
-        ]
-        theirs.feature_max = [
-            list(stage) for stage in as_tensor(self.highest_, torch.float64).split_with_sizes(sizes, dim=2)
-        ]
+        theirs.feature_min, theirs.feature_max = (
+            [list(stage) for stage in as_tensor(bounds, torch.float64).split_with_sizes(sizes, dim=2)]
+            for bounds in (self.lowest_, self.highest_)
+        )
         theirs.layer_norm = as_tensor(self.scale_, torch.float64)
         scores: list[Float64Array] = []
         for images in opened.images():
