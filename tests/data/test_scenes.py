@@ -358,13 +358,12 @@ def test_rays_in_a_ball_end_on_the_ball():
     """Distance along a ray from p to a sphere of radius R round 0: −p·d + √((p·d)² − p² + R²)."""
     radius, size, eye = 1.3, 32, camera()
     surface = optics.see(lambda x, y, z: radius - np.sqrt(x * x + y * y + z * z), eye, size)
-    p = np.array(eye.origin)
+    p, at = np.array(eye.origin), surface.point.T
+    depth = np.linalg.norm(at - p, axis=1)
     for pixel, d in enumerate(np.stack(eye.rays(size), axis=1).astype(np.float64)):
         wanted = -p @ d + math.sqrt((p @ d) ** 2 - p @ p + radius**2)
-        assert surface.depth[pixel] == pytest.approx(wanted, abs=0.01)
-    at = np.stack([surface.x, surface.y, surface.z], axis=1)
-    normal = np.stack([surface.nx, surface.ny, surface.nz], axis=1)
-    assert np.abs(normal + at / radius).max() < 0.1  # towards the middle
+        assert depth[pixel] == pytest.approx(wanted, abs=0.01)
+    assert np.abs(surface.normal.T + at / radius).max() < 0.1  # towards the middle
 
 
 def test_the_wall_darkens_with_the_square_of_the_distance():
