@@ -78,8 +78,12 @@ def near_duplicate_groups(hashes: HashArray, max_distance: int = NEAR_DUPLICATE_
                 one += other
                 for k in other:
                     groups[k] = one
-    leaders = np.array([min(group) for group in groups], dtype=np.int64)[member_of]
-    _, starts, numbers = np.unique(leaders, return_index=True, return_inverse=True)
+    return numbered_by_appearance(np.array([min(group) for group in groups], dtype=np.int64)[member_of])
+
+
+def numbered_by_appearance(values: npt.NDArray[np.generic]) -> IntArray:
+    """Numbers of equal values, (n,) int64, from 0 in the order in which `values` (n,) first has them."""
+    _, starts, numbers = np.unique(values, return_index=True, return_inverse=True)
     by_appearance: IntArray = np.argsort(np.argsort(starts)).astype(np.int64)
     return by_appearance[numbers]
 

@@ -53,12 +53,9 @@ def polyp(distance: Distance, camera: Camera, rng: np.random.Generator) -> Findi
     lift = radius * rng.uniform(0.2, 1.0)
     cx, cy, cz = (p + lift * n for p, n in zip(point, normal, strict=True))
     knobs = [
-        (*(rng.uniform(-1, 1, 3) * f / radius).tolist(), rng.uniform(), rng.uniform(0.03, 0.12) * radius)
-        for f in (0.3, 0.5, 0.9)
-    ]
-    knobs += [
-        (*(rng.uniform(-1, 1, 3) * f / radius).tolist(), rng.uniform(), rng.uniform(0.0, 0.03) * radius)
-        for f in (1.6, 2.4, 2.4)
+        (*(rng.uniform(-1, 1, 3) * f / radius).tolist(), rng.uniform(), rng.uniform(least, most) * radius)
+        for least, most, waves in ((0.03, 0.12, (0.3, 0.5, 0.9)), (0.0, 0.03, (1.6, 2.4, 2.4)))
+        for f in waves
     ]
     neck = rng.uniform(0.3, 1.0) * radius
     colour = np.array([(0.80, 0.36, 0.30), (0.74, 0.28, 0.25), (0.86, 0.58, 0.50)], np.float32)[rng.integers(3)]
