@@ -14,7 +14,7 @@ import numpy as np
 from nero_core.detectors.base import AgainstClassMeans, DetectorInfo, Paper, account_of
 from nero_core.detectors.linear_algebra import class_means, floor_of, logsumexp_of
 from nero_core.detectors.registry import register
-from nero_core.records import Account, Activations, Float64Array, FloatArray, Head
+from nero_core.records import Account, Activations, Float64Array, Head
 from nero_core.storage.typed import ABOVE_ZERO, Shape
 
 PAPER = Paper(
@@ -35,12 +35,6 @@ def predicted_means(train: Activations, classes: int) -> Float64Array:
     return means
 
 
-def size(features: FloatArray) -> Float64Array:
-    """‖a‖₁, (n,)."""
-    norm: Float64Array = np.abs(features.astype(np.float64)).sum(axis=1)
-    return norm
-
-
 @register
 class CARef(AgainstClassMeans):
     """Score by the relative distance to the predicted class.
@@ -59,12 +53,13 @@ class CARef(AgainstClassMeans):
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         self.class_means_ = predicted_means(train, head.classes)
-        self.size_floor_ = floor_of(size(train.features), "the size of the feature vector", self.info.title)
+        sizes = np.linalg.norm(train.features.astype(np.float64), 1, axis=1)
+        self.size_floor_ = floor_of(sizes, "the size of the feature vector", self.info.title)
 
     def _shares(self, batch: Activations) -> Float64Array:
         a = batch.features.astype(np.float64)
         errors = np.abs(a - self.class_means_[batch.logits.argmax(axis=1)])
-        shares: Float64Array = errors / np.maximum(size(a), self.size_floor_)[:, None]
+        shares: Float64Array = errors / np.maximum(np.linalg.norm(a, 1, axis=1), self.size_floor_)[:, None]
         return shares
 
     def _score(self, batch: Activations) -> Float64Array:
@@ -107,5 +102,5 @@ class CADRef(CARef):
         e = (a - self.class_means_[predicted]) * np.sign(W[predicted])
         L = np.maximum(logsumexp_of(batch.logits), self.energy_floor_)[:, None]
         weighted = np.maximum(e, 0) / L + np.maximum(-e, 0) / self.mean_energy_
-        shares: Float64Array = weighted / np.maximum(size(a), self.size_floor_)[:, None]
+        shares: Float64Array = weighted / np.maximum(np.linalg.norm(a, 1, axis=1), self.size_floor_)[:, None]
         return shares

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nero_core.data.scenes import CLASSES, OOD_KINDS, contact_sheet, field, nuisances, optics, render
+from nero_core.data.scenes import CLASSES, OOD_KINDS, field, nuisances, optics, render
 
 KINDS = CLASSES + OOD_KINDS
 
@@ -272,28 +272,6 @@ def test_findings_bring_their_colours():
     known_blue = np.mean([share(kind, blue) for kind in CLASSES])
     assert share("blood", deep_red) > known_red + 0.1
     assert share("dyed-lifted", blue) > known_blue + 0.05
-
-
-# --- the contact sheet -----------------------------------------------------------------------------------------
-
-
-def test_contact_sheet_lays_out_row_by_row():
-    cells = [Image.new("RGB", (4, 3), (shade, 0, 0)) for shade in (10, 20, 30)]
-    sheet = contact_sheet([*cells, Image.new("L", (8, 6), 40)], 2)
-    assert sheet.size == (8, 6)
-    assert [sheet.getpixel(at) for at in ((0, 0), (7, 2), (3, 3), (4, 5))] == [
-        (10, 0, 0),
-        (20, 0, 0),
-        (30, 0, 0),
-        (40, 40, 40),
-    ]
-    assert contact_sheet(cells, 5).size == (20, 3)
-
-
-@pytest.mark.parametrize(("images", "columns"), [([], 3), ([Image.new("RGB", (2, 2))], 0)])
-def test_an_empty_contact_sheet_is_refused(images, columns):
-    with pytest.raises(ValueError, match=f"holds {len(images)} and `columns` is {columns}"):
-        contact_sheet(images, columns)
 
 
 # --- fields and optics against slow twins ----------------------------------------------------------------------
