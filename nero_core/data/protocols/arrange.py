@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from nero_core.data.protocols.protocol import FOLDERS, Protocol, plain
 from nero_core.errors import ArtefactError, InputError
 from nero_core.records import Progress
 from nero_core.storage.files import digest, write_bytes
+from nero_core.storage.json_files import read_json
 
 SPLIT_NAME = "split.json"
 DEPTH = 2
@@ -226,6 +227,10 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+class _SplitFields(TypedDict):
+    protocol: str
+
+
 def arranged_protocol(folder: Path) -> str | None:
     """The protocol that a folder was arranged for; None where it was not.
 
@@ -234,13 +239,11 @@ def arranged_protocol(folder: Path) -> str | None:
     ArtefactError
         Its ``split.json`` is damaged.
     """
-    path = folder / SPLIT_NAME
-    if not path.is_file():
-        return None
+    advice = "It is damaged; arrange the protocol again."
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["protocol"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ArtefactError(f"{path} is damaged ({error!r}); arrange the protocol again.") from error
+        return str(read_json(folder / SPLIT_NAME, _SplitFields, advice)["protocol"])
+    except FileNotFoundError:
+        return None
 
 
 def counts_by_part(images: Sequence[Arranged]) -> Mapping[str, int]:
