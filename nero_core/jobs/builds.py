@@ -137,10 +137,7 @@ Build = Job[BuildRequest]
 
 
 def submit(
-    home: Path,
-    request: BuildRequest,
-    upload: BinaryIO | None = None,
-    weights: tuple[str, BinaryIO] | None = None,
+    home: Path, request: BuildRequest, upload: BinaryIO | None = None, weights: tuple[str, BinaryIO] | None = None
 ) -> Path:
     """Put a build at the end of the queue; returns its folder.
 

@@ -64,11 +64,7 @@ def folders_protocol(root: Path, id_classes: Sequence[str], test_share: float = 
 
 
 def divide_images(
-    protocol: Protocol,
-    root: Path,
-    seed: int = 0,
-    official: Sequence[Path] = (),
-    progress: Progress | None = None,
+    protocol: Protocol, root: Path, seed: int = 0, official: Sequence[Path] = (), progress: Progress | None = None
 ) -> list[Arranged]:
     """Give every image of a data set its part; files with the same bytes stay in one.
 
