@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.storage.files import PRIVATE_FOLDER, make_private_folder, write_bytes
+from nero_core.storage.files import PRIVATE_FOLDER, disk_errors, make_private_folder, write_bytes
 from nero_core.storage.json_files import checked, read_json
 from nero_core.storage.locks import is_locked
 
@@ -208,7 +208,7 @@ def submit(home: Path, kind: Kind[Request], request: Request, files: Mapping[str
     """
     jobs = home / JOBS
     staging = jobs / f".{secrets.token_hex(8)}{UNFINISHED}"
-    try:
+    with disk_errors(f"{jobs} cannot be written"):
         for left in jobs.glob(f".*{UNFINISHED}"):  # of a process that was killed while it took an upload
             if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
@@ -224,8 +224,6 @@ def submit(home: Path, kind: Kind[Request], request: Request, files: Mapping[str
             return _numbered(staging, jobs)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    except OSError as error:
-        raise ArtefactError(f"{jobs} cannot be written: {error.strerror}; check the free space.") from error
 
 
 def _numbered(staging: Path, jobs: Path) -> Path:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, TypedDict
 
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
+from nero_core.storage.files import disk_errors
 from nero_core.storage.json_files import parsed
 from nero_core.storage.typed import AtLeastOne, check
 
@@ -227,11 +228,8 @@ def read_pretrained_cfg(path: Path, otherwise: Settings | None = None) -> Settin
     """:meth:`Settings.of_pretrained_cfg` of a file."""
     if not path.is_file():
         raise InputError(f"No file of a pretrained_cfg at {path}; check the path.")
-    try:
-        with path.open("rb") as file:
-            content = file.read(CONFIG_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error}.") from error
+    with disk_errors(f"{path} cannot be read", "check its permissions", InputError), path.open("rb") as file:
+        content = file.read(CONFIG_BYTES + 1)
     return Settings.of_pretrained_cfg(content, path.name, otherwise)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from nero_core.errors import ArtefactError, InputError
 from nero_core.reference.manifest_fields import HeatmapFields, ManifestFields, MethodFields, check_together
-from nero_core.storage.files import digest, write_bytes
+from nero_core.storage.files import digest, disk_errors, write_bytes
 from nero_core.storage.json_files import Versioned, checked, read_json
 
 MANIFEST_NAME = "manifest.json"
@@ -255,10 +255,8 @@ def read_picture(folder: Path, role: str, files: Mapping[str, Mapping[str, Any]]
         As :func:`verify_file`, or it was removed at this moment.
     """
     path = verify_file(folder, role, files)
-    try:
+    with disk_errors(f"{path.name} ({role}) cannot be read", "open the page again"):
         return path.read_bytes()
-    except OSError as error:
-        raise ArtefactError(f"{path.name} ({role}) cannot be read: {error.strerror}; open the page again.") from error
 
 
 def list_references(folders: Sequence[Path]) -> list[ReferenceEntry]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nero_core.errors import ArtefactError, InputError
 from nero_core.reference.manifest import MANIFEST_NAME
-from nero_core.storage.files import write_bytes
+from nero_core.storage.files import disk_errors, write_bytes
 from nero_core.storage.json_files import read_json
 
 ORIGIN_NAME = "origin.json"
@@ -61,10 +61,8 @@ def write_origin(folder: Path, origin: Origin) -> None:
     if origin != Origin():
         write_bytes(folder / ORIGIN_NAME, json.dumps(asdict(origin)).encode())
         return
-    try:
+    with disk_errors(f"{folder / ORIGIN_NAME} cannot be removed", "check its permissions"):
         (folder / ORIGIN_NAME).unlink(missing_ok=True)
-    except OSError as error:
-        raise ArtefactError(f"{folder / ORIGIN_NAME} cannot be removed: {error.strerror}.") from error
 
 
 def set_default(folder: Path) -> None:

@@ -17,7 +17,7 @@ from nero_core.data.class_folders import list_images
 from nero_core.data.protocols.protocol import FOLDERS, Protocol, plain
 from nero_core.errors import ArtefactError, InputError
 from nero_core.records import Progress
-from nero_core.storage.files import digest, write_bytes
+from nero_core.storage.files import digest, disk_errors, write_bytes
 from nero_core.storage.json_files import read_json
 
 SPLIT_NAME = "split.json"
@@ -198,7 +198,7 @@ def arrange(protocol: Protocol, images: Sequence[Arranged], out: Path, seed: int
         raise InputError(f"{out} is not empty; name a new folder.")
     counts: dict[tuple[str, str], int] = {}
     rows = []
-    try:
+    with disk_errors(f"{out} cannot be written"):
         for image in images:
             number = counts.get((image.part, image.class_name), 0)
             counts[image.part, image.class_name] = number + 1
@@ -206,10 +206,6 @@ def arrange(protocol: Protocol, images: Sequence[Arranged], out: Path, seed: int
             target.parent.mkdir(parents=True, exist_ok=True)
             _link_or_copy(image.path, target)
             rows.append({"file": target.relative_to(out).as_posix(), "from": image.path.name, "sha256": image.digest})
-    except OSError as error:
-        raise ArtefactError(
-            f"{out} cannot be written: {error.strerror}; check the folder and the free space."
-        ) from error
     content = {"protocol": protocol.name, "seed": seed, "note": protocol.note, "images": rows}
     path = out / SPLIT_NAME
     write_bytes(path, json.dumps(content, indent=1, ensure_ascii=False).encode())

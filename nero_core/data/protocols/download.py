@@ -18,7 +18,7 @@ import pooch
 from nero_core.data.protocols.protocol import Protocol
 from nero_core.errors import ArtefactError, InputError
 from nero_core.records import Begin, Progress
-from nero_core.storage.files import digest, make_folder, write_bytes
+from nero_core.storage.files import digest, disk_errors, make_folder, write_bytes
 from nero_core.storage.json_files import read_json
 from nero_core.storage.zips import Limits, open_archive
 
@@ -151,17 +151,15 @@ def _unpack(path: Path, target: Path, progress: Progress) -> Path:
     """Unpack a zip beside its place and move it there once it is whole; an older one is replaced."""
     fresh = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
     try:
-        with open_archive(path, LIMITS, path.name) as archive:
+        with disk_errors(f"{target} cannot be written"), open_archive(path, LIMITS, path.name) as archive:
             for done, name in enumerate(archive.sizes, start=1):
                 place = fresh.joinpath(*PurePosixPath(name).parts)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 archive.unpack(name, place)
                 progress(done, len(archive.sizes))
-        if target.exists():
-            shutil.rmtree(target)
-        fresh.replace(target)
-    except OSError as error:
-        raise ArtefactError(f"{target} cannot be written: {error.strerror}; check the free space.") from error
+            if target.exists():
+                shutil.rmtree(target)
+            fresh.replace(target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return target
