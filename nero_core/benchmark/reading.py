@@ -19,7 +19,7 @@ from nero_core.benchmark.result import (
 )
 from nero_core.errors import ArtefactError, InputError
 from nero_core.metrics import METRICS
-from nero_core.storage.files import read_arrays
+from nero_core.storage.files import arrays_under, read_arrays
 from nero_core.storage.json_files import Versioned, checked, parsed, read_json
 
 ADVICE = "It is damaged; run `benchmark` again."
@@ -84,12 +84,7 @@ def read_results(folder: Path) -> BenchmarkResult:
     arrays, notes = read_arrays(path.parent / SCORES_NAME)
     try:
         scores = {
-            row.name: Scores(
-                arrays[f"{row.name}/id"],
-                {name: arrays[f"{row.name}/ood/{name}"] for name in result.ood_sets},
-                arrays.get(f"{row.name}/calibration"),
-                arrays.get(f"{row.name}/calibration_rows"),
-            )
+            row.name: Scores.of_arrays(arrays_under(f"{row.name}/", arrays), result.ood_sets)
             for row in result.detectors
             if row.done
         }

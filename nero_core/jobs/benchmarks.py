@@ -13,6 +13,7 @@ from nero_core.jobs import job as jobs
 from nero_core.jobs.job import Job, JobRequest, Kind, write_record
 from nero_core.storage.files import make_private_folder
 from nero_core.storage.json_files import read_json
+from nero_core.storage.typed import check
 
 if TYPE_CHECKING:
     from nero_core.benchmark.plan import Plan
@@ -61,23 +62,9 @@ class BenchmarkRequest(JobRequest):
         """What was asked for."""
         from nero_core.benchmark.plan import Plan
 
-        def path(text: str | None) -> Path | None:
-            return None if text is None else Path(text)
-
-        return Plan(
-            reference=Path(self.reference),
-            id=Path(self.id),
-            ood={name: Path(folder) for name, folder in self.ood.items()},
-            train=path(self.train),
-            calibration=path(self.calibration),
-            detectors=tuple(self.detectors),
-            ablate=tuple(self.ablate),
-            protocol=self.protocol,
-            alpha=self.alpha,
-            seed=self.seed,
-            group=self.group,
-            out=path(self.out),
-        )
+        asked = {name: value for name, value in vars(self).items() if name != "title"}
+        plan: Plan = check(asked, Plan, "")
+        return plan
 
 
 def run(job: Job[BenchmarkRequest], report: Reporter) -> None:

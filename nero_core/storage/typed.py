@@ -13,6 +13,7 @@ import reprlib
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -81,7 +82,8 @@ def check(value: object, wanted: Any, field: str, of: str = "") -> Any:
     Returns
     -------
     value
-        Lists are tuples where a tuple or a sequence is declared, mappings are records where a dataclass is.
+        Lists are tuples where a tuple or a sequence is declared, mappings are records where a dataclass is, and texts
+        are paths where a path is.
 
     Raises
     ------
@@ -113,7 +115,7 @@ def check(value: object, wanted: Any, field: str, of: str = "") -> Any:
         return wanted(*listed) if named else listed if origin is list else tuple(listed)
     if not _is_one(value, wanted):
         raise _refused(value, wanted, field, of)
-    return value
+    return Path(value) if wanted is Path else value  # type: ignore[arg-type]
 
 
 def _check_fields(
@@ -183,6 +185,8 @@ def _is_one(value: object, wanted: Any) -> bool:
         return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and _is_finite(value)
     if wanted is Any:
         return True
+    if wanted is Path:
+        return isinstance(value, str)
     return isinstance(value, wanted) if wanted in (str, bool, type(None)) else False
 
 
@@ -197,6 +201,7 @@ KIND_WORDS: Mapping[Any, str] = {
     int: "a whole number",
     float: "a finite number",
     str: "text",
+    Path: "a path",
     bool: "true or false",
     type(None): "nothing",
 }
