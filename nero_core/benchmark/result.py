@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from nero_core.calibration.rates import FlaggedOf
 from nero_core.data.class_folders import short_path
@@ -128,8 +129,8 @@ class ScoredImages:
         return cls(names, images.digests, activations.logits.argmax(axis=1), activations.labels)
 
 
-def with_pooled(ood: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
-    """Scores by OOD set, and of all of them together where there is more than one."""
+def with_pooled(ood: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Scores, or what is found of them, by OOD set, and of all of them together where there is more than one."""
     return dict(ood) | ({POOLED: np.concatenate(list(ood.values()))} if len(ood) > 1 else {})
 
 
