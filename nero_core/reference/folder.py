@@ -54,21 +54,21 @@ class ReferenceFolder:
     """
 
     manifest: dict[str, Any]
-    path: Path | None = None
-    _verified: dict[str, Path] | None = None
-    """Files by what they are for; None where nothing lies on disk."""
+    path: Path | None
+    _place: Path | None = None
+    """Where the files lie; None where nothing lies on disk."""
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
-        self.path, self.device = path, device
+        self.path, self.device, self._place = path, device, path
         self.manifest = read_manifest(path)
-        self._verified = {}
+        self._verified: dict[str, Path] = {}
 
     def file(self, role: str) -> Path:
         """A file by what it is for, verified once."""
-        if self.path is None or self._verified is None:
+        if self._place is None:
             raise InputError("This reference was made in memory and has no such part; save it, and open it again.")
         if role not in self._verified:
-            self._verified[role] = verify_file(self.path, role, self.manifest["files"])
+            self._verified[role] = verify_file(self._place, role, self.manifest["files"])
         return self._verified[role]
 
     def verify(self) -> None:
