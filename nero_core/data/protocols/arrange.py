@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from nero_core.data.class_folders import list_images, require_folder, sub_folder
 from nero_core.data.protocols.protocol import FOLDERS, Protocol, plain
 from nero_core.errors import ArtefactError, InputError
 from nero_core.records import Progress
-from nero_core.storage.files import digest, write_bytes
+from nero_core.storage.files import digest, disk_errors, write_bytes
+from nero_core.storage.json_files import read_json
 
 SPLIT_NAME = "split.json"
 DEPTH = 2
@@ -189,7 +190,7 @@ def arrange(protocol: Protocol, images: Sequence[Arranged], out: Path, seed: int
         raise InputError(f"{out} is not empty; name a new folder.")
     counts: dict[tuple[str, str], int] = {}
     rows = []
-    try:
+    with disk_errors(f"{out} cannot be written"):
         for image in images:
             number = counts.get((image.part, image.class_name), 0)
             counts[image.part, image.class_name] = number + 1
@@ -197,10 +198,6 @@ def arrange(protocol: Protocol, images: Sequence[Arranged], out: Path, seed: int
             target.parent.mkdir(parents=True, exist_ok=True)
             _link_or_copy(image.path, target)
             rows.append({"file": target.relative_to(out).as_posix(), "from": image.path.name, "sha256": image.digest})
-    except OSError as error:
-        raise ArtefactError(
-            f"{out} cannot be written: {error.strerror}; check the folder and the free space."
-        ) from error
     content = {"protocol": protocol.name, "seed": seed, "note": protocol.note, "images": rows}
     path = out / SPLIT_NAME
     write_bytes(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
@@ -214,6 +211,10 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+class _SplitFields(TypedDict):
+    protocol: str
+
+
 def arranged_protocol(folder: Path) -> str | None:
     """The protocol that a folder was arranged for; None where it was not.
 
@@ -222,13 +223,11 @@ def arranged_protocol(folder: Path) -> str | None:
     ArtefactError
         Its ``split.json`` is damaged.
     """
-    path = folder / SPLIT_NAME
-    if not path.is_file():
-        return None
+    advice = "It is damaged; arrange the protocol again."
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["protocol"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ArtefactError(f"{path} is damaged ({error!r}); arrange the protocol again.") from error
+        return str(read_json(folder / SPLIT_NAME, _SplitFields, advice)["protocol"])
+    except FileNotFoundError:
+        return None
 
 
 def counts_by_part(images: Sequence[Arranged]) -> Mapping[str, int]:
