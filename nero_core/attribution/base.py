@@ -280,7 +280,13 @@ class OverallMap(AttributionPass):
 
 
 def as_array(tensor: Tensor) -> Float32Array:
-    """A tensor without its history, float32 on the CPU."""
+    """A tensor without its history, float32 on the CPU.
+
+    Parameters
+    ----------
+    tensor : (…)
+        Of any shape.
+    """
     return cast(Float32Array, tensor.detach().float().cpu().numpy())
 
 

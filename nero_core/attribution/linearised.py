@@ -60,7 +60,12 @@ class Linearised:
             network.get_submodule(cast(str, name)).register_forward_hook(keep)
 
     def run(self, image: Tensor) -> tuple[Tensor, dict[str | None, Tensor], Holding]:
-        """Logits (1, K) of an image that wants its gradient, the values on the way, and what was held."""
+        """Logits (1, K) of an image that wants its gradient, the values on the way, and what was held.
+
+        Parameters
+        ----------
+        image : (1, 3, H, W)
+        """
         holding = Holding(self._table)
         self._recording.seen = {}
         try:

@@ -59,7 +59,12 @@ class Steps:
     places: Mapping[str, int]
 
     def up(self, image: Tensor) -> tuple[Tensor, tuple[Down, ...]]:
-        """Logits (1, K) of an image (1, 3, H, W), and the way down through each step."""
+        """Logits (1, K) of an image, and the way down through each step.
+
+        Parameters
+        ----------
+        image : (1, 3, H, W)
+        """
         values = {IMAGE: image}
         downs = []
         for step in self.steps:
@@ -68,7 +73,13 @@ class Steps:
         return values[self.logits], tuple(downs)
 
     def down(self, downs: Sequence[Down], relevance: Tensor, at: int, to: int) -> Tensor:
-        """Bring the relevance (k, …) of one value down to an earlier one, along every path between the two."""
+        """Bring the relevance of one value down to an earlier one, along every path between the two.
+
+        Parameters
+        ----------
+        relevance : (k, …)
+            Of the value `at`, k of them at once.
+        """
         arrived = {at: relevance}
         for step, down in zip(reversed(self.steps), reversed(downs), strict=True):
             if step.output <= to:

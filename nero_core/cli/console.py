@@ -87,7 +87,13 @@ def as_text(table: Table) -> list[str]:
 
 
 def named_folder(text: str) -> tuple[str, Path]:
-    """NAME=DIR as its two parts."""
+    """NAME=DIR as its two parts.
+
+    Raises
+    ------
+    InputError
+        It is not of that form.
+    """
     name, equals, folder = text.partition("=")
     if not (name and equals and folder) or "/" in name:
         raise InputError(f"--ood {text!r} was not understood; wanted NAME=DIR, such as polyp=images/polyp.")

@@ -38,7 +38,12 @@ def predicted_means(train: Activations, classes: int) -> Float64Array:
 
 
 def size(features: FloatArray) -> Float64Array:
-    """‖a‖₁, (n,)."""
+    """‖a‖₁, (n,).
+
+    Parameters
+    ----------
+    features : (n, d)
+    """
     norm: Float64Array = np.abs(features.astype(np.float64)).sum(axis=1)
     return norm
 

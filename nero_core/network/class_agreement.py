@@ -48,7 +48,12 @@ class ClassAgreement:
 
     @classmethod
     def of(cls, classes: Sequence[str], labels: npt.ArrayLike, predicted: npt.ArrayLike) -> ClassAgreement:
-        """Count labels against answers, both (n,) integers in [0, K).
+        """Count labels against answers.
+
+        Parameters
+        ----------
+        labels, predicted : (n,) int64
+            In [0, K).
 
         Raises
         ------
@@ -104,6 +109,11 @@ class ClassAgreement:
 
         A network that always gives the largest class has that class's share right, and p is about one half: it is
         held against its own answers, not against 1/K.
+
+        Parameters
+        ----------
+        order : (K,) int64, optional
+            As of :meth:`chance`.
         """
         from scipy.stats import binom
 

@@ -132,7 +132,14 @@ class Classifier:
             self._recording.seen = None
 
     def forward(self, batch: Tensor, rows: IntArray | None = None) -> Batch:
-        """Features, logits, peaks and stage statistics of a preprocessed batch (n, 3, H, W), in one pass."""
+        """Features, logits, peaks and stage statistics of a preprocessed batch, in one pass.
+
+        Parameters
+        ----------
+        batch : (n, 3, H, W)
+        rows : (n,) int64, optional
+            Numbers of the images in a longer list; from 0 where not given.
+        """
         logits, seen = self._pass(batch)
         peaks = places = grid = None
         with torch.inference_mode():
@@ -186,6 +193,11 @@ class Classifier:
             Whether activations also hold the images, for detectors that have to see them again.
         hashed : bool
             Whether batches hold how their images look (:func:`~nero_core.data.near_duplicates.difference_hash`).
+
+        Yields
+        ------
+        Batch
+            Of up to `batch_size` images that could be read.
 
         Raises
         ------
@@ -347,13 +359,13 @@ def build_classifier(
     ----------
     architecture : str
         A name that torchvision or timm knows.
-    preprocessing : Preprocessing, optional
-        The architecture's own where it is not given.
     init : Path, optional
         ``.safetensors``, or ``.pt``/``.pth`` holding tensors only. A head of another size is left at its
         initial values.
+    preprocessing : Preprocessing, optional
+        The architecture's own where it is not given.
     say : callable, optional
-        Told where that happens.
+        Told where a head is left so.
 
     Raises
     ------

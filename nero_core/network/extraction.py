@@ -79,6 +79,11 @@ class Rows:
     def activations(self, labels: IntArray | None) -> Activations:
         """Everything added so far as one record.
 
+        Parameters
+        ----------
+        labels : (n,) int64, optional
+            Of all images, also of those that could not be read.
+
         Raises
         ------
         InputError
@@ -98,12 +103,22 @@ class Rows:
 
 
 def cells(feature_map: Tensor) -> Tensor:
-    """(n, c, h, w) → (n, h·w, c), without a copy where the memory is channels-last."""
+    """(n, c, h, w) → (n, h·w, c), without a copy where the memory is channels-last.
+
+    Parameters
+    ----------
+    feature_map : (n, c, h, w)
+    """
     return feature_map.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def mean_and_deviation(feature_map: Tensor) -> Tensor:
-    """Per channel the mean and the (population) standard deviation over space, (n, 2c)."""
+    """Per channel the mean and the (population) standard deviation over space, (n, 2c).
+
+    Parameters
+    ----------
+    feature_map : (n, c, h, w)
+    """
     # Two plain means are ten times faster on a CPU than torch.var_mean, which walks the channels one by one.
     values = cells(feature_map)
     mean = values.mean(dim=1, keepdim=True)

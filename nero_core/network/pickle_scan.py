@@ -89,7 +89,13 @@ class _Reader:
         self._memo: dict[int, _Value] = {}
 
     def step(self, name: str, argument: object) -> None:
-        """Do to the counts what an opcode does to values."""
+        """Do to the counts what an opcode does to values.
+
+        Raises
+        ------
+        ValueError
+            No checkpoint of tensors asks for this, or it is more than one holds.
+        """
         if name in CONSTANTS:
             self._stack.append(_Value())
         elif name == "GLOBAL":

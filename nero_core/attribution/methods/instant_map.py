@@ -31,6 +31,13 @@ class InstantMap(HeatmapMethod):
     meaning = "the last feature map weighted by relevance: coarse, and nothing is handed back to the pixels"
 
     def __init__(self, classifier: Classifier) -> None:
+        """Prepare a copy of the network.
+
+        Raises
+        ------
+        InputError
+            The network does not pool a feature map into what its head reads.
+        """
         super().__init__(classifier)
         if classifier.layout.map is None:
             raise InputError(f"{classifier.architecture} does not pool a feature map into what its head reads.")
