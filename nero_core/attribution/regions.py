@@ -43,8 +43,7 @@ def cell_means(relevance_map: FloatArray, cells: int) -> Float64Array:
     height, width = relevance_map.shape
     places = cell_of_pixels(height, width, cells).ravel()
     sums = np.bincount(places, weights=np.asarray(relevance_map, np.float64).ravel(), minlength=cells**2)
-    means: Float64Array = sums / np.bincount(places, minlength=cells**2)
-    return means
+    return sums / np.bincount(places, minlength=cells**2)
 
 
 def first_cells(order: npt.NDArray[np.integer], shares: FloatArray, height: int, width: int) -> npt.NDArray[np.bool_]:
@@ -61,8 +60,7 @@ def first_cells(order: npt.NDArray[np.integer], shares: FloatArray, height: int,
     rank = np.empty(len(order))
     rank[order] = np.arange(len(order))
     counts = np.round(np.asarray(shares) * len(order))
-    within: npt.NDArray[np.bool_] = rank[cell_of_pixels(height, width, cells)] < counts[:, None, None]
-    return within
+    return rank[cell_of_pixels(height, width, cells)] < counts[:, None, None]
 
 
 def rank_correlation(first: FloatArray, second: FloatArray) -> float:

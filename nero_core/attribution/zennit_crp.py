@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,8 @@ from zennit.torchvision import ResNetCanonizer
 from nero_core.attribution.base import AttributionPass, HeatmapMethod, as_array
 from nero_core.attribution.private_network import PrivateNetwork
 from nero_core.attribution.zennit_rules import check_rules
+from nero_core.network.classifier import Classifier
 from nero_core.records import Float32Array
-
-if TYPE_CHECKING:
-    from nero_core.network.classifier import Classifier
 
 FEATURES, LOGITS = "features", "logits"
 """The two parts of a head: conditions are put on the first, since crp puts them on the output of a module."""
