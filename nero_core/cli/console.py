@@ -59,9 +59,9 @@ def device(options: argparse.Namespace) -> str:
     InputError
         This machine does not have what was asked for.
     """
-    from nero_core.network.architectures import best_device, check_device
+    from nero_core.network.architectures import check_device, devices
 
-    return check_device(options.device) if options.device else best_device()
+    return check_device(options.device) if options.device else devices()[0]
 
 
 def load(options: argparse.Namespace) -> Reference:

@@ -172,20 +172,12 @@ def _stages(calls: list[_Call], height: int, width: int) -> tuple[tuple[str, ...
             if call.depth <= outermost[found.space] + 1:
                 last_at.pop(found.space, None)
                 last_at[found.space] = found
-    groups = [] if len(last_at) > 1 else _groups(calls)
-    if groups:
-        return tuple(call.name for call in groups), frozenset(
-            call.name for call in groups if call.output.ndim == 3 or not _is_channels_first(call, height, width)
-        )
-    return (
-        tuple(found.call.name for found in last_at.values()),
-        frozenset(found.call.name for found in last_at.values() if found.channels_last),
-    )
-
-
-def _is_channels_first(call: _Call, height: int, width: int) -> bool:
-    found = _as_map(call, height, width)
-    return found is not None and not found.channels_last
+    stages: list[tuple[_Call, _Map | None]] = [(found.call, found) for found in last_at.values()]
+    if len(stages) < 2 and (groups := _groups(calls)):
+        stages = [(call, _as_map(call, height, width)) for call in groups]
+    # Tokens are no map, and have their channels last, too.
+    last = frozenset(call.name for call, found in stages if found is None or found.channels_last)
+    return tuple(call.name for call, _ in stages), last
 
 
 def _groups(calls: list[_Call]) -> list[_Call]:
