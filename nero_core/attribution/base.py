@@ -265,16 +265,13 @@ class OverallMap(AttributionPass):
         return self._map
 
     def _relevance(self, stage: str | None) -> Float32Array:
-        raise self._none_of_neurons()
-
-    def _maps(self, neurons: npt.NDArray[np.int64], stage: str | None) -> Float32Array:
-        raise self._none_of_neurons()
-
-    def _none_of_neurons(self) -> InputError:
-        return InputError(
+        raise InputError(
             f"{self.method} gives one map of the whole answer and none of single neurons; choose another method for "
             "these."
         )
+
+    def _maps(self, neurons: npt.NDArray[np.int64], stage: str | None) -> Float32Array:
+        return self._relevance(stage)  # refuses
 
 
 def as_array(tensor: Tensor) -> Float32Array:
