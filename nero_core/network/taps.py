@@ -27,7 +27,7 @@ class Tapped:
         One that belongs to this object from now on: it is hooked into.
     layout : Layout
     apart : bool
-        Whether the network goes on with a copy of what is kept, as layers that write over their input make it needful.
+        Whether the network goes on with a copy of what is kept: its next layer may write over its input.
     """
 
     def __init__(self, network: nn.Module, layout: Layout, apart: bool = False) -> None:
