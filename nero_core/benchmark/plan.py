@@ -81,8 +81,10 @@ class Plan:
 
         Raises
         ------
-        UnknownDetectorError, InputError
-            A name is not known, there is no OOD folder, or `id` was arranged for another protocol or holds what is
+        UnknownDetectorError
+            No detector has a name that is asked for.
+        InputError
+            A protocol is not known, there is no OOD folder, or `id` was arranged for another protocol or holds what is
             given besides.
         ArtefactError
             The record of what `id` was arranged for is damaged.

@@ -138,7 +138,13 @@ def _near_pairs(distinct: HashArray, max_distance: int) -> tuple[IntArray, IntAr
 
 
 def large_groups(images: LabelledImages, groups: IntArray) -> list[str]:
-    """One warning for each class in which a single group of near-duplicates passes 5 % of the images."""
+    """One warning for each class in which a single group of near-duplicates passes 5 % of the images.
+
+    Parameters
+    ----------
+    groups : (n,) int64
+        Of :func:`near_duplicate_groups`.
+    """
     warnings = []
     for label, name in enumerate(images.classes):
         of_class = groups[images.labels == label]
@@ -154,7 +160,13 @@ def large_groups(images: LabelledImages, groups: IntArray) -> list[str]:
 
 
 def mixed_groups(images: LabelledImages, groups: IntArray) -> list[str]:
-    """A warning where pictures of different classes look the same, as a copy saved in another format does."""
+    """A warning where pictures of different classes look the same, as a copy saved in another format does.
+
+    Parameters
+    ----------
+    groups : (n,) int64
+        Of :func:`near_duplicate_groups`.
+    """
     _, starts = np.unique(groups, return_index=True)
     twin = starts[groups]
     mixed = np.flatnonzero(images.labels != images.labels[twin])

@@ -111,7 +111,7 @@ def _shares(
 
 
 def grouped(images: LabelledImages, hashes: HashArray) -> IntArray:
-    """Which images stay on one side of a split, (n,) int64: the groups given, or near-duplicates where none are."""
+    """Which images stay on one side of a split, (n,) int64: the groups given, or else those alike by `hashes` (n,)."""
     return near_duplicate_groups(hashes) if images.groups is None else numbered_by_appearance(np.array(images.groups))
 
 
@@ -365,7 +365,7 @@ def _held_out(
 
 
 def numbered(groups: Sequence[str] | None, rows: IntArray) -> IntArray | None:
-    """The groups of some images as numbers from 0, (n,) int64; None where no groups are known."""
+    """The groups of the images at `rows` (n,) as numbers from 0, (n,) int64; None where no groups are known."""
     if groups is None:
         return None
     _, numbers = np.unique(np.array(groups)[rows], return_inverse=True)

@@ -302,7 +302,12 @@ class ExplainedDetector(Detector):
 
 
 def with_features(batch: Activations, features: FloatArray, head: Head) -> Activations:
-    """The batch with other features, and the logits that the head gives for them."""
+    """The batch with other features, and the logits that the head gives for them.
+
+    Parameters
+    ----------
+    features : (n, d)
+    """
     logits = features.astype(np.float64) @ head.weight.T.astype(np.float64) + head.bias
     return Activations(features, logits, batch.labels)
 

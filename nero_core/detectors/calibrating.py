@@ -37,6 +37,11 @@ def deciding_rows(detector: Detector, alike: IntArray | None = None) -> slice | 
 def learnt_from(detector: Detector, held_out: Activations | None, alike: IntArray | None = None) -> Activations | None:
     """The calibration images that a detector learns from, and that cannot decide on its scores; None for most.
 
+    Parameters
+    ----------
+    alike : (n,) int64, optional
+        As of :func:`deciding_rows`.
+
     Raises
     ------
     InputError
@@ -116,8 +121,8 @@ def calibrated(
         As of :class:`Calibration`.
     learnt : bool
         Whether a detector that learns from calibration images has learnt from these: then only the others decide.
-    scores : optional
-        Of the images that decide, where they are known already; the detector need not be fitted then.
+    scores : (m,), optional
+        Of the m images that decide, where they are known already; the detector need not be fitted then.
     """
     rows = deciding_rows(detector, looks if groups is None else groups) if learnt else slice(None)
     deciding = held_out[rows]

@@ -183,7 +183,13 @@ def histogram_edges(scores: Scores) -> Float64Array:
 
 
 def histogram_shares(values: Float64Array, edges: Float64Array) -> Float64Array:
-    """Percent of values per bin; what lies outside counts in the outermost bins."""
+    """Percent of values per bin; what lies outside counts in the outermost bins.
+
+    Parameters
+    ----------
+    values : (n,)
+    edges : (bins + 1,)
+    """
     counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
     shares: Float64Array = 100 * counts / len(values)
     return shares

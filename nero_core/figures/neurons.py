@@ -59,7 +59,14 @@ def neuron_rows(
     classes: Sequence[str],
     names: tuple[str, str] = ("first", "second"),
 ) -> list[dict[str, Cell]]:
-    """The table of neurons: means with their spread, effects, and the weight into each class, (K, d)."""
+    """The table of neurons: means with their spread, effects, and the weight into each class, (K, d).
+
+    Parameters
+    ----------
+    order : (m,) int64
+        The neurons of the rows.
+    weight : (K, d)
+    """
     columns: dict[str, FloatArray] = {}
     for name, group in zip(names, (comparison.first, comparison.second), strict=True):
         columns |= {f"mean, {name}": group.moments.mean, f"deviation, {name}": group.moments.std}
@@ -217,7 +224,12 @@ def _starred(marks: Mapping[str, float]) -> dict[str, Mapping[str, float]]:
 
 
 def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = False) -> Chart:
-    """A neuron's weight into each class, (K,), as bars."""
+    """A neuron's weight into each class, (K,), as bars.
+
+    Parameters
+    ----------
+    weight : (K,)
+    """
     w = np.asarray(weight, np.float64)
     low, high = min(0.0, float(w.min())), max(0.0, float(w.max()))
     pad = LABEL_ROOM * (high - low or 1.0)

@@ -32,7 +32,13 @@ OUTLINE_BLUR = 0.02
 
 
 def tiled(pictures: Sequence[Image.Image], columns: int = 4) -> Image.Image:
-    """Pictures of one size side by side in rows, as one picture: a screen fetches it at once."""
+    """Pictures of one size side by side in rows, as one picture: a screen fetches it at once.
+
+    Raises
+    ------
+    InputError
+        There is no picture.
+    """
     if not pictures:
         raise InputError("There are no pictures to tile; give at least one.")
     wide, high = pictures[0].size
@@ -45,7 +51,12 @@ def tiled(pictures: Sequence[Image.Image], columns: int = 4) -> Image.Image:
 
 
 def symmetric_limit(heatmap: FloatArray) -> float:
-    """The value drawn in full colour, and its negative in the opposite one; 0 for an empty map."""
+    """The value drawn in full colour, and its negative in the opposite one; 0 for an empty map.
+
+    Parameters
+    ----------
+    heatmap : (H, W)
+    """
     return float(np.quantile(np.abs(heatmap), PEAK_QUANTILE)) or float(np.abs(heatmap).max())
 
 

@@ -76,11 +76,8 @@ def read_classifier_file(path: Path) -> ClassifierFile:
     try:
         described = check(parsed(metadata["classifier"], "it"), DescriptionFields, "")
         classes = described["classes"]
-        if not classes or len(set(classes)) < len(classes):
-            raise InputError(f"`classes` are {len(classes)}, of {len(set(classes))} names; wanted a name for each.")
-        rows = max((array.shape[0] for array in weights.values() if array.ndim), default=0)
-        if len(classes) > rows:
-            raise InputError(f"`classes` are {len(classes)}, and no weights have as many rows.")
+        _check_classes(classes, weights)
+        preprocessing = Preprocessing.read(described["preprocessing"])
         training = _training(described["training"])
     except (InputError, KeyError, ValueError) as error:
         raise ArtefactError(
@@ -98,6 +95,14 @@ def read_classifier_file(path: Path) -> ClassifierFile:
     if given < needed:  # before memory for them is asked for: a forged file may name any architecture
         raise ArtefactError(f"{path.name} has {given} weights, and {architecture} {needed}; restore the file.")
     return ClassifierFile(architecture, classes, preprocessing, training, weights)
+
+
+def _check_classes(classes: list[str], weights: Weights) -> None:
+    if not classes or len(set(classes)) < len(classes):
+        raise InputError(f"`classes` are {len(classes)}, of {len(set(classes))} names; wanted a name for each.")
+    rows = max((array.shape[0] for array in weights.values() if array.ndim), default=0)
+    if len(classes) > rows:
+        raise InputError(f"`classes` are {len(classes)}, and no weights have as many rows.")
 
 
 def _training(record: RecordFields | None) -> TrainingRecord | None:

@@ -225,7 +225,13 @@ def given_preprocessing(
 
 
 def read_pretrained_cfg(path: Path, otherwise: Settings | None = None) -> Settings:
-    """:meth:`Settings.of_pretrained_cfg` of a file."""
+    """:meth:`Settings.of_pretrained_cfg` of a file.
+
+    Raises
+    ------
+    InputError
+        The file is missing, cannot be read, or is no pretrained_cfg.
+    """
     if not path.is_file():
         raise InputError(f"No file of a pretrained_cfg at {path}; check the path.")
     with disk_errors(f"{path} cannot be read", "check its permissions", InputError), path.open("rb") as file:

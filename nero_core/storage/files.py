@@ -239,6 +239,11 @@ def replacing_together(folder: Path, last: str) -> Iterator[Path]:
     The file `last` is the sign that all are there: it goes first and comes last, so that after a crash there is the old
     whole, the new whole, or no such file.
 
+    Yields
+    ------
+    Path
+        The new folder.
+
     Raises
     ------
     ArtefactError

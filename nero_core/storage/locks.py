@@ -36,6 +36,8 @@ def trying_lock(path: Path, seconds: float = 0.0) -> Iterator[bool]:
 
     Raises
     ------
+    FileNotFoundError
+        Its folder does not exist.
     OSError
         The file cannot be made, or is on a disk that knows no locks.
     """

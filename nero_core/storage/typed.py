@@ -280,7 +280,8 @@ def check_array(
 
     Parameters
     ----------
-    array : array
+    array : (…)
+        Of any shape.
     wanted : annotation
         ``Annotated[<array type>, Shape(...)]``. Of the type only the kind counts, floating or whole numbers.
     field : str

@@ -146,7 +146,13 @@ def _drawn(protocol: Protocol, name: str, keys: Sequence[str], seed: list[int]) 
 
 
 def read_official(paths: Sequence[Path]) -> dict[tuple[str, str], Part]:
-    """Official split files: {(class, file name without its ending), both plain: part}."""
+    """Official split files: {(class, file name without its ending), both plain: part}.
+
+    Raises
+    ------
+    ArtefactError
+        A file cannot be read, or has other columns.
+    """
     listed: dict[tuple[str, str], Part] = {}
     for path in paths:
         try:

@@ -44,6 +44,10 @@ def gram_rows(maps: Tensor, order: int) -> Tensor:
     """Sums of the rows of the Gram matrix of (n, c, h, w), its order-th root, (n, c).
 
     Σ_c' Σ_x F_cx F_c'x = Σ_x F_cx (Σ_c' F_c'x): the c² entries, which the library adds up, are not needed.
+
+    Parameters
+    ----------
+    maps : (n, c, h, w)
     """
     powers = (maps**order).flatten(start_dim=2)
     rows = (powers @ powers.sum(dim=1).unsqueeze(2)).squeeze(2)

@@ -107,7 +107,13 @@ def as_array(value: Any) -> npt.NDArray[Any]:
 
 
 def as_tensor(array: npt.NDArray[Any], dtype: torch.dtype) -> Tensor:
-    """An array as a tensor, without a copy where it can be shared."""
+    """An array as a tensor, without a copy where it can be shared.
+
+    Parameters
+    ----------
+    array : (…)
+        Of any shape.
+    """
     import torch
 
     return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(dtype)
@@ -126,7 +132,13 @@ def linear(head: Head, dtype: torch.dtype) -> nn.Linear:
 
 @contextmanager
 def in_words(title: str) -> Iterator[None]:
-    """The library's refusals as ours, with the detector's name."""
+    """The library's refusals as ours, with the detector's name.
+
+    Raises
+    ------
+    InputError
+        The library refused something.
+    """
     try:
         yield
     except InputError:
