@@ -4,9 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from nero_core.errors import NeroError
 from pages.case_views import account, gallery, verdict
-from pages.shared import door, reading, resources, session, uploads, widgets
+from pages.shared import controls, door, reading, resources, session, uploads, widgets
 from pages.shared.words import WHAT_YOU_GET, plain
 
 FORMATS = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "webp"]
@@ -94,7 +93,7 @@ if not frames:
         offer_examples(examples)
     widgets.make_charts_ready()
     st.stop()
-try:
+with controls.errors_said():
     reference = resources.reference(entry.path)
     readable = reading.read_case(frames, reference, verdict.detector_control(reference))
     for frame in frames:
@@ -104,5 +103,3 @@ try:
         review(verdict.table(readable, verdict.current_alpha()))
     elif readable:
         review(readable[0])
-except NeroError as error:
-    st.error(plain(str(error)))

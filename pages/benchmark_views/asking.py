@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.errors import InputError, NeroError
 from nero_core.jobs import benchmarks
 from nero_core.reference.manifest import ReferenceEntry
 from pages.benchmark_views import watching
 from pages.benchmark_views.folders import folder, ood_folders
-from pages.shared import permission, resources
+from pages.shared import controls, permission, resources
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -47,9 +46,9 @@ def ask(entry: ReferenceEntry) -> bool:
     )
     left, right = st.columns(2, gap="large")
     with left:
-        id_text = _line(
+        id_text = controls.line(
             "Folder of in-distribution images",
-            "id",
+            "benchmark-id",
             "/data/id",
             "The class folders that were trained on: images kept from training are scored, the others fit the "
             "detectors. Or any unseen ID images, if the training folder is given below. Or a folder that `arrange` "
@@ -72,8 +71,12 @@ def ask(entry: ReferenceEntry) -> bool:
         )
         protocol = _protocol()
         with st.expander("More", type="compact"):
-            train_text = _line("Training folder, if not the one above", "train", "", "Class folders trained on.")
-            held_out_text = _line("Calibration folder", "calibration", "", "ID images never trained on, for decisions.")
+            train_text = controls.line(
+                "Training folder, if not the one above", "benchmark-train", "", "Class folders trained on."
+            )
+            held_out_text = controls.line(
+                "Calibration folder", "benchmark-calibration", "", "ID images never trained on, for decisions."
+            )
             alpha = st.number_input(
                 "Ordinary images flagged, at most … in 100",
                 0.1,
@@ -85,9 +88,9 @@ def ask(entry: ReferenceEntry) -> bool:
                 persist_state="session",
                 help="α: the accepted share of false alarms.",
             )
-            out_text = _line(
+            out_text = controls.line(
                 "Folder to write to",
-                "out",
+                "benchmark-out",
                 "",
                 "The result as files, and every finished detector, so that a later run, also one of the command "
                 "line, goes on from there. Without one the result is kept on this computer all the same, and listed "
@@ -97,38 +100,30 @@ def ask(entry: ReferenceEntry) -> bool:
         return False
     from nero_core.benchmark.plan import Plan
 
-    try:
+    with controls.errors_said():
         plan = Plan(
             reference=entry.path,
             id=folder("Folder of in-distribution images", id_text),
             ood=ood_folders(ood_text),
-            train=folder("Training folder", train_text) if train_text.strip() else None,
-            calibration=folder("Calibration folder", held_out_text) if held_out_text.strip() else None,
+            train=folder("Training folder", train_text) if train_text else None,
+            calibration=folder("Calibration folder", held_out_text) if held_out_text else None,
             detectors=detectors,
             ablate=("nero",) if ablate else (),
             protocol=protocol,
             alpha=alpha / 100,
-            out=Path(out_text.strip()).expanduser() if out_text.strip() else None,
+            out=Path(out_text).expanduser() if out_text else None,
         )
         benchmarks.submit(resources.home(), entry.title, plan)
-    except NeroError as error:
-        st.error(plain(str(error)))
-        return False
-    return True
-
-
-def _line(text: str, key: str, placeholder: str, about: str) -> str:
-    return st.text_input(text, key=f"benchmark-{key}", persist_state="session", placeholder=placeholder, help=about)
+        return True
+    return False
 
 
 def _check_at_once(text: str) -> None:
     """What is understood so far, before anybody presses Run."""
     if not text.strip():
         return
-    try:
+    with controls.errors_said(st.warning):
         st.caption("Understood: " + ", ".join(plain(name) for name in ood_folders(text)))
-    except InputError as error:
-        st.warning(plain(str(error)))
 
 
 def _detectors() -> tuple[str, ...]:
@@ -136,14 +131,10 @@ def _detectors() -> tuple[str, ...]:
         from nero_core.detectors import DETECTORS
     quick = [name for name, each in DETECTORS.items() if "source" not in each.info.needs]
     counts = {"quick": f" ({len(quick)})", "all": f" ({len(DETECTORS)})", "some": ""}
-    choice = st.segmented_control(
+    choice = controls.one_of(
         "Detectors",
-        list(CHOICES),
-        format_func=lambda key: CHOICES[key] + counts[key],
-        default="quick",
-        required=True,
-        key="benchmark-choice",
-        persist_state="session",
+        {key: words + counts[key] for key, words in CHOICES.items()},
+        "benchmark-choice",
         help="All share one pass over the images; a few others go through the network again and take much longer.",
     )
     if choice != "some":

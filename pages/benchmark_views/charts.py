@@ -21,7 +21,7 @@ from nero_core.figures.benchmark import (
     roc_chart,
 )
 from pages.benchmark_views.tables import set_words
-from pages.shared import widgets
+from pages.shared import controls, widgets
 from pages.shared.words import plain
 
 
@@ -48,7 +48,7 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
             default=[name for name in leading(result) if name in titles],
             format_func=titles.__getitem__,
             max_selections=len(LINES),
-            key=key_of("drawn", list(titles)),
+            key=key_of("drawn", titles),
             persist_state="session",
             placeholder="Choose detectors",
             wrap=True,
@@ -58,13 +58,7 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
             widgets.chart(roc_chart(chosen, drawn, ood_set), table="AUROC of these")
     with right:
         st.subheader("Scores", anchor=False)
-        name = st.selectbox(
-            "Detector",
-            list(titles),
-            format_func=titles.__getitem__,
-            key=key_of("scores", list(titles)),
-            persist_state="session",
-        )
+        name = controls.select("Detector", titles, key_of("scores", titles))
         row = next(row for row in ranked if row.name == name)
         scores = result.scores[name]
         shown = Scores(scores.id, {set_words(ood_set): ood_scores(result, name, ood_set)}, scores.calibration)
@@ -79,23 +73,12 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
             note = (
                 f"Each predicted class has a threshold of its own ({each}); beyond it images are flagged: {aim} {note}"
             )
-        widgets.chart(
-            benchmark_histogram(shown, row.label, threshold=threshold),
-            table="Histogram",
-            note=note,
-        )
+        widgets.chart(benchmark_histogram(shown, row.label, threshold=threshold), table="Histogram", note=note)
 
 
 def breakdown(result: BenchmarkResult) -> None:
     """Every detector on every OOD set; a large set can carry a figure over all."""
-    metric = st.selectbox(
-        "Figure",
-        list(MEANINGS),
-        format_func=titled,
-        key="benchmark-breakdown",
-        persist_state="session",
-        width=340,
-    )
+    metric = controls.select("Figure", {name: titled(name) for name in MEANINGS}, "benchmark-breakdown", width=340)
     names = [row.name for row in whole(result)]
     sizes = ", ".join(f"{plain(s.name)} {s.images}" for s in result.sets if s.role == "ood")
     widgets.chart(

@@ -13,6 +13,7 @@ import streamlit as st
 from nero_core.benchmark.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
 from nero_core.benchmark.tables import COMPARED, difference_columns, metric_columns, published_columns
 from pages.benchmark_views import tables
+from pages.shared import controls
 from pages.shared.words import plain
 
 WITHOUT_PROTOCOL = "this run follows no published protocol, and figures on other images or splits say nothing here."
@@ -68,7 +69,7 @@ def downloads(result: BenchmarkResult) -> None:
     }
     with st.container(horizontal=True):
         for name, (file, kind, make) in files.items():
-            st.download_button(name, make, file, kind, key=f"benchmark-file-{file}", on_click="ignore")
+            controls.download(name, make, file, kind, f"benchmark-file-{file}")
     st.caption(
         "Results and scores together can be opened on this page again, here or on another computer. Scores name the "
         "image files."

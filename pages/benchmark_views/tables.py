@@ -19,6 +19,7 @@ from nero_core.benchmark.tables import (
     metric_columns,
     papers,
 )
+from pages.shared import controls
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from nero_core.detectors import Paper
 
+KIND_WORDS = {"predicted": "As read by the network", "true": "As they are"}
 HAIR = 1e-9
 ROWS_AT_ONCE, ROW_PIXELS, FIRST_PIXELS = 20, 35, 160
 
@@ -85,15 +87,7 @@ def main_table(result: BenchmarkResult, ood_set: str) -> None:
     if any(row.false_alarms for row in rows):
         views |= {"classes": "False alarms by class"}
     views |= {"method": "Method and time"}
-    view = st.segmented_control(
-        "Columns",
-        list(views),
-        format_func=views.__getitem__,
-        default="figures",
-        required=True,
-        key=f"benchmark-view-{'-'.join(views)}",
-        persist_state="session",
-    )
+    view = controls.one_of("Columns", views, f"benchmark-view-{'-'.join(views)}")
     columns = {
         "figures": lambda: metric_columns(rows, ood_set),
         "difference": lambda: difference_columns(rows, ood_set, named),
@@ -115,16 +109,8 @@ def _linked(paper: Paper) -> str:
 
 def class_kind(rows: Sequence[DetectorResult]) -> str:
     """Whether classes are those that the network reads, or those that images are of."""
-    kinds = [kind for kind in CLASS_KINDS if any(kind in row.false_alarms for row in rows)]
-    chosen: str = st.segmented_control(
-        "Classes",
-        kinds,
-        format_func=lambda kind: {"predicted": "As read by the network", "true": "As they are"}[kind],
-        default=kinds[0],
-        required=True,
-        key=f"benchmark-classes-{'-'.join(kinds)}",
-        persist_state="session",
-    )
+    kinds = {kind: KIND_WORDS[kind] for kind in CLASS_KINDS if any(kind in row.false_alarms for row in rows)}
+    chosen = controls.one_of("Classes", kinds, f"benchmark-classes-{'-'.join(kinds)}")
     st.caption(CLASS_KINDS[chosen])
     return chosen
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from nero_core import figures
 from nero_core.figures import significant
-from pages.shared import widgets, words
+from pages.shared import controls, widgets, words
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -38,17 +38,12 @@ def ranking_control(reading: Case) -> Ranking:
     """By what the leading neurons are chosen; only NERO ranks by relevance too."""
     if not words.is_nero(reading.explanation):
         return "contribution"
-    chosen: Ranking = st.segmented_control(
+    return controls.one_of(
         "Choose neurons by",
-        list(RANKINGS),
-        format_func=RANKINGS.__getitem__,
-        default="contribution",
-        required=True,
-        key="ranking",
-        persist_state="session",
+        RANKINGS,
+        "ranking",
         help="Difference from usual: each neuron’s contribution to the score. Weight in the answer: its relevance.",
     )
-    return chosen
 
 
 def account(reading: Case, ranking: Ranking) -> None:
@@ -93,10 +88,6 @@ def profile(reading: Case) -> None:
         return
     everything = st.toggle("Show all neurons", key="all-neurons", persist_state="session")
     chart = figures.relevance_profile(
-        reading.relevance,
-        usual.mean,
-        usual.std,
-        known_mean=usual.ood_mean,
-        top=None if everything else LARGEST,
+        reading.relevance, usual.mean, usual.std, known_mean=usual.ood_mean, top=None if everything else LARGEST
     )
     widgets.chart(chart, table="Relevance of the neurons")

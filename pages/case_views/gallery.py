@@ -11,10 +11,9 @@ import streamlit as st
 from nero_core import figures
 from nero_core.case import ALL
 from nero_core.data.images import displayed
-from nero_core.errors import NeroError
 from nero_core.figures import rounded, significant
 from pages.case_views.account import ONLY_WITH_ACCOUNT
-from pages.shared import heatmaps, widgets, words
+from pages.shared import controls, heatmaps, widgets, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
 
@@ -51,8 +50,7 @@ def gallery(frame: Frame, reading: Case, ranking: Ranking, overall: DeltaGenerat
         )
         outline = st.toggle("Outline", key="outline", persist_state="session")
         control = st.empty()  # filled last: which methods a network has takes longer to know than its maps
-        bar = figures.colour_bar()
-        st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
+        widgets.colour_bar()
     take_method(frame, reading)
     status, by, caution, picture = st.empty(), st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
     e = reading.explanation
@@ -142,13 +140,8 @@ def neuron_card(grid: GridContainer, reading: Case, place: int) -> DeltaGenerato
         )
         left, right = st.columns(2, gap="small")
         slot = left.empty()
-        with right:
-            try:
-                crops = concepts.crops(neuron) if concepts is not None else []
-            except NeroError as error:
-                st.warning(plain(str(error)))
-                return slot
-            if crops:
+        with right, controls.errors_said(st.warning):
+            if crops := concepts.crops(neuron) if concepts is not None else []:
                 alt = f"{len(crops)} reference images for neuron {neuron}, cropped to where it looked, strongest first"
                 st.image(figures.tiled(crops), width="stretch", alt=alt, output_format="JPEG")
                 most = "mattered for" if neuron.stage is None else "responded to"
@@ -171,14 +164,11 @@ def compute(
     with status.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, text=f"Heatmap 1 of {len(missing)}…")
         st.button("Stop", key="stop-heatmaps", on_click=set_stopped, args=(frame, True))
-    try:
+    with controls.errors_said(status.warning, "No heatmaps: "):
         for done, neuron in enumerate(reading.draw(frame.decoded(), missing), start=1):
             draw(neuron)
             if done < len(missing):
                 bar.progress(done / len(missing), text=f"Heatmap {done + 1} of {len(missing)}…")
-    except NeroError as error:
-        status.warning(f"No heatmaps: {plain(str(error))}")
-    else:
         status.empty()
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from nero_core import figures
 from nero_core.figures import STATES, rounded, significant
 from nero_core.storage.spreadsheets import inert
-from pages.shared import session, widgets, words
+from pages.shared import controls, session, widgets, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
 
@@ -80,19 +80,16 @@ def card(reading: Case) -> tuple[float, Decision | None]:
 
 def detector_control(reference: Reference) -> str:
     """Which detector decides and is explained; nothing to choose where the reference has one."""
-    names = list(reference.detectors)
-    if len(names) == 1:
-        return names[0]
-    chosen: str = st.selectbox(
+    titles = {name: detector.info.title for name, detector in reference.detectors.items()}
+    if len(titles) == 1:
+        return next(iter(titles))
+    return controls.select(
         "How unusualness is measured",
-        names,
-        format_func=lambda name: reference.detectors[name].info.title,
-        key=session.DETECTOR,
-        persist_state="session",
+        titles,
+        session.DETECTOR,
         width=320,
         help="Each measure looks for something else, and no measure is best everywhere. The Benchmark page compares.",
     )
-    return chosen
 
 
 def other_verdicts(reading: Case, alpha: float) -> None:
@@ -154,14 +151,8 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
         selection_mode="single-row",
         alt="All images of the case with their verdicts; select a row to review that image",
     )
-    index = st.selectbox(
-        "Image under review",
-        range(len(rows)),
-        format_func=lambda i: f"{i + 1} · {readings[i][0].name}",
-        key=session.CHOSEN,
-        persist_state="session",
-    )
-    return readings[index][0]
+    named = {place: f"{place + 1} · {frame.name}" for place, (frame, _) in enumerate(readings)}
+    return readings[controls.select("Image under review", named, session.CHOSEN)][0]
 
 
 def batch_control(decisions: Sequence[Decision | None], alpha: float) -> dict[int, str] | None:

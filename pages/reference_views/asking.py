@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import streamlit as st
 
 from nero_core.data.guarantee import needed_images
-from nero_core.errors import InputError, NeroError
+from nero_core.errors import InputError
 from nero_core.jobs import builds
 from nero_core.jobs.builds import BuildRequest
 from pages.reference_views.preparing import Answers, ask_preparation
-from pages.shared import permission, resources, uploads
-from pages.shared.words import plain
+from pages.shared import controls, permission, resources, uploads
+from pages.shared.controls import line
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -51,10 +51,12 @@ def ask() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         images, upload = images_given("Folder of class folders", "build")
-        title = line("Name of the reference", "title", "Colonoscopy, our clinic")
-        source = line("Where the images come from", "source", "Endoscopy unit, 2019 to 2024")
-        licence = line("Their licence", "licence", "not for redistribution")
-        unusual = line("Folder of known unusual images, for comparison (may be left out)", "unusual", "/data/unusual")
+        title = line("Name of the reference", "build-title", "Colonoscopy, our clinic")
+        source = line("Where the images come from", "build-source", "Endoscopy unit, 2019 to 2024")
+        licence = line("Their licence", "build-licence", "not for redistribution")
+        unusual = line(
+            "Folder of known unusual images, for comparison (may be left out)", "build-unusual", "/data/unusual"
+        )
         crops = st.checkbox(
             "Keep small pictures of these images in it; I may pass them on", key="build-crops", wrap=True
         )
@@ -79,7 +81,7 @@ def ask() -> None:
         )
         with st.expander("A trained network to fit" if how == FIT else "A checkpoint, and more", expanded=how == FIT):
             weights_path, weights = _weights()
-            calibration = line("Class folders the network has never seen, for calibration", "calibration", "")
+            calibration = line("Class folders the network has never seen, for calibration", "build-calibration", "")
             seen = how == FIT and st.checkbox(
                 "There are none: calibrate on images it may have learned from, without a guarantee",
                 key="build-seen",
@@ -111,28 +113,22 @@ def ask() -> None:
         **answers,
     )
     if st.button("Build", type="primary", icon=":material/construction:", key="build"):
-        try:
-            with st.spinner("Putting it into the queue…"):
-                submit(request, upload, None if weights is None else (weights.name, weights))
-        except NeroError as error:
-            st.error(plain(str(error)))
-        else:
-            st.session_state[ASKED] = asked() + 1
-            st.rerun()
+        with controls.errors_said(), st.spinner("Putting it into the queue…"):
+            submit(request, upload, None if weights is None else (weights.name, weights))
 
 
 def images_given(label: str, form: str) -> tuple[str, UploadedFile | None]:
     """Images as a folder on the server, or as a zip."""
     given = st.segmented_control("The images", [FOLDER, ZIP], default=FOLDER, required=True, key=f"{form}-given")
     if given == FOLDER:
-        return line(label, "images", "/data/images", form), None
+        return line(label, f"{form}-images", "/data/images"), None
     upload = uploads.uploader(f"Zip file of a {label[0].lower()}{label[1:]}", type="zip", key=f"{form}-zip")
     st.caption("Larger sets are given as a folder.")
     return "", upload
 
 
 def _weights() -> tuple[str, UploadedFile | None]:
-    path = line("Checkpoint: path on this computer", "weights", "/data/weights.safetensors")
+    path = line("Checkpoint: path on this computer", "build-weights", "/data/weights.safetensors")
     return path, uploads.uploader("Or upload it", type=["safetensors", "pt", "pth"], key="build-weights-file")
 
 
@@ -161,15 +157,9 @@ def calibration_choices(form: str) -> tuple[float, bool, float, str]:
     return per_hundred / 100, not marginal, CONFIDENCE if sure else 0.0, str(group) if group else ""
 
 
-def line(label: str, key: str, example: str, form: str = "build") -> str:
-    """One line of text."""
-    text: str = st.text_input(label, placeholder=example, key=f"{form}-{key}", persist_state="session")
-    return text.strip()
-
-
 @permission.needed
 def submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, BinaryIO] | None) -> None:
-    """Put a request into the queue, which the list of jobs sets going.
+    """Put a request into the queue, which the list of jobs sets going, and show the page anew.
 
     Raises
     ------
@@ -183,3 +173,5 @@ def submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, B
 
         check_upload(upload)
     builds.submit(resources.home(), request, upload, weights)
+    st.session_state[ASKED] = asked() + 1
+    st.rerun()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from nero_core.errors import NeroError
 from nero_core.jobs.builds import BuildRequest
 from nero_core.reference.manifest import ReferenceEntry
-from pages.reference_views.asking import ASKED, asked, calibration_choices, images_given, line, submit
-from pages.shared import permission
+from pages.reference_views.asking import calibration_choices, images_given, submit
+from pages.shared import controls, permission
+from pages.shared.controls import line
 from pages.shared.words import plain
 
 
@@ -21,8 +21,8 @@ def calibrate(entry: ReferenceEntry) -> None:
     )
     images, upload = images_given("Folder of ordinary images", "calibrate")
     named = f"{entry.title}, own calibration"
-    title = line("Name of the calibrated reference", "title", named, form="calibrate")
-    source = line("Where the images come from", "source", "Endoscopy unit, 2024", form="calibrate")
+    title = line("Name of the calibrated reference", "calibrate-title", named)
+    source = line("Where the images come from", "calibrate-source", "Endoscopy unit, 2024")
     alpha, by_class, confidence, group = calibration_choices("calibrate")
     request = BuildRequest(
         title=title or named,
@@ -36,10 +36,5 @@ def calibrate(entry: ReferenceEntry) -> None:
         calibrate=str(entry.path.resolve()),
     )
     if st.button("Calibrate", type="primary", icon=":material/straighten:", key="calibrate"):
-        try:
+        with controls.errors_said():
             submit(request, upload, None)
-        except NeroError as error:
-            st.error(plain(str(error)))
-        else:
-            st.session_state[ASKED] = asked() + 1
-            st.rerun()

@@ -14,7 +14,7 @@ from nero_core.reference.manifest import MANIFEST_NAME, ReferenceEntry
 from nero_core.reference.origin import clear_default, read_origin, set_default
 from nero_core.reference.signatures import TrustedKey, read_signature, who_made_it
 from nero_core.storage.files import digest
-from pages.shared import permission, session, widgets
+from pages.shared import controls, permission, session, widgets
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -102,24 +102,22 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tr
     name = entry.path.name
     with st.container(horizontal=True):
         if permission.granted():
-            st.download_button(
+            controls.download(
                 "Export as one file",
-                data=lambda: _packed(entry.path),
-                file_name=f"{name}.zip",
-                mime="application/zip",
+                lambda: _packed(entry.path),
+                f"{name}.zip",
+                "application/zip",
+                "export",
                 icon=":material/download:",
-                key="export",
-                on_click="ignore",
                 help="A zip with everything in it, for another computer. It is checked when it is imported.",
             )
-        st.download_button(
+        controls.download(
             "Save the model card",
-            data=card.markdown(),
-            file_name=f"{name}.md",
-            mime="text/markdown",
+            card.markdown(),
+            f"{name}.md",
+            "text/markdown",
+            "card-file",
             icon=":material/description:",
-            key="card-file",
-            on_click="ignore",
         )
     show_card(card.sections)
     if epochs := _history(path, changed):

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from nero_core import figures
 from nero_core.figures import Cell, Chart
 from nero_core.reference.manifest import ReferenceEntry, read_manifest
-from pages.shared import resources, session
+from pages.shared import controls, resources, session
 from pages.shared.words import STANDING_LINE, plain, reference_line
 
-STILL = {"displayModeBar": False, "scrollZoom": False}
-"""For a legend that is drawn as a chart: nothing to move, nothing to save."""
 PICTURES = ("SVG", "PNG")
 """What a chart's camera saves; the browser makes both itself."""
 PNG_SCALE = 3
@@ -86,6 +85,12 @@ def chart(content: Chart, *, table: str, note: str = "") -> None:
     table_twin(content.rows, table, picture=table)
 
 
+def colour_bar() -> None:
+    """What the colours of heatmaps mean; the legend has nothing to move and nothing to save."""
+    bar = figures.colour_bar()
+    st.plotly_chart(bar.figure, alt=bar.alt, config={"displayModeBar": False, "scrollZoom": False}, width=360)
+
+
 def camera(name: str) -> dict[str, object]:
     """A chart's configuration: its one button saves it as a picture, an SVG unless `picture_choice` says otherwise."""
     kind = st.session_state.get(_camera_key(name)) or PICTURES[0]
@@ -95,14 +100,8 @@ def camera(name: str) -> dict[str, object]:
 
 def picture_choice(name: str) -> None:
     """What the camera of the chart of this name saves."""
-    st.segmented_control(
-        "Point at the chart: the camera in its corner saves",
-        PICTURES,
-        default=PICTURES[0],
-        required=True,
-        key=_camera_key(name),
-        persist_state="session",
-    )
+    offered = {kind: kind for kind in PICTURES}
+    controls.one_of("Point at the chart: the camera in its corner saves", offered, _camera_key(name))
 
 
 def _camera_key(name: str) -> str:

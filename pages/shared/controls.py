@@ -1,0 +1,63 @@
+"""Controls as every page has them: the answer is kept for the session, and what is wrong is said in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from nero_core.errors import NeroError
+from pages.shared.words import plain
+
+V = TypeVar("V", bound=Hashable)
+
+
+def select(label: str, options: Mapping[V, str], key: str, **more: Any) -> V:
+    """A :func:`streamlit.selectbox` of {value: words}; `more` as Streamlit has it."""
+    chosen: V = st.selectbox(
+        label, list(options), format_func=options.__getitem__, key=key, persist_state="session", **more
+    )
+    return chosen
+
+
+def one_of(label: str, options: Mapping[V, str], key: str, *, default: V | None = None, **more: Any) -> V:
+    """A :func:`streamlit.segmented_control` of {value: words}, of which one is chosen: the first where none is said."""
+    chosen: V = st.segmented_control(
+        label,
+        list(options),
+        format_func=options.__getitem__,
+        default=next(iter(options)) if default is None else default,
+        required=True,
+        key=key,
+        persist_state="session",
+        **more,
+    )
+    return chosen
+
+
+def line(label: str, key: str, example: str, about: str | None = None) -> str:
+    """One line of text, without the blanks around it."""
+    text: str = st.text_input(label, placeholder=example, key=key, persist_state="session", help=about)
+    return text.strip()
+
+
+def download(label: str, data: str | Callable[[], Any], file: str, kind: str, key: str, **more: Any) -> None:
+    """A file to take away, made when it is asked for where `data` is a function; the page stays as it is."""
+    st.download_button(label, data, file, kind, key=key, on_click="ignore", **more)
+
+
+@contextmanager
+def errors_said(say: Callable[[str], object] = st.error, before: str = "") -> Iterator[None]:
+    """What goes wrong within for a reason that can be told is told here, by `say`; what would come after is left out.
+
+    Parameters
+    ----------
+    before : str
+        The words before the reason, such as "No heatmap: ".
+    """
+    try:
+        yield
+    except NeroError as error:
+        say(before + plain(str(error)))
