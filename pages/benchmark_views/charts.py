@@ -10,7 +10,6 @@ import streamlit as st
 
 from nero_core.benchmark.result import BenchmarkResult, DetectorResult, Scores
 from nero_core.benchmark.tables import MEANINGS, titled
-from nero_core.figures import significant
 from nero_core.figures.benchmark import (
     LINES,
     benchmark_histogram,
@@ -20,6 +19,7 @@ from nero_core.figures.benchmark import (
     ood_scores,
     roc_chart,
 )
+from nero_core.figures.palette import significant
 from pages.benchmark_views.tables import set_words
 from pages.shared import controls, widgets
 from pages.shared.words import plain

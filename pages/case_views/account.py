@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core import figures
-from nero_core.figures import significant
+from nero_core.figures.charts import account_chart, account_rows, relevance_profile
+from nero_core.figures.palette import significant
 from pages.shared import controls, widgets, words
 from pages.shared.words import plain
 
@@ -52,8 +52,8 @@ def account(reading: Case, ranking: Ranking) -> None:
     assert e is not None, ONLY_WITH_ACCOUNT
     st.markdown(words.lead(e))
     leading = [place for place, _ in e.top(LEADING, by=ranking)]
-    rows = figures.account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
-    widgets.chart(figures.account_chart(rows), table="Account of the score")
+    rows = account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
+    widgets.chart(account_chart(rows), table="Account of the score")
 
 
 @st.fragment
@@ -87,7 +87,7 @@ def profile(reading: Case) -> None:
         st.caption("This reference does not store what is usual for each neuron.")
         return
     everything = st.toggle("Show all neurons", key="all-neurons", persist_state="session")
-    chart = figures.relevance_profile(
+    chart = relevance_profile(
         reading.relevance, usual.mean, usual.std, known_mean=usual.ood_mean, top=None if everything else LARGEST
     )
     widgets.chart(chart, table="Relevance of the neurons")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core import figures
 from nero_core.case import ALL
 from nero_core.data.images import displayed
-from nero_core.figures import rounded, significant
+from nero_core.figures.overlays import overlay, tiled
+from nero_core.figures.palette import Cell, rounded, significant
 from pages.case_views.account import ONLY_WITH_ACCOUNT
 from pages.shared import controls, heatmaps, widgets, words
 from pages.shared.session import Frame
@@ -64,7 +64,7 @@ def gallery(frame: Frame, reading: Case, ranking: Ranking, overall: DeltaGenerat
     wanted = list(slots) if reading.single_neurons else [ALL]
 
     def draw(neuron: Neuron | None) -> None:
-        laid_over = figures.overlay(picture, reading.maps[neuron], opacity=opacity, outline=outline)
+        laid_over = overlay(picture, reading.maps[neuron], opacity=opacity, outline=outline)
         if neuron is ALL:
             caption, alt = "Where the network looked, all neurons together", "Heatmap of all neurons together"
         else:
@@ -109,7 +109,7 @@ def only_overall(frame: Frame, reading: Case, overall: DeltaGenerator) -> None:
         with overall.container(), st.spinner("Where the network looked…"):
             list(reading.draw(frame.decoded(), [ALL]))
     overall.image(
-        figures.overlay(seen_picture(frame.decoded(), reading), reading.maps[ALL]),
+        overlay(seen_picture(frame.decoded(), reading), reading.maps[ALL]),
         width="stretch",
         caption="Where the network looked, all neurons together",
         alt="Heatmap of all neurons together",
@@ -143,7 +143,7 @@ def neuron_card(grid: GridContainer, reading: Case, place: int) -> DeltaGenerato
         with right, controls.errors_said(st.warning):
             if crops := concepts.crops(neuron) if concepts is not None else []:
                 alt = f"{len(crops)} reference images for neuron {neuron}, cropped to where it looked, strongest first"
-                st.image(figures.tiled(crops), width="stretch", alt=alt, output_format="JPEG")
+                st.image(tiled(crops), width="stretch", alt=alt, output_format="JPEG")
                 most = "mattered for" if neuron.stage is None else "responded to"
                 st.caption(f"Training images it {most} most")
             elif concepts is None or neuron.stage:
@@ -172,9 +172,9 @@ def compute(
         status.empty()
 
 
-def gallery_rows(e: Explanation, places: Sequence[int]) -> list[dict[str, figures.Cell]]:
+def gallery_rows(e: Explanation, places: Sequence[int]) -> list[dict[str, Cell]]:
     """The leading neurons in numbers."""
-    rows: list[dict[str, figures.Cell]] = [
+    rows: list[dict[str, Cell]] = [
         {"neuron": str(e.neurons[place]), "adds to the score": rounded(e.factor * float(e.contributions[place]))}
         for place in places
     ]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core import figures
-from nero_core.figures import STATES, rounded, significant
+from nero_core.figures.charts import score_histogram
+from nero_core.figures.palette import STATES, rounded, significant
 from nero_core.storage.spreadsheets import inert
 from pages.shared import controls, session, widgets, words
 from pages.shared.session import Frame
@@ -111,7 +111,7 @@ def histogram(reading: Case, alpha: float, decision: Decision | None) -> None:
     """Where this image's score lies among the reference's."""
     calibration = reading.calibration
     threshold = calibration.threshold(alpha) if decision is not None else None
-    chart = figures.score_histogram(
+    chart = score_histogram(
         calibration.scores,
         reading.score,
         threshold=threshold,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from nero_core import figures
 from nero_core.data.images import displayed, read_image
-from nero_core.figures import significant
+from nero_core.figures.neurons import class_weights, value_boxes
+from nero_core.figures.overlays import overlay, tiled
+from nero_core.figures.palette import significant
 from nero_core.neurons.crops import RANKED_BY, Concepts, RankedBy
 from nero_core.neurons.statistics import Comparison, Group
 from nero_core.records import Source
@@ -64,7 +65,7 @@ def distributions(choices: Choices, neuron: int, case: Mapping[str, Group]) -> N
     sample = choices.sample
     values = (sample.relevance if what == "relevance" else sample.features)[:, neuron]
     own = {name: group.relevance if what == "relevance" else group.activation for name, group in case.items()}
-    chart = figures.value_boxes(
+    chart = value_boxes(
         {name: values[sample.groups == number] for number, name in enumerate(sample.names)},
         sample.names[sample.classes :],
         "Relevance to the answer" if what == "relevance" else "Activation",
@@ -77,8 +78,7 @@ def weights(choices: Choices, neuron: int) -> None:
     """What it speaks for."""
     sample = choices.sample
     widgets.chart(
-        figures.class_weights(np.asarray(sample.head.weight)[:, neuron], sample.names[: sample.classes]),
-        table="Weights",
+        class_weights(np.asarray(sample.head.weight)[:, neuron], sample.names[: sample.classes]), table="Weights"
     )
 
 
@@ -107,7 +107,7 @@ def _strongest(concepts: Concepts, classes: list[str], neuron: int, by: RankedBy
     counts = [(int((labels == number).sum()), name) for number, name in enumerate(classes)]
     of = ", ".join(f"{count} {name}" for count, name in counts if count)
     alt = f"{len(crops)} training images where neuron {neuron} was {RANKED[by].lower()}, cropped: {of}"
-    st.image(figures.tiled(crops), width="stretch", alt=alt, output_format="JPEG")
+    st.image(tiled(crops), width="stretch", alt=alt, output_format="JPEG")
     strengths = concepts.strengths(neuron, by)
     st.caption(
         f"{plain(of)}; {by} {significant(float(strengths[0]))} to {significant(float(strengths[-1]))}. "
@@ -139,7 +139,7 @@ def heatmaps(choices: Choices, neuron: int) -> None:
         size = replace(reference.classifier.preprocessing, height=PICTURE_PIXELS, width=PICTURE_PIXELS)
         for place, name in zip(places, chosen, strict=False):
             maps = _opened(reference, offered[name], method)
-            picture = figures.overlay(displayed(read_image(offered[name]), size), maps.neuron(neuron))
+            picture = overlay(displayed(read_image(offered[name]), size), maps.neuron(neuron))
             relevance = significant(float(maps.relevance([neuron])[0]))
             with place:
                 st.image(

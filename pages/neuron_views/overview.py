@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from nero_core import figures
+from nero_core.figures.neurons import SPREAD_SHOWN, neuron_bars, neuron_rows
 from nero_core.neurons.sample import as_npz
 from nero_core.neurons.statistics import Comparison, Order
 from nero_core.records import IntArray
@@ -78,7 +78,7 @@ def shown(comparison: Comparison, choices: Choices) -> IntArray:
 
 def bars(comparison: Comparison, order: IntArray) -> None:
     """The chart; a click on a bar chooses its neuron."""
-    chart = figures.neuron_bars(comparison, order, chosen=st.session_state.get(NEURON))
+    chart = neuron_bars(comparison, order, chosen=st.session_state.get(NEURON))
     st.plotly_chart(
         chart.figure,
         alt=chart.alt,
@@ -88,7 +88,7 @@ def bars(comparison: Comparison, order: IntArray) -> None:
         config=widgets.camera("Neurons"),
     )
     means = "Bars: mean relevance over all images of a group" + (
-        "; whiskers: one standard deviation. " if len(order) <= figures.SPREAD_SHOWN else ". "
+        "; whiskers: one standard deviation. " if len(order) <= SPREAD_SHOWN else ". "
     )
     widgets.picture_choice("Neurons")
     st.caption(means + "Click a bar or a row of the table, or type a number below, to look at a neuron.")
@@ -98,7 +98,7 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
     """The same neurons in numbers, sortable; a row chooses its neuron."""
     sample = choices.sample
     weight, classes = np.asarray(sample.head.weight), sample.names[: sample.classes]
-    rows = figures.neuron_rows(comparison, order, weight, classes)
+    rows = neuron_rows(comparison, order, weight, classes)
     st.session_state[f"{TABLE}-order"] = [int(j) for j in order]
     st.dataframe(
         rows,
@@ -120,7 +120,7 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
         + f" One far below 50 % tells the groups apart, too. The best of {len(everything)} neurons is partly luck."
     )
     with st.container(horizontal=True):
-        named = partial(figures.neuron_rows, comparison, everything, weight, classes, names=_apart(comparison))
+        named = partial(neuron_rows, comparison, everything, weight, classes, names=_apart(comparison))
         controls.download(
             "All neurons (CSV)", lambda: comma_separated(named()), "neurons.csv", "text/csv", "neurons-csv"
         )

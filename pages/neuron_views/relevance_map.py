@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from nero_core import figures
 from nero_core.errors import NeroError
+from nero_core.figures.neurons import relevance_map
 from nero_core.neurons.sample import NeuronSample
 from nero_core.neurons.sheets import cut_sheet
 from nero_core.neurons.statistics import Group
@@ -34,7 +34,7 @@ def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], ke
     points = projection(sample.relevance)
     whole = float(sample.relevance.var(axis=0).sum())
     spread = points.var(axis=0) / whole if whole > 0 else np.zeros(2)
-    chart = figures.relevance_map(
+    chart = relevance_map(
         points,
         sample.groups,
         sample.names,

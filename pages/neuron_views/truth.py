@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from nero_core import figures
 from nero_core.errors import InputError, NeroError
-from nero_core.figures import significant
+from nero_core.figures.faithfulness import WAYS, faithfulness_curves, faithfulness_table
+from nero_core.figures.palette import significant
 from nero_core.records import Source
 from nero_core.reference.manifest import read_manifest, stored_heatmaps
 from pages.neuron_views.detail import METHOD
@@ -72,7 +72,7 @@ def _stored(images: int, methods: Sequence[Mapping[str, Any]]) -> None:
         + (f". **{AS_CHANCE.format(plain(shown['method']))}**" if shown["by_chance"] else ".")
     )
     st.dataframe(
-        figures.faithfulness_table(methods, images),
+        faithfulness_table(methods, images),
         hide_index=True,
         placeholder="–",
         alt=f"How true the heatmaps of each method are over {images} calibration images, beside a random order",
@@ -150,11 +150,11 @@ def _score(reference: Reference) -> Scores:
 def _found(choices: Choices, chosen: list[str], measured: Faithfulness, method: str, reason: str) -> None:
     st.markdown(_said(choices, measured, method))
     st.caption(words.heatmaps_by([method]) + (f" No better one fits this network. {plain(reason)}" if reason else ""))
-    for place, kind in zip(st.columns(2, gap="large"), figures.WAYS, strict=True):
+    for place, kind in zip(st.columns(2, gap="large"), WAYS, strict=True):
         with place:
-            widgets.chart(figures.faithfulness_curves(measured, kind), table=kind.capitalize())
+            widgets.chart(faithfulness_curves(measured, kind), table=kind.capitalize())
     st.dataframe(
-        figures.faithfulness_table(measured.summary(), len(measured.predicted)),
+        faithfulness_table(measured.summary(), len(measured.predicted)),
         hide_index=True,
         placeholder="–",
         alt="How true the heatmaps of each method are, beside a random order",

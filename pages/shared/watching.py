@@ -10,23 +10,8 @@ from typing import Any
 import streamlit as st
 
 from nero_core.errors import NeroError
-from nero_core.jobs.job import (
-    CAN_GO_ON,
-    DONE,
-    FAILED,
-    INTERRUPTED,
-    WAITING,
-    Job,
-    Kind,
-    Request,
-    State,
-    cancel,
-    kept,
-    list_jobs,
-    read_job,
-    remove,
-    resume,
-)
+from nero_core.jobs import job as jobs
+from nero_core.jobs.job import CAN_GO_ON, DONE, FAILED, INTERRUPTED, WAITING, Job, Kind, Request, State
 from nero_core.jobs.queue import EPOCH, start_queue
 from pages.shared import permission, resources
 from pages.shared.words import plain
@@ -46,7 +31,7 @@ MEGABYTE = 2**20
 def jobs_of(kind: Kind[Request]) -> list[Job[Request]]:
     """Every job of a kind; a queue whose process was killed is woken."""
     start_queue(resources.home(), kind)
-    return list_jobs(resources.home(), kind)
+    return jobs.list_jobs(resources.home(), kind)
 
 
 @permission.needed
@@ -57,7 +42,7 @@ def watch(kind: Kind[Request], found: Sequence[Job[Request]], show: Callable[[li
         return [(job.folder.name, job.state.stage) for job in jobs]
 
     def look() -> None:
-        now = list_jobs(resources.home(), kind)
+        now = jobs.list_jobs(resources.home(), kind)
         if stages(now) != stages(found):
             st.rerun()  # what is ready is offered, and where nothing runs nobody looks again
         if REFUSED in st.session_state:
@@ -81,7 +66,7 @@ def button(label: str, what: str, do: Callable[[Job[Any]], Any], job: Job[Any], 
 @permission.needed
 def _doing(do: Callable[[Job[Any]], Any], job: Job[Any]) -> None:
     try:
-        do(read_job(job.folder, job.kind))
+        do(jobs.read_job(job.folder, job.kind))
     except NeroError as error:
         st.session_state[REFUSED] = str(error)
 
@@ -123,16 +108,16 @@ def card(
             if state.stage == DONE and use is not None:
                 button("Use this reference", "publish", use, job, primary=True)
             if state.stage in CAN_GO_ON:
-                button("Try again" if state.stage == FAILED else "Go on", "resume", resume, job)
+                button("Try again" if state.stage == FAILED else "Go on", "resume", jobs.resume, job)
             if not job.live:
-                button("Remove", "remove", remove, job)
+                button("Remove", "remove", jobs.remove, job)
             elif not job.stopping:
-                button(stop, "cancel", cancel, job)
+                button(stop, "cancel", jobs.cancel, job)
 
 
 def _say_what_is_kept(job: Job[Any]) -> None:
     """What another try starts from, how much it is, and who can read it."""
-    sizes = [f"{what} ({size / MEGABYTE:.1f} MB)" for what, size in kept(job).items()]
+    sizes = [f"{what} ({size / MEGABYTE:.1f} MB)" for what, size in jobs.kept(job).items()]
     left = ", ".join(["what was asked", *sizes])
     st.caption(
         f"Kept for another try, until you **remove** it: {left}. Only the account that this server runs under can read "

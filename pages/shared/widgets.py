@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from nero_core import figures
-from nero_core.figures import Cell, Chart
+from nero_core.figures import overlays
+from nero_core.figures.palette import Cell, Chart
 from nero_core.reference.manifest import ReferenceEntry, read_manifest
 from pages.shared import controls, resources, session
 from pages.shared.words import STANDING_LINE, plain, reference_line
@@ -87,7 +87,7 @@ def chart(content: Chart, *, table: str, note: str = "") -> None:
 
 def colour_bar() -> None:
     """What the colours of heatmaps mean; the legend has nothing to move and nothing to save."""
-    bar = figures.colour_bar()
+    bar = overlays.colour_bar()
     st.plotly_chart(bar.figure, alt=bar.alt, config={"displayModeBar": False, "scrollZoom": False}, width=360)
 
 
