@@ -76,10 +76,7 @@ def review(frame: session.Frame) -> None:
 
 
 door.enter()
-entry = session.entry()
-if entry is None:
-    widgets.how_to_get_a_reference(session.entries())
-    st.stop()
+entry = widgets.needed_reference()
 uploader()
 frames = session.case()
 if not frames:

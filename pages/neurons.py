@@ -12,7 +12,7 @@ from nero_core.records import IntArray
 from nero_core.reference.manifest import ReferenceEntry
 from nero_core.reference.reference import Reference
 from pages.neuron_views import detail, groups, link, overview, relevance_map, truth
-from pages.shared import controls, door, session, widgets
+from pages.shared import controls, door, widgets
 from pages.shared.words import plain
 
 P = ParamSpec("P")
@@ -85,10 +85,7 @@ def images(stored: Reference, choices: groups.Choices) -> None:
 
 
 door.enter()
-entry = session.entry()
-if entry is None:
-    widgets.how_to_get_a_reference(session.entries())
-    st.stop()
+entry = widgets.needed_reference()
 with controls.errors_said():
     stored = groups.stored(entry.path)
     if stored.sample is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nero_core.benchmark.result import POOLED, BenchmarkResult, Scores
 from nero_core.errors import InputError
-from nero_core.figures.palette import ACCENT, DIVERGING, NEUTRAL, Cell, Chart, blank_figure, rounded
+from nero_core.figures.palette import ACCENT, DIVERGING, NEUTRAL, Cell, Chart, blank_figure, histogram_shares, rounded
 from nero_core.metrics import METRICS, roc_points
 from nero_core.records import Float64Array
 
@@ -182,13 +182,6 @@ def histogram_edges(scores: Scores) -> Float64Array:
     return edges
 
 
-def histogram_shares(values: Float64Array, edges: Float64Array) -> Float64Array:
-    """Percent of values per bin; what lies outside counts in the outermost bins."""
-    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
-    shares: Float64Array = 100 * counts / len(values)
-    return shares
-
-
 def breakdown_chart(
     result: BenchmarkResult, names: Sequence[str] | None = None, metric: str = "auroc", *, dark: bool = False
 ) -> Chart:
@@ -313,11 +306,8 @@ def correlation_chart(
         xaxis={"type": "category", "tickangle": -90, "showgrid": False, "automargin": True},
         yaxis={"type": "category", "autorange": "reversed", "showgrid": False, "automargin": True},
     )
-    rows: list[Mapping[str, Cell]] = []
-    for one, title in zip(shown, called, strict=True):
-        cells: dict[str, Cell] = {"detector": title}
-        for other, other_title in zip(shown, called, strict=True):
-            value = correlation[one][other]
-            cells[other_title] = None if value is None else rounded(value, 2)
-        rows.append(cells)
+    rows: list[Mapping[str, Cell]] = [
+        {"detector": title} | {name: None if v is None else rounded(v, 2) for name, v in zip(called, line, strict=True)}
+        for title, line in zip(called, values, strict=True)
+    ]
     return Chart(figure, rows, f"Rank correlation (Spearman's ρ) between {len(shown)} detectors.")

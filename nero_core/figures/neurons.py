@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from nero_core.errors import InputError
-from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, UNUSUAL, Cell, Chart, blank_figure, rounded, significant
+from nero_core.figures import palette
+from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, rounded, significant
 from nero_core.neurons.statistics import Comparison
 from nero_core.records import Float64Array, FloatArray, IntArray
 
@@ -28,6 +29,7 @@ KNOWN_SYMBOLS = (
     "pentagon-open",
 )
 LABEL_PLACES = ("top center", "bottom center", "middle right", "middle left")
+QUANTILES = {"lowest": 0.0, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "highest": 1.0}
 SPREAD_SHOWN = 64
 """Up to so many neurons, bars carry their spread and their number."""
 LABEL_ROOM = 0.25
@@ -92,9 +94,9 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None =
         raise InputError("No neuron is left to draw; widen the filter.")
     names = [str(j) for j in order]
     figure = blank_figure(dark, height=360)
-    for group, colour, pattern in ((comparison.first, ACCENT, ""), (comparison.second, UNUSUAL, "/")):
+    for group, colour, pattern in ((comparison.first, palette.ACCENT, ""), (comparison.second, palette.UNUSUAL, "/")):
         mean, std = group.moments.mean[order], group.moments.std[order]
-        spread = {"type": "data", "array": std, "thickness": 1, "width": 2, "color": NEUTRAL}
+        spread = {"type": "data", "array": std, "thickness": 1, "width": 2, "color": palette.NEUTRAL}
         figure.add_bar(
             x=names,
             y=mean,
@@ -107,7 +109,7 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None =
     if chosen is not None and str(chosen) in names:
         figure.add_annotation(  # by position: a category that looks like a number is taken for one
             x=names.index(str(chosen)), y=1, yref="paper", text=f"<b>▼ {chosen}</b>", showarrow=False, yanchor="top",
-            font={"color": RAISES, "size": 13},
+            font={"color": palette.RAISES, "size": 13},
         )  # fmt: skip
     figure.update_layout(
         barmode="group",
@@ -165,13 +167,13 @@ def value_boxes(
     figure = blank_figure(dark, height=GROUP_HEIGHT * (len(filled) + len(stars)) + 90)
     for label, single in stars.items():
         if len(single) == 1:
-            figure.add_vline(x=next(iter(single.values())), line={"color": RAISES, "width": 1, "dash": "dot"})
+            figure.add_vline(x=next(iter(single.values())), line={"color": palette.RAISES, "width": 1, "dash": "dot"})
         figure.add_scatter(
             x=list(single.values()),
             y=[f"★ {label}"] * len(single),
             text=[_text(name) for name in single],
             mode="markers",
-            marker={"symbol": "star", "size": 13, "color": RAISES},
+            marker={"symbol": "star", "size": 13, "color": palette.RAISES},
             showlegend=False,
             hovertemplate="%{text}: %{x:.3g}<extra></extra>",
         )
@@ -182,25 +184,15 @@ def value_boxes(
             y=[_text(name)] * len(group),
             orientation="h",
             boxpoints="outliers",
-            line={"color": UNUSUAL if unusual else ACCENT, "width": 1.6},
+            line={"color": palette.UNUSUAL if unusual else palette.ACCENT, "width": 1.6},
             marker={"symbol": "diamond-open" if unusual else "circle", "size": 4},
             showlegend=False,
         )
     figure.update_layout(xaxis={"title": what}, yaxis={"autorange": "reversed", "automargin": True, "type": "category"})
     rows: list[Mapping[str, Cell]] = []
     for name, group in filled.items():
-        low, q1, median, q3, high = np.quantile(group, [0, 0.25, 0.5, 0.75, 1])
-        rows.append(
-            {
-                "group": name,
-                "images": len(group),
-                "lowest": rounded(low),
-                "25 %": rounded(q1),
-                "median": rounded(median),
-                "75 %": rounded(q3),
-                "highest": rounded(high),
-            }
-        )
+        quantiles = zip(QUANTILES, np.quantile(group, list(QUANTILES.values())), strict=True)
+        rows.append({"group": name, "images": len(group), **{name: rounded(value) for name, value in quantiles}})
     rows += [{"group": name, "images": 1, "median": rounded(value)} for name, value in (marks or {}).items()]
     medians = ", ".join(f"{name} {significant(float(np.median(group)))}" for name, group in filled.items())
     return Chart(figure, rows, f"{what} in {len(filled)} groups of images; medians: {medians}.")
@@ -220,20 +212,10 @@ def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = Fa
     pad = LABEL_ROOM * (high - low or 1.0)
     reach = [low - pad * (low < 0), high + pad * (high > 0)]
     figure = blank_figure(dark, height=GROUP_HEIGHT * len(w) + 80)
-    figure.add_bar(
-        orientation="h",
-        x=w,
-        y=[_text(name) for name in classes],
-        marker={"color": ACCENT, "line": {"width": 0}},
-        text=[significant(float(value)) for value in w],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{y}: %{text}<extra></extra>",
-        showlegend=False,
-    )
+    add_rows(figure, [_text(name) for name in classes], w, [significant(float(value)) for value in w], palette.ACCENT)
     figure.update_layout(
         xaxis={"title": "Weight into the class (higher = speaks for it)", "zeroline": True, "range": reach},
-        yaxis={"autorange": "reversed", "automargin": True, "type": "category", "showgrid": False},
+        yaxis={"type": "category"},
     )
     rows: list[Mapping[str, Cell]] = [
         {"class": n, "weight": rounded(float(v))} for n, v in zip(classes, w, strict=True)
@@ -303,7 +285,7 @@ def _add_group(figure: Any, points: Float64Array, rows: IntArray, name: str, num
         customdata=rows,
         marker={
             "symbol": symbols[turn % len(symbols)],
-            "color": CLASS_COLOURS[turn % len(CLASS_COLOURS)] if ordinary else UNUSUAL,
+            "color": CLASS_COLOURS[turn % len(CLASS_COLOURS)] if ordinary else palette.UNUSUAL,
             "size": 6 if ordinary else 8,
             "opacity": 0.7 if ordinary else 1,
         },
@@ -336,7 +318,7 @@ def _add_case(figure: Any, name: str, point: FloatArray) -> None:
         y=[point[1]],
         mode="markers",
         name=f"★ {_text(name)}",
-        marker={"symbol": "star", "size": 18, "color": RAISES, "line": {"width": 1.5, "color": "#FFFFFF"}},
+        marker={"symbol": "star", "size": 18, "color": palette.RAISES, "line": {"width": 1.5, "color": "#FFFFFF"}},
         hovertemplate=f"{_text(name)}<extra></extra>",
     )
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 import plotly.io as pio
 
-from nero_core.records import State
+from nero_core.records import Float64Array, State
 
 Cell = str | int | float | None
 
@@ -82,6 +83,46 @@ def _template(dark: bool) -> go.layout.Template:
     """Plotly's own for a page, without what it holds for kinds of traces that are not drawn: it is copied each time."""
     whole = pio.templates["plotly_dark" if dark else "plotly_white"]
     return go.layout.Template(layout=whole.layout, data={kind: whole.data[kind] for kind in DRAWN})
+
+
+def histogram_shares(values: Float64Array, edges: Float64Array) -> Float64Array:
+    """Percent of values per bin; what lies outside counts in the outermost bins."""
+    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
+    shares: Float64Array = 100 * counts / len(values)
+    return shares
+
+
+def add_rows(
+    figure: go.Figure,
+    labels: Sequence[str],
+    values: npt.ArrayLike,
+    texts: Sequence[str],
+    colours: str | Sequence[str],
+    base: npt.ArrayLike | None = None,
+) -> None:
+    """Horizontal bars, the first on top, each with its label before it and its number as text behind it.
+
+    Parameters
+    ----------
+    values : (n,)
+        How long they are.
+    colours : one, or n of them
+    base : (n,), optional
+        Where they begin; at 0 by default.
+    """
+    figure.add_bar(
+        orientation="h",
+        y=labels,
+        x=values,
+        base=base,
+        marker={"color": colours, "line": {"width": 0}},
+        text=texts,
+        textposition="outside",
+        cliponaxis=False,
+        showlegend=False,
+        hovertemplate="%{y}: %{text}<extra></extra>",
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
 
 
 def blank_figure(dark: bool, height: int) -> go.Figure:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nero_core.benchmark.plan import Plan
+from nero_core.benchmark.result import BenchmarkResult
 from nero_core.jobs import benchmarks
 from nero_core.reference.manifest import ReferenceEntry
 from pages.benchmark_views import watching
 from pages.benchmark_views.folders import folder, ood_folders
 from pages.shared import controls, permission, resources
 from pages.shared.words import plain
-
-if TYPE_CHECKING:
-    from nero_core.benchmark.result import BenchmarkResult
 
 ASKED = "benchmarks-asked"
 CHOICES = {"quick": "One pass", "all": "All", "some": "Choose"}
@@ -77,17 +75,7 @@ def ask(entry: ReferenceEntry) -> bool:
             held_out_text = controls.line(
                 "Calibration folder", "benchmark-calibration", "", "ID images never trained on, for decisions."
             )
-            alpha = st.number_input(
-                "Ordinary images flagged, at most … in 100",
-                0.1,
-                50.0,
-                5.0,
-                step=1.0,
-                format="%.3g",
-                key="benchmark-alpha",
-                persist_state="session",
-                help="α: the accepted share of false alarms.",
-            )
+            alpha = controls.flagged_in_100("benchmark-alpha", "α: the accepted share of false alarms.")
             out_text = controls.line(
                 "Folder to write to",
                 "benchmark-out",
@@ -98,8 +86,6 @@ def ask(entry: ReferenceEntry) -> bool:
             )
     if not st.button("Run", type="primary", icon=":material/play_arrow:", key="benchmark-start"):
         return False
-    from nero_core.benchmark.plan import Plan
-
     with controls.errors_said():
         plan = Plan(
             reference=entry.path,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.benchmark.result import POOLED
+from nero_core.benchmark.result import POOLED, BenchmarkResult
 from nero_core.benchmark.tables import metric_columns
 from nero_core.jobs import job as jobs
 from nero_core.jobs.benchmarks import BENCHMARK, BenchmarkJob, rows_so_far
@@ -18,9 +17,6 @@ from pages.benchmark_views import results, tables
 from pages.benchmark_views.charts import key_of
 from pages.shared import controls, permission, watching
 from pages.shared.words import plain
-
-if TYPE_CHECKING:
-    from nero_core.benchmark.result import BenchmarkResult
 
 MARKS = {
     "comparing": ":material/monitoring: Comparing",

@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nero_core.case import Case
 from nero_core.figures.charts import score_histogram
 from nero_core.figures.palette import STATES, rounded, significant
+from nero_core.records import Decision
+from nero_core.reference.reference import Reference
 from nero_core.storage.spreadsheets import inert
 from pages.shared import controls, session, widgets, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
 
-if TYPE_CHECKING:
-    from nero_core import Reference
-    from nero_core.case import Case
-    from nero_core.records import Decision
-
 PAINT = {"in-distribution": "blue", "borderline": "orange", "out-of-distribution": "red"}  # names of theme colours
-DEFAULT_ALPHA_PERCENT = 5.0
 
 
 def current_alpha() -> float:
     """How many ordinary images may be flagged, as a fraction."""
-    return float(st.session_state.get(session.ALPHA, DEFAULT_ALPHA_PERCENT)) / 100
+    return float(st.session_state.get(session.ALPHA, controls.DEFAULT_ALPHA_PERCENT)) / 100
 
 
 def alpha_control() -> None:
     """Where that share is changed: beside the sentence that it changes."""
     with st.popover("Change this setting", icon=":material/tune:", type="tertiary"):
-        st.number_input(
-            "Ordinary images flagged, at most … in 100",
-            min_value=0.1,
-            max_value=50.0,
-            value=DEFAULT_ALPHA_PERCENT,
-            step=1.0,
-            format="%.3g",
-            key=session.ALPHA,
-            persist_state="session",
-            help="Lower: fewer false alarms, more unusual images missed. In statistics this share is called α.",
+        controls.flagged_in_100(
+            session.ALPHA,
+            "Lower: fewer false alarms, more unusual images missed. In statistics this share is called α.",
         )
 
 

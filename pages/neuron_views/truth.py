@@ -71,11 +71,15 @@ def _stored(images: int, methods: Sequence[Mapping[str, Any]]) -> None:
         + (f". Most is gained by {plain(best['method'])}" if len(measured) > 1 else "")
         + (f". **{AS_CHANCE.format(plain(shown['method']))}**" if shown["by_chance"] else ".")
     )
+    _table(methods, images, f" over {images} calibration images")
+
+
+def _table(methods: Sequence[Mapping[str, Any]], images: int, over: str = "") -> None:
     st.dataframe(
         faithfulness_table(methods, images),
         hide_index=True,
         placeholder="–",
-        alt=f"How true the heatmaps of each method are over {images} calibration images, beside a random order",
+        alt=f"How true the heatmaps of each method are{over}, beside a random order",
     )
 
 
@@ -153,12 +157,7 @@ def _found(choices: Choices, chosen: list[str], measured: Faithfulness, method: 
     for place, kind in zip(st.columns(2, gap="large"), WAYS, strict=True):
         with place:
             widgets.chart(faithfulness_curves(measured, kind), table=kind.capitalize())
-    st.dataframe(
-        faithfulness_table(measured.summary(), len(measured.predicted)),
-        hide_index=True,
-        placeholder="–",
-        alt="How true the heatmaps of each method are, beside a random order",
-    )
+    _table(measured.summary(), len(measured.predicted))
     if len(chosen) > 1:
         widgets.table_twin([{**row, "image": chosen[row["image"]]} for row in measured.rows()], "Every image")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from nero_core.data.guarantee import needed_images
 from nero_core.errors import InputError
@@ -13,9 +14,6 @@ from nero_core.jobs.builds import BuildRequest
 from pages.reference_views.preparing import Answers, ask_preparation
 from pages.shared import controls, permission, resources, uploads
 from pages.shared.controls import line
-
-if TYPE_CHECKING:
-    from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 NETWORKS = (
     "resnet18",

@@ -5,20 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from nero_core.errors import NeroError
 from nero_core.reference.manifest import MANIFEST_NAME, ReferenceEntry
+from nero_core.reference.model_card import ModelCard, Section, model_card, training_history
 from nero_core.reference.origin import clear_default, read_origin, set_default
 from nero_core.reference.signatures import TrustedKey, read_signature, who_made_it
 from nero_core.storage.files import digest
 from pages.shared import controls, permission, session, widgets
 from pages.shared.words import plain
-
-if TYPE_CHECKING:
-    from nero_core.reference.model_card import ModelCard, Section
 
 KEPT = 8  # cards in memory; they hold no pictures
 REFUSED = "default-refused"
@@ -161,13 +158,9 @@ def _packed(folder: Path) -> io.BytesIO:
 @st.cache_data(max_entries=KEPT, show_spinner=False)
 def _card(path: str, changed: int, trusted: tuple[tuple[str, bytes], ...]) -> ModelCard:
     """`changed` makes a reference that was written anew a new entry."""
-    from nero_core.reference.model_card import model_card
-
     return model_card(Path(path), [TrustedKey(*key) for key in trusted])
 
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)
 def _history(path: str, changed: int) -> tuple[dict[str, float], ...]:
-    from nero_core.reference.model_card import training_history
-
     return training_history(Path(path))

@@ -11,6 +11,8 @@ import streamlit as st
 from nero_core.errors import NeroError
 from pages.shared.words import plain
 
+DEFAULT_ALPHA_PERCENT = 5.0
+
 V = TypeVar("V", bound=Hashable)
 
 
@@ -41,6 +43,22 @@ def line(label: str, key: str, example: str, about: str | None = None) -> str:
     """One line of text, without the blanks around it."""
     text: str = st.text_input(label, placeholder=example, key=key, persist_state="session", help=about)
     return text.strip()
+
+
+def flagged_in_100(key: str, about: str) -> float:
+    """How many ordinary images may be flagged, in 100: α in percent."""
+    percent: float = st.number_input(
+        "Ordinary images flagged, at most … in 100",
+        0.1,
+        50.0,
+        DEFAULT_ALPHA_PERCENT,
+        step=1.0,
+        format="%.3g",
+        key=key,
+        persist_state="session",
+        help=about,
+    )
+    return percent
 
 
 def download(label: str, data: str | Callable[[], Any], file: str, kind: str, key: str, **more: Any) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
+from nero_core.reference.reference import Reference
 from pages.shared.words import plain
-
-if TYPE_CHECKING:
-    from nero_core import Reference
 
 
 def chosen(reference: Reference, key: str) -> str | None:

@@ -125,6 +125,14 @@ def make_charts_ready() -> None:
         st.plotly_chart({"data": [{"type": "bar", "x": [0], "y": [1]}], "layout": {"height": 100}}, key="unseen-chart")
 
 
+def needed_reference() -> ReferenceEntry:
+    """The reference in use; a page that cannot do without one ends here where there is none."""
+    if (entry := session.entry()) is None:
+        how_to_get_a_reference(session.entries())
+        st.stop()
+    return entry
+
+
 def how_to_get_a_reference(entries: Sequence[ReferenceEntry]) -> None:
     """The empty state of every page that needs a reference."""
     if any(entry.error is None for entry in entries):
