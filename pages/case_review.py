@@ -56,23 +56,23 @@ def review(frame: session.Frame) -> None:
         verdict.histogram(read, alpha, decision)
 
     st.subheader("Why this score", anchor=False)
-    if read.explanation is None:
+    if (explanation := read.explanation) is None:
         account.no_account(read)
         gallery.only_overall(frame, read, overall)
         return
     left, right = st.columns([8, 4], gap="large")
     with right:
-        ranking = account.ranking_control(read)
-        account.what_if(read, ranking)
+        ranking = account.ranking_control(explanation)
+        account.what_if(read, explanation, ranking)
     with left:
-        account.account(read, ranking)
+        account.account(explanation, ranking)
 
     st.subheader("Where the leading neurons looked", anchor=False)
     gallery_place = st.container()
     st.subheader("All neurons: this image beside usual ones", anchor=False)
     account.profile(read)
     with gallery_place:
-        gallery.gallery(frame, read, ranking, overall)
+        gallery.gallery(frame, read, explanation, ranking, overall)
 
 
 door.enter()

@@ -25,10 +25,8 @@ def no_sample(entry: ReferenceEntry) -> None:
         f"*{plain(entry.title)}* was fitted before samples were kept: means, distributions and the map are missing. "
         "Its verdicts and heatmaps on Case review are not concerned. Fit it once more:"
     )
-    st.code(
-        "python -m nero_core fit IMAGES --classifier classifier.safetensors --ood NAME=FOLDER --out REFERENCE",
-        language="bash",
-        wrap_lines=True,
+    widgets.command(
+        "python -m nero_core fit IMAGES --classifier classifier.safetensors --ood NAME=FOLDER --out REFERENCE"
     )
 
 

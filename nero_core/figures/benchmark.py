@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from nero_core.benchmark.result import POOLED, BenchmarkResult, Scores
 from nero_core.errors import InputError
-from nero_core.figures.palette import ACCENT, DIVERGING, NEUTRAL, Cell, Chart, blank_figure, histogram_shares, rounded
+from nero_core.figures.palette import (
+    ACCENT,
+    DIVERGING,
+    NEUTRAL,
+    Cell,
+    Chart,
+    blank_figure,
+    histogram_shares,
+    rounded,
+    table,
+)
 from nero_core.metrics import METRICS, roc_points
 from nero_core.records import Float64Array
 
@@ -160,10 +169,7 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
         xaxis={"title": f"{_shown(title)} score (higher = more unusual)", "range": [edges[0], edges[-1]]},
         yaxis={"title": "Share of images (%)", "range": [0, 1.15 * tallest or 1]},  # room for the line's words
     )
-    rows: list[Mapping[str, Cell]] = [
-        {"score from": rounded(a), "to": rounded(b)} | {name: rounded(float(s[i])) for name, s in share_of.items()}
-        for i, (a, b) in enumerate(pairwise(edges))
-    ]
+    rows = table({"score from": edges[:-1], "to": edges[1:], **share_of})
     above = {name: float((values > np.median(scores.id)).mean()) for name, values in scores.ood.items()}
     shares_in_words = ", ".join(f"{share:.0%} of {name}" for name, share in above.items())
     return Chart(figure, rows, f"Histograms of {title} scores; above the median ID test image lie {shares_in_words}.")
@@ -265,10 +271,7 @@ def breakdown_map(
             text=[f"{values[i][j]:.1f}" for i, j in cells], textfont={"color": colour, "size": 12},
             showlegend=False, hoverinfo="skip",
         )  # fmt: skip
-    rows: list[Mapping[str, Cell]] = [
-        {"detector": row.label} | {name: rounded(value) for name, value in zip(sets, line, strict=True)}
-        for row, line in zip(shown, values, strict=True)
-    ]
+    rows = table({"detector": [row.label for row in shown], **dict(zip(sets, np.transpose(values), strict=False))})
     best = []
     alt = f"{METRICS[metric]} in percent of {len(shown)} detectors on {len(sets)} sets"
     for name, column in zip(sets, np.transpose(values) if shown else (), strict=bool(shown)):
@@ -306,8 +309,5 @@ def correlation_chart(
         xaxis={"type": "category", "tickangle": -90, "showgrid": False, "automargin": True},
         yaxis={"type": "category", "autorange": "reversed", "showgrid": False, "automargin": True},
     )
-    rows: list[Mapping[str, Cell]] = [
-        {"detector": title} | {name: None if v is None else rounded(v, 2) for name, v in zip(called, line, strict=True)}
-        for title, line in zip(called, values, strict=True)
-    ]
+    rows = table({"detector": called, **dict(zip(called, zip(*values, strict=True), strict=True))}, digits=2)
     return Chart(figure, rows, f"Rank correlation (Spearman's ρ) between {len(shown)} detectors.")

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from nero_core.errors import InputError
 from nero_core.figures import palette
-from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, histogram_shares, rounded, significant
+from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, histogram_shares, rounded, significant, table
 from nero_core.records import Float64Array, FloatArray, State
 
 Effect = Literal["raises", "lowers", "term", "score"]
@@ -214,15 +214,14 @@ def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
         bargap=0.35,
         xaxis={"title": "Score (higher = more unusual)", "range": [low - (pad if low < 0 else 0), high + pad]},
     )
-    table: list[Mapping[str, Cell]] = [
+    twin = table(
         {
-            "part": row.label,
-            "effect": row.effect,
-            "adds to the score": rounded(row.value),
-            "sum so far": rounded(row.end),
+            "part": [row.label for row in rows],
+            "effect": [row.effect for row in rows],
+            "adds to the score": [row.value for row in rows],
+            "sum so far": [row.end for row in rows],
         }
-        for row in rows
-    ]
+    )
     raising = math.fsum(row.value for row in rows if row.effect == "raises")
     lowering = math.fsum(row.value for row in rows if row.effect == "lowers")
     terms = "".join(f", the {row.label.lower()} {significant(row.value)}" for row in rows if row.effect == "term")
@@ -230,7 +229,7 @@ def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
         f"Account of the score {significant(rows[-1].value)}: neurons raising it add {significant(raising)}, neurons "
         f"lowering it {significant(lowering)}{terms}."
     )
-    return Chart(figure, table, alt)
+    return Chart(figure, twin, alt)
 
 
 def relevance_profile(
@@ -291,12 +290,9 @@ def relevance_profile(
         xaxis={"title": title, "type": "category" if few else "linear", "showgrid": False},
         yaxis={"title": "Relevance to the answer", "zeroline": True},
     )
-    rows: list[Mapping[str, Cell]] = [
-        {"neuron": int(j), "this image": rounded(r[j]), "reference images": rounded(m[j]), "spread": rounded(s[j])}
-        | ({} if u is None else {"known unusual images": rounded(u[j])})
-        | {"difference": rounded(r[j] - m[j])}
-        for j in order
-    ]
+    columns = {"this image": r, "reference images": m, "spread": s}
+    columns |= ({} if u is None else {"known unusual images": u}) | {"difference": r - m}
+    rows = table({"neuron": order} | {name: values[order] for name, values in columns.items()})
     most = int(np.argmax(np.abs(r - m)))
     alt = (
         f"Relevance of {len(order)} of {len(r)} neurons for this image beside their mean over reference images; neuron "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, Cell, Chart, blank_figure, rounded
+from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, Cell, Chart, blank_figure, rounded, table
 
 if TYPE_CHECKING:
     from nero_core.attribution.faithfulness import Faithfulness
@@ -66,15 +66,10 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
         xaxis={"title": f"Share of the image {done} (%)", "range": [-2, 102]},
         yaxis={"title": "Probability of its answer (%)", "rangemode": "tozero"},
     )
-    rows: list[Mapping[str, Cell]] = [
-        {
-            f"{done} (%)": rounded(share),
-            **{f"{name} (%)": rounded(float(means[place, i])) for place, name in enumerate(measured.methods)},
-            "random, lowest (%)": rounded(float(low[i])),
-            "random, highest (%)": rounded(float(high[i])),
-        }
-        for i, share in enumerate(shares)
-    ]
+    columns = {f"{done} (%)": shares} | {
+        f"{name} (%)": mean for name, mean in zip(measured.methods, means, strict=True)
+    }
+    rows = table(columns | {"random, lowest (%)": low, "random, highest (%)": high})
     areas = 100 * measured.areas(kind).mean(axis=1)
     said = ", ".join(f"{name} {area:.0f} %" for name, area in zip(measured.methods, areas, strict=True))
     return Chart(

@@ -9,7 +9,7 @@ import numpy as np
 
 from nero_core.errors import InputError
 from nero_core.figures import palette
-from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, rounded, significant
+from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, rounded, significant, table
 from nero_core.neurons.statistics import Comparison
 from nero_core.records import Float64Array, FloatArray, IntArray
 
@@ -49,11 +49,6 @@ def _text(name: str) -> str:
     return name.replace("<", "‹").replace(">", "›").replace("%{", "% {")
 
 
-def _cell(value: float) -> Cell:
-    """A number for a table; nothing where it does not exist."""
-    return rounded(float(value)) if np.isfinite(value) else None
-
-
 def neuron_rows(
     comparison: Comparison,
     order: IntArray,
@@ -62,7 +57,7 @@ def neuron_rows(
     names: tuple[str, str] = ("first", "second"),
 ) -> list[dict[str, Cell]]:
     """The table of neurons: means with their spread, effects, and the weight into each class, (K, d)."""
-    columns: dict[str, FloatArray] = {}
+    columns: dict[str, FloatArray | IntArray] = {"neuron": np.arange(len(comparison.difference))}
     for name, group in zip(names, (comparison.first, comparison.second), strict=True):
         columns |= {f"mean, {name}": group.moments.mean, f"deviation, {name}": group.moments.std}
     columns |= {
@@ -71,7 +66,7 @@ def neuron_rows(
         "AUROC alone, %": 100 * comparison.auroc,
     }
     columns |= {f"weight into {name}": row for name, row in zip(classes, weight, strict=True)}
-    return [{"neuron": int(j)} | {name: _cell(values[j]) for name, values in columns.items()} for j in order]
+    return table({name: values[order] for name, values in columns.items()})
 
 
 def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None = None, dark: bool = False) -> Chart:
@@ -118,15 +113,8 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None =
         yaxis={"title": "Mean relevance to the answer", "zeroline": True},
     )
     first, second = comparison.first, comparison.second
-    rows: list[Mapping[str, Cell]] = [
-        {
-            "neuron": int(j),
-            "first: mean": _cell(first.moments.mean[j]),
-            "second: mean": _cell(second.moments.mean[j]),
-            "difference": _cell(comparison.difference[j]),
-        }
-        for j in order
-    ]
+    means = {"first: mean": first.moments.mean[order], "second: mean": second.moments.mean[order]}
+    rows = table({"neuron": order, **means, "difference": comparison.difference[order]})
     leading = int(order[np.argmax(np.abs(comparison.difference[order]))])
     alt = (
         f"Mean relevance of {len(order)} neurons in {first.name} and in {second.name}; neuron {leading} differs most, "
@@ -217,9 +205,7 @@ def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = Fa
         xaxis={"title": "Weight into the class (higher = speaks for it)", "zeroline": True, "range": reach},
         yaxis={"type": "category"},
     )
-    rows: list[Mapping[str, Cell]] = [
-        {"class": n, "weight": rounded(float(v))} for n, v in zip(classes, w, strict=True)
-    ]
+    rows = table({"class": classes, "weight": w})
     alt = f"Weight into {len(w)} classes; the largest into {classes[int(w.argmax())]}, {significant(float(w.max()))}."
     return Chart(figure, rows, alt)
 
@@ -337,12 +323,9 @@ def _map_rows(
     names: Sequence[str],
     centroids: Float64Array,
     case: Mapping[str, FloatArray],
-) -> list[Mapping[str, Cell]]:
+) -> list[dict[str, Cell]]:
     """Images, centroids and the case as a table."""
-    named: list[tuple[int | None, str, Any]] = [(i, names[groups[i]], point) for i, point in enumerate(points)]
-    named += [(None, f"centroid of {name}", point) for name, point in zip(names, centroids, strict=False)]
-    named += [(None, name, point) for name, point in case.items()]
-    return [
-        {"image": image, "group": name, "first": rounded(float(x)), "second": rounded(float(y))}
-        for image, name, (x, y) in named
-    ]
+    named = [*(names[group] for group in groups), *(f"centroid of {name}" for name in names[: len(centroids)]), *case]
+    places = np.concatenate([points, centroids, *(np.asarray(point)[None] for point in case.values())])
+    images = [*range(len(points)), *[None] * (len(named) - len(points))]
+    return table({"image": images, "group": named, "first": places[:, 0], "second": places[:, 1]})

@@ -7,9 +7,10 @@ and a word, a bar its sign, a line its label.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,23 @@ def significant(value: float, digits: int = 3) -> str:
 def rounded(value: float, digits: int = 3) -> float:
     """A number rounded to so many significant digits, for tables that sort."""
     return float(f"{value:.{digits}g}")
+
+
+def table(columns: Mapping[str, Iterable[Any]], digits: int = 3) -> list[dict[str, Cell]]:
+    """The rows of a table from its columns, all of one length.
+
+    Fractions are rounded to so many significant digits; a number that does not exist leaves its cell empty.
+    """
+    return [
+        {name: _cell(value, digits) for name, value in zip(columns, row, strict=True)}
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def _cell(value: Any, digits: int) -> Cell:
+    if isinstance(value, float | np.floating):
+        return rounded(float(value), digits) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from nero_core.errors import InputError
-from nero_core.figures.palette import ACCENT, RAISES, Cell, Chart, blank_figure, rounded
+from nero_core.figures.palette import ACCENT, RAISES, Chart, blank_figure, table
 
 HEIGHT = 260
 
@@ -33,11 +33,9 @@ def training_curves(history: Sequence[Mapping[str, float]], dark: bool = False) 
     loss = [epoch["loss"] for epoch in history]
     learnt, aside = ([100 * epoch[key] for epoch in history] for key in ("train_accuracy", "test_accuracy"))
     accuracy = {"in training": (ACCENT, "solid", learnt), "on images set aside": (RAISES, "dash", aside)}
-    shown = {"Loss": loss, "Accuracy in training, %": learnt, "Accuracy on images set aside, %": aside}
-    rows: list[dict[str, Cell]] = [
-        {"Epoch": epoch} | {name: rounded(values[i]) for name, values in shown.items()}
-        for i, epoch in enumerate(epochs)
-    ]
+    rows = table(
+        {"Epoch": epochs, "Loss": loss, "Accuracy in training, %": learnt, "Accuracy on images set aside, %": aside}
+    )
     return (
         Chart(
             _curves(epochs, {"Loss": (ACCENT, "solid", loss)}, "Loss", dark),

@@ -12,7 +12,7 @@ from nero_core.jobs import benchmarks
 from nero_core.reference.manifest import ReferenceEntry
 from pages.benchmark_views import watching
 from pages.benchmark_views.folders import folder, ood_folders
-from pages.shared import controls, permission, resources
+from pages.shared import controls, permission, resources, widgets
 from pages.shared.words import plain
 
 ASKED = "benchmarks-asked"
@@ -159,5 +159,5 @@ def _protocol() -> str | None:
         line = f"python -m nero_core arrange {chosen} IMAGES --to FOLDER"
         if protocol.download["address"]:
             line = f"python -m nero_core download {chosen} --to IMAGES\n{line}"
-        st.code(line, language="bash", wrap_lines=True)
+        widgets.command(line)
     return chosen

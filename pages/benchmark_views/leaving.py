@@ -13,7 +13,7 @@ import streamlit as st
 from nero_core.benchmark.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
 from nero_core.benchmark.tables import COMPARED, difference_columns, metric_columns, published_columns
 from pages.benchmark_views import tables
-from pages.shared import controls
+from pages.shared import controls, widgets
 from pages.shared.words import plain
 
 WITHOUT_PROTOCOL = "this run follows no published protocol, and figures on other images or splits say nothing here."
@@ -87,7 +87,7 @@ def command(result: BenchmarkResult) -> None:
     """The line that gives the same figures, and with what."""
     st.subheader("The same again", anchor=False)
     if line := result.provenance.get("command"):
-        st.code(str(line), language="bash", wrap_lines=True)
+        widgets.command(str(line))
     else:
         st.caption("This result does not say by which command it was made.")
     origin = result.provenance

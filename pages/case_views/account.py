@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nero_core.case import Case
-    from nero_core.explanation import Ranking
+    from nero_core.explanation import Explanation, Ranking
 
 LEADING = 8  # neurons with a bar of their own
 LARGEST = 24  # neurons in the profile, unless all are asked for
-ONLY_WITH_ACCOUNT = "asked for only where the score has an account"
 RANKINGS: Mapping[Ranking, str] = {"contribution": "difference from usual", "relevance": "weight in the answer"}
 
 
@@ -34,9 +33,9 @@ def no_account(reading: Case) -> None:
     )
 
 
-def ranking_control(reading: Case) -> Ranking:
+def ranking_control(e: Explanation) -> Ranking:
     """By what the leading neurons are chosen; only NERO ranks by relevance too."""
-    if not words.is_nero(reading.explanation):
+    if not words.is_nero(e):
         return "contribution"
     return controls.one_of(
         "Choose neurons by",
@@ -46,10 +45,8 @@ def ranking_control(reading: Case) -> Ranking:
     )
 
 
-def account(reading: Case, ranking: Ranking) -> None:
+def account(e: Explanation, ranking: Ranking) -> None:
     """The score, added up neuron by neuron."""
-    e = reading.explanation
-    assert e is not None, ONLY_WITH_ACCOUNT
     st.markdown(words.lead(e))
     leading = [place for place, _ in e.top(LEADING, by=ranking)]
     rows = account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
@@ -57,10 +54,8 @@ def account(reading: Case, ranking: Ranking) -> None:
 
 
 @st.fragment
-def what_if(reading: Case, ranking: Ranking) -> None:
+def what_if(reading: Case, e: Explanation, ranking: Ranking) -> None:
     """The score recomputed with chosen neurons set back to usual."""
-    e = reading.explanation
-    assert e is not None, ONLY_WITH_ACCOUNT
     offered = [neuron for neuron, _ in e.top(4 * LEADING, by=ranking)]
     chosen = st.multiselect(
         f"What if these neurons had behaved as in usual {plain(e.nearest_class)} images?",

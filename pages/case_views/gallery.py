@@ -12,7 +12,6 @@ from nero_core.case import ALL
 from nero_core.data.images import displayed
 from nero_core.figures.overlays import overlay, tiled
 from nero_core.figures.palette import Cell, rounded, significant
-from pages.case_views.account import ONLY_WITH_ACCOUNT
 from pages.shared import controls, heatmaps, widgets, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from nero_core.case import Case
     from nero_core.explanation import Explanation, Ranking
+    from nero_core.neurons.crops import Concepts
     from nero_core.records import Neuron
 
 SHOWN = 6  # neurons with a heatmap
@@ -39,32 +39,28 @@ def seen_picture(picture: Image.Image, reading: Case) -> Image.Image:
     return displayed(picture, replace(size, width=max(1, round(wide * scale)), height=max(1, round(high * scale))))
 
 
-def gallery(frame: Frame, reading: Case, ranking: Ranking, overall: DeltaGenerator) -> None:
+def gallery(frame: Frame, reading: Case, e: Explanation, ranking: Ranking, overall: DeltaGenerator) -> None:
     """Heatmaps of the leading neurons beside reference images; they arrive one by one and can be abandoned.
 
     `overall` is the place for the map of all neurons together.
     """
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        opacity = (
-            st.slider("Heatmap opacity (%)", 0, 100, 75, 5, key="opacity", persist_state="session", width=220) / 100
-        )
+        percent = st.slider("Heatmap opacity (%)", 0, 100, 75, 5, key="opacity", persist_state="session", width=220)
         outline = st.toggle("Outline", key="outline", persist_state="session")
         control = st.empty()  # filled last: which methods a network has takes longer to know than its maps
         widgets.colour_bar()
     take_method(frame, reading)
     status, by, caution, picture = st.empty(), st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
-    e = reading.explanation
-    assert e is not None, ONLY_WITH_ACCOUNT
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
+    slots: dict[Neuron | None, DeltaGenerator] = {}
     with st.grid(2, min_column_width=420, border=True) as grid:
-        slots: dict[Neuron | None, DeltaGenerator] = {
-            e.neurons[place]: neuron_card(grid, reading, place) for place in places
-        }
+        for place in places:
+            slots[e.neurons[place]] = neuron_card(grid, reading.reference.concepts, e, place)
     slots[ALL] = overall
     wanted = list(slots) if reading.single_neurons else [ALL]
 
     def draw(neuron: Neuron | None) -> None:
-        laid_over = overlay(picture, reading.maps[neuron], opacity=opacity, outline=outline)
+        laid_over = overlay(picture, reading.maps[neuron], opacity=percent / 100, outline=outline)
         if neuron is ALL:
             caption, alt = "Where the network looked, all neurons together", "Heatmap of all neurons together"
         else:
@@ -121,10 +117,8 @@ def only_overall(frame: Frame, reading: Case, overall: DeltaGenerator) -> None:
         heatmaps.method_control(reading.reference, METHOD)
 
 
-def neuron_card(grid: GridContainer, reading: Case, place: int) -> DeltaGenerator:
+def neuron_card(grid: GridContainer, concepts: Concepts | None, e: Explanation, place: int) -> DeltaGenerator:
     """One neuron: a place for its heatmap, what it does to the score, the reference images it cares for most."""
-    e, concepts = reading.explanation, reading.reference.concepts
-    assert e is not None, ONLY_WITH_ACCOUNT
     neuron = e.neurons[place]
     with grid.cell():
         part = e.factor * float(e.contributions[place])

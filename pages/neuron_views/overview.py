@@ -79,14 +79,7 @@ def shown(comparison: Comparison, choices: Choices) -> IntArray:
 def bars(comparison: Comparison, order: IntArray) -> None:
     """The chart; a click on a bar chooses its neuron."""
     chart = neuron_bars(comparison, order, chosen=st.session_state.get(NEURON))
-    st.plotly_chart(
-        chart.figure,
-        alt=chart.alt,
-        key=BARS,
-        on_select=_take_bar,
-        selection_mode="points",
-        config=widgets.camera("Neurons"),
-    )
+    widgets.plot(chart, "Neurons", key=BARS, on_select=_take_bar, selection_mode="points")
     means = "Bars: mean relevance over all images of a group" + (
         "; whiskers: one standard deviation. " if len(order) <= SPREAD_SHOWN else ". "
     )

@@ -42,14 +42,8 @@ def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], ke
         case={name: projection(group.relevance)[0] for name, group in case.items()},
         shares=(float(spread[0]), float(spread[1])),
     )
-    event = st.plotly_chart(
-        chart.figure,
-        alt=chart.alt,
-        key=f"neurons-map-{key}",
-        on_select="rerun",
-        selection_mode=("points", "box", "lasso"),
-        config=widgets.camera(f"Map {key}") | {"modeBarButtons": [["toImage"], *TOOLS]},
-    )
+    selecting = {"on_select": "rerun", "selection_mode": ("points", "box", "lasso")}
+    event = widgets.plot(chart, f"Map {key}", tools=TOOLS, key=f"neurons-map-{key}", **selecting)
     st.caption(
         "✕ centroid of a class in the training images. Two components hold only the stated part of the variance: "
         "images that lie together here may be far apart in the others. A few far images may lie outside the frame: "

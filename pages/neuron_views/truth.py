@@ -53,7 +53,7 @@ def show(choices: Choices) -> None:
         "A reference keeps no whole images: over its calibration images this is measured when it is fitted, with "
         "`fit … --faithfulness 60`. Where a folder of images is at hand, this does it:"
     )
-    st.code(COMMAND, language="bash", wrap_lines=True)
+    widgets.command(COMMAND)
 
 
 def _stored(images: int, methods: Sequence[Mapping[str, Any]]) -> None:

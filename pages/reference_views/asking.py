@@ -11,7 +11,7 @@ from nero_core.data.guarantee import needed_images
 from nero_core.errors import InputError
 from nero_core.jobs import builds
 from nero_core.jobs.builds import BuildRequest
-from pages.reference_views.preparing import Answers, ask_preparation
+from pages.reference_views.preparing import ask_preparation
 from pages.shared import controls, permission, resources, uploads
 from pages.shared.controls import line
 
@@ -77,7 +77,8 @@ def ask() -> None:
             key="build-faithfulness",
             wrap=True,
         )
-        with st.expander("A trained network to fit" if how == FIT else "A checkpoint, and more", expanded=how == FIT):
+        more = st.expander("A trained network to fit" if how == FIT else "A checkpoint, and more", expanded=how == FIT)
+        with more:
             weights_path, weights = _weights()
             calibration = line("Class folders the network has never seen, for calibration", "build-calibration", "")
             seen = how == FIT and st.checkbox(
@@ -87,8 +88,6 @@ def ask() -> None:
             )
             seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="build-seed")
             side = st.number_input("Side of the network’s input in pixels (0: its own)", 0, 1024, 0, key="build-side")
-            brought = bool(weights_path) or weights is not None
-            answers = ask_preparation(str(architecture or ""), int(side)) if brought else Answers()
     request = BuildRequest(
         title=title,
         images=images,
@@ -108,8 +107,10 @@ def ask() -> None:
         side=int(side),
         unusual=unusual,
         faithfulness=HEATMAPS_MEASURED_ON if true else 0,
-        **answers,
     )
+    if weights_path or weights is not None:
+        with more:
+            request = ask_preparation(request)
     if st.button("Build", type="primary", icon=":material/construction:", key="build"):
         with controls.errors_said(), st.spinner("Putting it into the queue…"):
             submit(request, upload, None if weights is None else (weights.name, weights))

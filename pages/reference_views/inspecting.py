@@ -140,9 +140,7 @@ def curves(history: Sequence[dict[str, float]], key: str) -> None:
     with st.grid(2, min_column_width=280) as grid:
         for number, each in enumerate((loss, accuracy)):
             with grid.cell():
-                st.plotly_chart(
-                    each.figure, alt=each.alt, config=widgets.camera(f"Training {key}"), key=f"{key}-{number}"
-                )
+                widgets.plot(each, f"Training {key}", key=f"{key}-{number}")
     widgets.table_twin(loss.rows, "Training", picture=f"Training {key}")
 
 

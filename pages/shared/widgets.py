@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -79,23 +80,38 @@ def _case_line() -> str:
 
 def chart(content: Chart, *, table: str, note: str = "") -> None:
     """A figure, named for those who cannot see it, a note under it, and its table twin."""
-    st.plotly_chart(content.figure, alt=content.alt, config=camera(table))
+    plot(content, table)
     if note:
         st.caption(note)
     table_twin(content.rows, table, picture=table)
+
+
+def plot(content: Chart, name: str, *, tools: Sequence[Sequence[str]] = (), **more: Any) -> Any:
+    """A figure alone, with `more` as :func:`streamlit.plotly_chart` has it; returns what that returns.
+
+    Parameters
+    ----------
+    name : str
+        What its file is called; `picture_choice` says of which kind it is.
+    tools : sequence of plotly's buttons, optional
+        Beside the camera.
+    """
+    kind = st.session_state.get(_camera_key(name)) or PICTURES[0]
+    saved = {"format": kind.lower(), "filename": f"nero {name.lower()}", "scale": PNG_SCALE if kind == "PNG" else 1}
+    buttons = {"modeBarButtons": [["toImage"], *tools], "toImageButtonOptions": saved}
+    config = {"scrollZoom": False, "displaylogo": False, **buttons}
+    return st.plotly_chart(content.figure, alt=content.alt, config=config, **more)
+
+
+def command(text: str) -> None:
+    """What to type in a terminal."""
+    st.code(text, language="bash", wrap_lines=True)
 
 
 def colour_bar() -> None:
     """What the colours of heatmaps mean; the legend has nothing to move and nothing to save."""
     bar = overlays.colour_bar()
     st.plotly_chart(bar.figure, alt=bar.alt, config={"displayModeBar": False, "scrollZoom": False}, width=360)
-
-
-def camera(name: str) -> dict[str, object]:
-    """A chart's configuration: its one button saves it as a picture, an SVG unless `picture_choice` says otherwise."""
-    kind = st.session_state.get(_camera_key(name)) or PICTURES[0]
-    saved = {"format": kind.lower(), "filename": f"nero {name.lower()}", "scale": PNG_SCALE if kind == "PNG" else 1}
-    return {"scrollZoom": False, "displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": saved}
 
 
 def picture_choice(name: str) -> None:
@@ -109,7 +125,7 @@ def _camera_key(name: str) -> str:
 
 
 def table_twin(rows: Sequence[Mapping[str, Cell]], name: str, *, picture: str = "") -> None:
-    """The same content as a table, one click away; with what `camera(picture)` saves, where the chart has one."""
+    """The same content as a table, one click away; with what the camera of `picture` saves, where there is one."""
     with st.expander(f"{name} as a table", type="compact", icon=":material/table_rows:"):
         st.dataframe([dict(row) for row in rows], hide_index=True, placeholder="–", alt=name)
         if picture:
@@ -147,11 +163,9 @@ def how_to_get_a_reference(entries: Sequence[ReferenceEntry]) -> None:
         "A reference holds a trained network and what is usual for it. None was found on this computer. Two commands "
         "make one from folders of images, one folder per class:"
     )
-    st.code(
+    command(
         "python -m nero_core train IMAGES --arch resnet18 --out classifier.safetensors\n"
-        "python -m nero_core fit IMAGES --classifier classifier.safetensors --out references/mine",
-        language="bash",
-        wrap_lines=True,
+        "python -m nero_core fit IMAGES --classifier classifier.safetensors --out references/mine"
     )
     st.markdown(
         "Then start the app with `NERO_REFERENCES=references`: the environment variable names the folders that hold "
