@@ -125,14 +125,13 @@ def _detectors() -> tuple[str, ...]:
     )
     if choice != "some":
         return ("all",) if choice == "all" else tuple(quick)
-    chosen = st.multiselect(
+    chosen = controls.several(
         "Which",
-        list(DETECTORS),
+        DETECTORS,
+        "benchmark-detectors",
+        "Choose detectors",
         default=[name for name in ("nero", "stage_mahalanobis", "energy") if name in DETECTORS],
         format_func=lambda name: DETECTORS[name].info.title + ("" if name in quick else " (slow)"),
-        key="benchmark-detectors",
-        persist_state="session",
-        placeholder="Choose detectors",
     )
     return tuple(chosen) or ("nero",)
 
@@ -142,13 +141,10 @@ def _protocol() -> str | None:
     from nero_core.data.protocols.protocol import FOLDERS, named_protocol, protocol_names
 
     protocols = {name: named_protocol(name) for name in protocol_names() if name != FOLDERS}
-    chosen: str | None = st.selectbox(
+    chosen = controls.select_or_none(
         "Protocol of a paper",
-        list(protocols),
-        format_func=lambda name: protocols[name].title,
-        index=None,
-        key="benchmark-protocol",
-        persist_state="session",
+        {name: protocol.title for name, protocol in protocols.items()},
+        "benchmark-protocol",
         placeholder="None: folders of your own",
         help="Sets the paper’s published figures beside these, and says whether they may be compared.",
     )

@@ -34,15 +34,14 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("ROC curves", anchor=False)
-        drawn = st.multiselect(
+        drawn = controls.several(
             "Detectors drawn",
-            list(titles),
+            titles,
+            key_of("drawn", titles),
+            "Choose detectors",
             default=[name for name in figures.leading(result) if name in titles],
             format_func=titles.__getitem__,
             max_selections=len(figures.LINES),
-            key=key_of("drawn", titles),
-            persist_state="session",
-            placeholder="Choose detectors",
             wrap=True,
         )
         if drawn:

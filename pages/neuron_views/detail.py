@@ -121,13 +121,8 @@ def heatmaps(choices: Choices, neuron: int) -> None:
     if not offered:
         st.caption("Open a case in Case review to see where this neuron looked on it.")
         return
-    chosen = st.multiselect(
-        "On which images",
-        list(offered),
-        key="neurons-images",
-        persist_state="session",
-        max_selections=IMAGES_AT_MOST,
-        placeholder="Choose up to four",
+    chosen = controls.several(
+        "On which images", offered, "neurons-images", "Choose up to four", max_selections=IMAGES_AT_MOST
     )
     if not chosen:
         st.caption("The network is loaded when an image is chosen.")

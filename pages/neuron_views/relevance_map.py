@@ -15,7 +15,7 @@ from nero_core.neurons.statistics import Group
 from nero_core.records import IntArray
 from nero_core.reference.manifest import ReferenceEntry
 from nero_core.reference.reference import Reference
-from pages.shared import widgets
+from pages.shared import controls, widgets
 from pages.shared.words import plain
 
 OPENED_AT_MOST = 48
@@ -57,13 +57,11 @@ def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], ke
 
 def from_group(sample: NeuronSample, key: str) -> IntArray:
     """The same without a pointer: the images of one group."""
-    chosen = st.selectbox(
+    chosen = controls.select_or_none(
         "Draw a lasso or a box to open images, or open a group",
-        range(len(sample.names)),
-        format_func=lambda number: sample.names[number],
-        index=None,
+        dict(enumerate(sample.names)),
+        f"neurons-map-group-{key}",
         placeholder="No group",
-        key=f"neurons-map-group-{key}",
         width=420,
     )
     return np.zeros(0, np.int64) if chosen is None else np.flatnonzero(sample.groups == chosen)

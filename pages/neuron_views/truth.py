@@ -15,7 +15,7 @@ from nero_core.records import Source
 from nero_core.reference.manifest import read_manifest, stored_heatmaps
 from pages.neuron_views.detail import METHOD
 from pages.neuron_views.groups import Choices
-from pages.shared import heatmaps, resources, session, widgets, words
+from pages.shared import controls, heatmaps, resources, session, widgets, words
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -85,13 +85,12 @@ def _table(methods: Sequence[Mapping[str, Any]], images: int, over: str = "") ->
 
 def _on_demand(choices: Choices, offered: dict[str, Source]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.multiselect(
+        chosen = controls.several(
             "Test the heatmaps of",
-            list(offered),
-            key=IMAGES,
-            persist_state="session",
+            offered,
+            IMAGES,
+            "One image, or several for a summary",
             max_selections=IMAGES_AT_MOST,
-            placeholder="One image, or several for a summary",
         )
         every = st.toggle(
             "Every method this network has",

@@ -21,20 +21,14 @@ def calibrate(entry: ReferenceEntry) -> None:
     )
     images, upload = images_given("Folder of ordinary images", "calibrate")
     named = f"{entry.title}, own calibration"
-    title = line("Name of the calibrated reference", "calibrate-title", named)
-    source = line("Where the images come from", "calibrate-source", "Endoscopy unit, 2024")
-    alpha, by_class, confidence, group = calibration_choices("calibrate")
     request = BuildRequest(
-        title=title or named,
+        line("Name of the calibrated reference", "calibrate-title", named) or named,
         images=images,
         epochs=0,
-        image_source=source or "images given",
-        alpha=alpha,
-        by_class=by_class,
-        confidence=confidence,
-        group=group,
+        image_source=line("Where the images come from", "calibrate-source", "Endoscopy unit, 2024") or "images given",
         calibrate=str(entry.path.resolve()),
     )
+    request = calibration_choices("calibrate", request)
     if st.button("Calibrate", type="primary", icon=":material/straighten:", key="calibrate"):
         with controls.errors_said():
             submit(request, upload, None)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import streamlit as st
 
@@ -16,12 +16,21 @@ DEFAULT_ALPHA_PERCENT = 5.0
 V = TypeVar("V", bound=Hashable)
 
 
-def select(label: str, options: Mapping[V, str], key: str, **more: Any) -> V:
-    """A :func:`streamlit.selectbox` of {value: words}; `more` as Streamlit has it."""
-    chosen: V = st.selectbox(
-        label, list(options), format_func=options.__getitem__, key=key, persist_state="session", **more
-    )
+def select_or_none(label: str, options: Mapping[V, str], key: str, **more: Any) -> V | None:
+    """A :func:`streamlit.selectbox` of {value: words}; None until one is chosen. `more` as Streamlit has it."""
+    asked = {"index": None, "format_func": options.__getitem__, "persist_state": "session"} | more
+    chosen: V | None = st.selectbox(label, list(options), key=key, **asked)
     return chosen
+
+
+def select(label: str, options: Mapping[V, str], key: str, **more: Any) -> V:
+    """The same, where the first is chosen until somebody chooses another."""
+    return cast(V, select_or_none(label, options, key, index=0, **more))
+
+
+def several(label: str, options: Iterable[V], key: str, placeholder: str, **more: Any) -> list[V]:
+    """A :func:`streamlit.multiselect`; `more` as Streamlit has it."""
+    return st.multiselect(label, list(options), key=key, placeholder=placeholder, persist_state="session", **more)
 
 
 def one_of(label: str, options: Mapping[V, str], key: str, *, default: V | None = None, **more: Any) -> V:

@@ -30,14 +30,12 @@ def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | No
             named = usable.get(st.session_state.get(session.REFERENCE) or "", default)
             name = "Choose a reference" if named is None else plain(named.title)
             with st.popover(name, icon=":material/library_books:", type="tertiary", help="Change the reference"):
-                path = st.selectbox(
+                path = controls.select_or_none(
                     "Reference: the images that this case is held against",
-                    list(usable),
+                    {path: entry.title for path, entry in usable.items()},
+                    session.REFERENCE,
                     index=None if default is None else list(usable).index(str(default.path)),
                     placeholder="Choose one",
-                    format_func=lambda path: usable[path].title,
-                    key=session.REFERENCE,
-                    persist_state="session",
                 )
                 if path is not None:
                     chosen = usable[path]
