@@ -52,11 +52,13 @@ with controls.errors_said():
         widgets.how_to_get_a_reference(session.entries())
         found = results.opened()
     else:
-        own = results.stored_folder(entry.path).is_dir()
-        source = controls.one_of("What to look at", SOURCES, "benchmark-source", default=STORED if own else NEW)
+        own = results.stored_folder(entry.path)
+        source = controls.one_of(
+            "What to look at", SOURCES, "benchmark-source", default=STORED if own.is_dir() else NEW
+        )
         found = None
         if source == STORED:
-            found = results.stored(entry.path)
+            found = results.written(own)
             if found is None:
                 about.nothing_stored(entry)
         elif source == OPENED:

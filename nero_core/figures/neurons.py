@@ -239,10 +239,23 @@ def relevance_map(
     entries = [*names, "Centroids", *case]
     figure = blank_figure(dark, height=MAP_HEIGHT + LEGEND_ROW * -(-len(entries) // 2))  # a phone has two columns
     for number, name in enumerate(names):
-        _add_group(figure, points, np.flatnonzero(groups == number), name, number, K)
-    _add_centroids(figure, centroids, names[:K])
+        rows = np.flatnonzero(groups == number)
+        named = f"{_text(name)} ({len(rows)})"
+        _add_points(figure, points[rows], _marker(number, K), named, _text(name), customdata=rows)
+    edge = {"width": 1.5, "color": "#FFFFFF"}
+    _add_points(
+        figure,
+        centroids,
+        {"symbol": "x", "size": 13, "color": [_marker(i, K)["color"] for i in range(K)], "line": edge},
+        "Centroids",
+        "centroid of %{text}",
+        "markers+text",
+        text=[_text(name) for name in names[:K]],
+        textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(K)],
+    )
+    star = {"symbol": "star", "size": 18, "color": palette.RAISES, "line": edge}
     for name, point in case.items():
-        _add_case(figure, name, point)
+        _add_points(figure, np.asarray(point)[None], star, f"★ {_text(name)}", _text(name))
     frame = _frame(points, np.concatenate([centroids, *(np.asarray(point)[None] for point in case.values())]))
     part = ["" if shares is None else f" ({100 * share:.0f} % of variance)" for share in shares or (0, 0)]
     figure.update_layout(
@@ -259,54 +272,27 @@ def relevance_map(
     return Chart(figure, _map_rows(points, groups, names, centroids, case), alt)
 
 
-def _add_group(figure: Any, points: Float64Array, rows: IntArray, name: str, number: int, classes: int) -> None:
-    """Images of one class, or of one known out-of-distribution set."""
-    ordinary = number < classes
-    symbols, turn = (CLASS_SYMBOLS, number) if ordinary else (KNOWN_SYMBOLS, number - classes)
-    figure.add_scatter(
-        x=points[rows, 0],
-        y=points[rows, 1],
-        mode="markers",
-        name=f"{_text(name)} ({len(rows)})",
-        customdata=rows,
-        marker={
-            "symbol": symbols[turn % len(symbols)],
-            "color": CLASS_COLOURS[turn % len(CLASS_COLOURS)] if ordinary else palette.UNUSUAL,
-            "size": 6 if ordinary else 8,
-            "opacity": 0.7 if ordinary else 1,
-        },
-        hovertemplate=f"{_text(name)}<extra></extra>",
-    )
+def _add_points(
+    figure: Any,
+    places: FloatArray,
+    marker: Mapping[str, Any],
+    name: str,
+    hover: str,
+    mode: str = "markers",
+    **more: Any,
+) -> None:
+    x, y = places.T
+    hover += "<extra></extra>"
+    figure.add_scatter(x=x, y=y, mode=mode, name=name, marker=marker, hovertemplate=hover, **more)
 
 
-def _add_centroids(figure: Any, centroids: Float64Array, names: Sequence[str]) -> None:
-    figure.add_scatter(
-        x=centroids[:, 0],
-        y=centroids[:, 1],
-        mode="markers+text",
-        name="Centroids",
-        text=[_text(name) for name in names],
-        textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(len(names))],
-        marker={
-            "symbol": "x",
-            "size": 13,
-            "color": [CLASS_COLOURS[i % len(CLASS_COLOURS)] for i in range(len(names))],
-            "line": {"width": 1.5, "color": "#FFFFFF"},
-        },
-        hovertemplate="centroid of %{text}<extra></extra>",
-    )
-
-
-def _add_case(figure: Any, name: str, point: FloatArray) -> None:
-    """One image of the open case."""
-    figure.add_scatter(
-        x=[point[0]],
-        y=[point[1]],
-        mode="markers",
-        name=f"★ {_text(name)}",
-        marker={"symbol": "star", "size": 18, "color": palette.RAISES, "line": {"width": 1.5, "color": "#FFFFFF"}},
-        hovertemplate=f"{_text(name)}<extra></extra>",
-    )
+def _marker(number: int, classes: int) -> dict[str, Any]:
+    """How images of a class are drawn, or those of a known out-of-distribution set."""
+    if number < classes:
+        colour = CLASS_COLOURS[number % len(CLASS_COLOURS)]
+        return {"symbol": CLASS_SYMBOLS[number % len(CLASS_SYMBOLS)], "color": colour, "size": 6, "opacity": 0.7}
+    symbol = KNOWN_SYMBOLS[(number - classes) % len(KNOWN_SYMBOLS)]
+    return {"symbol": symbol, "color": palette.UNUSUAL, "size": 8, "opacity": 1}
 
 
 def _frame(points: Float64Array, own: Float64Array) -> Float64Array:

@@ -62,10 +62,9 @@ def gallery(frame: Frame, reading: Case, e: Explanation, ranking: Ranking, overa
     def draw(neuron: Neuron | None) -> None:
         laid_over = overlay(picture, reading.maps[neuron], opacity=percent / 100, outline=outline)
         if neuron is ALL:
-            caption, alt = "Where the network looked, all neurons together", "Heatmap of all neurons together"
+            show_overall(overall, laid_over)
         else:
-            caption, alt = None, f"Where neuron {neuron} looked on this image"
-        slots[neuron].image(laid_over, width="stretch", caption=caption, alt=alt)
+            slots[neuron].image(laid_over, width="stretch", alt=f"Where neuron {neuron} looked on this image")
         only = "" if len(wanted) > 1 else " It gives one map of the whole answer, above, and none of single neurons."
         by.caption(words.heatmaps_by(reading.methods[slot] for slot in wanted if slot in reading.maps) + only)
 
@@ -86,6 +85,12 @@ def gallery(frame: Frame, reading: Case, e: Explanation, ranking: Ranking, overa
     widgets.table_twin(gallery_rows(e, places), "Leading neurons")
 
 
+def show_overall(place: DeltaGenerator, heatmap: Image.Image) -> None:
+    """The map of all neurons together."""
+    caption, alt = "Where the network looked, all neurons together", "Heatmap of all neurons together"
+    place.image(heatmap, width="stretch", caption=caption, alt=alt)
+
+
 def take_method(frame: Frame, reading: Case) -> None:
     """Have heatmaps by the method that was chosen."""
     if reading.take(heatmaps.chosen(reading.reference, METHOD)):
@@ -104,12 +109,7 @@ def only_overall(frame: Frame, reading: Case, overall: DeltaGenerator) -> None:
     if ALL not in reading.maps:
         with overall.container(), st.spinner("Where the network looked…"):
             list(reading.draw(frame.decoded(), [ALL]))
-    overall.image(
-        overlay(seen_picture(frame.decoded(), reading), reading.maps[ALL]),
-        width="stretch",
-        caption="Where the network looked, all neurons together",
-        alt="Heatmap of all neurons together",
-    )
+    show_overall(overall, overlay(seen_picture(frame.decoded(), reading), reading.maps[ALL]))
     st.caption(words.heatmaps_by([reading.methods[ALL]]))
     if reading.caution:
         st.warning(plain(reading.caution))
