@@ -9,17 +9,8 @@ import numpy as np
 
 from nero_core.benchmark.result import POOLED, BenchmarkResult, Scores
 from nero_core.errors import InputError
-from nero_core.figures.palette import (
-    ACCENT,
-    DIVERGING,
-    NEUTRAL,
-    Cell,
-    Chart,
-    blank_figure,
-    histogram_shares,
-    rounded,
-    table,
-)
+from nero_core.figures import palette
+from nero_core.figures.palette import Cell, Chart, blank_figure, histogram_shares, rounded, table
 from nero_core.metrics import METRICS, roc_points
 from nero_core.records import Float64Array
 
@@ -115,14 +106,8 @@ def roc_chart(
                 for end, value in zip(("", "from", "to"), area, strict=True)
             }
         )
-    figure.add_scatter(
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": NEUTRAL, "width": 1, "dash": "dot"},
-        name="chance",
-        hoverinfo="skip",
-    )
+    dotted = {"color": palette.NEUTRAL, "width": 1, "dash": "dot"}
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=dotted, name="chance", hoverinfo="skip")
     figure.update_layout(
         xaxis={"title": "Share of ID images flagged", "range": [0, 1], "tickformat": ".0%"},
         yaxis={"title": "Share of OOD images flagged", "range": [0, 1.005], "tickformat": ".0%"},
@@ -151,7 +136,7 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
     share_of = {f"ID test images ({len(scores.id)})": histogram_shares(scores.id, edges)}
     share_of |= {f"{name} ({len(values)})": histogram_shares(values, edges) for name, values in scores.ood.items()}
     for number, (name, shares) in enumerate(share_of.items()):
-        colour = ACCENT if number == 0 else LINES[number % len(LINES)][0]
+        colour = palette.ACCENT if number == 0 else LINES[number % len(LINES)][0]
         pattern = {} if number == 0 else {"shape": FILLS[(number - 1) % len(FILLS)], "fgcolor": colour, "size": 6}
         figure.add_bar(
             x=centres, y=[share or None for share in shares], width=width, name=_shown(name),
@@ -162,7 +147,7 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
             hovertemplate="score about %{x:.3g}: %{y:.2g} %",
         )  # fmt: skip
     if threshold is not None and edges[0] <= threshold <= edges[-1]:
-        figure.add_vline(x=threshold, line={"color": NEUTRAL, "dash": "dash"}, annotation_text="flagged beyond")
+        figure.add_vline(x=threshold, line={"color": palette.NEUTRAL, "dash": "dash"}, annotation_text="flagged beyond")
     tallest = max((max(shares, default=0.0) for shares in share_of.values()), default=0.0)
     figure.update_layout(
         barmode="overlay",
@@ -221,14 +206,10 @@ def breakdown_chart(
         for column, each in zip(result.columns, found, strict=True):
             cells: dict[str, Cell] = {"detector": row.name, "OOD set": column, METRICS[metric]: rounded(each.value)}
             rows.append(cells | {"from": rounded(each.low), "to": rounded(each.high)})
+    sets = [_shown(column) for column in result.columns]
     figure.update_layout(
         xaxis={"title": f"{METRICS[metric]} with its 95 % interval", "tickformat": ".0%"},
-        yaxis={
-            "tickvals": places,
-            "ticktext": [_shown(c) for c in result.columns],
-            "autorange": "reversed",
-            "showgrid": False,
-        },
+        yaxis={"tickvals": places, "ticktext": sets, "autorange": "reversed", "showgrid": False},
     )
     return Chart(figure, rows, f"{METRICS[metric]} of {len(shown)} detectors on {len(result.columns)} sets.")
 
@@ -302,7 +283,7 @@ def correlation_chart(
     called = [(titles or {}).get(name, name) for name in shown]
     axis = [_shown(title) for title in called]
     figure.add_heatmap(
-        z=values, x=axis, y=axis, zmin=-1, zmax=1, colorscale=[[i / 4, colour] for i, colour in enumerate(DIVERGING)],
+        z=values, x=axis, y=axis, zmin=-1, zmax=1, colorscale=palette.SCALE,
         colorbar={"title": "ρ", "thickness": 12}, hovertemplate="%{y} and %{x}: %{z:.2f}<extra></extra>",
     )  # fmt: skip
     figure.update_layout(

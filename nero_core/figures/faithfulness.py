@@ -48,16 +48,10 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
         x=shares, y=means[-1], name=label, mode="lines", line={"color": NEUTRAL, "width": 2, "dash": "longdash"}
     )
     for place, method in enumerate(methods):
-        colour, symbol = COLOURS[place % len(COLOURS)], SYMBOLS[place % len(SYMBOLS)]
         dash = DASHES[(place + place // len(COLOURS)) % len(DASHES)]
-        figure.add_scatter(
-            x=shares,
-            y=means[place],
-            name=method,
-            mode="lines+markers",
-            line={"color": colour, "dash": dash, "width": 2.5},
-            marker={"symbol": symbol, "size": 7},
-        )
+        line = {"color": COLOURS[place % len(COLOURS)], "dash": dash, "width": 2.5}
+        marker = {"symbol": SYMBOLS[place % len(SYMBOLS)], "size": 7}
+        figure.add_scatter(x=shares, y=means[place], name=method, mode="lines+markers", line=line, marker=marker)
     figure.update_traces(hovertemplate="%{x:.0f} %: %{y:.1f} %", selector={"showlegend": None})
     figure.update_layout(
         title={"text": title, "font": {"size": 14}, "x": 0, "xanchor": "left", "yref": "container", "y": 0.97},

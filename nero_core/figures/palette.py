@@ -44,6 +44,8 @@ NEUTRAL = "#7C8896"
 UNUSUAL = "#B8860B"
 DIVERGING = ("#2166AC", "#92C5DE", "#FFFFFF", "#FDB863", "#E66101")
 """Blue, white, orange: from the lowest to the highest value of a signed map, white at zero."""
+SCALE = [[i / (len(DIVERGING) - 1), colour] for i, colour in enumerate(DIVERGING)]
+"""The same as plotly takes it."""
 
 DRAWN = ("bar", "heatmap", "scatter")
 """Kinds of traces that a template says something about, among those that are drawn."""

@@ -51,7 +51,7 @@ def published(result: BenchmarkResult) -> None:
         st.info(f"**Not comparable:** {plain(given['reason']) if given else WITHOUT_PROTOCOL}")
         return
     names = [entry["title"] for entry in given["rows"]]
-    tables.show(names, published_columns(result), first="Detector", alt="Published figures beside ours")
+    tables.show(names, published_columns(result), alt="Published figures beside ours")
     st.caption(f"Protocol {plain(given['protocol'])}. {plain(given['reason'])} Source: {plain(given['source'])}")
 
 

@@ -27,7 +27,7 @@ def set_words(name: str) -> str:
     return "All OOD images together" if name == POOLED else name
 
 
-def show(names: Sequence[str], columns: Sequence[tables.Column], *, first: str, alt: str) -> None:
+def show(names: Sequence[str], columns: Sequence[tables.Column], *, first: str = "Detector", alt: str) -> None:
     """One table; a column without values sorts by its text."""
     settings = {column.label: st.column_config.Column(help=column.help) for column in columns}
     styled = written(names, columns, first)
@@ -85,7 +85,7 @@ def main_table(result: BenchmarkResult, ood_set: str) -> None:
         "classes": lambda: tables.class_columns(rows, result.classes, class_kind(rows)),
         "method": lambda: tables.method_columns(rows),
     }[view]()
-    show([row.label for row in rows], columns, first="Detector", alt=f"Detectors on {set_words(ood_set)}: {view}")
+    show([row.label for row in rows], columns, alt=f"Detectors on {set_words(ood_set)}: {view}")
     st.caption(_reading(view, result, named))
     if view == "method" and (found := tables.papers(rows)):
         with st.expander("Papers"):

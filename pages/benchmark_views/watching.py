@@ -60,10 +60,7 @@ def _show_rows(job: BenchmarkJob) -> None:
     ranked = tables.by_auroc(rows, ood_set)
     st.markdown(f"**Done so far: {len(rows)} of {planned}** · {plain(tables.set_words(ood_set))}")
     tables.show(
-        [row.label for row in ranked],
-        metric_columns(ranked, ood_set),
-        first="Detector",
-        alt="The detectors that are done so far",
+        [row.label for row in ranked], metric_columns(ranked, ood_set), alt="The detectors that are done so far"
     )
 
 

@@ -75,12 +75,8 @@ def _stored(images: int, methods: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _table(methods: Sequence[Mapping[str, Any]], images: int, over: str = "") -> None:
-    st.dataframe(
-        faithfulness_table(methods, images),
-        hide_index=True,
-        placeholder="–",
-        alt=f"How true the heatmaps of each method are{over}, beside a random order",
-    )
+    alt = f"How true the heatmaps of each method are{over}, beside a random order"
+    st.dataframe(faithfulness_table(methods, images), hide_index=True, placeholder="–", alt=alt)
 
 
 def _on_demand(choices: Choices, offered: dict[str, Source]) -> None:

@@ -35,16 +35,9 @@ def several(label: str, options: Iterable[V], key: str, placeholder: str, **more
 
 def one_of(label: str, options: Mapping[V, str], key: str, *, default: V | None = None, **more: Any) -> V:
     """A :func:`streamlit.segmented_control` of {value: words}, of which one is chosen: the first where none is said."""
-    chosen: V = st.segmented_control(
-        label,
-        list(options),
-        format_func=options.__getitem__,
-        default=next(iter(options)) if default is None else default,
-        required=True,
-        key=key,
-        persist_state="session",
-        **more,
-    )
+    first = next(iter(options)) if default is None else default
+    asked: dict[str, Any] = {"format_func": options.__getitem__, "persist_state": "session"} | more
+    chosen: V = st.segmented_control(label, list(options), default=first, required=True, key=key, **asked)
     return chosen
 
 
@@ -56,17 +49,9 @@ def line(label: str, key: str, example: str, about: str | None = None) -> str:
 
 def flagged_in_100(key: str, about: str) -> float:
     """How many ordinary images may be flagged, in 100: α in percent."""
-    percent: float = st.number_input(
-        "Ordinary images flagged, at most … in 100",
-        0.1,
-        50.0,
-        DEFAULT_ALPHA_PERCENT,
-        step=1.0,
-        format="%.3g",
-        key=key,
-        persist_state="session",
-        help=about,
-    )
+    asked: dict[str, Any] = {"step": 1.0, "format": "%.3g", "persist_state": "session", "help": about}
+    label = "Ordinary images flagged, at most … in 100"
+    percent: float = st.number_input(label, 0.1, 50.0, DEFAULT_ALPHA_PERCENT, key=key, **asked)
     return percent
 
 
