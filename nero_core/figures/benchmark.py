@@ -99,13 +99,8 @@ def roc_chart(
             visible=True if row.name in shown else "legendonly",
             hovertemplate="%{x:.1%} of ID flagged, %{y:.1%} of OOD flagged",
         )  # fmt: skip
-        rows.append(
-            {"detector": row.label}
-            | {
-                f"AUROC {end}".strip() + " (%)": rounded(100 * value)
-                for end, value in zip(("", "from", "to"), area, strict=True)
-            }
-        )
+        ends = zip(("AUROC (%)", "AUROC from (%)", "AUROC to (%)"), area, strict=True)
+        rows.append({"detector": row.label} | {name: rounded(100 * value) for name, value in ends})
     dotted = {"color": palette.NEUTRAL, "width": 1, "dash": "dot"}
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=dotted, name="chance", hoverinfo="skip")
     figure.update_layout(

@@ -180,7 +180,7 @@ def value_boxes(
     rows: list[Mapping[str, Cell]] = []
     for name, group in filled.items():
         quantiles = zip(QUANTILES, np.quantile(group, list(QUANTILES.values())), strict=True)
-        rows.append({"group": name, "images": len(group), **{name: rounded(value) for name, value in quantiles}})
+        rows.append({"group": name, "images": len(group), **{place: rounded(value) for place, value in quantiles}})
     rows += [{"group": name, "images": 1, "median": rounded(value)} for name, value in (marks or {}).items()]
     medians = ", ".join(f"{name} {significant(float(np.median(group)))}" for name, group in filled.items())
     return Chart(figure, rows, f"{what} in {len(filled)} groups of images; medians: {medians}.")

@@ -33,22 +33,14 @@ def training_curves(history: Sequence[Mapping[str, float]], dark: bool = False) 
     loss = [epoch["loss"] for epoch in history]
     learnt, aside = ([100 * epoch[key] for epoch in history] for key in ("train_accuracy", "test_accuracy"))
     accuracy = {"in training": (ACCENT, "solid", learnt), "on images set aside": (RAISES, "dash", aside)}
-    rows = table(
-        {"Epoch": epochs, "Loss": loss, "Accuracy in training, %": learnt, "Accuracy on images set aside, %": aside}
+    shown = {"Loss": loss, "Accuracy in training, %": learnt, "Accuracy on images set aside, %": aside}
+    rows = table({"Epoch": epochs, **shown})
+    fell = f"Loss over {len(epochs)} epochs: from {loss[0]:.3g} to {loss[-1]:.3g}."
+    rose = (
+        f"Accuracy after {len(epochs)} epochs: {learnt[-1]:.0f} % in training, {aside[-1]:.0f} % on images set aside."
     )
-    return (
-        Chart(
-            _curves(epochs, {"Loss": (ACCENT, "solid", loss)}, "Loss", dark),
-            rows,
-            f"Loss over {len(epochs)} epochs: from {loss[0]:.3g} to {loss[-1]:.3g}.",
-        ),
-        Chart(
-            _curves(epochs, accuracy, "Accuracy, %", dark),
-            rows,
-            f"Accuracy after {len(epochs)} epochs: {learnt[-1]:.0f} % in training, {aside[-1]:.0f} % on images set "
-            "aside.",
-        ),
-    )
+    first = Chart(_curves(epochs, {"Loss": (ACCENT, "solid", loss)}, "Loss", dark), rows, fell)
+    return first, Chart(_curves(epochs, accuracy, "Accuracy, %", dark), rows, rose)
 
 
 def _curves(

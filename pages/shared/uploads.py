@@ -213,18 +213,14 @@ class Limits:
 
         this = object()
 
-        def check() -> None:
-            held = sum(
-                max(len(each.data), FILE_BYTES) for each in list(manager.file_storage.get(identity, {}).values())
-            )
-            if session.arriving[this] > most or held + sum(session.arriving.values()) > all_together:
-                raise HTTPException(413, "File too large, or too many files in this session")
-
         async def counted() -> Message:
             message = await receive()
             session.arriving[this] += len(message.get("body", b""))
             session.heard = time.monotonic()
-            check()
+            files = list(manager.file_storage.get(identity, {}).values())
+            held = sum(max(len(each.data), FILE_BYTES) for each in files)
+            if session.arriving[this] > most or held + sum(session.arriving.values()) > all_together:
+                raise HTTPException(413, "File too large, or too many files in this session")
             return message
 
         session.arriving[this] = FILE_BYTES
