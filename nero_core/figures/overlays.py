@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from nero_core.errors import InputError
-from nero_core.figures.palette import DIVERGING, Chart, blank_figure
+from nero_core.figures.palette import DIVERGING, SCALE, Chart, blank_figure
 from nero_core.records import Float32Array, FloatArray
 
 PEAK_QUANTILE = 0.98
@@ -101,9 +101,8 @@ def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, ou
 def colour_bar(*, dark: bool = False) -> Chart:
     """The labelled colour bar of `overlay`: from lowering (blue) over nothing (white) to raising (orange)."""
     figure = blank_figure(dark, height=74)
-    scale = [[i / (len(DIVERGING) - 1), colour] for i, colour in enumerate(DIVERGING)]
     steps = np.linspace(-1, 1, 101)
-    figure.add_heatmap(x=steps, z=[steps], colorscale=scale, zmin=-1, zmax=1, showscale=False, hoverinfo="skip")
+    figure.add_heatmap(x=steps, z=[steps], colorscale=SCALE, zmin=-1, zmax=1, showscale=False, hoverinfo="skip")
     figure.update_layout(
         margin={"l": 70, "r": 70, "t": 4, "b": 36},
         xaxis={"tickvals": [-1, 0, 1], "ticktext": ["speaks against", "nothing", "speaks for"], "showgrid": False},
