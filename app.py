@@ -5,6 +5,23 @@ from starlette.middleware import Middleware
 
 from pages.shared import door, origins, resources, session, start, uploads, widgets, words
 
+PAGES = {
+    "case_review": (
+        "Case review",
+        "imagesmode",
+        "Drop endoscopy images and see how unusual each is for the reference, and why.",
+    ),
+    "neurons": ("Neurons", "hub", "Which neurons tell ordinary images from unusual ones, and what each has learnt."),
+    "benchmark": ("Benchmark", "leaderboard", "Compare detectors on images of your own, with intervals."),
+    "references": (
+        "References",
+        "library_books",
+        "Look into references, carry them as files, build one from images of your own.",
+    ),
+}
+"""Files of the pages with their titles, their symbols and what they are for. A file's name is the page's address: see
+:mod:`pages.shared.door`."""
+
 
 def show() -> None:
     """One run of the app in one browser session."""
@@ -19,37 +36,11 @@ def show() -> None:
     )
     st.logo(str(resources.ASSETS / "logo.svg"), size="large")
 
-    # A page's address is its file's name: see `door`.
-    page = st.navigation(
-        [
-            st.Page(
-                "pages/case_review.py",
-                title="Case review",
-                icon=":material/imagesmode:",
-                default=True,
-                help="Drop endoscopy images and see how unusual each is for the reference, and why.",
-            ),
-            st.Page(
-                "pages/neurons.py",
-                title="Neurons",
-                icon=":material/hub:",
-                help="Which neurons tell ordinary images from unusual ones, and what each has learnt.",
-            ),
-            st.Page(
-                "pages/benchmark.py",
-                title="Benchmark",
-                icon=":material/leaderboard:",
-                help="Compare detectors on images of your own, with intervals.",
-            ),
-            st.Page(
-                "pages/references.py",
-                title="References",
-                icon=":material/library_books:",
-                help="Look into references, carry them as files, build one from images of your own.",
-            ),
-        ],
-        position="top",
-    )
+    pages = [
+        st.Page(f"pages/{file}.py", title=title, icon=f":material/{icon}:", default=file == "case_review", help=about)
+        for file, (title, icon, about) in PAGES.items()
+    ]
+    page = st.navigation(pages, position="top")
     entries = resources.entries()
     chosen = widgets.header(page.title, entries)
     st.session_state[session.ENTRIES], st.session_state[session.ENTRY] = entries, chosen

@@ -98,6 +98,11 @@ def point_metrics(id_scores: npt.ArrayLike, ood_scores: npt.ArrayLike) -> dict[s
 def roc_points(id_scores: npt.ArrayLike, ood_scores: npt.ArrayLike) -> RocPoints:
     """The corners of the ROC curve, OOD as the positive class.
 
+    Parameters
+    ----------
+    id_scores : (n,)
+    ood_scores : (m,)
+
     Raises
     ------
     InputError
@@ -137,7 +142,12 @@ def rank_correlations(values: npt.ArrayLike) -> Float64Array:
 
 
 def interval(value: float, draws: Float64Array) -> Interval:
-    """A value with the central 95 % of its resampled values."""
+    """A value with the central 95 % of its resampled values.
+
+    Parameters
+    ----------
+    draws : (resamples,)
+    """
     low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(float(value), float(low), float(high))
 

@@ -85,7 +85,12 @@ class Layout:
     channels_last: frozenset[str] = frozenset()
 
     def channels_first(self, name: str, output: Tensor) -> Tensor:
-        """The output of the module `name` as (n, c, h, w), a view; tokens become (n, c, tokens, 1)."""
+        """The output of the module `name` as (n, c, h, w), a view; tokens become (n, c, tokens, 1).
+
+        Parameters
+        ----------
+        output : (n, c, h, w), (n, h, w, c) or (n, tokens, c)
+        """
         if output.ndim == 3:
             return output.transpose(1, 2).unsqueeze(3)
         return output.permute(0, 3, 1, 2) if name in self.channels_last else output
@@ -108,7 +113,12 @@ class ImageSource(Protocol):
         ...
 
     def forward(self, images: Float32Array) -> Activations:
-        """What the network gives for preprocessed images (n, 3, H, W) of the caller's."""
+        """What the network gives for preprocessed images (n, 3, H, W) of the caller's.
+
+        Parameters
+        ----------
+        images : (n, 3, H, W)
+        """
         ...
 
     def __getitem__(self, rows: slice | Sequence[int] | npt.NDArray[np.generic]) -> ImageSource:

@@ -90,6 +90,10 @@ def low_relevance_share(features: FloatArray, relevance: FloatArray, k: int) -> 
     """Share of activation carried by the k neurons of smallest signed relevance, f(x), (n,), in [0, 1].
 
     ``f = Σ_{j∈L} |a_j| / Σ_j |a_j|``; 1 for a feature vector of zeros and for k ≥ d.
+
+    Parameters
+    ----------
+    features, relevance : (n, d)
     """
     a = np.abs(np.asarray(features, np.float64))
     if k >= a.shape[1]:

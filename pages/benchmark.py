@@ -5,28 +5,12 @@ from collections.abc import Callable
 import streamlit as st
 
 from nero_core.benchmark.result import BenchmarkResult
-from nero_core.errors import NeroError
 from nero_core.reference.manifest import ReferenceEntry
 from pages.benchmark_views import about, asking, charts, leaving, results, tables
-from pages.shared import door, permission, session, widgets
-from pages.shared.words import plain
+from pages.shared import controls, door, permission, session, widgets
 
 STORED, OPENED, NEW = "stored", "opened", "new"
 SOURCES = {STORED: "This reference’s own result", OPENED: "A results file", NEW: "Runs"}
-
-
-def source_control(stored: bool) -> str:
-    """Whose result to look at."""
-    chosen: str = st.segmented_control(
-        "What to look at",
-        list(SOURCES),
-        format_func=SOURCES.__getitem__,
-        default=STORED if stored else NEW,
-        required=True,
-        key="benchmark-source",
-        persist_state="session",
-    )
-    return chosen
 
 
 def show(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
@@ -39,15 +23,8 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
     st.subheader("Detectors", anchor=False)
     ood_set = result.columns[-1]
     if len(result.columns) > 1:
-        options = [result.columns[-1], *result.columns[:-1]]
-        ood_set = st.selectbox(
-            "OOD images",
-            options,
-            format_func=tables.set_words,
-            key=charts.key_of("set", options),
-            persist_state="session",
-            width=340,
-        )
+        options = {name: tables.set_words(name) for name in [ood_set, *result.columns[:-1]]}
+        ood_set = controls.select("OOD images", options, charts.key_of("set", options), width=340)
     tables.main_table(result, ood_set)
     tables.refused(result.detectors)
     parts: dict[str, Callable[[], None]] = {"Curves and scores": lambda: charts.curves_and_histogram(result, ood_set)}
@@ -70,16 +47,18 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
 
 door.enter()
 entry = session.entry()
-try:
+with controls.errors_said():
     if entry is None:
         widgets.how_to_get_a_reference(session.entries())
         found = results.opened()
     else:
-        own = results.stored_folder(entry.path).is_dir()
-        source = source_control(own)
+        own = results.stored_folder(entry.path)
+        source = controls.one_of(
+            "What to look at", SOURCES, "benchmark-source", default=STORED if own.is_dir() else NEW
+        )
         found = None
         if source == STORED:
-            found = results.stored(entry.path)
+            found = results.written(own)
             if found is None:
                 about.nothing_stored(entry)
         elif source == OPENED:
@@ -90,5 +69,3 @@ try:
             st.info(permission.not_offered("A run"))
     if found is not None:
         show(found, entry)
-except NeroError as error:
-    st.error(plain(str(error)))

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from nero_core.errors import NeroError
 from pages.case_views import account, gallery, verdict
-from pages.shared import door, reading, resources, session, uploads, widgets
+from pages.shared import controls, door, reading, resources, session, uploads, widgets
 from pages.shared.words import WHAT_YOU_GET, plain
 
 FORMATS = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "webp"]
@@ -57,30 +56,27 @@ def review(frame: session.Frame) -> None:
         verdict.histogram(read, alpha, decision)
 
     st.subheader("Why this score", anchor=False)
-    if read.explanation is None:
+    if (explanation := read.explanation) is None:
         account.no_account(read)
         gallery.only_overall(frame, read, overall)
         return
     left, right = st.columns([8, 4], gap="large")
     with right:
-        ranking = account.ranking_control(read)
-        account.what_if(read, ranking)
+        ranking = account.ranking_control(explanation)
+        account.what_if(read, explanation, ranking)
     with left:
-        account.account(read, ranking)
+        account.account(explanation, ranking)
 
     st.subheader("Where the leading neurons looked", anchor=False)
     gallery_place = st.container()
     st.subheader("All neurons: this image beside usual ones", anchor=False)
     account.profile(read)
     with gallery_place:
-        gallery.gallery(frame, read, ranking, overall)
+        gallery.gallery(frame, read, explanation, ranking, overall)
 
 
 door.enter()
-entry = session.entry()
-if entry is None:
-    widgets.how_to_get_a_reference(session.entries())
-    st.stop()
+entry = widgets.needed_reference()
 uploader()
 frames = session.case()
 if not frames:
@@ -94,7 +90,7 @@ if not frames:
         offer_examples(examples)
     widgets.make_charts_ready()
     st.stop()
-try:
+with controls.errors_said():
     reference = resources.reference(entry.path)
     readable = reading.read_case(frames, reference, verdict.detector_control(reference))
     for frame in frames:
@@ -104,5 +100,3 @@ try:
         review(verdict.table(readable, verdict.current_alpha()))
     elif readable:
         review(readable[0])
-except NeroError as error:
-    st.error(plain(str(error)))

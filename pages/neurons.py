@@ -7,13 +7,12 @@ from typing import ParamSpec
 import pandas  # noqa: F401  # waits for the loader's import: plotly trips over a pandas that is half there
 import streamlit as st
 
-from nero_core.errors import NeroError
 from nero_core.neurons.statistics import Comparison
 from nero_core.records import IntArray
 from nero_core.reference.manifest import ReferenceEntry
 from nero_core.reference.reference import Reference
 from pages.neuron_views import detail, groups, link, overview, relevance_map, truth
-from pages.shared import door, session, widgets
+from pages.shared import controls, door, widgets
 from pages.shared.words import plain
 
 P = ParamSpec("P")
@@ -26,10 +25,8 @@ def no_sample(entry: ReferenceEntry) -> None:
         f"*{plain(entry.title)}* was fitted before samples were kept: means, distributions and the map are missing. "
         "Its verdicts and heatmaps on Case review are not concerned. Fit it once more:"
     )
-    st.code(
-        "python -m nero_core fit IMAGES --classifier classifier.safetensors --ood NAME=FOLDER --out REFERENCE",
-        language="bash",
-        wrap_lines=True,
+    widgets.command(
+        "python -m nero_core fit IMAGES --classifier classifier.safetensors --ood NAME=FOLDER --out REFERENCE"
     )
 
 
@@ -39,10 +36,8 @@ def section(part: Callable[P, None]) -> Callable[P, None]:
     @st.fragment
     @wraps(part)
     def run(*args: P.args, **named: P.kwargs) -> None:
-        try:
+        with controls.errors_said():
             part(*args, **named)
-        except NeroError as error:
-            st.error(plain(str(error)))
 
     return run
 
@@ -88,11 +83,8 @@ def images(stored: Reference, choices: groups.Choices) -> None:
 
 
 door.enter()
-entry = session.entry()
-if entry is None:
-    widgets.how_to_get_a_reference(session.entries())
-    st.stop()
-try:
+entry = widgets.needed_reference()
+with controls.errors_said():
     stored = groups.stored(entry.path)
     if stored.sample is None:
         no_sample(entry)
@@ -116,5 +108,3 @@ try:
     st.markdown("##### Is it true?")
     section(truth.show)(choices)
     images(stored, choices)
-except NeroError as error:
-    st.error(plain(str(error)))

@@ -5,28 +5,13 @@ from functools import partial
 
 import streamlit as st
 
-from nero_core.errors import NeroError
+from nero_core.reference.signatures import TrustedKey
 from pages.reference_views import asking, calibrating, carrying, inspecting, watching
-from pages.shared import door, permission, resources, session
+from pages.shared import controls, door, permission, resources, session
 from pages.shared.words import plain
 
 HERE, FILE, CALIBRATE, BUILD = "On this computer", "From a file", "Calibrate", "Build one"
 WRITES = {FILE: "Importing", CALIBRATE: "Calibrating", BUILD: "Building"}
-
-
-def view_control() -> str:
-    """What to do here."""
-    chosen: str = st.segmented_control(
-        "What to do",
-        [HERE, FILE, CALIBRATE, BUILD],
-        default=HERE,
-        required=True,
-        key="view",
-        bind="query-params",
-        persist_state="session",
-        label_visibility="collapsed",
-    )
-    return chosen
 
 
 def here() -> None:
@@ -36,11 +21,9 @@ def here() -> None:
         st.subheader("No reference on this computer yet", anchor=False)
         st.markdown("Bring one in **from a file**, or **build one** from folders of images: the choices are above.")
         return
-    try:
+    trusted: list[TrustedKey] = []
+    with controls.errors_said(before="No signature can be told by name: "):
         trusted = resources.trusted_keys()
-    except NeroError as error:
-        st.error(f"No signature can be told by name: {plain(str(error))}")
-        trusted = []
     inspecting.listed(entries, chosen, trusted)
     if any(entry.error is None for entry in entries):
         st.subheader("Look inside", anchor=False)
@@ -68,8 +51,9 @@ def calibrate() -> None:
 
 door.enter()
 st.markdown("A reference is a trained network with what is usual for it: the images that a case is held against.")
-view = view_control()
-try:
+views = {view: view for view in (HERE, FILE, CALIBRATE, BUILD)}
+view = controls.one_of("What to do", views, "view", bind="query-params", label_visibility="collapsed")
+with controls.errors_said():
     if view == HERE:
         carrying.added()
         here()
@@ -83,5 +67,3 @@ try:
         calibrate()
     else:
         queued(asking.ask, "Build another")
-except NeroError as error:
-    st.error(plain(str(error)))

@@ -39,25 +39,7 @@ ENTRY_POINTS = "nero.heatmaps"
 load_entry_points(ENTRY_POINTS)
 
 __all__ = [
-    "ENTRY_POINTS",
-    "EXACT",
-    "FAMILIES",
-    "METHODS",
-    "PREFERRED",
-    "Attribution",
-    "AttributionPass",
-    "Attributions",
-    "Family",
-    "Fit",
-    "HeatmapMethod",
-    "OverallMap",
-    "describe_families",
-    "describe_methods",
-    "fits_of",
-    "fitting",
-    "instant_maps",
-    "methods",
-    "register_method",
-    "share_arriving",
-    "supports",
-]
+    "ENTRY_POINTS", "EXACT", "FAMILIES", "METHODS", "PREFERRED", "Attribution", "AttributionPass", "Attributions",
+    "Family", "Fit", "HeatmapMethod", "OverallMap", "describe_families", "describe_methods", "fits_of", "fitting",
+    "instant_maps", "methods", "register_method", "share_arriving", "supports",
+]  # fmt: skip

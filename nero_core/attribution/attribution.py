@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 from nero_core.attribution.base import METHODS, AttributionPass, Fit, HeatmapMethod
 from nero_core.errors import InputError
+from nero_core.network.classifier import Classifier
 from nero_core.records import Float32Array
-
-if TYPE_CHECKING:
-    from nero_core.network.classifier import Classifier
 
 EXACT = ("CRP", "conservative propagation")
 """The methods with a rule for each function that the network calls."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,8 @@ from torch import Tensor
 
 from nero_core.attribution.instant import indices
 from nero_core.errors import InputError
+from nero_core.network.classifier import Classifier
 from nero_core.records import Float32Array, Float64Array, FloatArray
-
-if TYPE_CHECKING:
-    from nero_core.network.classifier import Classifier
 
 CONDITIONS_AT_ONCE = 8
 """Neurons that share one way down. More are no faster, and the widest layer of a ResNet-18 takes 3 MB for each."""
@@ -267,20 +265,23 @@ class OverallMap(AttributionPass):
         return self._map
 
     def _relevance(self, stage: str | None) -> Float32Array:
-        raise self._none_of_neurons()
-
-    def _maps(self, neurons: npt.NDArray[np.int64], stage: str | None) -> Float32Array:
-        raise self._none_of_neurons()
-
-    def _none_of_neurons(self) -> InputError:
-        return InputError(
+        raise InputError(
             f"{self.method} gives one map of the whole answer and none of single neurons; choose another method for "
             "these."
         )
 
+    def _maps(self, neurons: npt.NDArray[np.int64], stage: str | None) -> Float32Array:
+        return self._relevance(stage)  # refuses
+
 
 def as_array(tensor: Tensor) -> Float32Array:
-    """A tensor without its history, float32 on the CPU."""
+    """A tensor without its history, float32 on the CPU.
+
+    Parameters
+    ----------
+    tensor : (…)
+        Of any shape.
+    """
     return cast(Float32Array, tensor.detach().float().cpu().numpy())
 
 
@@ -297,5 +298,4 @@ def share_arriving(maps: FloatArray, relevance: FloatArray) -> Float64Array:
     """
     sums = np.asarray(maps, np.float64).sum(axis=(1, 2))
     r = np.asarray(relevance, np.float64)
-    shares: Float64Array = np.divide(sums, r, out=np.full(len(sums), np.nan), where=r != 0)
-    return shares
+    return cast(Float64Array, np.divide(sums, r, out=np.full(len(sums), np.nan), where=r != 0))

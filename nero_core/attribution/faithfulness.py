@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,9 @@ SURE = 2.0
 
 FLAT = 0.05
 """Probability: where the whole image blurred changes the answer less, an order of places means little."""
+
+KINDS = ("deletion", "insertion")
+"""The curves: the image is blurred place by place, or is brought back."""
 
 RANDOM = "random order"
 """What the methods are held against."""
@@ -92,16 +95,14 @@ class Faithfulness:
     def gain(self) -> Float64Array:
         """Area of insertion minus that of deletion, above the same of a random order, (m − 1, n); large is good."""
         between = self.areas("insertion") - self.areas("deletion")
-        gain: Float64Array = between[:-1] - between[-1]
-        return gain
+        return cast(Float64Array, between[:-1] - between[-1])
 
     @property
     def random_gain(self) -> Float64Array:
         """The same of each random order against their mean, (r, n): what chance alone gives."""
-        insertion, deletion = (area(self.random_probability[kind], self.shares) for kind in ("insertion", "deletion"))
+        deletion, insertion = (area(self.random_probability[kind], self.shares) for kind in KINDS)
         between = insertion - deletion
-        gain: Float64Array = between - between.mean(axis=0)
-        return gain
+        return cast(Float64Array, between - between.mean(axis=0))
 
     @property
     def best(self) -> str:
@@ -111,8 +112,7 @@ class Faithfulness:
     @property
     def whole_and_blurred(self) -> Float64Array:
         """Probability of the answer for the whole image and for the blurred one, (n, 2)."""
-        ends: Float64Array = self.probability["deletion"][0][:, [0, -1]]
-        return ends
+        return cast(Float64Array, self.probability["deletion"][0][:, [0, -1]])
 
     @property
     def flat(self) -> npt.NDArray[np.bool_]:
@@ -121,31 +121,24 @@ class Faithfulness:
 
     def beaten(self, method: str) -> IntArray:
         """How many of the r random orders a method's map gains more than, (n,)."""
-        count: IntArray = (self.gain[self.methods.index(method)] > self.random_gain).sum(axis=0)
-        return count
+        return cast(IntArray, (self.gain[self.methods.index(method)] > self.random_gain).sum(axis=0))
 
     def summary(self) -> list[dict[str, Any]]:
         """One row per method, means over the images; the random order last.
 
         "by_chance": chance can do as well, the mean gain being at most `SURE` standard errors; of several images only.
         """
-        deletion, insertion = self.areas("deletion"), self.areas("insertion")
-        score_deletion, score_insertion = self.score_areas("deletion"), self.score_areas("insertion")
+        areas = {kind: self.areas(kind) for kind in KINDS} | {f"score_{kind}": self.score_areas(kind) for kind in KINDS}
         rows = []
         for place, method in enumerate(self.methods):
-            row: dict[str, Any] = {
-                "method": method,
-                "deletion": float(deletion[place].mean()),
-                "insertion": float(insertion[place].mean()),
-                "score_deletion": float(score_deletion[place].mean()),
-                "score_insertion": float(score_insertion[place].mean()),
-            }
+            row: dict[str, Any] = {"method": method} | {kind: float(of[place].mean()) for kind, of in areas.items()}
             if method != RANDOM:
+                gain = self.gain[place]
                 row |= {
-                    "gain": float(self.gain[place].mean()),
-                    "gain_standard_error": float(_standard_error(self.gain[place])),
-                    "by_chance": _by_chance(self.gain[place]),
-                    "better_than_random": float((self.gain[place] > 0).mean()),
+                    "gain": float(gain.mean()),
+                    "gain_standard_error": _standard_error(gain),
+                    "by_chance": _by_chance(gain),
+                    "better_than_random": float((gain > 0).mean()),
                     "stability": float(self.stability[place].mean()),
                     "shuffled": float(self.shuffled[place].mean()),
                 }
@@ -154,17 +147,10 @@ class Faithfulness:
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per image and method, for a table."""
-        deletion, insertion = self.areas("deletion"), self.areas("insertion")
+        measures = {kind: self.areas(kind) for kind in KINDS}
+        measures |= {"gain": self.gain, "stability": self.stability, "shuffled": self.shuffled}
         return [
-            {
-                "image": image,
-                "method": method,
-                "deletion": float(deletion[place, image]),
-                "insertion": float(insertion[place, image]),
-                "gain": float(self.gain[place, image]),
-                "stability": float(self.stability[place, image]),
-                "shuffled": float(self.shuffled[place, image]),
-            }
+            {"image": image, "method": method} | {name: float(of[place, image]) for name, of in measures.items()}
             for image in range(len(self.predicted))
             for place, method in enumerate(self.methods[:-1])
         ]
@@ -260,19 +246,17 @@ def measure_faithfulness(
         There is no image, one cannot be read, the network does not have a method, or a number makes no sense.
     """
     _check(classifier, images, cells, steps, random_orders)
-    explained = (
-        available_methods(classifier)
-        if methods is None
-        else {method: Attribution(classifier, method) for method in methods}
-    )
+    if methods is None:
+        explained = available_methods(classifier)
+    else:
+        explained = {method: Attribution(classifier, method) for method in methods}
     other = with_shuffled_weights(classifier, seed)
     shuffled = {method: Attribution(other, method) for method in explained}
     shares = np.linspace(0, 1, steps + 1)
-    shape = (len(explained) + 1, len(images), len(shares))
-    probability = {kind: np.empty(shape) for kind in ("deletion", "insertion")}
-    scores = {kind: np.empty(shape) for kind in ("deletion", "insertion")}
-    random = {kind: np.empty((random_orders, *shape[1:])) for kind in ("deletion", "insertion")}
-    stability, between = np.empty((2, len(explained), len(images)))
+    shape, maps = (len(images), len(shares)), len(explained)
+    probability, scores = np.empty((2, len(KINDS), maps + 1, *shape))
+    random = np.empty((len(KINDS), random_orders, *shape))
+    stability, between = np.empty((2, maps, len(images)))
     predicted = np.empty(len(images), np.int64)
     for n, source in enumerate(images):
         rng = np.random.default_rng((seed, n))
@@ -287,15 +271,13 @@ def measure_faithfulness(
             orders.append(np.argsort(-own, kind="stable"))
         orders += [rng.permutation(cells**2) for _ in range(random_orders)]
         predicted[n], of_class, of_score = _curves(classifier, score, image, orders, shares)
-        for values, target in ((of_class, probability), (of_score, scores)):
-            for kind, curves in zip(("deletion", "insertion"), values, strict=True):
-                target[kind][:-1, n] = curves[: len(explained)]
-                target[kind][-1, n] = curves[len(explained) :].mean(axis=0)
-        for kind, curves in zip(("deletion", "insertion"), of_class, strict=True):
-            random[kind][:, n] = curves[len(explained) :]
+        for curves, target in ((of_class, probability), (of_score, scores)):
+            target[:, :-1, n], target[:, -1, n] = curves[:, :maps], curves[:, maps:].mean(axis=1)
+        random[:, :, n] = of_class[:, maps:]
         if progress is not None:
             progress(n + 1, len(images))
-    return Faithfulness((*explained, RANDOM), shares, predicted, probability, scores, stability, between, random)
+    of_kind, score_of, random_of = (dict(zip(KINDS, each, strict=True)) for each in (probability, scores, random))
+    return Faithfulness((*explained, RANDOM), shares, predicted, of_kind, score_of, stability, between, random_of)
 
 
 def _check(classifier: Classifier, images: Sequence[Source], cells: int, steps: int, random_orders: int) -> None:

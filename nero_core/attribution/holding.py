@@ -65,10 +65,6 @@ class _WithWayDown(torch.autograd.Function):
         return ctx.down(gradients[0]), None, None
 
 
-def _with_way_down(x: Tensor, value: Tensor, down: Callable[[Tensor], Tensor]) -> Any:
-    return _WithWayDown.apply(x, value, down)
-
-
 @_held(F.layer_norm, torch.layer_norm)
 def _layer_norm(
     x: Tensor,
@@ -89,7 +85,7 @@ def _layer_norm(
         scaled = g * scale
         return scaled - scaled.mean(dim=axes, keepdim=True)
 
-    return _with_way_down(x, value, down)
+    return _WithWayDown.apply(x, value, down)
 
 
 def _hold_ratio(function: Function) -> Callable[..., Any]:
@@ -99,7 +95,7 @@ def _hold_ratio(function: Function) -> Callable[..., Any]:
         with torch.no_grad():
             value = function(x.clone(), *arguments, **named)
             ratio = torch.where(x == 0, 0.5, value / x)
-        return _with_way_down(x, value, lambda g: g * ratio)
+        return _WithWayDown.apply(x, value, lambda g: g * ratio)
 
     return instead
 

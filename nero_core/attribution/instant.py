@@ -54,7 +54,13 @@ def instant_maps(relevance: FloatArray, activation_map: FloatArray, neurons: Seq
 
 
 def indices(neurons: Sequence[int], width: int, where: str) -> npt.NDArray[np.int64]:
-    """The chosen neurons as an array; refuses what is no whole number in 0 … width−1."""
+    """The chosen neurons as an array.
+
+    Raises
+    ------
+    InputError
+        A number is no whole number in 0 … width − 1.
+    """
     chosen = np.asarray(neurons)
     if chosen.shape == (0,):
         return chosen.astype(np.int64)

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nero_core.attribution.base import AttributionPass, as_array
+from nero_core.attribution.base import AttributionPass, HeatmapMethod, as_array
 from nero_core.attribution.holding import Holding
 from nero_core.attribution.rules import EPSILON, Function
 from nero_core.errors import InputError
+from nero_core.network.classifier import Classifier
+from nero_core.network.taps import Seen, Tapped
 from nero_core.records import Float32Array, Layout
 
 LOGIT_TOLERANCE = 1e-4
 """Largest difference, as a share of the largest logit, that holding a network's parts constant may make to them."""
-
-
-class _Recording(threading.local):
-    """The values that the pass of this thread has come by; None outside a pass."""
-
-    seen: dict[str | None, Tensor] | None = None
 
 
 class Linearised:
@@ -41,34 +36,17 @@ class Linearised:
 
     def __init__(self, network: nn.Module, layout: Layout, table: Mapping[Function, Callable[..., Any]]) -> None:
         self.network, self.layout, self._table = network, layout, table
-        self._recording = recording = _Recording()
+        self._tapped = Tapped(network, layout, apart=True)
 
-        def keep_features(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            if recording.seen is not None:
-                recording.seen[None] = args[0]
+    def run(self, image: Tensor) -> tuple[Tensor, Seen, Holding]:
+        """Logits (1, K) of an image that wants its gradient, the values on the way, and what was held.
 
-        network.get_submodule(layout.head).register_forward_pre_hook(keep_features)
-        for name in {*layout.stages, layout.map} - {None}:
-
-            def keep(module: nn.Module, args: object, output: Tensor, name: str | None = name) -> Tensor:
-                if recording.seen is None:
-                    return output
-                recording.seen[name] = output
-                # The next layer may write over its input.
-                return output.clone()
-
-            network.get_submodule(cast(str, name)).register_forward_hook(keep)
-
-    def run(self, image: Tensor) -> tuple[Tensor, dict[str | None, Tensor], Holding]:
-        """Logits (1, K) of an image that wants its gradient, the values on the way, and what was held."""
-        holding = Holding(self._table)
-        self._recording.seen = {}
-        try:
-            with torch.enable_grad(), holding:
-                logits = self.network(image)
-            return logits, self._recording.seen, holding
-        finally:
-            self._recording.seen = None
+        Parameters
+        ----------
+        image : (1, 3, H, W)
+        """
+        with torch.enable_grad(), Holding(self._table) as holding:
+            return *self._tapped.run(image), holding
 
     def check(self, height: int, width: int, name: str) -> None:
         """Run once on noise.
@@ -104,6 +82,19 @@ def _nodes_below(root: Any) -> set[object]:
                 seen.add(node)
                 waiting.append(node)
     return seen
+
+
+class GradientMethod(HeatmapMethod):
+    """Gradient × input on a private copy; a method of this kind says in `table` which functions are held constant."""
+
+    table: ClassVar[Mapping[Function, Callable[..., Any]]] = {}
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__(classifier)
+        self._linearised = Linearised(classifier.private_copy(), classifier.layout, self.table)
+
+    def _open(self, image: Tensor) -> AttributionPass:
+        return GradientPass(self._linearised, image, self.title)
 
 
 class GradientPass(AttributionPass):

@@ -17,7 +17,13 @@ BLUR_SHARE = 1 / 20
 
 
 def area(values: FloatArray, shares: FloatArray) -> Float64Array:
-    """Area under curves (…, s) by the trapezoid rule; shares run from 0 to 1, so that it is the curves' mean."""
+    """Area under curves by the trapezoid rule; shares run from 0 to 1, so that it is the curves' mean.
+
+    Parameters
+    ----------
+    values : (…, s)
+    shares : (s,)
+    """
     return cast(Float64Array, np.trapezoid(np.asarray(values, np.float64), shares, axis=-1))
 
 
@@ -28,32 +34,53 @@ def cell_of_pixels(height: int, width: int, cells: int) -> IntArray:
 
 
 def cell_means(relevance_map: FloatArray, cells: int) -> Float64Array:
-    """Mean relevance of each cell, (cells²,)."""
+    """Mean relevance of each cell, (cells²,).
+
+    Parameters
+    ----------
+    relevance_map : (H, W)
+    """
     height, width = relevance_map.shape
     places = cell_of_pixels(height, width, cells).ravel()
     sums = np.bincount(places, weights=np.asarray(relevance_map, np.float64).ravel(), minlength=cells**2)
-    means: Float64Array = sums / np.bincount(places, minlength=cells**2)
-    return means
+    return sums / np.bincount(places, minlength=cells**2)
 
 
 def first_cells(order: npt.NDArray[np.integer], shares: FloatArray, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """Which pixels lie in the first cells of an order, for each share of them, (s, H, W)."""
+    """Which pixels lie in the first cells of an order, for each share of them, (s, H, W).
+
+    Parameters
+    ----------
+    order : (cells²,)
+        Numbers of the cells, the first one first.
+    shares : (s,)
+        In [0, 1].
+    """
     cells = round(np.sqrt(len(order)))
     rank = np.empty(len(order))
     rank[order] = np.arange(len(order))
     counts = np.round(np.asarray(shares) * len(order))
-    within: npt.NDArray[np.bool_] = rank[cell_of_pixels(height, width, cells)] < counts[:, None, None]
-    return within
+    return rank[cell_of_pixels(height, width, cells)] < counts[:, None, None]
 
 
 def rank_correlation(first: FloatArray, second: FloatArray) -> float:
-    """Spearman's rank correlation, in [−1, 1]; 0 where one of the two has no order because it is constant."""
+    """Spearman's rank correlation, in [−1, 1]; 0 where one of the two has no order because it is constant.
+
+    Parameters
+    ----------
+    first, second : (n,)
+    """
     rho = float(rank_correlations([first, second])[0, 1])
     return 0.0 if np.isnan(rho) else rho
 
 
 def blurred(image: Float32Array) -> Float32Array:
-    """The image (3, H, W) with its texture gone."""
+    """The image with its texture gone.
+
+    Parameters
+    ----------
+    image : (3, H, W)
+    """
     sigma = BLUR_SHARE * min(image.shape[1:])
     # Twice σ to each side, but no more than reflection at the border allows.
     reach = min(int(np.ceil(2 * sigma)), min(image.shape[1:]) - 1)

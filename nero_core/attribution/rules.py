@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -77,8 +77,7 @@ def _rule_for(
 
 def _convolve_back(shape: tuple[int, ...], weight: Tensor, r: Tensor, *geometry: Any) -> Tensor:
     """The convolution transposed: Σ over the outputs r that an input reaches, weighted as it reaches them."""
-    back: Tensor = conv2d_input(shape, weight, r, *geometry)  # type: ignore[no-untyped-call]
-    return back
+    return cast(Tensor, conv2d_input(shape, weight, r, *geometry))  # type: ignore[no-untyped-call]
 
 
 def _stabilise(z: Tensor) -> Tensor:
@@ -290,16 +289,18 @@ def left_of_batch_norm(x: Tensor, eps: float) -> Tensor:
     """What zennit leaves of a batch norm that it merged into the layer before: x / √(1 + ε).
 
     Kept, since sums of two large values of opposite sign make 1 % of a map of these 5e-6.
+
+    Parameters
+    ----------
+    x : (n, c, …)
+        Values on the way up, or relevance on the way down.
     """
     return x / math.sqrt(1 + eps)
 
 
 @_rule_for(left_of_batch_norm)
 def _left_of_batch_norm(x: Tensor, eps: float) -> Rule:
-    def rule(x: Tensor) -> tuple[Tensor, Down]:
-        return left_of_batch_norm(x, eps), lambda r: (left_of_batch_norm(r, eps),)
-
-    return rule
+    return lambda x: (left_of_batch_norm(x, eps), lambda r: (left_of_batch_norm(r, eps),))
 
 
 def _passed_on(function: Function) -> Rule:
@@ -312,24 +313,14 @@ def _passed_on(function: Function) -> Rule:
     return rule
 
 
-@_rule_for(F.relu, torch.relu, Tensor.relu, Tensor.relu_)
-def _relu(x: Tensor, inplace: bool = False) -> Rule:
-    return _passed_on(torch.relu)
+def _activation(function: Function) -> Callable[..., Rule]:
+    """An activation function, never in place: others may read its input, too."""
+    return lambda x, inplace=False: _passed_on(function)
 
 
-@_rule_for(F.silu)
-def _silu(x: Tensor, inplace: bool = False) -> Rule:
-    return _passed_on(F.silu)
-
-
-@_rule_for(F.hardswish)
-def _hardswish(x: Tensor, inplace: bool = False) -> Rule:
-    return _passed_on(F.hardswish)
-
-
-@_rule_for(F.relu6)
-def _relu6(x: Tensor, inplace: bool = False) -> Rule:
-    return _passed_on(F.relu6)
+_rule_for(F.relu, torch.relu, Tensor.relu, Tensor.relu_)(_activation(torch.relu))
+for _function in (F.relu6, F.silu, F.hardswish):
+    _rule_for(_function)(_activation(_function))
 
 
 @_rule_for(F.hardtanh)

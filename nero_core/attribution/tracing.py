@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,7 +60,12 @@ class Steps:
     places: Mapping[str, int]
 
     def up(self, image: Tensor) -> tuple[Tensor, tuple[Down, ...]]:
-        """Logits (1, K) of an image (1, 3, H, W), and the way down through each step."""
+        """Logits (1, K) of an image, and the way down through each step.
+
+        Parameters
+        ----------
+        image : (1, 3, H, W)
+        """
         values = {IMAGE: image}
         downs = []
         for step in self.steps:
@@ -68,7 +74,13 @@ class Steps:
         return values[self.logits], tuple(downs)
 
     def down(self, downs: Sequence[Down], relevance: Tensor, at: int, to: int) -> Tensor:
-        """Bring the relevance (k, …) of one value down to an earlier one, along every path between the two."""
+        """Bring the relevance of one value down to an earlier one, along every path between the two.
+
+        Parameters
+        ----------
+        relevance : (k, …)
+            Of the value `at`, k of them at once.
+        """
         arrived = {at: relevance}
         for step, down in zip(reversed(self.steps), reversed(downs), strict=True):
             if step.output <= to:
@@ -155,20 +167,16 @@ def trace(network: nn.Module, head: str, height: int, width: int, name: str) -> 
     listener = _Listener(image)
     reads: dict[str, list[int | None]] = {}
     makes: dict[str, list[int | None]] = {}
-    handles = []
-    for path, module in network.named_modules():
+    with ExitStack() as hooks:
+        for path, module in network.named_modules():
 
-        def keep(module: nn.Module, inputs: tuple[Any, ...], output: Any, path: str = path) -> None:
-            reads.setdefault(path, []).append(listener.number_of(inputs[0]) if inputs else None)
-            makes.setdefault(path, []).append(listener.number_of(output))
+            def keep(module: nn.Module, inputs: tuple[Any, ...], output: Any, path: str = path) -> None:
+                reads.setdefault(path, []).append(listener.number_of(inputs[0]) if inputs else None)
+                makes.setdefault(path, []).append(listener.number_of(output))
 
-        handles.append(module.register_forward_hook(keep))
-    try:
+            hooks.enter_context(module.register_forward_hook(keep))
         with torch.no_grad(), listener:
             logits = network(image)
-    finally:
-        for handle in handles:
-            handle.remove()
 
     features, output = reads[head][-1], listener.number_of(logits)
     if features is None or output is None:

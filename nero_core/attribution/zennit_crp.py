@@ -7,9 +7,10 @@ and ViRelAy", 2021; Achtibat et al., 2023, doi 10.1038/s42256-023-00711-8 (condi
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +24,8 @@ from zennit.torchvision import ResNetCanonizer
 from nero_core.attribution.base import AttributionPass, HeatmapMethod, as_array
 from nero_core.attribution.private_network import PrivateNetwork
 from nero_core.attribution.zennit_rules import check_rules
+from nero_core.network.classifier import Classifier
 from nero_core.records import Float32Array
-
-if TYPE_CHECKING:
-    from nero_core.network.classifier import Classifier
 
 FEATURES, LOGITS = "features", "logits"
 """The two parts of a head: conditions are put on the first, since crp puts them on the output of a module."""
@@ -82,10 +81,7 @@ def _with_features(classifier: Classifier, head: str) -> nn.Module:
     """A private copy whose head is two modules, the features that it reads and the logits that it makes of them."""
     network = classifier.private_copy()
     parent, _, name = head.rpartition(".")
-    parts = {FEATURES: nn.Identity(), LOGITS: network.get_submodule(head)}
-    split = nn.Sequential()
-    for part, module in parts.items():
-        split.add_module(part, module)
+    split = nn.Sequential(OrderedDict({FEATURES: nn.Identity(), LOGITS: network.get_submodule(head)}))
     setattr(network.get_submodule(parent), name, split)
     return network
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import torch
@@ -151,7 +151,6 @@ class _Calls(TorchFunctionMode):
 def _followed(network: nn.Module) -> Iterator[_Calls]:
     """Listen to a network for the length of a block, in this thread only."""
     calls = _Calls()
-    handles = []
 
     def enter(path: str, counted: bool) -> Callable[..., None]:
         def hook(*_: object) -> None:
@@ -164,14 +163,10 @@ def _followed(network: nn.Module) -> Iterator[_Calls]:
     def leave(*_: object) -> None:
         calls.inside -= 1
 
-    for path, module in network.named_modules():
-        if _has_rule(module) or isinstance(module, BatchNorm):
-            counted = isinstance(module, USED_ONCE)
-            handles.append(module.register_forward_pre_hook(enter(path, counted)))
-            handles.append(module.register_forward_hook(leave))
-    try:
-        with calls:
-            yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks:
+        for path, module in network.named_modules():
+            if _has_rule(module) or isinstance(module, BatchNorm):
+                counted = isinstance(module, USED_ONCE)
+                hooks.enter_context(module.register_forward_pre_hook(enter(path, counted)))
+                hooks.enter_context(module.register_forward_hook(leave))
+        yield hooks.enter_context(calls)

@@ -196,17 +196,13 @@ def _keys(images: ImageSet | None) -> frozenset[str]:
     return frozenset() if images is None else frozenset(images.digests)
 
 
-def _overlap(images: ImageSet, keys: frozenset[str]) -> int:
-    return sum(key in keys for key in images.digests)
-
-
 def _overlaps(ood: Mapping[str, ImageSet], known: Mapping[str, frozenset[str]]) -> list[str]:
     """A warning for each OOD set that shares files with ID images, or with an earlier OOD set."""
     warnings = []
     earlier: dict[str, frozenset[str]] = {f"{what} images": keys for what, keys in known.items()}
     for name, images in ood.items():
         for what, keys in earlier.items():
-            if shared := _overlap(images, keys):
+            if shared := sum(key in keys for key in images.digests):
                 count = "All" if shared == len(images) else f"{shared} of {len(images)}"
                 warnings.append(
                     f"{count} images of OOD set {name!r} are also among the {what} (same bytes): "

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from nero_core.benchmark.result import ID, POOLED, CalibrationSummary, Scores
+from nero_core.benchmark.result import ID, CalibrationSummary, Scores, with_pooled
 from nero_core.calibration import Calibration, flagged
 from nero_core.records import IntArray
 
@@ -19,9 +17,8 @@ def flagged_shares(
 ) -> dict[str, float]:
     """Share of flagged images of the ID set, each OOD set and all OOD sets together."""
     found = {name: flagged(calibration, alpha, values, predicted[name]) for name, values in scores.ood.items()}
-    shares = {ID: float(flagged(calibration, alpha, scores.id, predicted[ID]).mean())}
-    shares |= {name: float(each.mean()) for name, each in found.items()}
-    return shares | ({POOLED: float(np.concatenate(list(found.values())).mean())} if len(found) > 1 else {})
+    usual = flagged(calibration, alpha, scores.id, predicted[ID])
+    return {name: float(each.mean()) for name, each in {ID: usual, **with_pooled(found)}.items()}
 
 
 def summarised(calibration: Calibration, alpha: float) -> CalibrationSummary:

@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 import nero_core
 from nero_core.benchmark.line_up import Contender
@@ -61,14 +60,8 @@ class KeptScores:
             return None
         if notes.get("key") != self._key(contender):
             return None
-        scores = Scores(
-            arrays["id"],
-            {name: arrays[f"ood/{name}"] for name in ood},
-            arrays.get("calibration"),
-            arrays.get("calibration_rows"),
-        )
         fit_seconds, score_seconds = json.loads(notes["seconds"])
-        return scores, (fit_seconds, score_seconds)
+        return Scores.of_arrays(arrays, ood), (fit_seconds, score_seconds)
 
     def write(self, contender: Contender, scores: Scores, seconds: tuple[float, float]) -> None:
         """Keep them.
@@ -80,15 +73,9 @@ class KeptScores:
         """
         if self.folder is None:
             return
-        arrays: dict[str, npt.NDArray[np.generic]] = {"id": scores.id}
-        arrays |= {f"ood/{name}": values for name, values in scores.ood.items()}
-        if scores.calibration is not None:
-            arrays["calibration"] = scores.calibration
-        if scores.calibration_rows is not None:
-            arrays["calibration_rows"] = scores.calibration_rows
         make_folder(self.folder)
         notes = {"key": self._key(contender), "seconds": json.dumps(seconds)}
-        write_arrays(self._path(self.folder, contender), arrays, notes)
+        write_arrays(self._path(self.folder, contender), scores.arrays(), notes)
 
     @staticmethod
     def _path(folder: Path, contender: Contender) -> Path:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-import nero_core
 from nero_core.benchmark.division import Division
 from nero_core.benchmark.flags import flagged_shares, summarised
 from nero_core.benchmark.kept import KeptScores
@@ -47,6 +44,7 @@ from nero_core.metrics import (
 from nero_core.network.activation_cache import CachedExtractor, Extraction
 from nero_core.network.classifier import Classifier
 from nero_core.records import Activations, Begin, Float64Array, IntArray
+from nero_core.reference.description import versions
 
 BASELINE = "nero"
 """What other detectors are held against, where it is among them."""
@@ -329,8 +327,7 @@ class Benchmark:
             resamples=self.resamples,
             warnings=tuple(self._warnings()),
             provenance={
-                "versions": {"nero-dashboard": nero_core.__version__, "python": platform.python_version()}
-                | {package: version(package) for package in RECORDED_PACKAGES},
+                "versions": versions(RECORDED_PACKAGES),
                 "classifier_digest": self._extractor.digest,
             },
             scores=scores,

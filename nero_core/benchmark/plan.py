@@ -69,12 +69,7 @@ class Plan:
         words = ["python", "-m", "nero_core", "benchmark", str(self.reference), "--id", str(self.id)]
         for name, folder in self.ood.items():
             words += ["--ood", f"{name}={folder}"]
-        given = {
-            "train": self.train,
-            "calibration": self.calibration,
-            "protocol": self.protocol,
-            "group": self.group,
-        }
+        given = {"train": self.train, "calibration": self.calibration, "protocol": self.protocol, "group": self.group}
         for flag, value in given.items():
             words += [f"--{flag}", str(value)] if value is not None else []
         words += ["--detectors", *self.detectors] + (["--ablate", *self.ablate] if self.ablate else [])
@@ -86,8 +81,10 @@ class Plan:
 
         Raises
         ------
-        UnknownDetectorError, InputError
-            A name is not known, there is no OOD folder, or `id` was arranged for another protocol or holds what is
+        UnknownDetectorError
+            No detector has a name that is asked for.
+        InputError
+            A protocol is not known, there is no OOD folder, or `id` was arranged for another protocol or holds what is
             given besides.
         ArtefactError
             The record of what `id` was arranged for is damaged.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from nero_core.calibration.rates import FlaggedOf
 from nero_core.data.class_folders import short_path
@@ -77,6 +78,25 @@ class Scores:
     calibration: Float64Array | None = None
     calibration_rows: IntArray | None = None
 
+    def arrays(self) -> dict[str, Float64Array | IntArray]:
+        """As they are stored: {"id", "ood/SET", "calibration" or "calibration_rows": array}."""
+        found: dict[str, Float64Array | IntArray] = {"id": self.id}
+        found |= {f"ood/{name}": values for name, values in self.ood.items()}
+        beside = {"calibration": self.calibration, "calibration_rows": self.calibration_rows}
+        return found | {name: values for name, values in beside.items() if values is not None}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Any], sets: Iterable[str]) -> Scores:
+        """From what :meth:`arrays` gave, of these OOD sets.
+
+        Raises
+        ------
+        KeyError
+            An array is missing.
+        """
+        ood = {name: arrays[f"ood/{name}"] for name in sets}
+        return cls(arrays["id"], ood, arrays.get("calibration"), arrays.get("calibration_rows"))
+
 
 @dataclass(frozen=True, eq=False)
 class ScoredImages:
@@ -109,8 +129,8 @@ class ScoredImages:
         return cls(names, images.digests, activations.logits.argmax(axis=1), activations.labels)
 
 
-def with_pooled(ood: Mapping[str, Float64Array]) -> dict[str, Float64Array]:
-    """Scores by OOD set, and of all of them together where there is more than one."""
+def with_pooled(ood: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Scores, or what is found of them, by OOD set, and of all of them together where there is more than one."""
     return dict(ood) | ({POOLED: np.concatenate(list(ood.values()))} if len(ood) > 1 else {})
 
 
@@ -310,12 +330,7 @@ class BenchmarkResult:
         """
         arrays: dict[str, Float64Array | IntArray] = {}
         for row, scores in self.scores.items():
-            arrays[f"{row}/id"] = scores.id
-            arrays |= {f"{row}/ood/{name}": values for name, values in scores.ood.items()}
-            if scores.calibration is not None:
-                arrays[f"{row}/calibration"] = scores.calibration
-            if scores.calibration_rows is not None:
-                arrays[f"{row}/calibration_rows"] = scores.calibration_rows
+            arrays |= {f"{row}/{name}": values for name, values in scores.arrays().items()}
         for name, images in self.images.items():
             arrays[f"{IMAGES}/{name}/predicted"] = images.predicted
             if images.labels is not None:

@@ -158,14 +158,9 @@ def class_columns(rows: Sequence[DetectorResult], classes: Sequence[str], kind: 
     for name in classes:
         counts = [row.false_alarms.get(kind, {}).get(name) for row in rows]
         values = [None if each is None or not each[1] else 100 * each[0] / each[1] for each in counts]
-        texts = [NO_VALUE if each is None else of_counts(each) for each in counts]
+        texts = [NO_VALUE if each is None else f"{each[0]} of {each[1]}" for each in counts]
         columns.append(Column(name, CLASS_KINDS[kind], values, texts))
     return columns
-
-
-def of_counts(counts: Sequence[int]) -> str:
-    """Such as ``3 of 21``."""
-    return f"{counts[0]} of {counts[1]}"
 
 
 def method_columns(rows: Sequence[DetectorResult]) -> list[Column]:

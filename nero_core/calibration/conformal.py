@@ -258,7 +258,10 @@ class Calibration:
     # Of scores -------------------------------------------------------------------------------------------------
 
     def percentiles(self, scores: npt.ArrayLike, predicted: npt.ArrayLike | None = None) -> Float64Array:
-        """Share of calibration scores below each score by more than a tie, in [0, 1]; see :meth:`p_values`."""
+        """Share of calibration scores below each of `scores` (n,) by more than a tie, in [0, 1], (n,).
+
+        `predicted` (n,) as for :meth:`p_values`.
+        """
 
         def below(of: Calibration, s: Float64Array) -> Float64Array:
             return _below(of.scores, s) / len(of)
@@ -319,7 +322,7 @@ class Calibration:
     def decide(
         self, scores: npt.ArrayLike, alpha: float = DEFAULT_ALPHA, predicted: npt.ArrayLike | None = None
     ) -> list[Decision]:
-        """One decision per score; parameters as for :meth:`p_values`.
+        """One decision for each of `scores` (n,); `predicted` (n,) as for :meth:`p_values`.
 
         Raises
         ------
@@ -387,7 +390,7 @@ def _state(p: float, level: float, alpha: float) -> State:
 
 
 def flag_batch(p_values: npt.ArrayLike, alpha: float = DEFAULT_ALPHA) -> npt.NDArray[np.bool_]:
-    """Benjamini–Hochberg over a batch: the expected share of false alarms among the flagged is at most α."""
+    """Benjamini–Hochberg over `p_values` (n,): of the flagged, (n,) bool, at most α are expected to be false alarms."""
     p = np.asarray(p_values, np.float64)
     if not len(p):
         return np.zeros(0, bool)

@@ -15,7 +15,13 @@ FlaggedOf = tuple[int, ...]
 
 
 def flagged(calibration: Calibration, alpha: float, scores: Float64Array, predicted: IntArray) -> npt.NDArray[np.bool_]:
-    """Which images are flagged, (n,) bool."""
+    """Which images are flagged, (n,) bool.
+
+    Parameters
+    ----------
+    scores : (n,)
+    predicted : (n,) int64
+    """
     decisions = calibration.decide(scores, alpha, predicted)
     return np.array([decision.state == "out-of-distribution" for decision in decisions], dtype=bool)
 

@@ -59,9 +59,9 @@ def device(options: argparse.Namespace) -> str:
     InputError
         This machine does not have what was asked for.
     """
-    from nero_core.network.architectures import best_device, check_device
+    from nero_core.network.architectures import check_device, devices
 
-    return check_device(options.device) if options.device else best_device()
+    return check_device(options.device) if options.device else devices()[0]
 
 
 def load(options: argparse.Namespace) -> Reference:
@@ -87,7 +87,13 @@ def as_text(table: Table) -> list[str]:
 
 
 def named_folder(text: str) -> tuple[str, Path]:
-    """NAME=DIR as its two parts."""
+    """NAME=DIR as its two parts.
+
+    Raises
+    ------
+    InputError
+        It is not of that form.
+    """
     name, equals, folder = text.partition("=")
     if not (name and equals and folder) or "/" in name:
         raise InputError(f"--ood {text!r} was not understood; wanted NAME=DIR, such as polyp=images/polyp.")

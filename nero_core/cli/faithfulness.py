@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, load, say
-from nero_core.errors import ArtefactError, InputError
+from nero_core.errors import InputError
 from nero_core.storage.spreadsheets import comma_separated
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _faithfulness(options: argparse.Namespace) -> int:
     from nero_core.attribution.faithfulness import measure_faithfulness
     from nero_core.data.class_folders import list_images
     from nero_core.storage.display_names import display_name
-    from nero_core.storage.files import write_bytes
+    from nero_core.storage.files import make_folder, write_bytes
 
     reference = load(options)
     reference.detector(options.detector)
@@ -54,10 +54,7 @@ def _faithfulness(options: argparse.Namespace) -> int:
     for path in options.images:
         given += list_images(path) if path.is_dir() else [path]
     readable = _readable(given)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtefactError(f"{options.out} cannot be made ({error.strerror}); choose another --out.") from error
+    make_folder(options.out)
     measured = measure_faithfulness(
         reference.classifier,
         partial(reference.score, detector=options.detector),

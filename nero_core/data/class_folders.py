@@ -81,6 +81,30 @@ class LabelledImages:
         return {name: int(count) for name, count in zip(self.classes, found, strict=True)}
 
 
+def require_folder(path: Path, wanted: str = "class folders") -> None:
+    """Refuse what is no folder.
+
+    Raises
+    ------
+    InputError
+        It is missing or something else.
+    """
+    if not path.is_dir():
+        raise InputError(f"{path} {'is not a folder' if path.exists() else 'does not exist'}; wanted {wanted}.")
+
+
+def sub_folders(root: Path) -> list[str]:
+    """Names of the folders in a folder, sorted, without hidden ones.
+
+    Raises
+    ------
+    InputError
+        `root` is missing or no folder.
+    """
+    require_folder(root)
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
 def list_images(folder: Path) -> list[Path]:
     """Every image file below a folder, in order of its path.
 
@@ -95,8 +119,7 @@ def list_images(folder: Path) -> list[Path]:
     InputError
         The folder is missing or cannot be listed, or holds no image.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder} {'is not a folder' if folder.exists() else 'does not exist'}; wanted a folder.")
+    require_folder(folder, "a folder")
 
     def refuse(error: OSError) -> None:
         raise InputError(f"{folder} cannot be listed: {error}.") from error
@@ -134,9 +157,7 @@ def read_class_folders(
         There are fewer than two classes (unless `classes` says so), the names differ from `classes`, a class is
         empty, or the same file lies in two classes.
     """
-    if not root.is_dir():
-        raise InputError(f"{root} {'is not a folder' if root.exists() else 'does not exist'}; wanted class folders.")
-    found = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found = sub_folders(root)
     if not found:
         raise InputError(f"{root} has no sub-folders; wanted one per class, named after it, with its images inside.")
     if classes is None and len(found) < 2:

@@ -75,6 +75,7 @@ class ImageSet:
         return digest("".join(sorted(self.digests)).encode())
 
 
+AnyImages = ImageSet | LabelledImages
 Images = TypeVar("Images", ImageSet, LabelledImages)
 
 

@@ -108,16 +108,22 @@ def read_image(source: Source, formats: tuple[str, ...] = FORMATS) -> Image.Imag
 def _read(source: Source, formats: tuple[str, ...]) -> Image.Image:
     name = _name(source)
     with _pillow_silenced():
-        if isinstance(source, Image.Image):
-            _check_size(name, *source.size)
-            _check_note(name, source)
-            try:
+        try:
+            if isinstance(source, Image.Image):
+                _check_size(name, *source.size)
+                _check_note(name, source)
                 return _rgb(name, _turned(source.copy(), _orientation(source)))
-            except InputError:
-                raise
-            except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
-                raise InputError(_damaged(name, error)) from error
-        return _decoded(name, source if isinstance(source, bytes) else _file_bytes(name, source), formats)
+            return _decoded(name, source if isinstance(source, bytes) else _file_bytes(name, source), formats)
+        except InputError:
+            raise
+        except UnidentifiedImageError as error:
+            wanted = " or ".join(filter(None, [", ".join(formats[:-1]), formats[-1]]))
+            raise InputError(f"{name} is not an image, or its start is damaged; wanted {wanted}.") from error
+        except Image.DecompressionBombError as error:
+            raise InputError(f"{name} is too large; at most {MAX_PIXELS // 10**6} million pixels are read.") from error
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
+            seen = str(error) or type(error).__name__
+            raise InputError(f"{name} is damaged or incomplete ({seen}); export or copy it again.") from error
 
 
 def displayed(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
@@ -186,10 +192,6 @@ def _name(source: object) -> str:
     raise InputError(f"An image was given as {type(source).__name__}; wanted a path, bytes or a Pillow image.")
 
 
-def _damaged(name: str, error: Exception) -> str:
-    return f"{name} is damaged or incomplete ({str(error) or type(error).__name__}); export or copy it again."
-
-
 def _file_bytes(name: str, path: str | Path) -> bytes:
     try:
         if not Path(path).is_file():
@@ -212,22 +214,12 @@ def _decoded(name: str, data: bytes, formats: tuple[str, ...]) -> Image.Image:
         page = tiff.first_page(name, data)
         _check_size(name, page.width, page.length)
         tiff.check_page(name, page, len(data))
-    try:
-        with Image.open(_Counted(name, data), formats=formats) as image:
-            _check_size(name, *image.size)
-            _check_note(name, image)
-            image.load()
-            _check_end(name, image, data)
-            return _rgb(name, _turned(image, _orientation(image)))
-    except InputError:
-        raise
-    except UnidentifiedImageError as error:
-        wanted = " or ".join(filter(None, [", ".join(formats[:-1]), formats[-1]]))
-        raise InputError(f"{name} is not an image, or its start is damaged; wanted {wanted}.") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{name} is too large; at most {MAX_PIXELS // 10**6} million pixels are read.") from error
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged input
-        raise InputError(_damaged(name, error)) from error
+    with Image.open(_Counted(name, data), formats=formats) as image:
+        _check_size(name, *image.size)
+        _check_note(name, image)
+        image.load()
+        _check_end(name, image, data)
+        return _rgb(name, _turned(image, _orientation(image)))
 
 
 class _Counted(io.BytesIO):

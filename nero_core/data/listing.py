@@ -108,7 +108,8 @@ def _groups_at(roots: Sequence[Path], paths: Sequence[Path], group: str) -> tupl
 def _read_csv(
     file: Path, classes: Sequence[str] | None, group: str | None, progress: Progress | None
 ) -> LabelledImages:
-    rows, fields, lines = _csv_rows(file)
+    numbered, fields = _csv_rows(file)
+    rows = [row for _, row in numbered]
     column = group if group is not None else GROUP if GROUP in fields else None
     for needed in (PATH, LABEL, *([] if column is None else [column])):
         if needed not in fields:
@@ -119,7 +120,7 @@ def _read_csv(
         raise InputError(f"{file.name} has one class, {found[0]!r}; wanted at least two in the column {LABEL!r}.")
     if surplus := sorted(set(found) - set(names)):
         raise InputError(f"{file.name} has the class {surplus[0]!r}; the classifier's are {', '.join(names)}.")
-    paths = tuple(_inside(file, row[PATH], line) for line, row in zip(lines, rows, strict=True))
+    paths = tuple(_inside(file, row[PATH], line) for line, row in numbered)
     parts = tuple(row[PART].strip() for row in rows) if PART in fields else None
     if parts is not None and (odd := sorted(set(parts) - {*PARTS, ""})):
         raise InputError(f"{file.name}, column {PART!r}: seen {odd[0]!r}, wanted {', '.join(PARTS)} or nothing.")
@@ -136,19 +137,18 @@ def _read_csv(
     return images
 
 
-def _csv_rows(file: Path) -> tuple[list[dict[str, str]], list[str], list[int]]:
-    """Rows, the names of their columns, and the line of the file where each ends."""
+def _csv_rows(file: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
+    """Rows, each with the line of the file where it ends, and the names of their columns."""
     try:
         if file.stat().st_size > MAX_CSV_BYTES:
             raise InputError(f"{file.name} has more than {MAX_CSV_BYTES // 2**20} MB; divide it into several.")
         with file.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.DictReader(text, strict=True)
             numbered = [(reader.line_num, row) for row in reader]
-            lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
             fields = list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file} cannot be read as CSV ({error}); save it as UTF-8 text with commas.") from error
-    if not rows:
+    if not numbered:
         raise InputError(f"{file.name} names no image; wanted a header with {PATH} and {LABEL}, and a line per image.")
     if doubled := sorted({name for name in fields if fields.count(name) > 1}):
         raise InputError(f"{file.name} has the column {doubled[0]!r} twice; name every column once.")
@@ -157,7 +157,7 @@ def _csv_rows(file: Path) -> tuple[list[dict[str, str]], list[str], list[int]]:
             raise InputError(f"{file.name}, line {line}: wanted {len(fields)} columns, as in the header.")
         if row.get(LABEL) == "":
             raise InputError(f"{file.name}, line {line}: the column {LABEL!r} is empty; name the class of every image.")
-    return rows, fields, lines
+    return numbered, fields
 
 
 def _inside(file: Path, name: str, line: int) -> Path:

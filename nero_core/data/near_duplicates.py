@@ -78,8 +78,12 @@ def near_duplicate_groups(hashes: HashArray, max_distance: int = NEAR_DUPLICATE_
                 one += other
                 for k in other:
                     groups[k] = one
-    leaders = np.array([min(group) for group in groups], dtype=np.int64)[member_of]
-    _, starts, numbers = np.unique(leaders, return_index=True, return_inverse=True)
+    return numbered_by_appearance(np.array([min(group) for group in groups], dtype=np.int64)[member_of])
+
+
+def numbered_by_appearance(values: npt.NDArray[np.generic]) -> IntArray:
+    """Numbers of equal values, (n,) int64, from 0 in the order in which `values` (n,) first has them."""
+    _, starts, numbers = np.unique(values, return_index=True, return_inverse=True)
     by_appearance: IntArray = np.argsort(np.argsort(starts)).astype(np.int64)
     return by_appearance[numbers]
 
@@ -106,8 +110,7 @@ def near_any(hashes: HashArray, known: HashArray, max_distance: int = NEAR_DUPLI
     near = is_known.copy()
     near[first[is_known[second]]] = True
     near[second[is_known[first]]] = True
-    found: npt.NDArray[np.bool_] = near[place[: len(asked)]]
-    return found
+    return near[place[: len(asked)]]
 
 
 def _near_pairs(distinct: HashArray, max_distance: int) -> tuple[IntArray, IntArray, IntArray]:
@@ -135,7 +138,13 @@ def _near_pairs(distinct: HashArray, max_distance: int) -> tuple[IntArray, IntAr
 
 
 def large_groups(images: LabelledImages, groups: IntArray) -> list[str]:
-    """One warning for each class in which a single group of near-duplicates passes 5 % of the images."""
+    """One warning for each class in which a single group of near-duplicates passes 5 % of the images.
+
+    Parameters
+    ----------
+    groups : (n,) int64
+        Of :func:`near_duplicate_groups`.
+    """
     warnings = []
     for label, name in enumerate(images.classes):
         of_class = groups[images.labels == label]
@@ -151,7 +160,13 @@ def large_groups(images: LabelledImages, groups: IntArray) -> list[str]:
 
 
 def mixed_groups(images: LabelledImages, groups: IntArray) -> list[str]:
-    """A warning where pictures of different classes look the same, as a copy saved in another format does."""
+    """A warning where pictures of different classes look the same, as a copy saved in another format does.
+
+    Parameters
+    ----------
+    groups : (n,) int64
+        Of :func:`near_duplicate_groups`.
+    """
     _, starts = np.unique(groups, return_index=True)
     twin = starts[groups]
     mixed = np.flatnonzero(images.labels != images.labels[twin])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self
 
 from nero_core.storage.typed import Range, check
 
@@ -63,6 +63,5 @@ class Preprocessing:
         InputError
             A field is not known, of another type, or out of its range.
         """
-        check(described, Preprocessing, "preprocessing")
-        colours = {name: cast(Any, tuple(described[name])) for name in ("mean", "std") if name in described}
-        return cls(**{**described, **colours})
+        read: Self = check(described, cls, "preprocessing")
+        return read

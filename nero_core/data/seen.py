@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from nero_core.data.image_set import AnyImages
 from nero_core.data.near_duplicates import HashArray, difference_hashes, near_any
-from nero_core.records import Progress, Source, TrainingRecord
+from nero_core.records import Progress, TrainingRecord
 from nero_core.storage.files import digest
 
 MOST_OVERLAP = 0.05
@@ -21,34 +21,6 @@ RECORDED, TOLD_UNSEEN, NOT_KNOWN = "recorded", "told unseen", "not known"
 these images are not among them (ImageNet's weights), or nothing."""
 TRAINED_ON = "the network or its detectors were trained on this image, or on one that looks nearly the same"
 CALIBRATED_ON = "this image, or one that looks nearly the same, is among the calibration images"
-
-
-class ImageList(Protocol):
-    """n images of which some can be selected: labelled ones, or files without classes."""
-
-    @property
-    def sources(self) -> Sequence[Source]:
-        """The images themselves, n of them."""
-        ...
-
-    @property
-    def digests(self) -> tuple[str, ...]:
-        """SHA-256 of each file's bytes."""
-        ...
-
-    @property
-    def groups(self) -> tuple[str, ...] | None:
-        """Which belong together; None where nobody said."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def select(self, rows: Sequence[bool] | npt.NDArray[np.generic]) -> Self:
-        """The images where the mask holds."""
-        ...
-
-
-S = TypeVar("S", bound=ImageList)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +43,7 @@ class Seen:
     looks_known: bool = True
 
     @classmethod
-    def of(cls, record: TrainingRecord | None, fit: ImageList | None, hashes: Mapping[str, int]) -> Seen:
+    def of(cls, record: TrainingRecord | None, fit: AnyImages | None, hashes: Mapping[str, int]) -> Seen:
         """What was trained on by the record, and the images that fit the detectors.
 
         Parameters
@@ -102,7 +74,7 @@ class Seen:
             self.looks_known or other.looks_known,
         )
 
-    def overlap(self, images: ImageList, hashes: Mapping[str, int]) -> npt.NDArray[np.bool_]:
+    def overlap(self, images: AnyImages, hashes: Mapping[str, int]) -> npt.NDArray[np.bool_]:
         """Which images are among what was seen, look nearly like one of it, or are of one of its groups; (n,) bool."""
         found = np.array([key in self.digests for key in images.digests], dtype=bool)
         looks = np.array([hashes.get(key, 0) for key in images.digests], dtype=np.uint64)
@@ -119,7 +91,7 @@ def start_is_known(record: TrainingRecord) -> bool:
 
 
 def looked_at(
-    images: Sequence[ImageList], record: TrainingRecord | None, progress: Progress | None = None
+    images: Sequence[AnyImages], record: TrainingRecord | None, progress: Progress | None = None
 ) -> dict[str, int]:
     """Difference hashes by digest: those that the record holds, and of the other images by looking at them.
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from nero_core.data.class_folders import LabelledImages
 from nero_core.data.guarantee import Guarantee, needed_images
-from nero_core.data.image_set import grouped_as_recorded
-from nero_core.data.near_duplicates import HashArray, near_duplicate_groups
-from nero_core.data.seen import MOST_OVERLAP, ImageList, S, Seen, looked_at, start_is_known
+from nero_core.data.image_set import AnyImages, Images, grouped_as_recorded
+from nero_core.data.near_duplicates import HashArray, near_duplicate_groups, numbered_by_appearance
+from nero_core.data.seen import MOST_OVERLAP, Seen, looked_at, start_is_known
 from nero_core.errors import InputError
 from nero_core.records import Float64Array, IntArray, Progress, TrainingRecord
 from nero_core.storage.files import digest
@@ -111,12 +111,8 @@ def _shares(
 
 
 def grouped(images: LabelledImages, hashes: HashArray) -> IntArray:
-    """Which images stay on one side of a split, (n,) int64: the groups given, or near-duplicates where none are."""
-    if images.groups is None:
-        return near_duplicate_groups(hashes)
-    _, starts, numbers = np.unique(np.array(images.groups), return_index=True, return_inverse=True)
-    by_appearance: IntArray = np.argsort(np.argsort(starts)).astype(np.int64)
-    return by_appearance[numbers]
+    """Which images stay on one side of a split, (n,) int64: the groups given, or else those alike by `hashes` (n,)."""
+    return near_duplicate_groups(hashes) if images.groups is None else numbered_by_appearance(np.array(images.groups))
 
 
 def assigned(
@@ -169,8 +165,7 @@ def assigned(
             best = int(np.where(fits, empty, -np.inf).argmax() if fits.any() else (lacking @ size).argmax())
             lacking[best] -= size
             part_of[group] = best
-    number: IntArray = part_of[place]
-    return number
+    return part_of[place]
 
 
 def _fits(size: Float64Array, room: Float64Array) -> npt.NDArray[np.bool_]:
@@ -226,8 +221,8 @@ def group_digests(images: LabelledImages) -> dict[str, str]:
 
 
 def to_calibrate(
-    record: TrainingRecord | None, asked: S, seen: Seen, hashes: Mapping[str, int], origin: str
-) -> tuple[S, Guarantee]:
+    record: TrainingRecord | None, asked: Images, seen: Seen, hashes: Mapping[str, int], origin: str
+) -> tuple[Images, Guarantee]:
     """Of the images that are to calibrate those that were not seen, and what they promise.
 
     Raises
@@ -370,14 +365,14 @@ def _held_out(
 
 
 def numbered(groups: Sequence[str] | None, rows: IntArray) -> IntArray | None:
-    """The groups of some images as numbers from 0, (n,) int64; None where no groups are known."""
+    """The groups of the images at `rows` (n,) as numbers from 0, (n,) int64; None where no groups are known."""
     if groups is None:
         return None
     _, numbers = np.unique(np.array(groups)[rows], return_inverse=True)
     return numbers.astype(np.int64)
 
 
-def looking_alike(images: ImageList, rows: IntArray, hashes: Mapping[str, int]) -> IntArray | None:
+def looking_alike(images: AnyImages, rows: IntArray, hashes: Mapping[str, int]) -> IntArray | None:
     """The look of some calibration images as numbers, (n,) int64: one for those that look nearly the same.
 
     None where groups are known: then it is those that say the same.

@@ -15,79 +15,26 @@ from nero_core.detectors.nap import Nap
 from nero_core.detectors.ncdd import Ncdd
 from nero_core.detectors.neco import Neco
 from nero_core.detectors.nero import Nero
-from nero_core.detectors.network_passes import NAC, ODIN, Gram, RankFeat
+from nero_core.detectors.network_passes.gram import Gram
+from nero_core.detectors.network_passes.nac import NAC
+from nero_core.detectors.network_passes.odin import ODIN
+from nero_core.detectors.network_passes.rankfeat import RankFeat
 from nero_core.detectors.panel import Panel
-from nero_core.detectors.pytorch_ood import (
-    ASH,
-    DICE,
-    FDBD,
-    GEN,
-    MSP,
-    NCI,
-    SCALE,
-    SHE,
-    VRA,
-    Energy,
-    Entropy,
-    GradNorm,
-    KLMatching,
-    MaxLogit,
-    NNGuide,
-    ReAct,
-    TemperatureScaling,
-)
+from nero_core.detectors.pytorch_ood.features import DICE, FDBD, NCI, SHE, GradNorm, NNGuide
+from nero_core.detectors.pytorch_ood.logits import GEN, MSP, Energy, Entropy, KLMatching, MaxLogit, TemperatureScaling
+from nero_core.detectors.pytorch_ood.shaping import ASH, SCALE, VRA, ReAct
 from nero_core.detectors.registry import DETECTORS, describe_detectors, make_detector, paper_of, register
 from nero_core.detectors.stage_mahalanobis import StageMahalanobis
 from nero_core.detectors.vim import ViM
 from nero_core.entry_points import load_entry_points
 
 __all__ = [
-    "ASH",
-    "DETECTORS",
-    "DICE",
-    "FDBD",
-    "GEN",
-    "KNN",
-    "MSP",
-    "NAC",
-    "NCI",
-    "ODIN",
-    "RMD",
-    "SCALE",
-    "SHE",
-    "VRA",
-    "CADRef",
-    "CARef",
-    "Detector",
-    "DetectorInfo",
-    "Energy",
-    "Entropy",
-    "ExplainedDetector",
-    "GradNorm",
-    "Gram",
-    "Itp",
-    "KLMatching",
-    "Line",
-    "Mahalanobis",
-    "MahalanobisPP",
-    "MaxLogit",
-    "NNGuide",
-    "Nap",
-    "Ncdd",
-    "Neco",
-    "Nero",
-    "Panel",
-    "Paper",
-    "RankFeat",
-    "ReAct",
-    "StageMahalanobis",
-    "TemperatureScaling",
-    "ViM",
-    "describe_detectors",
-    "make_detector",
-    "paper_of",
-    "register",
-]
+    "ASH", "DETECTORS", "DICE", "FDBD", "GEN", "KNN", "MSP", "NAC", "NCI", "ODIN", "RMD", "SCALE", "SHE", "VRA",
+    "CADRef", "CARef", "Detector", "DetectorInfo", "Energy", "Entropy", "ExplainedDetector", "GradNorm", "Gram",
+    "Itp", "KLMatching", "Line", "Mahalanobis", "MahalanobisPP", "MaxLogit", "NNGuide", "Nap", "Ncdd", "Neco", "Nero",
+    "Panel", "Paper", "RankFeat", "ReAct", "StageMahalanobis", "TemperatureScaling", "ViM", "describe_detectors",
+    "make_detector", "paper_of", "register",
+]  # fmt: skip
 
 ENTRY_POINTS = "nero.detectors"
 """The group under which other packages name modules with detectors of theirs."""

@@ -86,7 +86,8 @@ class DetectorInfo:
     fits : bool
         Whether it learns from training images.
     claims_far_point : bool
-        Whether a feature vector far from all training images must score higher than they do.
+        Whether a feature vector far from all training images must score higher than they do; most methods promise no
+        such thing.
     """
 
     name: str
@@ -94,7 +95,7 @@ class DetectorInfo:
     paper: Paper
     needs: frozenset[Need] = frozenset()
     fits: bool = True
-    claims_far_point: bool = True
+    claims_far_point: bool = False
 
 
 class Detector(ABC):
@@ -308,18 +309,14 @@ class ExplainedDetector(Detector):
         A computation of its own: the score may rise.
         """
 
-    def contributions(self, batch: Activations) -> Float64Array:
-        """The account's contributions (n, c)."""
-        return self.account(batch).contributions
-
-
-def feature_neurons(d: int) -> tuple[Neuron, ...]:
-    """The neurons of an account over the d features."""
-    return tuple(Neuron(None, channel) for channel in range(d))
-
 
 def with_features(batch: Activations, features: FloatArray, head: Head) -> Activations:
-    """The batch with other features, and the logits that the head gives for them."""
+    """The batch with other features, and the logits that the head gives for them.
+
+    Parameters
+    ----------
+    features : (n, d)
+    """
     logits = features.astype(np.float64) @ head.weight.T.astype(np.float64) + head.bias
     return Activations(features, logits, batch.labels)
 
@@ -351,13 +348,9 @@ def account_of(
     terms : {name: (n,)}, optional
     """
     n, columns = contributions.shape
-    return Account(
-        contributions,
-        nearest,
-        feature_neurons(columns) if neurons is None else neurons,
-        {} if terms is None else dict(terms),
-        np.ones(n) if factor is None else factor,
-    )
+    if neurons is None:
+        neurons = tuple(Neuron(None, channel) for channel in range(columns))
+    return Account(contributions, nearest, neurons, dict(terms or {}), np.ones(n) if factor is None else factor)
 
 
 class AgainstClassMeans(ExplainedDetector):

@@ -14,16 +14,14 @@ import numpy as np
 from nero_core.detectors.base import AgainstClassMeans, DetectorInfo, Paper, account_of
 from nero_core.detectors.linear_algebra import class_means, floor_of, logsumexp_of
 from nero_core.detectors.registry import register
-from nero_core.records import Account, Activations, Float64Array, FloatArray, Head
+from nero_core.records import Account, Activations, Float64Array, Head
 from nero_core.storage.typed import ABOVE_ZERO, Shape
 
 PAPER = Paper(
-    title="CADRef: Robust Out-of-Distribution Detection via Class-Aware Decoupled Relative Feature Leveraging",
-    authors=("Zhiwei Ling", "Yachen Chang", "Hailiang Zhao", "Xinkui Zhao", "Kingsum Chow", "Shuiguang Deng"),
-    venue="CVPR",
-    year=2025,
-    url="https://arxiv.org/abs/2503.00325",
-)
+    "CADRef: Robust Out-of-Distribution Detection via Class-Aware Decoupled Relative Feature Leveraging",
+    ("Zhiwei Ling", "Yachen Chang", "Hailiang Zhao", "Xinkui Zhao", "Kingsum Chow", "Shuiguang Deng"),
+    "CVPR", 2025, "https://arxiv.org/abs/2503.00325",
+)  # fmt: skip
 
 
 def predicted_means(train: Activations, classes: int) -> Float64Array:
@@ -37,40 +35,31 @@ def predicted_means(train: Activations, classes: int) -> Float64Array:
     return means
 
 
-def size(features: FloatArray) -> Float64Array:
-    """‖a‖₁, (n,)."""
-    norm: Float64Array = np.abs(features.astype(np.float64)).sum(axis=1)
-    return norm
-
-
 @register
 class CARef(AgainstClassMeans):
     """Score by the relative distance to the predicted class.
 
     With μ_c the mean of the training features predicted c::
 
-        S = ‖a − μ_ŷ‖₁ / ‖a‖₁
+        S = ‖a − μ_ŷ‖₁ / ‖a‖₁ = Σ_j |a_j − μ_ŷj| / ‖a‖₁
 
     ‖a‖₁ is at least a hundredth of its training median, so that a vector of zeros has a score.
     """
 
-    info = DetectorInfo(
-        name="caref",
-        title="CARef",
-        paper=PAPER,
-        claims_far_point=False,  # tends to 1 far out, and images close to zero exceed that
-    )
+    # Far point: not claimed, tends to 1 far out, and images close to zero exceed that.
+    info = DetectorInfo("caref", "CARef", PAPER)
     size_floor_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
     """Least ‖a‖₁."""
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         self.class_means_ = predicted_means(train, head.classes)
-        self.size_floor_ = floor_of(size(train.features), "the size of the feature vector", self.info.title)
+        sizes = np.linalg.norm(train.features.astype(np.float64), 1, axis=1)
+        self.size_floor_ = floor_of(sizes, "the size of the feature vector", self.info.title)
 
     def _shares(self, batch: Activations) -> Float64Array:
         a = batch.features.astype(np.float64)
         errors = np.abs(a - self.class_means_[batch.logits.argmax(axis=1)])
-        shares: Float64Array = errors / np.maximum(size(a), self.size_floor_)[:, None]
+        shares: Float64Array = errors / np.maximum(np.linalg.norm(a, 1, axis=1), self.size_floor_)[:, None]
         return shares
 
     def _score(self, batch: Activations) -> Float64Array:
@@ -78,7 +67,7 @@ class CARef(AgainstClassMeans):
         return scores
 
     def account(self, batch: Activations) -> Account:
-        """S = Σ_j ``|a_j − μ_ŷj|`` / ‖a‖₁, held against the predicted class; no contribution is negative."""
+        """S as the sum over j that it is, held against the predicted class; no contribution is negative."""
         self._check_batch(batch)
         return account_of(self._shares(batch), batch.logits.argmax(axis=1))
 
@@ -89,17 +78,13 @@ class CADRef(CARef):
 
     With e = (a − μ_ŷ) ∗ sign(W_ŷ), E± = ‖max(±e, 0)‖₁ / ‖a‖₁ and L = logsumexp(z)::
 
-        S = E₊ / L + E₋ / mean_train(L)
+        S = E₊ / L + E₋ / mean_train(L) = Σ_j (max(e_j, 0)/L + max(−e_j, 0)/mean_train(L)) / ‖a‖₁
 
     L and ‖a‖₁ are at least a hundredth of the training median of their size.
     """
 
-    info = DetectorInfo(
-        name="cadref",
-        title="CADRef",
-        paper=PAPER,
-        claims_far_point=False,  # relative to the size of the features, and divided by a logit that grows with it
-    )
+    # Far point: not claimed, relative to the size of the features, and divided by a logit that grows with it.
+    info = DetectorInfo("cadref", "CADRef", PAPER)
     energy_floor_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
     """Least L."""
     mean_energy_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
@@ -117,9 +102,5 @@ class CADRef(CARef):
         e = (a - self.class_means_[predicted]) * np.sign(W[predicted])
         L = np.maximum(logsumexp_of(batch.logits), self.energy_floor_)[:, None]
         weighted = np.maximum(e, 0) / L + np.maximum(-e, 0) / self.mean_energy_
-        shares: Float64Array = weighted / np.maximum(size(a), self.size_floor_)[:, None]
+        shares: Float64Array = weighted / np.maximum(np.linalg.norm(a, 1, axis=1), self.size_floor_)[:, None]
         return shares
-
-    def account(self, batch: Activations) -> Account:
-        """S = Σ_j (max(e_j, 0)/L + max(−e_j, 0)/mean_train(L)) / ‖a‖₁; no contribution is negative."""
-        return super().account(batch)

@@ -38,18 +38,12 @@ class Itp(Detector):
         The right tail of the test on one image; the paper's 1.5.
     """
 
-    info = DetectorInfo(
-        name="itp",
-        title="ITP",
-        paper=Paper(
-            title="ITP: Instance-Aware Test Pruning for Out-of-Distribution Detection",
-            authors=("Haonan Xu", "Yang Yang"),
-            venue="AAAI",
-            year=2025,
-            url="https://arxiv.org/abs/2412.12566",
-        ),
-        claims_far_point=False,  # neurons far below their mean are kept, and a large logit lowers the score
-    )
+    # Far point: not claimed, neurons far below their mean are kept, and a large logit lowers the score.
+    info = DetectorInfo("itp", "ITP", Paper(
+        "ITP: Instance-Aware Test Pruning for Out-of-Distribution Detection",
+        ("Haonan Xu", "Yang Yang"),
+        "AAAI", 2025, "https://arxiv.org/abs/2412.12566",
+    ))  # fmt: skip
     class_means_: Annotated[Float64Array, Shape("K", "d")]
     """Of the features of class c; mean(C_cj) = W_cj · mean_cj."""
     deviations_: Annotated[Float64Array, Shape("K", "d", values=ABOVE_ZERO, endless=True)]

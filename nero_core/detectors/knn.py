@@ -35,18 +35,12 @@ class KNN(AgainstClassMeans):
         The paper's 50 for data sets of its smallest kind (CIFAR-10), at most n.
     """
 
-    info = DetectorInfo(
-        name="knn",
-        title="KNN",
-        paper=Paper(
-            title="Out-of-Distribution Detection with Deep Nearest Neighbors",
-            authors=("Yiyou Sun", "Yifei Ming", "Xiaojin Zhu", "Yixuan Li"),
-            venue="ICML",
-            year=2022,
-            url="https://arxiv.org/abs/2204.06507",
-        ),
-        claims_far_point=False,  # lengths are divided out
-    )
+    # Far point: not claimed, lengths are divided out.
+    info = DetectorInfo("knn", "KNN", Paper(
+        "Out-of-Distribution Detection with Deep Nearest Neighbors",
+        ("Yiyou Sun", "Yifei Ming", "Xiaojin Zhu", "Yixuan Li"),
+        "ICML", 2022, "https://arxiv.org/abs/2204.06507",
+    ))  # fmt: skip
     bank_: Annotated[Float32Array, Shape("n", "d")]
     """Training features of length one."""
     labels_: Annotated[IntArray, Shape("n", below="K")]

@@ -44,18 +44,12 @@ class Line(Detector):
         p_w in [0, 100): 90 for CIFAR-10 and CIFAR-100, 10 for ImageNet in the paper.
     """
 
-    info = DetectorInfo(
-        name="line",
-        title="LINe",
-        paper=Paper(
-            title="LINe: Out-of-Distribution Detection by Leveraging Important Neurons",
-            authors=("Yong Hyun Ahn", "Gyeong-Moon Park", "Seong Tae Kim"),
-            venue="CVPR",
-            year=2023,
-            url="https://arxiv.org/abs/2303.13995",
-        ),
-        claims_far_point=False,  # clipped features are bounded, and a large logit lowers the score
-    )
+    # Far point: not claimed, clipped features are bounded, and a large logit lowers the score.
+    info = DetectorInfo("line", "LINe", Paper(
+        "LINe: Out-of-Distribution Detection by Leveraging Important Neurons",
+        ("Yong Hyun Ahn", "Gyeong-Moon Park", "Seong Tae Kim"),
+        "CVPR", 2023, "https://arxiv.org/abs/2303.13995",
+    ))  # fmt: skip
     contributions_: Annotated[Float64Array, Shape("K", "d")]
     """C, transposed."""
     neuron_thresholds_: Annotated[Float64Array, Shape("K")]

@@ -35,12 +35,17 @@ def chunks(values: FloatArray) -> Iterator[tuple[slice, Float64Array]]:
 
 
 def class_means(values: FloatArray, labels: IntArray, classes: int) -> Float64Array:
-    """Mean of the rows of values (n, w) of each class, (K, w); every class has a row."""
+    """Mean of the rows of values of each class, (K, w); every class has a row.
+
+    Parameters
+    ----------
+    values : (n, w)
+    labels : (n,) int64
+    """
     sums = np.zeros((classes, values.shape[1]))
     for rows, part in chunks(values):
         np.add.at(sums, labels[rows], part)
-    means: Float64Array = sums / np.bincount(labels, minlength=classes)[:, None]
-    return means
+    return sums / np.bincount(labels, minlength=classes)[:, None]
 
 
 def scatter(values: FloatArray, means: Float64Array, labels: IntArray) -> Float64Array:
@@ -53,7 +58,12 @@ def scatter(values: FloatArray, means: Float64Array, labels: IntArray) -> Float6
 
 
 def constant_columns(values: Float64Array) -> npt.NDArray[np.bool_]:
-    """Which columns hold one value, to the resolution of float32, (w,)."""
+    """Which columns hold one value, to the resolution of float32, (w,).
+
+    Parameters
+    ----------
+    values : (n, w)
+    """
     constant: npt.NDArray[np.bool_] = np.ptp(values, axis=0) <= RESOLUTION * np.abs(values).max(axis=0)
     return constant
 
@@ -62,20 +72,34 @@ def centre_and_scale(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Mean and (population) standard deviation of each column, (w,) each.
 
     The scale of a constant column is 1: a departure from that constant counts in the column's own unit.
+
+    Parameters
+    ----------
+    values : (n, w)
     """
     constant = constant_columns(values)
     return np.where(constant, values[0], values.mean(axis=0)), np.where(constant, 1.0, values.std(axis=0))
 
 
 def logsumexp_of(logits: FloatArray) -> Float64Array:
-    """ln Σ_k exp(z_k), (n,), in float64; a few rows at a time, because it makes several copies of them."""
+    """ln Σ_k exp(z_k), (n,), in float64; a few rows at a time, because it makes several copies of them.
+
+    Parameters
+    ----------
+    logits : (n, K)
+    """
     starts = range(0, len(logits), LOGIT_ROWS)
     parts = [logsumexp(logits[start : start + LOGIT_ROWS].astype(np.float64), axis=1) for start in starts]
     return np.concatenate([np.empty(0), *parts])
 
 
 def unit_rows(values: Float64Array, least: float = 0.0) -> Float64Array:
-    """Rows of values (n, w) divided by their L2 norm, or by `least` where that is larger; a row of zeros stays zero."""
+    """Rows of values divided by their L2 norm, or by `least` where that is larger; a row of zeros stays zero.
+
+    Parameters
+    ----------
+    values : (n, w)
+    """
     norms = np.maximum(np.linalg.norm(values, axis=1, keepdims=True), least)
     unit: Float64Array = np.divide(values, norms, out=np.zeros_like(values), where=norms > 0)
     return unit
@@ -83,6 +107,11 @@ def unit_rows(values: Float64Array, least: float = 0.0) -> Float64Array:
 
 def floor_of(divisors: Float64Array, what: str, title: str) -> Float64Array:
     """The least that a score divides by, (): a share of the training images' median size.
+
+    Parameters
+    ----------
+    divisors : (n,)
+        What the score of each training image divides by.
 
     Raises
     ------
@@ -101,6 +130,12 @@ def floor_of(divisors: Float64Array, what: str, title: str) -> Float64Array:
 def residuals(values: Float64Array, means: Float64Array, labels: IntArray, title: str) -> Float64Array:
     """Values minus their class's mean, (n, w).
 
+    Parameters
+    ----------
+    values : (n, w)
+    means : (K, w)
+    labels : (n,) int64
+
     Raises
     ------
     InputError
@@ -118,8 +153,12 @@ def residuals(values: Float64Array, means: Float64Array, labels: IntArray, title
 def whitening(covariance: Float64Array, ridge: float = 0.0) -> Float64Array:
     """W (w, r) with W Wᵀ = (Σ + ridge·I)⁻¹; without a ridge Σ⁺, the pseudo-inverse, r the rank of Σ.
 
-    By eigenvalues, which a ridge bounds from below: a singular Σ (w, w) leaves distances that are finite and not
+    By eigenvalues, which a ridge bounds from below: a singular Σ leaves distances that are finite and not
     negative.
+
+    Parameters
+    ----------
+    covariance : (w, w)
     """
     eigenvalues, vectors = np.linalg.eigh(covariance)
     if ridge > 0:
@@ -131,7 +170,15 @@ def whitening(covariance: Float64Array, ridge: float = 0.0) -> Float64Array:
 
 
 def nearest_mean(values: Float64Array, means: Float64Array, whitener: Float64Array) -> tuple[IntArray, Float64Array]:
-    """Class whose mean is nearest by Mahalanobis distance, (n,), and the departures v = u − μ_c from it, (n, w)."""
+    """Class whose mean is nearest by Mahalanobis distance, (n,), and the departures v = u − μ_c from it, (n, w).
+
+    Parameters
+    ----------
+    values : (n, w)
+    means : (K, w)
+    whitener : (w, r)
+        Of :func:`whitening`.
+    """
     # ‖Wᵀu‖² is the same for every class; means are centred because the differences are small beside the values.
     centre = means.mean(axis=0)
     seen, whitened = (values - centre) @ whitener, (means - centre) @ whitener
@@ -140,11 +187,23 @@ def nearest_mean(values: Float64Array, means: Float64Array, whitener: Float64Arr
 
 
 def mahalanobis(departures: Float64Array, whitener: Float64Array) -> Float64Array:
-    """vᵀ Σ⁻¹ v, (n,)."""
+    """vᵀ Σ⁻¹ v, (n,).
+
+    Parameters
+    ----------
+    departures : (n, w)
+    whitener : (w, r)
+    """
     squares: Float64Array = ((departures @ whitener) ** 2).sum(axis=1)
     return squares
 
 
 def mahalanobis_shares(departures: Float64Array, whitener: Float64Array) -> Float64Array:
-    """v_j (Σ⁻¹ v)_j, (n, w); a row adds up to vᵀ Σ⁻¹ v."""
+    """v_j (Σ⁻¹ v)_j, (n, w); a row adds up to vᵀ Σ⁻¹ v.
+
+    Parameters
+    ----------
+    departures : (n, w)
+    whitener : (w, r)
+    """
     return departures * ((departures @ whitener) @ whitener.T)

@@ -38,18 +38,12 @@ class MahalanobisPP(ExplainedDetector):
     feature vector of zeros has u = 0.
     """
 
-    info = DetectorInfo(
-        name="mahalanobis_pp",
-        title="Mahalanobis++",
-        paper=Paper(
-            title="Mahalanobis++: Improving OOD Detection via Feature Normalization",
-            authors=("Maximilian Müller", "Matthias Hein"),
-            venue="ICML",
-            year=2025,
-            url="https://arxiv.org/abs/2505.18032",
-        ),
-        claims_far_point=False,  # features are normalised: a far point in a usual direction is usual
-    )
+    # Far point: not claimed, features are normalised: a far point in a usual direction is usual.
+    info = DetectorInfo("mahalanobis_pp", "Mahalanobis++", Paper(
+        "Mahalanobis++: Improving OOD Detection via Feature Normalization",
+        ("Maximilian Müller", "Matthias Hein"),
+        "ICML", 2025, "https://arxiv.org/abs/2505.18032",
+    ))  # fmt: skip
     class_means_: Annotated[Float64Array, Shape("K", "d")]
     """μ_c, of normalised features."""
     class_features_: Annotated[Float64Array, Shape("K", "d")]

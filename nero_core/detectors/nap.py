@@ -43,19 +43,12 @@ class Nap(Detector):
         ε.
     """
 
-    info = DetectorInfo(
-        name="nap",
-        title="NAP",
-        paper=Paper(
-            title="Out-of-Distribution Detection using Neural Activation Prior",
-            authors=("Weilin Wan", "Weizhong Zhang", "Quan Zhou", "Fan Yi", "Cheng Jin"),
-            venue="arXiv",
-            year=2024,
-            url="https://arxiv.org/abs/2402.18162",
-        ),
-        needs=frozenset({"peaks"}),
-        claims_far_point=False,  # a ratio within each channel, and an energy that falls with large logits
-    )
+    # Far point: not claimed, a ratio within each channel, and an energy that falls with large logits.
+    info = DetectorInfo("nap", "NAP", Paper(
+        "Out-of-Distribution Detection using Neural Activation Prior",
+        ("Weilin Wan", "Weizhong Zhang", "Quan Zhou", "Fan Yi", "Cheng Jin"),
+        "arXiv", 2024, "https://arxiv.org/abs/2402.18162",
+    ), needs=frozenset({"peaks"}))  # fmt: skip
     median_prior_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
     """Of N over the training images."""
     median_energy_: Annotated[Float64Array, Shape(values=ABOVE_ZERO)]
@@ -90,5 +83,4 @@ class Nap(Detector):
     def _score(self, batch: Activations) -> Float64Array:
         energy = logsumexp_of(batch.logits) / self.median_energy_
         prior = self._prior(batch) / self.median_prior_
-        scores: Float64Array = -(np.maximum(energy, ENERGY_FLOOR) ** self.weight) * prior ** (1 - self.weight)
-        return scores
+        return -(np.maximum(energy, ENERGY_FLOOR) ** self.weight) * prior ** (1 - self.weight)

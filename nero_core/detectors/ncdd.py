@@ -38,30 +38,13 @@ class Ncdd(AgainstClassMeans):
     at g has h = 0; s is at least a hundredth of its training median. Needs two classes.
     """
 
-    info = DetectorInfo(
-        name="ncdd",
-        title="NCDD",
-        paper=Paper(
-            title="NCDD: Nearest Centroid Distance Deficit for Out-Of-Distribution Detection in Gastrointestinal "
-            "Vision",
-            authors=(
-                "Sandesh Pokhrel",
-                "Sanjay Bhandari",
-                "Sharib Ali",
-                "Tryphon Lambrou",
-                "Anh Nguyen",
-                "Yash Raj Shrestha",
-                "Angus Watson",
-                "Danail Stoyanov",
-                "Prashnna Gyawali",
-                "Binod Bhattarai",
-            ),
-            venue="arXiv",
-            year=2024,
-            url="https://arxiv.org/abs/2412.01590",
-        ),
-        claims_far_point=False,  # not monotone in the distance
-    )
+    # Far point: not claimed, not monotone in the distance.
+    info = DetectorInfo("ncdd", "NCDD", Paper(
+        "NCDD: Nearest Centroid Distance Deficit for Out-Of-Distribution Detection in Gastrointestinal Vision",
+        ("Sandesh Pokhrel", "Sanjay Bhandari", "Sharib Ali", "Tryphon Lambrou", "Anh Nguyen", "Yash Raj Shrestha",
+         "Angus Watson", "Danail Stoyanov", "Prashnna Gyawali", "Binod Bhattarai"),
+        "arXiv", 2024, "https://arxiv.org/abs/2412.01590",
+    ))  # fmt: skip
     mean_: Annotated[Float64Array, Shape("d")]
     """g."""
     centroids_: Annotated[Float64Array, Shape("K", "d")]

@@ -37,18 +37,12 @@ class Neco(AgainstClassMeans):
         q.
     """
 
-    info = DetectorInfo(
-        name="neco",
-        title="NECO",
-        paper=Paper(
-            title="NECO: NEural Collapse Based Out-of-distribution detection",
-            authors=("Mouïn Ben Ammar", "Nacim Belkhir", "Sebastian Popescu", "Antoine Manzanera", "Gianni Franchi"),
-            venue="ICLR",
-            year=2024,
-            url="https://arxiv.org/abs/2310.06823",
-        ),
-        claims_far_point=False,  # a ratio of norms: how far a vector lies out in the subspace does not show
-    )
+    # Far point: not claimed, a ratio of norms: how far a vector lies out in the subspace does not show.
+    info = DetectorInfo("neco", "NECO", Paper(
+        "NECO: NEural Collapse Based Out-of-distribution detection",
+        ("Mouïn Ben Ammar", "Nacim Belkhir", "Sebastian Popescu", "Antoine Manzanera", "Gianni Franchi"),
+        "ICLR", 2024, "https://arxiv.org/abs/2310.06823",
+    ))  # fmt: skip
     mean_: Annotated[Float64Array, Shape("d")]
     """Of the training features."""
     scale_: Annotated[Float64Array, Shape("d", values=ABOVE_ZERO)]
@@ -74,8 +68,7 @@ class Neco(AgainstClassMeans):
         self.components_ = np.ascontiguousarray(vectors[:, ::-1][:, : min(self.components, rank)].T)
 
     def _standardised(self, features: FloatArray) -> Float64Array:
-        standard: Float64Array = (features.astype(np.float64) - self.mean_) / self.scale_
-        return standard
+        return (features.astype(np.float64) - self.mean_) / self.scale_
 
     def _factor(self, batch: Activations) -> Float64Array:
         return batch.logits.astype(np.float64).max(axis=1) if self.by_logit_ else np.ones(len(batch))

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.utils.extmath import svd_flip
 
-from nero_core.detectors.base import DetectorInfo, ExplainedDetector, Paper, feature_neurons
+from nero_core.detectors.base import DetectorInfo, ExplainedDetector, Paper, account_of
 from nero_core.detectors.registry import register
 from nero_core.records import Account, Activations, Float64Array, Head, IntArray, Relevance
 from nero_core.relevance import DEFAULT_EPSILON, low_relevance_share, relevance_of
@@ -71,18 +71,12 @@ class Nero(ExplainedDetector):
         Principal components kept; int(2d/3), at most min(n, d), where not given.
     """
 
-    info = DetectorInfo(
-        name="nero",
-        title="NERO",
-        paper=Paper(
-            title="NERO: Explainable Out-of-Distribution Detection with Neuron-level Relevance",
-            authors=("Anju Chhetri", "Jari Korhonen", "Prashnna Gyawali", "Binod Bhattarai"),
-            venue="MICCAI",
-            year=2025,
-            url="https://arxiv.org/abs/2506.15404",
-        ),
-        claims_far_point=False,  # relevance is a share of the prediction: it does not grow with the features
-    )
+    # Far point: not claimed, relevance is a share of the prediction: it does not grow with the features.
+    info = DetectorInfo("nero", "NERO", Paper(
+        "NERO: Explainable Out-of-Distribution Detection with Neuron-level Relevance",
+        ("Anju Chhetri", "Jari Korhonen", "Prashnna Gyawali", "Binod Bhattarai"),
+        "MICCAI", 2025, "https://arxiv.org/abs/2506.15404",
+    ))  # fmt: skip
     mean_: Annotated[Float64Array, Shape("d")]
     """Mean relevance of all training images."""
     components_: Annotated[Float64Array, Shape("m", "d")]
@@ -186,13 +180,8 @@ class Nero(ExplainedDetector):
         terms = self.terms(batch, r)
         deviation = r.neurons - self.class_means_[terms.nearest]
         signs = np.sign(deviation @ self.components_.T)
-        return Account(
-            contributions=deviation * (signs @ self.components_),
-            nearest=terms.nearest,
-            neurons=feature_neurons(deviation.shape[1]),
-            terms={"bias term": terms.bias_term},
-            factor=terms.low_share,
-        )
+        contributions = deviation * (signs @ self.components_)
+        return account_of(contributions, terms.nearest, factor=terms.low_share, terms={"bias term": terms.bias_term})
 
     def what_if(self, batch: Activations, neurons: Sequence[int]) -> Float64Array:
         """The score recomputed with the relevance of the chosen neurons set to their class mean.

@@ -26,7 +26,12 @@ Distortion = Callable[[Float32Array, np.random.Generator], Float32Array]
 
 
 def shuffled(images: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """Each image (n, 3, H, W) cut into 4×4 patches that change places; what does not divide by four is cut off."""
+    """Each image cut into 4×4 patches that change places; what does not divide by four is cut off.
+
+    Parameters
+    ----------
+    images : (n, 3, H, W)
+    """
     g = PATCHES_PER_SIDE
     n, channels, height, width = images.shape
     h, w = height // g, width // g
@@ -37,18 +42,33 @@ def shuffled(images: Float32Array, rng: np.random.Generator) -> Float32Array:
 
 
 def blurred(images: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """Each image (n, 3, H, W) without anything finer than a tenth of its side."""
+    """Each image without anything finer than a tenth of its side.
+
+    Parameters
+    ----------
+    images : (n, 3, H, W)
+    """
     blur: Float32Array = gaussian_filter(images, BLUR_SHARE * images.shape[3], axes=(2, 3))
     return blur
 
 
 def mixed(images: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """The mean of each image and another, both (n, 3, H, W)."""
+    """The mean of each image and another.
+
+    Parameters
+    ----------
+    images : (n, 3, H, W)
+    """
     return np.float32(0.5) * (images + images[_others(len(images), rng)])
 
 
 def pasted(images: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """Each image (n, 3, H, W) with a square of another in it, a quarter of its side, at a place of its own."""
+    """Each image with a square of another in it, a quarter of its side, at a place of its own.
+
+    Parameters
+    ----------
+    images : (n, 3, H, W)
+    """
     height, width = images.shape[2:]
     side = max(1, int(PASTED_SHARE * min(height, width)))
     found = images.copy()

@@ -54,13 +54,10 @@ class StageMahalanobis(ExplainedDetector):
         network has fewer than three. Choose them by in-distribution images alone.
     """
 
-    info = DetectorInfo(
-        name="stage_mahalanobis",
-        title="Stage Mahalanobis",
-        paper=Paper("ours, after Lee et al., NeurIPS 2018, and Müller and Hein, ICML 2025", (), "", 2026),
-        needs=frozenset({"stages"}),
-        claims_far_point=False,  # features are not read, and stages are normalised
-    )
+    # Far point: not claimed, features are not read, and stages are normalised.
+    info = DetectorInfo("stage_mahalanobis", "Stage Mahalanobis", Paper(
+        "ours, after Lee et al., NeurIPS 2018, and Müller and Hein, ICML 2025", (), "", 2026
+    ), needs=frozenset({"stages"}))  # fmt: skip
     class_means_: Annotated[Float64Array, Shape("K", "coordinates")]
     """μ_c."""
     whitening_: Annotated[Float64Array, Shape("coordinates", "rank")]

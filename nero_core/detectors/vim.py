@@ -36,18 +36,12 @@ class ViM(AgainstClassMeans):
         most half the training images, so that they leave a residual.
     """
 
-    info = DetectorInfo(
-        name="vim",
-        title="ViM",
-        paper=Paper(
-            title="ViM: Out-Of-Distribution with Virtual-logit Matching",
-            authors=("Haoqi Wang", "Zhizhong Li", "Litong Feng", "Wayne Zhang"),
-            venue="CVPR",
-            year=2022,
-            url="https://arxiv.org/abs/2203.10807",
-        ),
-        claims_far_point=False,  # the energy of a far point may outgrow its residual
-    )
+    # Far point: not claimed, the energy of a far point may outgrow its residual.
+    info = DetectorInfo("vim", "ViM", Paper(
+        "ViM: Out-Of-Distribution with Virtual-logit Matching",
+        ("Haoqi Wang", "Zhizhong Li", "Litong Feng", "Wayne Zhang"),
+        "CVPR", 2022, "https://arxiv.org/abs/2203.10807",
+    ))  # fmt: skip
     origin_: Annotated[Float64Array, Shape("d")]
     """u."""
     residual_: Annotated[Float64Array, Shape("d", "left")]

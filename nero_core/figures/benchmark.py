@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from nero_core.benchmark.result import POOLED, BenchmarkResult, Scores
 from nero_core.errors import InputError
-from nero_core.figures.palette import ACCENT, DIVERGING, NEUTRAL, Cell, Chart, blank_figure, rounded
+from nero_core.figures import palette
+from nero_core.figures.palette import Cell, Chart, blank_figure, histogram_shares, rounded, table
 from nero_core.metrics import METRICS, roc_points
 from nero_core.records import Float64Array
 
@@ -99,21 +99,10 @@ def roc_chart(
             visible=True if row.name in shown else "legendonly",
             hovertemplate="%{x:.1%} of ID flagged, %{y:.1%} of OOD flagged",
         )  # fmt: skip
-        rows.append(
-            {"detector": row.label}
-            | {
-                f"AUROC {end}".strip() + " (%)": rounded(100 * value)
-                for end, value in zip(("", "from", "to"), area, strict=True)
-            }
-        )
-    figure.add_scatter(
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": NEUTRAL, "width": 1, "dash": "dot"},
-        name="chance",
-        hoverinfo="skip",
-    )
+        ends = zip(("AUROC (%)", "AUROC from (%)", "AUROC to (%)"), area, strict=True)
+        rows.append({"detector": row.label} | {name: rounded(100 * value) for name, value in ends})
+    dotted = {"color": palette.NEUTRAL, "width": 1, "dash": "dot"}
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=dotted, name="chance", hoverinfo="skip")
     figure.update_layout(
         xaxis={"title": "Share of ID images flagged", "range": [0, 1], "tickformat": ".0%"},
         yaxis={"title": "Share of OOD images flagged", "range": [0, 1.005], "tickformat": ".0%"},
@@ -142,7 +131,7 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
     share_of = {f"ID test images ({len(scores.id)})": histogram_shares(scores.id, edges)}
     share_of |= {f"{name} ({len(values)})": histogram_shares(values, edges) for name, values in scores.ood.items()}
     for number, (name, shares) in enumerate(share_of.items()):
-        colour = ACCENT if number == 0 else LINES[number % len(LINES)][0]
+        colour = palette.ACCENT if number == 0 else LINES[number % len(LINES)][0]
         pattern = {} if number == 0 else {"shape": FILLS[(number - 1) % len(FILLS)], "fgcolor": colour, "size": 6}
         figure.add_bar(
             x=centres, y=[share or None for share in shares], width=width, name=_shown(name),
@@ -153,17 +142,14 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
             hovertemplate="score about %{x:.3g}: %{y:.2g} %",
         )  # fmt: skip
     if threshold is not None and edges[0] <= threshold <= edges[-1]:
-        figure.add_vline(x=threshold, line={"color": NEUTRAL, "dash": "dash"}, annotation_text="flagged beyond")
+        figure.add_vline(x=threshold, line={"color": palette.NEUTRAL, "dash": "dash"}, annotation_text="flagged beyond")
     tallest = max((max(shares, default=0.0) for shares in share_of.values()), default=0.0)
     figure.update_layout(
         barmode="overlay",
         xaxis={"title": f"{_shown(title)} score (higher = more unusual)", "range": [edges[0], edges[-1]]},
         yaxis={"title": "Share of images (%)", "range": [0, 1.15 * tallest or 1]},  # room for the line's words
     )
-    rows: list[Mapping[str, Cell]] = [
-        {"score from": rounded(a), "to": rounded(b)} | {name: rounded(float(s[i])) for name, s in share_of.items()}
-        for i, (a, b) in enumerate(pairwise(edges))
-    ]
+    rows = table({"score from": edges[:-1], "to": edges[1:], **share_of})
     above = {name: float((values > np.median(scores.id)).mean()) for name, values in scores.ood.items()}
     shares_in_words = ", ".join(f"{share:.0%} of {name}" for name, share in above.items())
     return Chart(figure, rows, f"Histograms of {title} scores; above the median ID test image lie {shares_in_words}.")
@@ -180,13 +166,6 @@ def histogram_edges(scores: Scores) -> Float64Array:
         low, high = low - 0.5, high + 0.5
     edges: Float64Array = np.linspace(low, high, BINS + 1)
     return edges
-
-
-def histogram_shares(values: Float64Array, edges: Float64Array) -> Float64Array:
-    """Percent of values per bin; what lies outside counts in the outermost bins."""
-    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
-    shares: Float64Array = 100 * counts / len(values)
-    return shares
 
 
 def breakdown_chart(
@@ -222,14 +201,10 @@ def breakdown_chart(
         for column, each in zip(result.columns, found, strict=True):
             cells: dict[str, Cell] = {"detector": row.name, "OOD set": column, METRICS[metric]: rounded(each.value)}
             rows.append(cells | {"from": rounded(each.low), "to": rounded(each.high)})
+    sets = [_shown(column) for column in result.columns]
     figure.update_layout(
         xaxis={"title": f"{METRICS[metric]} with its 95 % interval", "tickformat": ".0%"},
-        yaxis={
-            "tickvals": places,
-            "ticktext": [_shown(c) for c in result.columns],
-            "autorange": "reversed",
-            "showgrid": False,
-        },
+        yaxis={"tickvals": places, "ticktext": sets, "autorange": "reversed", "showgrid": False},
     )
     return Chart(figure, rows, f"{METRICS[metric]} of {len(shown)} detectors on {len(result.columns)} sets.")
 
@@ -272,10 +247,7 @@ def breakdown_map(
             text=[f"{values[i][j]:.1f}" for i, j in cells], textfont={"color": colour, "size": 12},
             showlegend=False, hoverinfo="skip",
         )  # fmt: skip
-    rows: list[Mapping[str, Cell]] = [
-        {"detector": row.label} | {name: rounded(value) for name, value in zip(sets, line, strict=True)}
-        for row, line in zip(shown, values, strict=True)
-    ]
+    rows = table({"detector": [row.label for row in shown], **dict(zip(sets, np.transpose(values), strict=False))})
     best = []
     alt = f"{METRICS[metric]} in percent of {len(shown)} detectors on {len(sets)} sets"
     for name, column in zip(sets, np.transpose(values) if shown else (), strict=bool(shown)):
@@ -306,18 +278,12 @@ def correlation_chart(
     called = [(titles or {}).get(name, name) for name in shown]
     axis = [_shown(title) for title in called]
     figure.add_heatmap(
-        z=values, x=axis, y=axis, zmin=-1, zmax=1, colorscale=[[i / 4, colour] for i, colour in enumerate(DIVERGING)],
+        z=values, x=axis, y=axis, zmin=-1, zmax=1, colorscale=palette.SCALE,
         colorbar={"title": "ρ", "thickness": 12}, hovertemplate="%{y} and %{x}: %{z:.2f}<extra></extra>",
     )  # fmt: skip
     figure.update_layout(
         xaxis={"type": "category", "tickangle": -90, "showgrid": False, "automargin": True},
         yaxis={"type": "category", "autorange": "reversed", "showgrid": False, "automargin": True},
     )
-    rows: list[Mapping[str, Cell]] = []
-    for one, title in zip(shown, called, strict=True):
-        cells: dict[str, Cell] = {"detector": title}
-        for other, other_title in zip(shown, called, strict=True):
-            value = correlation[one][other]
-            cells[other_title] = None if value is None else rounded(value, 2)
-        rows.append(cells)
+    rows = table({"detector": called, **dict(zip(called, zip(*values, strict=True), strict=True))}, digits=2)
     return Chart(figure, rows, f"Rank correlation (Spearman's ρ) between {len(shown)} detectors.")

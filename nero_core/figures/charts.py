@@ -13,20 +13,8 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from nero_core.errors import InputError
-from nero_core.figures.palette import (
-    ACCENT,
-    LOWERS,
-    NEUTRAL,
-    RAISES,
-    STATES,
-    UNUSUAL,
-    Cell,
-    Chart,
-    StateMark,
-    blank_figure,
-    rounded,
-    significant,
-)
+from nero_core.figures import palette
+from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, histogram_shares, rounded, significant, table
 from nero_core.records import Float64Array, FloatArray, State
 
 Effect = Literal["raises", "lowers", "term", "score"]
@@ -93,7 +81,8 @@ def score_histogram(
     pooled = np.concatenate(list(others.values())) if others else np.zeros(0)
     marks = _finite("score and threshold", [score] if threshold is None else [score, threshold])
     edges = _bin_edges(ordinary, np.concatenate([pooled, marks]))
-    shares = {"reference": _shares(ordinary, edges)} | {name: _shares(values, edges) for name, values in others.items()}
+    kinds = {"reference": ordinary, **others}
+    shares = {name: histogram_shares(values, edges) for name, values in kinds.items()}
 
     figure = blank_figure(dark, height=320)
     bars: dict[str, Any] = {"x": (edges[:-1] + edges[1:]) / 2, "width": np.diff(edges) * 0.94, "offset": None}
@@ -101,27 +90,27 @@ def score_histogram(
         **bars,
         y=shares["reference"],
         name=f"Reference images ({len(ordinary)})",
-        marker={"color": ACCENT, "opacity": 0.75, "line": {"width": 0}},
+        marker={"color": palette.ACCENT, "opacity": 0.75, "line": {"width": 0}},
         hovertemplate="score about %{x:.3g}: %{y:.2g} % of reference images<extra></extra>",
     )
     if others:
         figure.add_bar(
             **bars,
-            y=[share or None for share in _shares(pooled, edges)],  # no outline round an empty bin
+            y=[share or None for share in histogram_shares(pooled, edges)],  # no outline round an empty bin
             name=f"Known unusual images ({len(pooled)})",
             marker={
                 "color": "rgba(0,0,0,0)",
-                "line": {"width": 1.5, "color": UNUSUAL},
-                "pattern": {"shape": "/", "fgcolor": UNUSUAL, "size": 6},
+                "line": {"width": 1.5, "color": palette.UNUSUAL},
+                "pattern": {"shape": "/", "fgcolor": palette.UNUSUAL, "size": 6},
             },
             hovertemplate="score about %{x:.3g}: %{y:.2g} % of known unusual images<extra></extra>",
         )
     low, high = edges[0], edges[-1]
-    tallest = [float(shares["reference"].max()), float(_shares(pooled, edges).max()) if others else 0.0]
-    to_the_right = threshold is None or score >= threshold
+    tallest = [float(shares["reference"].max()), float(histogram_shares(pooled, edges).max()) if others else 0.0]
     if threshold is not None and threshold <= high:
-        _line(figure, threshold, "flagged beyond", NEUTRAL, "dash", 0.8, anchor="right" if to_the_right else "left")
-    mark = STATES[state] if state else StateMark("", "", ACCENT)
+        side = "right" if score >= threshold else "left"
+        _line(figure, threshold, "flagged beyond", palette.NEUTRAL, "dash", 0.8, anchor=side)
+    mark = palette.STATES[state] if state else palette.StateMark("", "", palette.ACCENT)
     label = f"<b>{mark.symbol} this image</b>".replace("<b> ", "<b>")
     if score > high:
         label += f" ({significant(score)}, off the scale →)"
@@ -208,38 +197,31 @@ def account_rows(
 
 def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
     """The account of a score as bars that each start where the one above ends."""
-    colours = {"raises": RAISES, "lowers": LOWERS, "term": NEUTRAL, "score": ACCENT}
-    labels = [row.label for row in rows]
+    colours = {"raises": palette.RAISES, "lowers": palette.LOWERS, "term": palette.NEUTRAL, "score": palette.ACCENT}
     ends = [row.end for row in rows] + [row.start for row in rows]
     low, high = min(ends), max(ends)
     pad = 0.14 * (high - low or 1.0)  # room for the numbers beside the bars
     figure = blank_figure(dark, height=ROW_HEIGHT * len(rows) + 70)
-    figure.add_bar(
-        orientation="h",
-        y=labels,
-        x=[row.end - row.start for row in rows],
+    add_rows(
+        figure,
+        [row.label for row in rows],
+        [row.end - row.start for row in rows],
+        [significant(row.value) if row.effect == "score" else _signed(row.value) for row in rows],
+        [colours[row.effect] for row in rows],
         base=[row.start for row in rows],
-        marker={"color": [colours[row.effect] for row in rows], "line": {"width": 0}},
-        text=[significant(row.value) if row.effect == "score" else _signed(row.value) for row in rows],
-        textposition="outside",
-        cliponaxis=False,
-        showlegend=False,
-        hovertemplate="%{y}: %{text}<extra></extra>",
     )
     figure.update_layout(
         bargap=0.35,
         xaxis={"title": "Score (higher = more unusual)", "range": [low - (pad if low < 0 else 0), high + pad]},
-        yaxis={"autorange": "reversed", "showgrid": False, "automargin": True},
     )
-    table: list[Mapping[str, Cell]] = [
+    twin = table(
         {
-            "part": row.label,
-            "effect": row.effect,
-            "adds to the score": rounded(row.value),
-            "sum so far": rounded(row.end),
+            "part": [row.label for row in rows],
+            "effect": [row.effect for row in rows],
+            "adds to the score": [row.value for row in rows],
+            "sum so far": [row.end for row in rows],
         }
-        for row in rows
-    ]
+    )
     raising = math.fsum(row.value for row in rows if row.effect == "raises")
     lowering = math.fsum(row.value for row in rows if row.effect == "lowers")
     terms = "".join(f", the {row.label.lower()} {significant(row.value)}" for row in rows if row.effect == "term")
@@ -247,7 +229,7 @@ def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
         f"Account of the score {significant(rows[-1].value)}: neurons raising it add {significant(raising)}, neurons "
         f"lowering it {significant(lowering)}{terms}."
     )
-    return Chart(figure, table, alt)
+    return Chart(figure, twin, alt)
 
 
 def relevance_profile(
@@ -286,8 +268,8 @@ def relevance_profile(
     if few:
         figure.add_scatter(
             x=x, y=m[order], mode="markers", name="Reference images: mean ± one standard deviation",
-            marker={"color": ACCENT, "symbol": "line-ew-open", "size": 12, "line": {"width": 3}},
-            error_y={"type": "data", "array": s[order], "color": ACCENT, "thickness": 5, "width": 0},
+            marker={"color": palette.ACCENT, "symbol": "line-ew-open", "size": 12, "line": {"width": 3}},
+            error_y={"type": "data", "array": s[order], "color": palette.ACCENT, "thickness": 5, "width": 0},
         )  # fmt: skip
     else:
         figure.add_scatter(
@@ -296,24 +278,21 @@ def relevance_profile(
             name="Reference images: ± one standard deviation",
         )  # fmt: skip
         figure.add_scatter(
-            x=x, y=m[order], mode="lines", line={"color": ACCENT, "width": 1.2}, name="Reference images: mean"
+            x=x, y=m[order], mode="lines", line={"color": palette.ACCENT, "width": 1.2}, name="Reference images: mean"
         )
     if u is not None:
-        known_marks = {"color": UNUSUAL, "symbol": "diamond-open", "size": 9 if few else 4, "line": {"width": 2}}
-        figure.add_scatter(x=x, y=u[order], mode="markers", name="Known unusual images: mean", marker=known_marks)
-    own_marks = {"color": RAISES, "symbol": "circle", "size": 9 if few else 5}
+        marks = {"color": palette.UNUSUAL, "symbol": "diamond-open", "size": 9 if few else 4, "line": {"width": 2}}
+        figure.add_scatter(x=x, y=u[order], mode="markers", name="Known unusual images: mean", marker=marks)
+    own_marks = {"color": palette.RAISES, "symbol": "circle", "size": 9 if few else 5}
     figure.add_scatter(x=x, y=r[order], mode="markers", name="This image", marker=own_marks)
     title = "Neuron, most different first" if few else "Neuron"
     figure.update_layout(
         xaxis={"title": title, "type": "category" if few else "linear", "showgrid": False},
         yaxis={"title": "Relevance to the answer", "zeroline": True},
     )
-    rows: list[Mapping[str, Cell]] = [
-        {"neuron": int(j), "this image": rounded(r[j]), "reference images": rounded(m[j]), "spread": rounded(s[j])}
-        | ({} if u is None else {"known unusual images": rounded(u[j])})
-        | {"difference": rounded(r[j] - m[j])}
-        for j in order
-    ]
+    columns = {"this image": r, "reference images": m, "spread": s}
+    columns |= ({} if u is None else {"known unusual images": u}) | {"difference": r - m}
+    rows = table({"neuron": order} | {name: values[order] for name, values in columns.items()})
     most = int(np.argmax(np.abs(r - m)))
     alt = (
         f"Relevance of {len(order)} of {len(r)} neurons for this image beside their mean over reference images; neuron "
@@ -340,13 +319,6 @@ def _bin_edges(ordinary: Float64Array, others: Float64Array) -> Float64Array:
     start, stop = reached.min() - width / 2, reached.max() + width
     edges: Float64Array = start + width * np.arange(math.ceil((stop - start) / width) + 1)
     return edges
-
-
-def _shares(values: Float64Array, edges: Float64Array) -> Float64Array:
-    """Percent of values per bin; what lies outside counts in the outermost bins."""
-    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
-    shares: Float64Array = 100 * counts / len(values)
-    return shares
 
 
 def _side(x: float, low: float, high: float) -> str:

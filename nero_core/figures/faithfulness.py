@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, Cell, Chart, blank_figure, rounded
+from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, Cell, Chart, blank_figure, rounded, table
 
 if TYPE_CHECKING:
     from nero_core.attribution.faithfulness import Faithfulness
@@ -48,16 +48,10 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
         x=shares, y=means[-1], name=label, mode="lines", line={"color": NEUTRAL, "width": 2, "dash": "longdash"}
     )
     for place, method in enumerate(methods):
-        colour, symbol = COLOURS[place % len(COLOURS)], SYMBOLS[place % len(SYMBOLS)]
         dash = DASHES[(place + place // len(COLOURS)) % len(DASHES)]
-        figure.add_scatter(
-            x=shares,
-            y=means[place],
-            name=method,
-            mode="lines+markers",
-            line={"color": colour, "dash": dash, "width": 2.5},
-            marker={"symbol": symbol, "size": 7},
-        )
+        line = {"color": COLOURS[place % len(COLOURS)], "dash": dash, "width": 2.5}
+        marker = {"symbol": SYMBOLS[place % len(SYMBOLS)], "size": 7}
+        figure.add_scatter(x=shares, y=means[place], name=method, mode="lines+markers", line=line, marker=marker)
     figure.update_traces(hovertemplate="%{x:.0f} %: %{y:.1f} %", selector={"showlegend": None})
     figure.update_layout(
         title={"text": title, "font": {"size": 14}, "x": 0, "xanchor": "left", "yref": "container", "y": 0.97},
@@ -66,15 +60,10 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
         xaxis={"title": f"Share of the image {done} (%)", "range": [-2, 102]},
         yaxis={"title": "Probability of its answer (%)", "rangemode": "tozero"},
     )
-    rows: list[Mapping[str, Cell]] = [
-        {
-            f"{done} (%)": rounded(share),
-            **{f"{name} (%)": rounded(float(means[place, i])) for place, name in enumerate(measured.methods)},
-            "random, lowest (%)": rounded(float(low[i])),
-            "random, highest (%)": rounded(float(high[i])),
-        }
-        for i, share in enumerate(shares)
-    ]
+    columns = {f"{done} (%)": shares} | {
+        f"{name} (%)": mean for name, mean in zip(measured.methods, means, strict=True)
+    }
+    rows = table(columns | {"random, lowest (%)": low, "random, highest (%)": high})
     areas = 100 * measured.areas(kind).mean(axis=1)
     said = ", ".join(f"{name} {area:.0f} %" for name, area in zip(measured.methods, areas, strict=True))
     return Chart(

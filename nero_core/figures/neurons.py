@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from nero_core.errors import InputError
-from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, UNUSUAL, Cell, Chart, blank_figure, rounded, significant
+from nero_core.figures import palette
+from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, rounded, significant, table
 from nero_core.neurons.statistics import Comparison
 from nero_core.records import Float64Array, FloatArray, IntArray
 
@@ -28,6 +29,7 @@ KNOWN_SYMBOLS = (
     "pentagon-open",
 )
 LABEL_PLACES = ("top center", "bottom center", "middle right", "middle left")
+QUANTILES = {"lowest": 0.0, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "highest": 1.0}
 SPREAD_SHOWN = 64
 """Up to so many neurons, bars carry their spread and their number."""
 LABEL_ROOM = 0.25
@@ -47,11 +49,6 @@ def _text(name: str) -> str:
     return name.replace("<", "‹").replace(">", "›").replace("%{", "% {")
 
 
-def _cell(value: float) -> Cell:
-    """A number for a table; nothing where it does not exist."""
-    return rounded(float(value)) if np.isfinite(value) else None
-
-
 def neuron_rows(
     comparison: Comparison,
     order: IntArray,
@@ -59,8 +56,15 @@ def neuron_rows(
     classes: Sequence[str],
     names: tuple[str, str] = ("first", "second"),
 ) -> list[dict[str, Cell]]:
-    """The table of neurons: means with their spread, effects, and the weight into each class, (K, d)."""
-    columns: dict[str, FloatArray] = {}
+    """The table of neurons: means with their spread, effects, and the weight into each class, (K, d).
+
+    Parameters
+    ----------
+    order : (m,) int64
+        The neurons of the rows.
+    weight : (K, d)
+    """
+    columns: dict[str, FloatArray | IntArray] = {"neuron": np.arange(len(comparison.difference))}
     for name, group in zip(names, (comparison.first, comparison.second), strict=True):
         columns |= {f"mean, {name}": group.moments.mean, f"deviation, {name}": group.moments.std}
     columns |= {
@@ -69,7 +73,7 @@ def neuron_rows(
         "AUROC alone, %": 100 * comparison.auroc,
     }
     columns |= {f"weight into {name}": row for name, row in zip(classes, weight, strict=True)}
-    return [{"neuron": int(j)} | {name: _cell(values[j]) for name, values in columns.items()} for j in order]
+    return table({name: values[order] for name, values in columns.items()})
 
 
 def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None = None, dark: bool = False) -> Chart:
@@ -92,9 +96,9 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None =
         raise InputError("No neuron is left to draw; widen the filter.")
     names = [str(j) for j in order]
     figure = blank_figure(dark, height=360)
-    for group, colour, pattern in ((comparison.first, ACCENT, ""), (comparison.second, UNUSUAL, "/")):
+    for group, colour, pattern in ((comparison.first, palette.ACCENT, ""), (comparison.second, palette.UNUSUAL, "/")):
         mean, std = group.moments.mean[order], group.moments.std[order]
-        spread = {"type": "data", "array": std, "thickness": 1, "width": 2, "color": NEUTRAL}
+        spread = {"type": "data", "array": std, "thickness": 1, "width": 2, "color": palette.NEUTRAL}
         figure.add_bar(
             x=names,
             y=mean,
@@ -107,7 +111,7 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None =
     if chosen is not None and str(chosen) in names:
         figure.add_annotation(  # by position: a category that looks like a number is taken for one
             x=names.index(str(chosen)), y=1, yref="paper", text=f"<b>▼ {chosen}</b>", showarrow=False, yanchor="top",
-            font={"color": RAISES, "size": 13},
+            font={"color": palette.RAISES, "size": 13},
         )  # fmt: skip
     figure.update_layout(
         barmode="group",
@@ -116,15 +120,8 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None =
         yaxis={"title": "Mean relevance to the answer", "zeroline": True},
     )
     first, second = comparison.first, comparison.second
-    rows: list[Mapping[str, Cell]] = [
-        {
-            "neuron": int(j),
-            "first: mean": _cell(first.moments.mean[j]),
-            "second: mean": _cell(second.moments.mean[j]),
-            "difference": _cell(comparison.difference[j]),
-        }
-        for j in order
-    ]
+    means = {"first: mean": first.moments.mean[order], "second: mean": second.moments.mean[order]}
+    rows = table({"neuron": order, **means, "difference": comparison.difference[order]})
     leading = int(order[np.argmax(np.abs(comparison.difference[order]))])
     alt = (
         f"Mean relevance of {len(order)} neurons in {first.name} and in {second.name}; neuron {leading} differs most, "
@@ -165,13 +162,13 @@ def value_boxes(
     figure = blank_figure(dark, height=GROUP_HEIGHT * (len(filled) + len(stars)) + 90)
     for label, single in stars.items():
         if len(single) == 1:
-            figure.add_vline(x=next(iter(single.values())), line={"color": RAISES, "width": 1, "dash": "dot"})
+            figure.add_vline(x=next(iter(single.values())), line={"color": palette.RAISES, "width": 1, "dash": "dot"})
         figure.add_scatter(
             x=list(single.values()),
             y=[f"★ {label}"] * len(single),
             text=[_text(name) for name in single],
             mode="markers",
-            marker={"symbol": "star", "size": 13, "color": RAISES},
+            marker={"symbol": "star", "size": 13, "color": palette.RAISES},
             showlegend=False,
             hovertemplate="%{text}: %{x:.3g}<extra></extra>",
         )
@@ -182,28 +179,15 @@ def value_boxes(
             y=[_text(name)] * len(group),
             orientation="h",
             boxpoints="outliers",
-            line={"color": UNUSUAL if unusual else ACCENT, "width": 1.6},
+            line={"color": palette.UNUSUAL if unusual else palette.ACCENT, "width": 1.6},
             marker={"symbol": "diamond-open" if unusual else "circle", "size": 4},
             showlegend=False,
         )
-    figure.update_layout(
-        xaxis={"title": what},
-        yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
-    )
+    figure.update_layout(xaxis={"title": what}, yaxis={"autorange": "reversed", "automargin": True, "type": "category"})
     rows: list[Mapping[str, Cell]] = []
     for name, group in filled.items():
-        low, q1, median, q3, high = np.quantile(group, [0, 0.25, 0.5, 0.75, 1])
-        rows.append(
-            {
-                "group": name,
-                "images": len(group),
-                "lowest": rounded(low),
-                "25 %": rounded(q1),
-                "median": rounded(median),
-                "75 %": rounded(q3),
-                "highest": rounded(high),
-            }
-        )
+        quantiles = zip(QUANTILES, np.quantile(group, list(QUANTILES.values())), strict=True)
+        rows.append({"group": name, "images": len(group), **{place: rounded(value) for place, value in quantiles}})
     rows += [{"group": name, "images": 1, "median": rounded(value)} for name, value in (marks or {}).items()]
     medians = ", ".join(f"{name} {significant(float(np.median(group)))}" for name, group in filled.items())
     return Chart(figure, rows, f"{what} in {len(filled)} groups of images; medians: {medians}.")
@@ -217,30 +201,23 @@ def _starred(marks: Mapping[str, float]) -> dict[str, Mapping[str, float]]:
 
 
 def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = False) -> Chart:
-    """A neuron's weight into each class, (K,), as bars."""
+    """A neuron's weight into each class, (K,), as bars.
+
+    Parameters
+    ----------
+    weight : (K,)
+    """
     w = np.asarray(weight, np.float64)
     low, high = min(0.0, float(w.min())), max(0.0, float(w.max()))
     pad = LABEL_ROOM * (high - low or 1.0)
     reach = [low - pad * (low < 0), high + pad * (high > 0)]
     figure = blank_figure(dark, height=GROUP_HEIGHT * len(w) + 80)
-    figure.add_bar(
-        orientation="h",
-        x=w,
-        y=[_text(name) for name in classes],
-        marker={"color": ACCENT, "line": {"width": 0}},
-        text=[significant(float(value)) for value in w],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{y}: %{text}<extra></extra>",
-        showlegend=False,
-    )
+    add_rows(figure, [_text(name) for name in classes], w, [significant(float(value)) for value in w], palette.ACCENT)
     figure.update_layout(
         xaxis={"title": "Weight into the class (higher = speaks for it)", "zeroline": True, "range": reach},
-        yaxis={"autorange": "reversed", "automargin": True, "type": "category", "showgrid": False},
+        yaxis={"type": "category"},
     )
-    rows: list[Mapping[str, Cell]] = [
-        {"class": n, "weight": rounded(float(v))} for n, v in zip(classes, w, strict=True)
-    ]
+    rows = table({"class": classes, "weight": w})
     alt = f"Weight into {len(w)} classes; the largest into {classes[int(w.argmax())]}, {significant(float(w.max()))}."
     return Chart(figure, rows, alt)
 
@@ -274,19 +251,28 @@ def relevance_map(
     entries = [*names, "Centroids", *case]
     figure = blank_figure(dark, height=MAP_HEIGHT + LEGEND_ROW * -(-len(entries) // 2))  # a phone has two columns
     for number, name in enumerate(names):
-        _add_group(figure, points, np.flatnonzero(groups == number), name, number, K)
-    _add_centroids(figure, centroids, names[:K])
+        rows = np.flatnonzero(groups == number)
+        named = f"{_text(name)} ({len(rows)})"
+        _add_points(figure, points[rows], _marker(number, K), named, _text(name), customdata=rows)
+    edge = {"width": 1.5, "color": "#FFFFFF"}
+    _add_points(
+        figure,
+        centroids,
+        {"symbol": "x", "size": 13, "color": [_marker(i, K)["color"] for i in range(K)], "line": edge},
+        "Centroids",
+        "centroid of %{text}",
+        "markers+text",
+        text=[_text(name) for name in names[:K]],
+        textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(K)],
+    )
+    star = {"symbol": "star", "size": 18, "color": palette.RAISES, "line": edge}
     for name, point in case.items():
-        _add_case(figure, name, point)
+        _add_points(figure, np.asarray(point)[None], star, f"★ {_text(name)}", _text(name))
     frame = _frame(points, np.concatenate([centroids, *(np.asarray(point)[None] for point in case.values())]))
     part = ["" if shares is None else f" ({100 * share:.0f} % of variance)" for share in shares or (0, 0)]
     figure.update_layout(
         dragmode="lasso",
-        xaxis={
-            "title": f"First component of relevance{part[0]}",
-            "zeroline": False,
-            "range": list(frame[:, 0]),
-        },
+        xaxis={"title": f"First component of relevance{part[0]}", "zeroline": False, "range": list(frame[:, 0])},
         yaxis={"title": f"Second{part[1]}", "zeroline": False, "range": list(frame[:, 1])},
         legend={"entrywidth": LEGEND_MARK + LEGEND_LETTER * max(len(f"{name} (999)") for name in names)},
     )
@@ -298,54 +284,27 @@ def relevance_map(
     return Chart(figure, _map_rows(points, groups, names, centroids, case), alt)
 
 
-def _add_group(figure: Any, points: Float64Array, rows: IntArray, name: str, number: int, classes: int) -> None:
-    """Images of one class, or of one known out-of-distribution set."""
-    ordinary = number < classes
-    symbols, turn = (CLASS_SYMBOLS, number) if ordinary else (KNOWN_SYMBOLS, number - classes)
-    figure.add_scatter(
-        x=points[rows, 0],
-        y=points[rows, 1],
-        mode="markers",
-        name=f"{_text(name)} ({len(rows)})",
-        customdata=rows,
-        marker={
-            "symbol": symbols[turn % len(symbols)],
-            "color": CLASS_COLOURS[turn % len(CLASS_COLOURS)] if ordinary else UNUSUAL,
-            "size": 6 if ordinary else 8,
-            "opacity": 0.7 if ordinary else 1,
-        },
-        hovertemplate=f"{_text(name)}<extra></extra>",
-    )
+def _add_points(
+    figure: Any,
+    places: FloatArray,
+    marker: Mapping[str, Any],
+    name: str,
+    hover: str,
+    mode: str = "markers",
+    **more: Any,
+) -> None:
+    x, y = places.T
+    hover += "<extra></extra>"
+    figure.add_scatter(x=x, y=y, mode=mode, name=name, marker=marker, hovertemplate=hover, **more)
 
 
-def _add_centroids(figure: Any, centroids: Float64Array, names: Sequence[str]) -> None:
-    figure.add_scatter(
-        x=centroids[:, 0],
-        y=centroids[:, 1],
-        mode="markers+text",
-        name="Centroids",
-        text=[_text(name) for name in names],
-        textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(len(names))],
-        marker={
-            "symbol": "x",
-            "size": 13,
-            "color": [CLASS_COLOURS[i % len(CLASS_COLOURS)] for i in range(len(names))],
-            "line": {"width": 1.5, "color": "#FFFFFF"},
-        },
-        hovertemplate="centroid of %{text}<extra></extra>",
-    )
-
-
-def _add_case(figure: Any, name: str, point: FloatArray) -> None:
-    """One image of the open case."""
-    figure.add_scatter(
-        x=[point[0]],
-        y=[point[1]],
-        mode="markers",
-        name=f"★ {_text(name)}",
-        marker={"symbol": "star", "size": 18, "color": RAISES, "line": {"width": 1.5, "color": "#FFFFFF"}},
-        hovertemplate=f"{_text(name)}<extra></extra>",
-    )
+def _marker(number: int, classes: int) -> dict[str, Any]:
+    """How images of a class are drawn, or those of a known out-of-distribution set."""
+    if number < classes:
+        colour = CLASS_COLOURS[number % len(CLASS_COLOURS)]
+        return {"symbol": CLASS_SYMBOLS[number % len(CLASS_SYMBOLS)], "color": colour, "size": 6, "opacity": 0.7}
+    symbol = KNOWN_SYMBOLS[(number - classes) % len(KNOWN_SYMBOLS)]
+    return {"symbol": symbol, "color": palette.UNUSUAL, "size": 8, "opacity": 1}
 
 
 def _frame(points: Float64Array, own: Float64Array) -> Float64Array:
@@ -362,12 +321,9 @@ def _map_rows(
     names: Sequence[str],
     centroids: Float64Array,
     case: Mapping[str, FloatArray],
-) -> list[Mapping[str, Cell]]:
+) -> list[dict[str, Cell]]:
     """Images, centroids and the case as a table."""
-    named: list[tuple[int | None, str, Any]] = [(i, names[groups[i]], point) for i, point in enumerate(points)]
-    named += [(None, f"centroid of {name}", point) for name, point in zip(names, centroids, strict=False)]
-    named += [(None, name, point) for name, point in case.items()]
-    return [
-        {"image": image, "group": name, "first": rounded(float(x)), "second": rounded(float(y))}
-        for image, name, (x, y) in named
-    ]
+    named = [*(names[group] for group in groups), *(f"centroid of {name}" for name in names[: len(centroids)]), *case]
+    places = np.concatenate([points, centroids, *(np.asarray(point)[None] for point in case.values())])
+    images = [*range(len(points)), *[None] * (len(named) - len(points))]
+    return table({"image": images, "group": named, "first": places[:, 0], "second": places[:, 1]})

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from nero_core.errors import InputError
-from nero_core.figures.palette import DIVERGING, Chart, blank_figure
+from nero_core.figures.palette import DIVERGING, SCALE, Chart, blank_figure
 from nero_core.records import Float32Array, FloatArray
 
 PEAK_QUANTILE = 0.98
@@ -32,7 +32,13 @@ OUTLINE_BLUR = 0.02
 
 
 def tiled(pictures: Sequence[Image.Image], columns: int = 4) -> Image.Image:
-    """Pictures of one size side by side in rows, as one picture: a screen fetches it at once."""
+    """Pictures of one size side by side in rows, as one picture: a screen fetches it at once.
+
+    Raises
+    ------
+    InputError
+        There is no picture.
+    """
     if not pictures:
         raise InputError("There are no pictures to tile; give at least one.")
     wide, high = pictures[0].size
@@ -45,7 +51,12 @@ def tiled(pictures: Sequence[Image.Image], columns: int = 4) -> Image.Image:
 
 
 def symmetric_limit(heatmap: FloatArray) -> float:
-    """The value drawn in full colour, and its negative in the opposite one; 0 for an empty map."""
+    """The value drawn in full colour, and its negative in the opposite one; 0 for an empty map.
+
+    Parameters
+    ----------
+    heatmap : (H, W)
+    """
     return float(np.quantile(np.abs(heatmap), PEAK_QUANTILE)) or float(np.abs(heatmap).max())
 
 
@@ -90,9 +101,8 @@ def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, ou
 def colour_bar(*, dark: bool = False) -> Chart:
     """The labelled colour bar of `overlay`: from lowering (blue) over nothing (white) to raising (orange)."""
     figure = blank_figure(dark, height=74)
-    scale = [[i / (len(DIVERGING) - 1), colour] for i, colour in enumerate(DIVERGING)]
     steps = np.linspace(-1, 1, 101)
-    figure.add_heatmap(x=steps, z=[steps], colorscale=scale, zmin=-1, zmax=1, showscale=False, hoverinfo="skip")
+    figure.add_heatmap(x=steps, z=[steps], colorscale=SCALE, zmin=-1, zmax=1, showscale=False, hoverinfo="skip")
     figure.update_layout(
         margin={"l": 70, "r": 70, "t": 4, "b": 36},
         xaxis={"tickvals": [-1, 0, 1], "ticktext": ["speaks against", "nothing", "speaks for"], "showgrid": False},

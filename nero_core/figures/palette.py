@@ -7,15 +7,17 @@ and a word, a bar its sign, a line its label.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 import plotly.io as pio
 
-from nero_core.records import State
+from nero_core.records import Float64Array, State
 
 Cell = str | int | float | None
 
@@ -42,6 +44,8 @@ NEUTRAL = "#7C8896"
 UNUSUAL = "#B8860B"
 DIVERGING = ("#2166AC", "#92C5DE", "#FFFFFF", "#FDB863", "#E66101")
 """Blue, white, orange: from the lowest to the highest value of a signed map, white at zero."""
+SCALE = [[i / (len(DIVERGING) - 1), colour] for i, colour in enumerate(DIVERGING)]
+"""The same as plotly takes it."""
 
 DRAWN = ("bar", "heatmap", "scatter")
 """Kinds of traces that a template says something about, among those that are drawn."""
@@ -77,11 +81,68 @@ def rounded(value: float, digits: int = 3) -> float:
     return float(f"{value:.{digits}g}")
 
 
+def table(columns: Mapping[str, Iterable[Any]], digits: int = 3) -> list[dict[str, Cell]]:
+    """The rows of a table from its columns, all of one length.
+
+    Fractions are rounded to so many significant digits; a number that does not exist leaves its cell empty.
+    """
+    return [
+        {name: _cell(value, digits) for name, value in zip(columns, row, strict=True)}
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def _cell(value: Any, digits: int) -> Cell:
+    if isinstance(value, float | np.floating):
+        return rounded(float(value), digits) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
 @cache
 def _template(dark: bool) -> go.layout.Template:
     """Plotly's own for a page, without what it holds for kinds of traces that are not drawn: it is copied each time."""
     whole = pio.templates["plotly_dark" if dark else "plotly_white"]
     return go.layout.Template(layout=whole.layout, data={kind: whole.data[kind] for kind in DRAWN})
+
+
+def histogram_shares(values: Float64Array, edges: Float64Array) -> Float64Array:
+    """Percent of values per bin; what lies outside counts in the outermost bins."""
+    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
+    shares: Float64Array = 100 * counts / len(values)
+    return shares
+
+
+def add_rows(
+    figure: go.Figure,
+    labels: Sequence[str],
+    values: npt.ArrayLike,
+    texts: Sequence[str],
+    colours: str | Sequence[str],
+    base: npt.ArrayLike | None = None,
+) -> None:
+    """Horizontal bars, the first on top, each with its label before it and its number as text behind it.
+
+    Parameters
+    ----------
+    values : (n,)
+        How long they are.
+    colours : one, or n of them
+    base : (n,), optional
+        Where they begin; at 0 by default.
+    """
+    figure.add_bar(
+        orientation="h",
+        y=labels,
+        x=values,
+        base=base,
+        marker={"color": colours, "line": {"width": 0}},
+        text=texts,
+        textposition="outside",
+        cliponaxis=False,
+        showlegend=False,
+        hovertemplate="%{y}: %{text}<extra></extra>",
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
 
 
 def blank_figure(dark: bool, height: int) -> go.Figure:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from nero_core.errors import InputError
-from nero_core.figures.palette import ACCENT, RAISES, Cell, Chart, blank_figure, rounded
+from nero_core.figures.palette import ACCENT, RAISES, Chart, blank_figure, table
 
 HEIGHT = 260
 
@@ -30,35 +30,17 @@ def training_curves(history: Sequence[Mapping[str, float]], dark: bool = False) 
     if not history or any(key not in epoch for epoch in history for key in wanted):
         raise InputError(f"{len(history)} epochs were given; wanted at least one, each with {', '.join(wanted)}.")
     epochs = [int(epoch["epoch"]) for epoch in history]
-    last = history[-1]
-    loss = _curves(epochs, {"Loss": (ACCENT, "solid", [epoch["loss"] for epoch in history])}, "Loss", dark)
-    accuracy = _curves(
-        epochs,
-        {
-            "in training": (ACCENT, "solid", [100 * epoch["train_accuracy"] for epoch in history]),
-            "on images set aside": (RAISES, "dash", [100 * epoch["test_accuracy"] for epoch in history]),
-        },
-        "Accuracy, %",
-        dark,
+    loss = [epoch["loss"] for epoch in history]
+    learnt, aside = ([100 * epoch[key] for epoch in history] for key in ("train_accuracy", "test_accuracy"))
+    accuracy = {"in training": (ACCENT, "solid", learnt), "on images set aside": (RAISES, "dash", aside)}
+    shown = {"Loss": loss, "Accuracy in training, %": learnt, "Accuracy on images set aside, %": aside}
+    rows = table({"Epoch": epochs, **shown})
+    fell = f"Loss over {len(epochs)} epochs: from {loss[0]:.3g} to {loss[-1]:.3g}."
+    rose = (
+        f"Accuracy after {len(epochs)} epochs: {learnt[-1]:.0f} % in training, {aside[-1]:.0f} % on images set aside."
     )
-    rows: list[dict[str, Cell]] = [
-        {
-            "Epoch": int(epoch["epoch"]),
-            "Loss": rounded(epoch["loss"]),
-            "Accuracy in training, %": rounded(100 * epoch["train_accuracy"]),
-            "Accuracy on images set aside, %": rounded(100 * epoch["test_accuracy"]),
-        }
-        for epoch in history
-    ]
-    return (
-        Chart(loss, rows, f"Loss over {len(epochs)} epochs: from {history[0]['loss']:.3g} to {last['loss']:.3g}."),
-        Chart(
-            accuracy,
-            rows,
-            f"Accuracy after {len(epochs)} epochs: {100 * last['train_accuracy']:.0f} % in training, "
-            f"{100 * last['test_accuracy']:.0f} % on images set aside.",
-        ),
-    )
+    first = Chart(_curves(epochs, {"Loss": (ACCENT, "solid", loss)}, "Loss", dark), rows, fell)
+    return first, Chart(_curves(epochs, accuracy, "Accuracy, %", dark), rows, rose)
 
 
 def _curves(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nero_core.data.guarantee import DEFAULT_ALPHA
-from nero_core.errors import ArtefactError, Cancelled
+from nero_core.errors import Cancelled
 from nero_core.jobs import job as jobs
 from nero_core.jobs.job import Job, JobRequest, Kind, write_record
 from nero_core.storage.files import make_private_folder
+from nero_core.storage.json_files import read_json
+from nero_core.storage.typed import check
 
 if TYPE_CHECKING:
     from nero_core.benchmark.plan import Plan
@@ -61,23 +62,9 @@ class BenchmarkRequest(JobRequest):
         """What was asked for."""
         from nero_core.benchmark.plan import Plan
 
-        def path(text: str | None) -> Path | None:
-            return None if text is None else Path(text)
-
-        return Plan(
-            reference=Path(self.reference),
-            id=Path(self.id),
-            ood={name: Path(folder) for name, folder in self.ood.items()},
-            train=path(self.train),
-            calibration=path(self.calibration),
-            detectors=tuple(self.detectors),
-            ablate=tuple(self.ablate),
-            protocol=self.protocol,
-            alpha=self.alpha,
-            seed=self.seed,
-            group=self.group,
-            out=path(self.out),
-        )
+        asked = {name: value for name, value in vars(self).items() if name != "title"}
+        plan: Plan = check(asked, Plan, "")
+        return plan
 
 
 def run(job: Job[BenchmarkRequest], report: Reporter) -> None:
@@ -168,15 +155,12 @@ def rows_so_far(job: BenchmarkJob) -> tuple[list[DetectorResult], int]:
     ArtefactError
         The record is damaged.
     """
-    from nero_core.benchmark.reading import read_row
+    from nero_core.benchmark.reading import RowsSoFar
 
-    path = job.folder / ROWS
     try:
-        content = json.loads(path.read_bytes())
-        return [read_row(row) for row in content["rows"]], int(content["planned"])
+        found = read_json(
+            job.folder / ROWS, RowsSoFar, "It is damaged; go on, or remove the benchmark and run it again."
+        )
     except FileNotFoundError:
         return [], 0
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtefactError(
-            f"{path} is damaged ({error!r}); go on, or remove the benchmark and run it again."
-        ) from error
+    return found["rows"], found["planned"]

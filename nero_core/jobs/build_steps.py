@@ -216,13 +216,25 @@ def known_unusual(folder: Path) -> dict[str, list[Path]]:
 
 
 def check_there(folder: Path, found: Exception | None = None) -> None:
-    """Refuse a folder that was taken away, which explains whatever else was found wrong."""
+    """Refuse a folder that was taken away, which explains whatever else was found wrong.
+
+    Raises
+    ------
+    InputError
+        It is not there.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder} is not there any more; put it back and try again.") from found
 
 
 def check_class_count(folder: Path) -> None:
-    """Refuse a folder with more sub-folders than classes can be, without listing them all."""
+    """Refuse a folder with more sub-folders than classes can be, without listing them all.
+
+    Raises
+    ------
+    InputError
+        It has more, or is not there.
+    """
     check_there(folder)
     with os.scandir(folder) as inside:
         count = sum(1 for _ in islice((entry for entry in inside if entry.is_dir()), MAX_CLASSES + 1))
@@ -231,7 +243,13 @@ def check_class_count(folder: Path) -> None:
 
 
 def check_unreadable(images: int, reasons: Sequence[str]) -> None:
-    """Refuse where more than a tenth of the files cannot be read; the first reason is told."""
+    """Refuse where more than a tenth of the files cannot be read; the first reason is told.
+
+    Raises
+    ------
+    InputError
+        They are more.
+    """
     if len(reasons) > MAX_UNREADABLE_SHARE * images:
         raise InputError(
             f"{len(reasons)} of {images} images cannot be read, more than {MAX_UNREADABLE_SHARE:.0%}; look at the "
@@ -241,6 +259,10 @@ def check_unreadable(images: int, reasons: Sequence[str]) -> None:
 
 def check_images(images: LabelledImages, hashes: HashArray, request: BuildRequest) -> list[str]:
     """Refuse too few images for the classes and for the share of false alarms asked for; returns what is worth a note.
+
+    Parameters
+    ----------
+    hashes : (n,) uint64
 
     Raises
     ------
@@ -302,7 +324,13 @@ def promised(guarantee: Guarantee) -> list[str]:
 
 
 def check_calibration(images: int, alpha: float) -> None:
-    """Refuse calibration images too few for the share of false alarms asked for."""
+    """Refuse calibration images too few for the share of false alarms asked for.
+
+    Raises
+    ------
+    InputError
+        Says how many there are and how many are needed.
+    """
     if images < needed_images(alpha):
         raise InputError(
             f"There are {images} calibration images; to flag at most {100 * alpha:.3g} in 100 ordinary images needs "

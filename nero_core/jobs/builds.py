@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from nero_core.data.guarantee import CalibrationSettings
-from nero_core.errors import ArtefactError, InputError
+from nero_core.errors import InputError
 from nero_core.jobs import job as jobs
 from nero_core.jobs.job import DONE, Job, JobRequest, Kind, remove
 from nero_core.network.given_preprocessing import Settings
 from nero_core.reference.export import free_name
 from nero_core.reference.manifest import MANIFEST_NAME, refused_title
+from nero_core.storage.files import disk_errors
 
 if TYPE_CHECKING:
     from nero_core.jobs.queue import Reporter
@@ -137,10 +138,7 @@ Build = Job[BuildRequest]
 
 
 def submit(
-    home: Path,
-    request: BuildRequest,
-    upload: BinaryIO | None = None,
-    weights: tuple[str, BinaryIO] | None = None,
+    home: Path, request: BuildRequest, upload: BinaryIO | None = None, weights: tuple[str, BinaryIO] | None = None
 ) -> Path:
     """Put a build at the end of the queue; returns its folder.
 
@@ -214,10 +212,8 @@ def publish(build: Build, home: Path) -> Path:
     if build.state.stage != DONE:
         raise InputError(f"This build is {build.state.stage}; only a finished reference can be used.")
     target = free_name(home / folder_name(build.request.title))
-    try:
+    with disk_errors(f"{target} cannot be written"):
         build.result.rename(target)
-    except OSError as error:
-        raise ArtefactError(f"{target} cannot be written: {error.strerror}.") from error
     remove(build)
     return target
 

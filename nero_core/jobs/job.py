@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.storage.files import PRIVATE_FOLDER, make_private_folder, write_bytes
+from nero_core.storage.files import PRIVATE_FOLDER, disk_errors, make_private_folder, write_bytes
+from nero_core.storage.json_files import checked, read_json
 from nero_core.storage.locks import is_locked
-from nero_core.storage.typed import check
 
 if TYPE_CHECKING:
     from nero_core.jobs.queue import Reporter
@@ -38,6 +38,7 @@ WAITING, DONE, FAILED, CANCELLED, INTERRUPTED, STOPPED = (
     "waiting", "done", "failed", "cancelled", "interrupted", "stopped"
 )  # fmt: skip
 """Stages of every job, besides those in which its kind runs. Stopped: cancelled, with what was finished kept."""
+DAMAGED = "The record is damaged; remove the job and ask for it again."
 CAN_GO_ON = (INTERRUPTED, FAILED, STOPPED)
 
 
@@ -207,7 +208,7 @@ def submit(home: Path, kind: Kind[Request], request: Request, files: Mapping[str
     """
     jobs = home / JOBS
     staging = jobs / f".{secrets.token_hex(8)}{UNFINISHED}"
-    try:
+    with disk_errors(f"{jobs} cannot be written"):
         for left in jobs.glob(f".*{UNFINISHED}"):  # of a process that was killed while it took an upload
             if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
@@ -223,8 +224,6 @@ def submit(home: Path, kind: Kind[Request], request: Request, files: Mapping[str
             return _numbered(staging, jobs)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    except OSError as error:
-        raise ArtefactError(f"{jobs} cannot be written: {error.strerror}; check the free space.") from error
 
 
 def _numbered(staging: Path, jobs: Path) -> Path:
@@ -263,23 +262,22 @@ def _read(folder: Path, kind: Kind[Request]) -> Job[Request] | None:
     """A job of a kind; None where there is none. Where a record cannot be read, it is told as a build that failed."""
     whose = FIRST_KIND
     try:
-        asked = json.loads((folder / REQUEST).read_bytes())
+        asked = read_json(folder / REQUEST, dict[str, Any], DAMAGED, REQUEST)
         whose = asked.pop(KIND, FIRST_KIND)
-        seen = json.loads((folder / STATE).read_bytes())
         if whose != kind.name:
             return None
-        check(asked, kind.request, "request")
-        check(seen, State, "state")
-        request, state = kind.request(**asked), State(**seen)
-        state = replace(state, history=tuple(state.history), notes=tuple(state.notes))
+        request = checked(asked, kind.request, REQUEST, DAMAGED)
+        state: State = read_json(folder / STATE, State, DAMAGED, STATE)
         if state.stage not in (WAITING, DONE, CANCELLED, *CAN_GO_ON, *kind.running):
-            raise InputError(f"Its stage {state.stage!r} is not known.")
+            raise ArtefactError(f"{STATE}, field `stage` is {state.stage!r}, which is not known. {DAMAGED}")
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, AttributeError) as error:
-        if whose != kind.name:
-            return None
-        return Job(kind, folder, kind.request(folder.name), State(FAILED, error=f"Its record is damaged ({error})."))
+    except ArtefactError as error:
+        return (
+            Job(kind, folder, kind.request(folder.name), State(FAILED, error=str(error)))
+            if whose == kind.name
+            else None
+        )
     if state.stage in kind.running and not is_locked(folder.parent / kind.lock):
         state = replace(state, stage=INTERRUPTED, seconds_left=None)
     elif state.stage == WAITING and (folder / CANCEL).exists():

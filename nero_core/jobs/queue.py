@@ -38,7 +38,7 @@ from nero_core.jobs.job import (
     write_state,
 )
 from nero_core.records import Progress
-from nero_core.storage.dashboard import PACKAGES
+from nero_core.storage.dashboard import environment_of_child
 from nero_core.storage.files import make_private_folder
 from nero_core.storage.locks import trying_lock
 
@@ -71,21 +71,11 @@ def start_queue(home: Path, kind: Kind[Request]) -> None:
         return
     spool = jobs / kind.spool
     make_private_folder(spool)
-    threads = str(max(1, (os.cpu_count() or 1) // 2))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH", "")])),
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "TMPDIR": str(spool),
-        "TEMP": str(spool),
-        "TMP": str(spool),
-    }
+    threads, spilled = max(1, (os.cpu_count() or 1) // 2), dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(spool))
     with (jobs / kind.log).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "nero_core", "run-jobs", str(home), "--kind", kind.name],
-            env=environment,
+            env=environment_of_child(threads, **spilled),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

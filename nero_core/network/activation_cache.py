@@ -13,7 +13,6 @@ import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -21,6 +20,7 @@ from platformdirs import user_cache_path
 from nero_core.data.image_set import ImageSet
 from nero_core.errors import ArtefactError, InputError
 from nero_core.network.classifier import Classifier
+from nero_core.network.extraction import activations_of, arrays_of
 from nero_core.network.image_source import Images
 from nero_core.records import Activations, Progress
 from nero_core.storage.files import PRIVATE_FILE, PRIVATE_FOLDER, digest, read_arrays, write_arrays
@@ -131,10 +131,7 @@ class CachedExtractor:
                 if path.stem.removeprefix(f"{key}-") != digest(path)[:16]:
                     raise ArtefactError(f"{path.name} is not what was written.")
                 arrays, notes = read_arrays(path)
-                stages = {name.removeprefix("stage:"): a for name, a in arrays.items() if name.startswith("stage:")}
-                activations = Activations(
-                    arrays["features"], arrays["logits"], peaks=arrays.get("peaks"), stages=stages or None
-                )
+                activations = activations_of(arrays)
                 os.utime(path)  # used now: it goes last where room is needed
                 return activations, json.loads(notes["digests"]), json.loads(notes["unreadable"])
             except (ArtefactError, InputError, KeyError, ValueError, FileNotFoundError):
@@ -143,33 +140,25 @@ class CachedExtractor:
 
     def _keep(self, key: str, activations: Activations, digests: list[str], unreadable: dict[str, str]) -> None:
         """Write an extraction; where that fails, the disk is full say, the work goes on and the next one reads anew."""
-        try:
-            self._write(key, activations, digests, unreadable)
-        except ArtefactError as error:
-            self.notes = self.notes or [str(error)]
-
-    def _write(self, key: str, activations: Activations, digests: list[str], unreadable: dict[str, str]) -> None:
         if self.folder is None:
             return
-        arrays: dict[str, Any] = {"features": activations.features, "logits": activations.logits}
-        if activations.peaks is not None:
-            arrays["peaks"] = activations.peaks
-        arrays |= {f"stage:{name}": values for name, values in (activations.stages or {}).items()}
+        notes = {"digests": json.dumps(digests), "unreadable": json.dumps(unreadable)}
         part = self.folder / f"{secrets.token_hex(8)}.part"
         try:
             self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)  # one that is there may be anybody's
             try:
-                write_arrays(part, arrays, {"digests": json.dumps(digests), "unreadable": json.dumps(unreadable)})
+                write_arrays(part, arrays_of(activations), notes)
                 part.chmod(PRIVATE_FILE)
                 written = part.replace(self.folder / f"{key}-{digest(part)[:16]}.safetensors")
             finally:
                 part.unlink(missing_ok=True)
         except (OSError, ArtefactError) as error:
-            raise ArtefactError(
+            self.notes = self.notes or [
                 f"Activations could not be kept in {self.folder} ({error}); name another folder with "
                 f"{FOLDER_VARIABLE}, or give --no-cache."
-            ) from error
-        self._make_room(written)
+            ]
+        else:
+            self._make_room(written)
 
     def _make_room(self, newest: Path) -> None:
         """Remove the files used longest ago until the rest fits; the newest stays. What others could read is closed."""

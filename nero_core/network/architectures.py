@@ -15,11 +15,8 @@ from nero_core.errors import InputError
 SUGGESTIONS = 3
 """How many near names a refusal offers."""
 
-WITHOUT_SECOND_HEAD = {
-    "googlenet": {"aux_logits": False, "init_weights": True},
-    "inception_v3": {"aux_logits": False, "init_weights": True},
-}
-"""Arguments that leave out the auxiliary heads some torchvision networks have for training."""
+WITH_SECOND_HEAD = ("googlenet", "inception_v3")
+"""Networks of torchvision's that have auxiliary heads for training, which are left out."""
 
 
 def architectures() -> list[str]:
@@ -61,7 +58,9 @@ def weight_count(architecture: str, classes: int, size: tuple[int, int]) -> int:
 
 
 def _from_torchvision(architecture: str, classes: int, size: tuple[int, int] | None) -> nn.Module:
-    arguments: dict[str, Any] = dict(WITHOUT_SECOND_HEAD.get(architecture, {}))
+    arguments: dict[str, Any] = {}
+    if architecture in WITH_SECOND_HEAD:
+        arguments = {"aux_logits": False, "init_weights": True}
     if torchvision.models.get_model_builder(architecture).__module__.endswith(".vision_transformer") and size:
         if size[0] != size[1]:
             raise InputError(f"{architecture} takes square images, not {size[0]}×{size[1]}; give equal sides.")
@@ -136,10 +135,8 @@ def check_device(name: str) -> str:
     InputError
         It does not; the devices there are are named.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(name, False):
-        usable = ", ".join(device for device, usable in there.items() if usable)
-        raise InputError(f"This machine has no device {name!r} that PyTorch can use; choose {usable}.")
+    if name not in (there := devices()):
+        raise InputError(f"This machine has no device {name!r} that PyTorch can use; choose {', '.join(there)}.")
     return name
 
 
@@ -148,8 +145,7 @@ def states_preprocessing(architecture: str) -> bool:
     return architecture not in _torchvision_names()
 
 
-def best_device() -> str:
-    """The fastest device this machine has: "cuda", "mps" or "cpu"."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def devices() -> list[str]:
+    """The devices this machine has, the fastest first: "cuda", "mps" and "cpu"."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name, usable in there.items() if usable]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,12 @@ class ClassAgreement:
 
     @classmethod
     def of(cls, classes: Sequence[str], labels: npt.ArrayLike, predicted: npt.ArrayLike) -> ClassAgreement:
-        """Count labels against answers, both (n,) integers in [0, K).
+        """Count labels against answers.
+
+        Parameters
+        ----------
+        labels, predicted : (n,) int64
+            In [0, K).
 
         Raises
         ------
@@ -72,7 +77,7 @@ class ClassAgreement:
     @property
     def accuracy(self) -> float:
         """Share of images whose class is the answer."""
-        return self._accuracy(np.arange(len(self.classes)))
+        return self._right(np.arange(len(self.classes))) / self.images
 
     @property
     def per_class(self) -> dict[str, float]:
@@ -85,8 +90,8 @@ class ClassAgreement:
         """Images of each class."""
         return {name: int(n) for name, n in zip(self.classes, self.confusion.sum(axis=1), strict=True)}
 
-    def _accuracy(self, order: IntArray) -> float:
-        return float(self.confusion[order, np.arange(len(order))].sum() / self.images)
+    def _right(self, order: IntArray) -> int:
+        return int(self.confusion[order, np.arange(len(order))].sum())
 
     def chance(self, order: IntArray | None = None) -> float:
         """What a network's answers agree by chance: Σ_k (share of images of class k)·(share of answers k), in [0, 1].
@@ -104,12 +109,16 @@ class ClassAgreement:
 
         A network that always gives the largest class has that class's share right, and p is about one half: it is
         held against its own answers, not against 1/K.
+
+        Parameters
+        ----------
+        order : (K,) int64, optional
+            As of :meth:`chance`.
         """
         from scipy.stats import binom
 
         given = np.arange(len(self.classes)) if order is None else order
-        right = int(self.confusion[given, np.arange(len(given))].sum())
-        return float(binom.sf(right - 1, self.images, min(self.chance(order), 1.0)))
+        return float(binom.sf(self._right(given) - 1, self.images, min(self.chance(order), 1.0)))
 
     def best_order(self) -> IntArray:
         """The class that each output would have to stand for so that most images are right, (K,) int64.
@@ -122,8 +131,7 @@ class ClassAgreement:
         # Whole images first; the ones on the diagonal only decide between equals.
         outputs, order = linear_sum_assignment((K + 1) * self.confusion.T + np.eye(K, dtype=np.int64), maximize=True)
         assert (outputs == np.arange(K)).all()
-        best: IntArray = order.astype(np.int64)
-        return best
+        return cast(IntArray, order.astype(np.int64))
 
     def likely_order(self) -> IntArray | None:
         """The order that the outputs seem to come in, where that is beyond chance; None where it is not.
@@ -169,7 +177,7 @@ class ClassAgreement:
             f"{'outputs' if len(shown) > 1 else 'output'} {', '.join(str(k) for k in shown)}, taken for "
             f"{', '.join(self.classes[k] for k in shown)}, seem to be "
             f"{', '.join(self.classes[order[k]] for k in shown)}{f' ({left} more change places)' if left else ''}. "
-            f"That would make {self._accuracy(order):.1%} of {self.images} labelled images right instead of "
+            f"That would make {self._right(order) / self.images:.1%} of {self.images} labelled images right instead of "
             f"{self.accuracy:.1%}. Name the folders so that, sorted, they come in the order of the outputs."
         )
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,16 +27,11 @@ from nero_core.network.given_preprocessing import recorded_origins
 from nero_core.network.image_source import Images
 from nero_core.network.inspection import inspect_layout
 from nero_core.network.random_state import global_generator
+from nero_core.network.taps import Tapped
 from nero_core.records import Activations, Float32Array, Head, IntArray, Progress, Say, Source, TrainingRecord
 from nero_core.storage.files import write_arrays
 
 OnUnreadable = Callable[[int, InputError], None]
-
-
-class _Recording(threading.local):
-    """What the taps of the pass running in this thread have seen; None outside a pass."""
-
-    seen: dict[str, Tensor] | None = None
 
 
 class Classifier:
@@ -93,28 +87,8 @@ class Classifier:
         weight = linear.weight.detach().float().cpu().numpy().copy()
         bias = np.zeros(len(weight), np.float32) if linear.bias is None else linear.bias.detach().float().cpu().numpy()
         self.head = Head(weight=weight, bias=bias.copy())
-        self._recording = _Recording()
-        self._tapped = self._with_taps()
-
-    def _with_taps(self) -> nn.Module:
-        tensors = [*self.network.parameters(), *self.network.buffers()]
-        shared: dict[int, Any] = {id(tensor): tensor for tensor in tensors}
-        twin = cast(nn.Module, copy.deepcopy(self.network, memo=shared))
-        recording, layout = self._recording, self.layout
-        for name in {self.layout.map, *self.layout.stages} - {None}:
-
-            def keep(module: nn.Module, args: object, output: Tensor, name: str | None = name) -> None:
-                if recording.seen is not None and name is not None:
-                    recording.seen[name] = layout.channels_first(name, output)
-
-            twin.get_submodule(cast(str, name)).register_forward_hook(keep)
-
-        def keep_features(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            if recording.seen is not None:
-                recording.seen[""] = args[0]
-
-        twin.get_submodule(self.layout.head).register_forward_pre_hook(keep_features)
-        return twin
+        shared = {id(tensor): tensor for tensor in (*self.network.parameters(), *self.network.buffers())}
+        self._tapped = Tapped(copy.deepcopy(self.network, memo=shared), self.layout)
 
     def private_copy(self) -> nn.Module:
         """A deep copy of the network that shares nothing with it and may be changed."""
@@ -122,43 +96,44 @@ class Classifier:
 
     # One pass ------------------------------------------------------------------------------------------------
 
-    def _pass(self, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        self._recording.seen = {}
-        try:
-            with torch.inference_mode():
-                logits = self._tapped(batch.to(self.device, memory_format=torch.channels_last))
-            return logits, self._recording.seen
-        finally:
-            self._recording.seen = None
+    def _pass(self, batch: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Logits, features and the maps by name, channels first."""
+        with torch.inference_mode():
+            logits, seen = self._tapped.run(batch.to(self.device, memory_format=torch.channels_last))
+            maps = {name: self.layout.channels_first(name, output) for name, output in seen.items() if name is not None}
+        return logits, seen[None], maps
 
     def forward(self, batch: Tensor, rows: IntArray | None = None) -> Batch:
-        """Features, logits, peaks and stage statistics of a preprocessed batch (n, 3, H, W), in one pass."""
-        logits, seen = self._pass(batch)
+        """Features, logits, peaks and stage statistics of a preprocessed batch, in one pass.
+
+        Parameters
+        ----------
+        batch : (n, 3, H, W)
+        rows : (n,) int64, optional
+            Numbers of the images in a longer list; from 0 where not given.
+        """
+        logits, features, maps = self._pass(batch)
         peaks = places = grid = None
         with torch.inference_mode():
             if self.layout.map is not None:
-                last = seen[self.layout.map]
+                last = maps[self.layout.map]
                 grid = (last.shape[2], last.shape[3])
                 top = cells(last).max(dim=1)
                 peaks, places = top.values.cpu().numpy(), top.indices.cpu().numpy()
-            stages = {name: mean_and_deviation(seen[name]).cpu().numpy() for name in self.layout.stages}
-        activations = Activations(
-            features=seen[""].cpu().numpy(), logits=logits.cpu().numpy(), peaks=peaks, stages=stages or None
-        )
+            stages = {name: mean_and_deviation(maps[name]).cpu().numpy() for name in self.layout.stages}
+        activations = Activations(features.cpu().numpy(), logits.cpu().numpy(), peaks=peaks, stages=stages or None)
         return Batch(np.arange(len(batch)) if rows is None else rows, activations, places, grid)
 
     def feature_map(self, image: Source) -> Float32Array | None:
         """The map before pooling of one image, (d, h, w); None for a network without one."""
         if self.layout.map is None:
             return None
-        _, seen = self._pass(torch.from_numpy(self.prepare(image))[None])
-        feature_map: Float32Array = seen[self.layout.map][0].cpu().numpy()
-        return feature_map
+        return self._pass(torch.from_numpy(self.prepare(image))[None])[2][self.layout.map][0].cpu().numpy()
 
     def stage_maps(self, image: Source) -> dict[str, Float32Array]:
         """The maps of one image after each stage, {name: (c, h, w)}."""
-        _, seen = self._pass(torch.from_numpy(self.prepare(image))[None])
-        return {name: seen[name][0].cpu().numpy() for name in self.layout.stages}
+        maps = self._pass(torch.from_numpy(self.prepare(image))[None])[2]
+        return {name: maps[name][0].cpu().numpy() for name in self.layout.stages}
 
     def prepare(self, image: Source) -> Float32Array:
         """One image as the network's input, (3, H, W) float32."""
@@ -187,6 +162,11 @@ class Classifier:
         hashed : bool
             Whether batches hold how their images look (:func:`~nero_core.data.near_duplicates.difference_hash`).
 
+        Yields
+        ------
+        Batch
+            Of up to `batch_size` images that could be read.
+
         Raises
         ------
         InputError
@@ -198,38 +178,34 @@ class Classifier:
             return preprocess(image, self.preprocessing), difference_hash(image) if hashed else 0
 
         starts = range(0, len(images), batch_size)
-        with ThreadPoolExecutor(DECODING_THREADS) as pool:
-            ahead = [
-                [pool.submit(decode, image) for image in images[start : start + batch_size]] for start in starts[:1]
-            ]
-            try:
-                for number, start in enumerate(starts):
-                    if number + 1 < len(starts):
-                        following = images[starts[number + 1] : starts[number + 1] + batch_size]
-                        ahead.append([pool.submit(decode, image) for image in following])
-                    rows, inputs, hashes = [], [], []
-                    for offset, future in enumerate(ahead.pop(0)):
-                        try:
-                            prepared, looks = future.result()
-                            inputs.append(prepared)
-                            hashes.append(looks)
-                            rows.append(start + offset)
-                        except InputError as error:
-                            if on_unreadable is None:
-                                raise
-                            on_unreadable(start + offset, error)
-                    if inputs:
-                        batch = self.forward(torch.from_numpy(np.stack(inputs)), np.asarray(rows))
-                        if keep_source:
-                            source = Images(self, [images[row] for row in rows])
-                            batch = replace(batch, activations=replace(batch.activations, source=source))
-                        yield replace(batch, hashes=np.array(hashes, dtype=np.uint64)) if hashed else batch
-                    if progress is not None:
-                        progress(min(start + batch_size, len(images)), len(images))
-            finally:
-                for decoding in ahead:
-                    for future in decoding:
-                        future.cancel()
+        pool = ThreadPoolExecutor(DECODING_THREADS)
+        ahead: list[list[Future[tuple[Float32Array, int]]]] = []
+        try:
+            for number, start in enumerate(starts):
+                for wanted in starts[number + len(ahead) : number + 2]:
+                    ahead.append([pool.submit(decode, image) for image in images[wanted : wanted + batch_size]])
+                rows, inputs, hashes = [], [], []
+                for row, future in enumerate(ahead.pop(0), start):
+                    try:
+                        prepared, looks = future.result()
+                    except InputError as error:
+                        if on_unreadable is None:
+                            raise
+                        on_unreadable(row, error)
+                    else:
+                        inputs.append(prepared)
+                        hashes.append(looks)
+                        rows.append(row)
+                if inputs:
+                    batch = self.forward(torch.from_numpy(np.stack(inputs)), np.asarray(rows))
+                    if keep_source:
+                        source = Images(self, [images[row] for row in rows])
+                        batch = replace(batch, activations=replace(batch.activations, source=source))
+                    yield replace(batch, hashes=np.array(hashes, dtype=np.uint64)) if hashed else batch
+                if progress is not None:
+                    progress(min(start + batch_size, len(images)), len(images))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def extract(
         self,
@@ -347,13 +323,13 @@ def build_classifier(
     ----------
     architecture : str
         A name that torchvision or timm knows.
-    preprocessing : Preprocessing, optional
-        The architecture's own where it is not given.
     init : Path, optional
         ``.safetensors``, or ``.pt``/``.pth`` holding tensors only. A head of another size is left at its
         initial values.
+    preprocessing : Preprocessing, optional
+        The architecture's own where it is not given.
     say : callable, optional
-        Told where that happens.
+        Told where a head is left so.
 
     Raises
     ------

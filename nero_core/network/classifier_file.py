@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -16,6 +15,7 @@ from nero_core.errors import ArtefactError, InputError
 from nero_core.network.architectures import weight_count
 from nero_core.records import TrainingRecord
 from nero_core.storage.files import read_arrays
+from nero_core.storage.json_files import parsed
 from nero_core.storage.typed import check
 
 FORMAT = "nero-classifier-1"
@@ -74,24 +74,20 @@ def read_classifier_file(path: Path) -> ClassifierFile:
             "`train`, or turn foreign weights into one with `train --init`."
         )
     try:
-        described = json.loads(metadata["classifier"])
-        check(described, DescriptionFields, "")
+        described = check(parsed(metadata["classifier"], "it"), DescriptionFields, "")
         classes = described["classes"]
-        if not classes or len(set(classes)) < len(classes):
-            raise InputError(f"`classes` are {len(classes)}, of {len(set(classes))} names; wanted a name for each.")
-        rows = max((array.shape[0] for array in weights.values() if array.ndim), default=0)
-        if len(classes) > rows:
-            raise InputError(f"`classes` are {len(classes)}, and no weights have as many rows.")
+        _check_classes(classes, weights)
         preprocessing = Preprocessing.read(described["preprocessing"])
         training = _training(described["training"])
-    except (InputError, KeyError, ValueError, RecursionError) as error:
+    except (InputError, KeyError, ValueError) as error:
         raise ArtefactError(
             f"{path.name}: the description of the classifier is damaged ({str(error).rstrip('.')})."
         ) from error
     for name, array in weights.items():
         if np.issubdtype(array.dtype, np.floating) and array.size and not np.isfinite([array.min(), array.max()]).all():
             raise ArtefactError(f"{path.name}: the weights `{name}` hold NaN or infinity; restore the file.")
-    architecture, given = described["architecture"], sum(array.size for array in weights.values())
+    architecture, preprocessing = described["architecture"], described["preprocessing"]
+    given = sum(array.size for array in weights.values())
     try:
         needed = weight_count(architecture, len(classes), (preprocessing.height, preprocessing.width))
     except InputError as error:
@@ -99,6 +95,14 @@ def read_classifier_file(path: Path) -> ClassifierFile:
     if given < needed:  # before memory for them is asked for: a forged file may name any architecture
         raise ArtefactError(f"{path.name} has {given} weights, and {architecture} {needed}; restore the file.")
     return ClassifierFile(architecture, classes, preprocessing, training, weights)
+
+
+def _check_classes(classes: list[str], weights: Weights) -> None:
+    if not classes or len(set(classes)) < len(classes):
+        raise InputError(f"`classes` are {len(classes)}, of {len(set(classes))} names; wanted a name for each.")
+    rows = max((array.shape[0] for array in weights.values() if array.ndim), default=0)
+    if len(classes) > rows:
+        raise InputError(f"`classes` are {len(classes)}, and no weights have as many rows.")
 
 
 def _training(record: RecordFields | None) -> TrainingRecord | None:

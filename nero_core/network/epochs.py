@@ -77,7 +77,13 @@ class Run:
         self.std = torch.tensor(preprocessing.std, device=device)[:, None, None]
 
     def epoch(self, progress: Progress) -> dict[str, float]:
-        """Learn from every training image once, then see how the test images fare; adds to the history."""
+        """Learn from every training image once, then see how the test images fare; adds to the history.
+
+        Raises
+        ------
+        InputError
+            The loss is not finite, or the network gives more than logits.
+        """
         pictures, number = self.parts["train"], len(self.history)
         n = len(pictures.images)
         batches = math.ceil(n / self.recipe.batch_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from torch import Tensor
 
 from nero_core.data.near_duplicates import HashArray
 from nero_core.errors import InputError
-from nero_core.records import Activations, Float32Array, IntArray
+from nero_core.records import Activations, Float32Array, FloatArray, IntArray
 
 BATCH_SIZE = 32
 """Images in one pass."""
+
+STAGE = "stage:"
+"""Before the names of stages, where arrays of several kinds are together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +66,10 @@ class Rows:
 
     def add(self, batch: Batch) -> None:
         """Append the rows of one batch."""
-        given = batch.activations
-        parts = {"features": given.features, "logits": given.logits}
-        if given.peaks is not None:
-            parts["peaks"] = given.peaks
-        parts |= {f"stage:{name}": values for name, values in (given.stages or {}).items()}
-        for name, values in parts.items():
-            self._array(name, values.shape[1])[self._filled : self._filled + len(given)] = values
-        self._filled += len(given)
+        reached = self._filled + len(batch.activations)
+        for name, values in arrays_of(batch.activations).items():
+            self._array(name, values.shape[1])[self._filled : reached] = values
+        self._filled = reached
         self._kept.append(batch.rows)
 
     def kept(self) -> IntArray:
@@ -79,6 +79,11 @@ class Rows:
     def activations(self, labels: IntArray | None) -> Activations:
         """Everything added so far as one record.
 
+        Parameters
+        ----------
+        labels : (n,) int64, optional
+            Of all images, also of those that could not be read.
+
         Raises
         ------
         InputError
@@ -87,23 +92,45 @@ class Rows:
         if not self._filled:
             raise InputError(f"None of the {self._count} images could be read; give at least one readable image.")
         filled = {name: array[: self._filled] for name, array in self._arrays.items()}
-        stages = {name.removeprefix("stage:"): array for name, array in filled.items() if name.startswith("stage:")}
-        return Activations(
-            features=filled["features"],
-            logits=filled["logits"],
-            labels=None if labels is None else np.asarray(labels)[self.kept()],
-            peaks=filled.get("peaks"),
-            stages=stages or None,
-        )
+        return activations_of(filled, None if labels is None else np.asarray(labels)[self.kept()])
+
+
+def arrays_of(activations: Activations) -> dict[str, FloatArray]:
+    """Everything but the labels by name: features, logits, peaks and the statistics of each stage."""
+    arrays = {"features": activations.features, "logits": activations.logits}
+    if activations.peaks is not None:
+        arrays["peaks"] = activations.peaks
+    return arrays | {STAGE + name: values for name, values in (activations.stages or {}).items()}
+
+
+def activations_of(arrays: Mapping[str, FloatArray], labels: IntArray | None = None) -> Activations:
+    """The activations whose arrays have these names; see :func:`arrays_of`.
+
+    Parameters
+    ----------
+    labels : (n,) int64, optional
+    """
+    stages = {name.removeprefix(STAGE): array for name, array in arrays.items() if name.startswith(STAGE)}
+    return Activations(arrays["features"], arrays["logits"], labels, peaks=arrays.get("peaks"), stages=stages or None)
 
 
 def cells(feature_map: Tensor) -> Tensor:
-    """(n, c, h, w) → (n, h·w, c), without a copy where the memory is channels-last."""
+    """(n, c, h, w) → (n, h·w, c), without a copy where the memory is channels-last.
+
+    Parameters
+    ----------
+    feature_map : (n, c, h, w)
+    """
     return feature_map.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def mean_and_deviation(feature_map: Tensor) -> Tensor:
-    """Per channel the mean and the (population) standard deviation over space, (n, 2c)."""
+    """Per channel the mean and the (population) standard deviation over space, (n, 2c).
+
+    Parameters
+    ----------
+    feature_map : (n, c, h, w)
+    """
     # Two plain means are ten times faster on a CPU than torch.var_mean, which walks the channels one by one.
     values = cells(feature_map)
     mean = values.mean(dim=1, keepdim=True)

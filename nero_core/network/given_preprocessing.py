@@ -6,15 +6,18 @@ the same, only worse. So whatever is not given is taken from the architecture, a
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self, cast, get_args
+from typing import Any, Literal, Self, TypedDict
 
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
+from nero_core.storage.files import disk_errors
+from nero_core.storage.json_files import parsed
+from nero_core.storage.typed import AtLeastOne, check
 
 GIVEN, FROM_FILE = "given", "given by its pretrained_cfg"
 OWN = "guessed from the architecture, as timm has it"
@@ -37,6 +40,17 @@ KEYS = {
     "crop_mode": "crop",
 }
 """timm's words for the settings."""
+
+
+class PretrainedFields(TypedDict, total=False):
+    """What timm says of preprocessing, and what of it is done here."""
+
+    input_size: tuple[AtLeastOne, AtLeastOne, AtLeastOne]
+    mean: Sequence[float]
+    std: Sequence[float]
+    interpolation: Interpolation
+    crop_pct: float
+    crop_mode: Literal["center", "squash"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +108,7 @@ class Settings:
             size=_size(size) if size else None,
             mean=_three("mean", _separate(mean)) if mean else None,
             std=_three("std", _separate(std)) if std else None,
-            interpolation=_interpolation("interpolation", interpolation) if interpolation else None,
+            interpolation=check(interpolation, Interpolation, "interpolation") if interpolation else None,
             crop=(WHOLE if crop == WHOLE else _number("crop", crop)) if crop else None,
         )
 
@@ -118,24 +132,27 @@ class Settings:
         """
         if len(content) > CONFIG_BYTES:
             raise InputError(f"{name} is larger than {CONFIG_BYTES // 2**20} MiB; no pretrained_cfg is.")
-        try:
-            found = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"{name} is not JSON ({error}); wanted timm's config.json or its pretrained_cfg."
-            ) from error
+        found = parsed(content, name)
         found = found.get("pretrained_cfg", found) if isinstance(found, dict) else found
         if not isinstance(found, dict) or not any(found.get(key) is not None for key in KEYS):
             raise InputError(f"{name} says nothing of preprocessing; wanted a pretrained_cfg with {', '.join(KEYS)}.")
         known = set((otherwise or Settings()).given)
         given = {key: found[key] for key, what in KEYS.items() if found.get(key) is not None and what not in known}
-        interpolation = given.get("interpolation")
+        try:
+            checked: PretrainedFields = check(given, PretrainedFields, "", f" of {name}")
+        except InputError as error:
+            raise InputError(f"{error} Or give it yourself: then {name} is not asked.") from error
+        channels, *size = checked.get("input_size", (3,))
+        if channels != 3:
+            raise InputError(
+                f"{name}: input_size has {channels} channels; only networks on colour images (3) are read."
+            )
         return cls(
-            size=_input_size(name, given["input_size"]) if "input_size" in given else None,
-            mean=_three(f"{name}: mean", given["mean"]) if "mean" in given else None,
-            std=_three(f"{name}: std", given["std"]) if "std" in given else None,
-            interpolation=_interpolation(f"{name}: interpolation", interpolation) if interpolation else None,
-            crop=_crop(name, given.get("crop_pct"), given.get("crop_mode")),
+            size=(size[0], size[1]) if size else None,
+            mean=_three(f"{name}: mean", checked["mean"]) if "mean" in checked else None,
+            std=_three(f"{name}: std", checked["std"]) if "std" in checked else None,
+            interpolation=checked.get("interpolation"),
+            crop=_crop(name, checked.get("crop_pct"), checked.get("crop_mode")),
         )
 
 
@@ -208,14 +225,17 @@ def given_preprocessing(
 
 
 def read_pretrained_cfg(path: Path, otherwise: Settings | None = None) -> Settings:
-    """:meth:`Settings.of_pretrained_cfg` of a file."""
+    """:meth:`Settings.of_pretrained_cfg` of a file.
+
+    Raises
+    ------
+    InputError
+        The file is missing, cannot be read, or is no pretrained_cfg.
+    """
     if not path.is_file():
         raise InputError(f"No file of a pretrained_cfg at {path}; check the path.")
-    try:
-        with path.open("rb") as file:
-            content = file.read(CONFIG_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error}.") from error
+    with disk_errors(f"{path} cannot be read", "check its permissions", InputError), path.open("rb") as file:
+        content = file.read(CONFIG_BYTES + 1)
     return Settings.of_pretrained_cfg(content, path.name, otherwise)
 
 
@@ -257,19 +277,8 @@ def _size(text: str) -> tuple[int, int]:
     return sides[0], sides[-1]
 
 
-def _input_size(name: str, value: object) -> tuple[int, int]:
-    """timm's (channels, height, width)."""
-    whole = isinstance(value, Sequence) and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
-    if not whole or len(cast(Sequence[int], value)) != 3 or min(cast(Sequence[int], value)) < 1:
-        raise InputError(f"{name}: input_size is {value!r}; wanted channels, height and width, such as [3, 224, 224].")
-    channels, height, width = cast(Sequence[int], value)
-    if channels != 3:
-        raise InputError(f"{name}: input_size has {channels} channels; only networks on colour images (3) are read.")
-    return height, width
-
-
-def _three(name: str, values: object) -> tuple[float, float, float]:
-    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) not in (1, 3):
+def _three(name: str, values: Sequence[str | float]) -> tuple[float, float, float]:
+    if len(values) not in (1, 3):
         raise InputError(f"{name} is {values!r}; wanted one number for each of three colour channels, or one for all.")
     numbers = [_number(name, value) for value in values]
     return (numbers[0], numbers[0], numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1], numbers[2])
@@ -279,34 +288,18 @@ def _separate(typed: Sequence[str] | str) -> Sequence[str]:
     return typed.replace(",", " ").split() if isinstance(typed, str) else typed
 
 
-def _number(name: str, value: object) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(cast(float, value))
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"{name} is {value!r}; wanted a number.")
-    return number
+def _number(name: str, value: str | float) -> float:
+    with suppress(ValueError, OverflowError):
+        if math.isfinite(number := float(value)):
+            return number
+    raise InputError(f"{name} is {value!r}; wanted a number.")
 
 
-def _interpolation(name: str, value: object) -> Interpolation:
-    if value not in get_args(Interpolation):
-        raise InputError(
-            f"{name} is {value!r}; only {' and '.join(get_args(Interpolation))} are done here; "
-            "say which of them comes nearer."
-        )
-    return cast(Interpolation, value)
-
-
-def _crop(name: str, share: object, mode: object) -> float | Literal["none"] | None:
+def _crop(name: str, share: float | None, mode: str | None) -> float | Literal["none"] | None:
     """timm's crop_pct and crop_mode: the centre, or "squash", which stretches first."""
-    if share is None and mode is None:
-        return None
-    if mode not in (None, "center", "squash"):
-        raise InputError(f"{name}: crop_mode is {mode!r}; only 'center' and 'squash' are done here.")
     if mode != "squash":
-        return None if share is None else _number(f"{name}: crop_pct", share)
-    if share is None or _number(f"{name}: crop_pct", share) != 1:
+        return None if share is None else float(share)
+    if share != 1:
         raise InputError(
             f"{name}: crop_mode 'squash' with crop_pct {share!r} stretches and then crops, which is not done here; "
             "only crop_pct 1 is."

@@ -35,7 +35,12 @@ class Images:
             yield np.stack([self._classifier.prepare(image) for image in self._images[start : start + BATCH_SIZE]])
 
     def forward(self, images: Float32Array) -> Activations:
-        """What the network gives for preprocessed images (n, 3, H, W), BATCH_SIZE at a time."""
+        """What the network gives for preprocessed images, BATCH_SIZE at a time.
+
+        Parameters
+        ----------
+        images : (n, 3, H, W)
+        """
         rows = Rows(len(images), None)
         for start in range(0, len(images), BATCH_SIZE):
             chunk = np.ascontiguousarray(images[start : start + BATCH_SIZE], np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -58,31 +59,27 @@ class _Map:
 def _record_calls(network: nn.Module, height: int, width: int) -> tuple[list[_Call], Tensor]:
     """All module calls of one forward pass on noise, in order of completion, and the network's output."""
     calls: list[_Call] = []
-    handles = []
-    for name, module in network.named_modules():
-        if name:
-
-            def keep(module: nn.Module, args: tuple[object, ...], output: object, name: str = name) -> None:
-                if isinstance(output, Tensor):
-                    first = args[0] if args and isinstance(args[0], Tensor) else None
-                    calls.append(_Call(name, module, first, output))
-
-            handles.append(module.register_forward_hook(keep))
     parameter = next(network.parameters())
     noise = torch.rand((1, 3, height, width), generator=torch.Generator().manual_seed(0)).to(parameter.device)
     was_training = network.training
     try:
-        network.eval()
-        with torch.inference_mode():
-            output = network(noise)
+        with ExitStack() as hooks, torch.inference_mode():
+            for name, module in network.named_modules():
+                if name:
+
+                    def keep(module: nn.Module, args: tuple[object, ...], output: object, name: str = name) -> None:
+                        if isinstance(output, Tensor):
+                            first = args[0] if args and isinstance(args[0], Tensor) else None
+                            calls.append(_Call(name, module, first, output))
+
+                    hooks.enter_context(module.register_forward_hook(keep))
+            output = network.eval()(noise)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise InputError(
             f"The network does not take a 3-channel image of {height}×{width} pixels ({error}); "
             "give the input size it was built for."
         ) from error
     finally:
-        for handle in handles:
-            handle.remove()
         network.train(was_training)
     return calls, output
 
@@ -96,16 +93,11 @@ def inspect_layout(network: nn.Module, height: int, width: int) -> Layout:
         The output is not the output of one linear layer, or that layer does not see one feature vector per image.
     """
     calls, output = _record_calls(network, height, width)
-    heads = [
-        call
-        for call in calls
-        if isinstance(call.module, nn.Linear)
-        and isinstance(output, Tensor)
-        and call.output.shape == output.shape
-        and torch.equal(call.output, output)
-    ]
+    linear = [call for call in calls if isinstance(call.module, nn.Linear)]
+    alike = [call for call in linear if isinstance(output, Tensor) and call.output.shape == output.shape]
+    heads = [call for call in alike if torch.equal(call.output, output)]
     if not heads:
-        raise InputError(_why_no_head(calls, output))
+        raise InputError(_why_no_head(calls, alike))
     head = heads[-1]
     if head.input is None or head.input.ndim != 2:
         shape = None if head.input is None else tuple(head.input.shape)
@@ -122,17 +114,13 @@ def inspect_layout(network: nn.Module, height: int, width: int) -> Layout:
     )
 
 
-def _why_no_head(calls: list[_Call], output: object) -> str:
-    alike = [
-        call.name
-        for call in calls
-        if isinstance(call.module, nn.Linear) and isinstance(output, Tensor) and call.output.shape == output.shape
-    ]
+def _why_no_head(calls: list[_Call], alike: list[_Call]) -> str:
+    """In words; `alike` are linear layers with as many outputs as the network."""
     if len(alike) > 1:
         return (
-            f"The network's output is made of {len(alike)} linear layers of {output.shape[1]} outputs each "  # type: ignore[attr-defined]
-            f"({', '.join(f'`{name}`' for name in alike)}). Scores need logits = W·features + b; give a network with a "
-            "single linear head, such as deit_small_patch16_224 instead of deit_small_distilled_patch16_224."
+            f"The network's output is made of {len(alike)} linear layers of {alike[0].output.shape[1]} outputs each "
+            f"({', '.join(f'`{call.name}`' for call in alike)}). Scores need logits = W·features + b; give a network "
+            "with a single linear head, such as deit_small_patch16_224 instead of deit_small_distilled_patch16_224."
         )
     last = calls[-1] if calls else None
     seen = f"`{last.name}` ({type(last.module).__name__})" if last else "no layer with a tensor output"
@@ -184,20 +172,12 @@ def _stages(calls: list[_Call], height: int, width: int) -> tuple[tuple[str, ...
             if call.depth <= outermost[found.space] + 1:
                 last_at.pop(found.space, None)
                 last_at[found.space] = found
-    groups = [] if len(last_at) > 1 else _groups(calls)
-    if groups:
-        return tuple(call.name for call in groups), frozenset(
-            call.name for call in groups if call.output.ndim == 3 or not _is_channels_first(call, height, width)
-        )
-    return (
-        tuple(found.call.name for found in last_at.values()),
-        frozenset(found.call.name for found in last_at.values() if found.channels_last),
-    )
-
-
-def _is_channels_first(call: _Call, height: int, width: int) -> bool:
-    found = _as_map(call, height, width)
-    return found is not None and not found.channels_last
+    stages: list[tuple[_Call, _Map | None]] = [(found.call, found) for found in last_at.values()]
+    if len(stages) < 2 and (groups := _groups(calls)):
+        stages = [(call, _as_map(call, height, width)) for call in groups]
+    # Tokens are no map, and have their channels last, too.
+    last = frozenset(call.name for call, found in stages if found is None or found.channels_last)
+    return tuple(call.name for call, _ in stages), last
 
 
 def _groups(calls: list[_Call]) -> list[_Call]:

@@ -45,7 +45,7 @@ CONSTANTS = {
     "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING", "LONG1",
     "EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET",
 }  # fmt: skip
-TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+MADE_OF = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "BINPERSID": 1}
 FILLS = {"APPEND": 1, "SETITEM": 2, "BUILD": 1}
 FILLS_FROM_MARK = {"APPENDS", "SETITEMS"}
 PUTS, GETS = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
@@ -89,7 +89,13 @@ class _Reader:
         self._memo: dict[int, _Value] = {}
 
     def step(self, name: str, argument: object) -> None:
-        """Do to the counts what an opcode does to values."""
+        """Do to the counts what an opcode does to values.
+
+        Raises
+        ------
+        ValueError
+            No checkpoint of tensors asks for this, or it is more than one holds.
+        """
         if name in CONSTANTS:
             self._stack.append(_Value())
         elif name == "GLOBAL":
@@ -98,8 +104,8 @@ class _Reader:
             if len(self._marks) >= MAX_DEPTH:
                 raise ValueError(f"more than {MAX_DEPTH} brackets are open at once")
             self._marks.append(len(self._stack))
-        elif name in TUPLES:
-            self._put_together(_Value(), self._taken(TUPLES[name]))
+        elif name in MADE_OF:
+            self._put_together(_Value(), self._taken(MADE_OF[name]))
         elif name == "TUPLE":
             self._put_together(_Value(), self._taken_from_mark())
         elif name in FILLS or name in FILLS_FROM_MARK:
@@ -113,8 +119,6 @@ class _Reader:
             if not called.callable:
                 raise ValueError("it calls what is no function for tensors")
             self._put_together(_Value(), [arguments])
-        elif name == "BINPERSID":
-            self._put_together(_Value(), self._taken(1))
         elif name in PUTS:
             (value,) = self._taken(1)
             self._stack.append(value)

@@ -134,12 +134,7 @@ def train(
 
 
 def _divide(
-    pictures: Pictures,
-    hashes: HashArray,
-    unreadable: Mapping[str, str],
-    recipe: Recipe,
-    seen: frozenset[str],
-    say: Say,
+    pictures: Pictures, hashes: HashArray, unreadable: Mapping[str, str], recipe: Recipe, seen: frozenset[str], say: Say
 ) -> tuple[dict[str, Pictures], Mapping[str, Mapping[str, int]]]:
     """What trains, calibrates and tests, and how many of each class; says what is worth knowing of it."""
     for reason in unreadable.values():

@@ -220,6 +220,11 @@ def cut_concepts(
 ) -> Concepts:
     """Read the ranked images once more, each once, and cut the crops; no pass through the network.
 
+    Parameters
+    ----------
+    labels : (n,) int64
+        Classes of all images, in the order of `images`.
+
     Raises
     ------
     InputError

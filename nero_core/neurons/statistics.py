@@ -42,7 +42,17 @@ class Moments:
 
     @classmethod
     def of(cls, values: FloatArray) -> Moments:
-        """Of n images, (n, d)."""
+        """Of n images.
+
+        Parameters
+        ----------
+        values : (n, d)
+
+        Raises
+        ------
+        InputError
+            The array has another shape.
+        """
         x = np.asarray(values, np.float64)
         if x.ndim != 2:
             raise InputError(f"`values` has shape {x.shape}; wanted (images, neurons).")
@@ -52,7 +62,13 @@ class Moments:
         return cls(len(x), mean, ((x - mean) ** 2).sum(axis=0))
 
     def merged(self, other: Moments) -> Moments:
-        """Of both sets of images (Chan et al., eq. 2.1)."""
+        """Of both sets of images (Chan et al., eq. 2.1).
+
+        Raises
+        ------
+        InputError
+            They are of different numbers of neurons.
+        """
         if self.mean.shape != other.mean.shape:
             raise InputError(f"{len(self.mean)} neurons cannot be merged with {len(other.mean)}; use one network.")
         count = self.count + other.count

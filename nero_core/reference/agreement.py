@@ -241,7 +241,13 @@ def _equal(first: FloatArray, second: FloatArray) -> bool:
 
 
 def auroc(usual: Float64Array, unusual: Float64Array) -> float:
-    """Share of pairs in which the unusual image scores higher, ties counting half: the Mann–Whitney statistic."""
+    """Share of pairs in which the unusual image scores higher, ties counting half: the Mann–Whitney statistic.
+
+    Parameters
+    ----------
+    usual : (n,)
+    unusual : (m,)
+    """
     ordered = np.sort(usual)
     below = np.searchsorted(ordered, unusual, side="left") + np.searchsorted(ordered, unusual, side="right")
     return float(below.sum() / (2 * len(usual) * len(unusual)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -118,6 +118,12 @@ def metrics_of(
     return metrics
 
 
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Of this package, of Python, and of others."""
+    own = {"nero-dashboard": nero_core.__version__, "python": platform.python_version()}
+    return own | {package: version(package) for package in packages}
+
+
 def made_with(classifier: Classifier) -> dict[str, Any]:
     """What made it: the network, the format, the packages."""
     return {
@@ -126,6 +132,5 @@ def made_with(classifier: Classifier) -> dict[str, Any]:
         "classes": classifier.classes,
         "preprocessing": asdict(classifier.preprocessing),
         "preprocessing_origins": dict(classifier.preprocessing_origins),
-        "versions": {"nero-dashboard": nero_core.__version__, "python": platform.python_version()}
-        | {package: version(package) for package in RECORDED_PACKAGES},
+        "versions": versions(RECORDED_PACKAGES),
     }

@@ -30,7 +30,7 @@ from nero_core.reference.signatures import (
     sign,
 )
 from nero_core.reference.trial import try_reference
-from nero_core.storage.files import sync_folder
+from nero_core.storage.files import disk_errors, sync_folder
 from nero_core.storage.locks import trying_lock
 from nero_core.storage.zips import Archive, Limits, open_archive
 
@@ -81,15 +81,12 @@ def export_reference(folder: Path, out: Path | BinaryIO, private_key: Path | Non
     if isinstance(out, Path):
         part = out.with_name(f".{secrets.token_hex(8)}.part")
         try:
-            with part.open("xb") as file:
-                export_reference(folder, file, private_key)
-            if out.exists():
-                raise ArtefactError(f"{out} exists; choose another name.")
-            part.replace(out)
-        except OSError as error:
-            raise ArtefactError(
-                f"{out} cannot be written: {error.strerror}; check the folder and the space."
-            ) from error
+            with disk_errors(f"{out} cannot be written"):
+                with part.open("xb") as file:
+                    export_reference(folder, file, private_key)
+                if out.exists():
+                    raise ArtefactError(f"{out} exists; choose another name.")
+                part.replace(out)
         finally:
             part.unlink(missing_ok=True)
         return
@@ -155,7 +152,7 @@ def import_reference(
     _refuse_existing(target)
     with open_archive(source, LIMITS, what) as archive:
         _check_small_files(archive, what)
-        try:
+        with disk_errors(f"{target} cannot be written"):
             target.parent.mkdir(parents=True, exist_ok=True)
             remove_abandoned(target.parent)
             staging = target.parent / f".{secrets.token_hex(8)}{UNFINISHED}"
@@ -171,10 +168,6 @@ def import_reference(
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
             sync_folder(target.parent)
-        except OSError as error:
-            raise ArtefactError(
-                f"{target} cannot be written: {error.strerror}; check the folder, its permissions and the free space."
-            ) from error
     return Imported(target, manifest["title"], signature)
 
 

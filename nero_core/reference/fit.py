@@ -144,21 +144,18 @@ def fit_reference(
             | agreement_of(classifier, passes.held_out.activations).metrics(),
             **made_with(classifier),
         }
-    seen = SeenImages(
+    read = {name: each.activations.logits.argmax(axis=1) for name, each in passes.known.items()}
+    profile, seen = _profile(sample), _seen(classifier, split)
+    return Reference(
+        classifier, fitted, calibrations, manifest, ood_scores, profile, concepts, sample, seen, None, read
+    )
+
+
+def _seen(classifier: Classifier, split: Split) -> SeenImages:
+    """How the images look that the network was trained on, that detectors were fitted to, and that calibrate."""
+    return SeenImages(
         split.hashes_of(split.fit, () if classifier.training is None else classifier.training.train),
         split.hashes_of(split.calibration) if split.calibration is not split.fit else np.empty(0, np.uint64),
-    )
-    return Reference(
-        classifier,
-        fitted,
-        calibrations,
-        manifest,
-        ood_scores,
-        _profile(sample),
-        concepts,
-        sample,
-        seen,
-        ood_predicted={name: each.activations.logits.argmax(axis=1) for name, each in passes.known.items()},
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy.typing as npt
 
-from nero_core.errors import ArtefactError, NeroError
+from nero_core.errors import ArtefactError, InputError, NeroError
 from nero_core.neurons.crops import Concepts
 from nero_core.neurons.sample import SHEET_ROLE, NeuronSample, Projection, group_names
 from nero_core.records import Float64Array, FloatArray, IntArray, RelevanceProfile
@@ -24,15 +24,11 @@ if TYPE_CHECKING:
     from nero_core.detectors import Detector
     from nero_core.network.classifier import Classifier
 
+DEFAULT_DETECTOR = "nero"
+PANEL = "panel"
 DAMAGE = (
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    RuntimeError,
-    MemoryError,
+    *(LookupError, TypeError, ValueError, AttributeError),
+    *(ArithmeticError, AssertionError, RuntimeError, MemoryError),
 )
 """What the libraries raise on a network that is none; no error of the machine's is among them but want of memory."""
 PROJECTION_ARRAYS = {
@@ -58,15 +54,22 @@ class ReferenceFolder:
         cannot be: file and field are named.
     """
 
+    manifest: dict[str, Any]
+    path: Path | None
+    _place: Path | None = None
+    """Where the files lie; None where nothing lies on disk."""
+
     def __init__(self, path: Path, device: str = "cpu") -> None:
-        self.path, self.device = Path(path), device
-        self.manifest = read_manifest(self.path)
+        self.path, self.device, self._place = path, device, path
+        self.manifest = read_manifest(path)
         self._verified: dict[str, Path] = {}
 
     def file(self, role: str) -> Path:
         """A file by what it is for, verified once."""
+        if self._place is None:
+            raise InputError("This reference was made in memory and has no such part; save it, and open it again.")
         if role not in self._verified:
-            self._verified[role] = verify_file(self.path, role, self.manifest["files"])
+            self._verified[role] = verify_file(self._place, role, self.manifest["files"])
         return self._verified[role]
 
     def verify(self) -> None:
@@ -76,7 +79,7 @@ class ReferenceFolder:
 
     def picture(self, role: str) -> bytes:
         """A sheet of pictures."""
-        return read_picture(self.path, role, self.manifest["files"])
+        return read_picture(self.file("fitted").parent, role, self.manifest["files"])
 
     @cached_property
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
@@ -145,16 +148,16 @@ class ReferenceFolder:
 
     @cached_property
     def detectors(self) -> dict[str, Detector]:
-        """Fitted detectors by name, as far as they are installed here."""
+        """{name: fitted detector}, as far as they are installed here, in the order in which they are offered."""
         from nero_core.reference.agreement import restore_detectors
 
         head = self.classifier.head
         with self._reading():
-            return restore_detectors(self.manifest, self.arrays, head)
+            return in_order(restore_detectors(self.manifest, self.arrays, head))
 
     @cached_property
     def calibrations(self) -> dict[str, Calibration]:
-        """One per detector."""
+        """{name: Calibration}, one per detector."""
         from nero_core.reference.agreement import restore_calibrations
 
         with self._reading():
@@ -162,7 +165,7 @@ class ReferenceFolder:
 
     @cached_property
     def ood_scores(self) -> dict[str, dict[str, Float64Array]]:
-        """Scores of known out-of-distribution images, by detector and set."""
+        """{detector: {set: (n,) scores}} of known out-of-distribution images; may be empty."""
         from nero_core.reference.agreement import restore_ood_scores
 
         with self._reading():
@@ -192,6 +195,16 @@ class ReferenceFolder:
                 return None
             head, stages = self.classifier.head, self.classifier.layout.stages
             return Concepts.restore(shown, stages, self.picture, head.classes, head.width)
+
+
+def in_order(detectors: Mapping[str, Detector]) -> dict[str, Detector]:
+    """The panel first, then NERO, those with an exact account, and the others, each by name."""
+    from nero_core.detectors import ExplainedDetector
+
+    def rank(name: str) -> tuple[bool, bool, bool, str]:
+        return name != PANEL, name != DEFAULT_DETECTOR, not isinstance(detectors[name], ExplainedDetector), name
+
+    return {name: detectors[name] for name in sorted(detectors, key=rank)}
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -13,36 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.reference.manifest_fields import check_fields
-from nero_core.storage.files import digest, write_bytes
+from nero_core.reference.manifest_fields import HeatmapFields, ManifestFields, MethodFields, check_together
+from nero_core.storage.files import digest, disk_errors, write_bytes
+from nero_core.storage.json_files import Versioned, checked, read_json
 
 MANIFEST_NAME = "manifest.json"
 PICTURE_SUFFIX = ".webp"
 SCHEMA_VERSION = 2
+ADVICE = "Restore it or run `fit` again."
 FILE_NAME = re.compile(r"(concepts/)?[a-z0-9_]+-[0-9a-f]{16}\.(safetensors|webp)")
 """The only names a manifest may list: no path leaves the reference's folder."""
-
-FIELDS: Mapping[str, type | tuple[type, ...]] = {
-    "schema": int,
-    "title": str,
-    "synthetic": bool,
-    "architecture": str,
-    "classes": list,
-    "preprocessing": dict,
-    "detectors": dict,
-    "calibration": dict,
-    "training": dict,
-    "ood": dict,
-    "crops": int,
-    "intended_use": str,
-    "image_source": str,
-    "licence": str,
-    "known_failures": str,
-    "metrics": dict,
-    "versions": dict,
-    "files": dict,
-}
-"""What every manifest holds, and of which type."""
 
 MAX_MANIFEST_BYTES = 8 * 2**20
 """Of a manifest. 512 neurons with crops and 3 classes have 0.1 MiB; 4,096 neurons, 1,000 classes and all 36 detectors,
@@ -55,20 +34,6 @@ LISTED, KEPT = 1000, 8
 MAX_TITLE = 200
 REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Characters that turn the order of the text around them (Unicode Standard Annex 9): a title would show another one."""
-
-HEATMAP_FIELDS = {
-    "deletion": float,
-    "insertion": float,
-    "gain": float,
-    "gain_standard_error": float,
-    "better_than_random": float,
-    "by_chance": bool,
-    "stability": float,
-    "shuffled": float,
-}
-"""What is kept of each method's heatmaps; of the random order only the first two."""
-
-FILE_FIELDS: Mapping[str, type] = {"name": str, "sha256": str, "bytes": int}
 
 
 @dataclass(frozen=True)
@@ -108,7 +73,10 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
     sealed = {**content, "sha256": _own_digest(content)}
     data = json.dumps(sealed, indent=1, sort_keys=True, ensure_ascii=False).encode()
     if len(data) > MAX_MANIFEST_BYTES:
-        raise ArtefactError(_too_large(len(data)) + " Fit with fewer detectors or without crops.")
+        raise ArtefactError(
+            f"{MANIFEST_NAME} has {len(data)} bytes; at most {MAX_MANIFEST_BYTES} are read. Fit with fewer "
+            "detectors or without crops."
+        )
     write_bytes(folder / MANIFEST_NAME, data)
 
 
@@ -152,67 +120,38 @@ def _stamp(path: Path) -> Stamp | None:
 
 
 @lru_cache(KEPT)
-def _known(path: Path, stamp: Stamp) -> tuple[bytes, str | None]:
-    """A manifest's bytes, or why they are not taken."""
+def _known(path: Path, stamp: Stamp) -> tuple[str, str | None]:
+    """A manifest as JSON, or why it is not taken."""
     try:
         return _checked(path), None
-    except ArtefactError as error:
-        return b"", str(error)
+    except (ArtefactError, FileNotFoundError) as error:  # the latter: removed at this moment
+        return "", str(error)
 
 
-def _too_large(size: int) -> str:
-    return f"{MANIFEST_NAME} has {size} bytes; at most {MAX_MANIFEST_BYTES} are read."
-
-
-def _checked(path: Path) -> bytes:
-    """Read a manifest and check it field by field."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_MANIFEST_BYTES + 1)
-        if len(data) > MAX_MANIFEST_BYTES:
-            raise ArtefactError(_too_large(path.stat().st_size) + " No reference of ours needs that.")
-        content = json.loads(data)
-        json.dumps(content, ensure_ascii=False).encode()  # half a character, which JSON can spell, is no text
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtefactError(f"{MANIFEST_NAME} cannot be read ({error}); restore it or run `fit` again.") from error
-    if not isinstance(content, dict):
-        raise ArtefactError(f"{MANIFEST_NAME} holds {type(content).__name__}; wanted an object. Run `fit` again.")
-    schema = content.get("schema")
-    if isinstance(schema, int) and schema > SCHEMA_VERSION:
+def _checked(path: Path) -> str:
+    """Read a manifest and check it field by field; as JSON again, of which each caller makes one of its own."""
+    content = read_json(path, Versioned, ADVICE, MANIFEST_NAME, MAX_MANIFEST_BYTES)
+    if (schema := content["schema"]) > SCHEMA_VERSION:
         raise ArtefactError(
             f"{MANIFEST_NAME}, field `schema`: {schema} is newer than {SCHEMA_VERSION}, which this version reads; "
             "update NERO Dashboard."
         )
-    if isinstance(schema, int) and schema < 1:
-        raise ArtefactError(f"{MANIFEST_NAME}, field `schema`: there is no {schema}; run `fit` again.")
-    for field, wanted in FIELDS.items():
-        if field not in content:
-            raise ArtefactError(f"{MANIFEST_NAME} has no field `{field}`; restore it or run `fit` again.")
-        value = content[field]
-        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            raise ArtefactError(
-                f"{MANIFEST_NAME}, field `{field}`: seen {type(value).__name__}, wanted {wanted}; run `fit` again."
-            )
-    if not content["classes"] or not all(isinstance(name, str) for name in content["classes"]):
-        raise ArtefactError(f"{MANIFEST_NAME}, field `classes`: wanted names, at least one; run `fit` again.")
+    checked(content, ManifestFields, MANIFEST_NAME, ADVICE)
     if why := refused_title(content["title"]):
         raise ArtefactError(f"{MANIFEST_NAME}, field `title` {why}.")
     for role, entry in content["files"].items():
-        for field, kind in FILE_FIELDS.items():
-            if not isinstance(entry, dict) or not isinstance(entry.get(field), kind):
-                raise ArtefactError(f"{MANIFEST_NAME}, field `files.{role}.{field}` is missing or of a wrong type.")
         if not FILE_NAME.fullmatch(entry["name"]):
             raise ArtefactError(f"{MANIFEST_NAME}, field `files.{role}.name`: {entry['name']!r} is not a name of ours.")
     try:
-        check_fields(content)
+        check_together(content)
     except InputError as error:
-        raise ArtefactError(f"{MANIFEST_NAME}, field {error} Restore it or run `fit` again.") from error
+        raise ArtefactError(f"{MANIFEST_NAME}, field {error} {ADVICE}") from error
     if content.get("sha256") != _own_digest(content):
         raise ArtefactError(
             f"{MANIFEST_NAME}, field `sha256`: the content was changed after it was written; "
             "restore it or run `fit` again."
         )
-    return data
+    return json.dumps(content)
 
 
 def stored_heatmaps(manifest: Mapping[str, Any]) -> tuple[int, list[dict[str, Any]]] | None:
@@ -229,26 +168,16 @@ def stored_heatmaps(manifest: Mapping[str, Any]) -> tuple[int, list[dict[str, An
     ArtefactError
         A field is missing or of another type.
     """
-    kept = manifest.get("heatmaps")
-    if kept is None:
+    if (kept := manifest.get("heatmaps")) is None:
         return None
-    try:
-        images, methods = kept["images"], kept["methods"]
-        shapes = [HEATMAP_FIELDS] * (len(methods) - 1) + [{k: HEATMAP_FIELDS[k] for k in ("deletion", "insertion")}]
-        sound = isinstance(images, int) and images > 0 and len(methods) > 1
-        for row, shape in zip(methods, shapes, strict=True):
-            sound &= isinstance(row["method"], str) and all(_is(row[name], kind) for name, kind in shape.items())
-    except (KeyError, TypeError) as error:
-        raise ArtefactError(f"{MANIFEST_NAME}, field `heatmaps`: {error!r}; run `fit` again.") from error
-    if not sound:
-        raise ArtefactError(f"{MANIFEST_NAME}, field `heatmaps`: a figure is of another type; run `fit` again.")
-    return images, methods
-
-
-def _is(value: object, kind: type) -> bool:
-    if kind is bool:
-        return isinstance(value, bool)
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    checked(kept, HeatmapFields, MANIFEST_NAME, ADVICE, "heatmaps")
+    methods = kept["methods"]
+    checked(methods[:-1], list[MethodFields], MANIFEST_NAME, ADVICE, "heatmaps.methods")
+    if len(methods) < 2:
+        raise ArtefactError(
+            f"{MANIFEST_NAME}, field `heatmaps.methods` has no method beside the random order. {ADVICE}"
+        )
+    return kept["images"], methods
 
 
 def write_hashed(folder: Path, role: str, suffix: str, write: Callable[[Path], None]) -> dict[str, Any]:
@@ -326,10 +255,8 @@ def read_picture(folder: Path, role: str, files: Mapping[str, Mapping[str, Any]]
         As :func:`verify_file`, or it was removed at this moment.
     """
     path = verify_file(folder, role, files)
-    try:
+    with disk_errors(f"{path.name} ({role}) cannot be read", "open the page again"):
         return path.read_bytes()
-    except OSError as error:
-        raise ArtefactError(f"{path.name} ({role}) cannot be read: {error.strerror}; open the page again.") from error
 
 
 def list_references(folders: Sequence[Path]) -> list[ReferenceEntry]:

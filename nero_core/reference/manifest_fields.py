@@ -108,37 +108,80 @@ class SampleFields(TypedDict):
     pictures: bool
 
 
+class FileFields(TypedDict):
+    """One file of a reference."""
+
+    name: str
+    sha256: str
+    bytes: Count
+
+
+class HeatmapRow(TypedDict):
+    """How true the heatmaps of a method, or those of a random order, are."""
+
+    method: str
+    deletion: float
+    insertion: float
+
+
+class MethodFields(HeatmapRow):
+    """What is kept of a method beside."""
+
+    gain: float
+    gain_standard_error: float
+    better_than_random: float
+    by_chance: bool
+    stability: float
+    shuffled: float
+
+
+class HeatmapFields(TypedDict):
+    """How true the heatmaps are: a row for each method, and one for a random order."""
+
+    images: AtLeastOne
+    methods: list[HeatmapRow]
+
+
 class _ManifestFields(TypedDict):
+    schema: AtLeastOne
+    title: str
+    synthetic: bool
+    architecture: str
+    classes: list[str]
     preprocessing: Preprocessing
     detectors: dict[str, DetectorFields]
     calibration: dict[str, Any]
     training: TrainingFields
     ood: dict[str, AtLeastOne]
     crops: Count
+    intended_use: str
+    image_source: str
+    licence: str
+    known_failures: str
     metrics: MetricsFields
     versions: dict[str, str]
+    files: dict[str, FileFields]
 
 
 class ManifestFields(_ManifestFields, total=False):
-    """The parts of a manifest that have parts of their own."""
+    """What a manifest holds."""
 
     sample: SampleFields
     split: SplitFields
     preprocessing_origins: dict[str, str]
 
 
-def check_fields(manifest: Mapping[str, Any]) -> None:
-    """Refuse a manifest of which a part is of another type, out of its range, or at odds with another part.
+def check_together(manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest of which a part is at odds with another part.
 
     Raises
     ------
     InputError
         Names the field.
     """
-    check(manifest, ManifestFields, "")
     classes, detectors, ood = manifest["classes"], manifest["detectors"], manifest["ood"]
-    if len(set(classes)) < len(classes):
-        raise InputError("`classes` names one twice; wanted a name for each.")
+    if not classes or len(set(classes)) < len(classes):
+        raise InputError("`classes` is empty or names one twice; wanted a name for each, at least one.")
     calibration, training, metrics = manifest["calibration"], manifest["training"], manifest["metrics"]
     earlier = manifest["schema"] < BY_CLASS_SCHEMA
     check(calibration, EarlierCalibrationFields if earlier else CalibrationFields, "calibration")

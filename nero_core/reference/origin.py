@@ -12,8 +12,8 @@ from pathlib import Path
 
 from nero_core.errors import ArtefactError, InputError
 from nero_core.reference.manifest import MANIFEST_NAME
-from nero_core.storage.files import write_bytes
-from nero_core.storage.typed import check
+from nero_core.storage.files import disk_errors, write_bytes
+from nero_core.storage.json_files import read_json
 
 ORIGIN_NAME = "origin.json"
 
@@ -42,13 +42,12 @@ class Origin:
 def read_origin(folder: Path) -> Origin:
     """The note of a reference; without one it was made here. One that cannot be read counts as an import's."""
     try:
-        content = json.loads((folder / ORIGIN_NAME).read_bytes())
-        check(content, Origin, "")
+        origin: Origin = read_json(folder / ORIGIN_NAME, Origin, "")
     except FileNotFoundError:
         return Origin()
-    except (OSError, ValueError, RecursionError):
+    except ArtefactError:
         return Origin(imported=True)
-    return Origin(**content)
+    return origin
 
 
 def write_origin(folder: Path, origin: Origin) -> None:
@@ -62,10 +61,8 @@ def write_origin(folder: Path, origin: Origin) -> None:
     if origin != Origin():
         write_bytes(folder / ORIGIN_NAME, json.dumps(asdict(origin)).encode())
         return
-    try:
+    with disk_errors(f"{folder / ORIGIN_NAME} cannot be removed", "check its permissions"):
         (folder / ORIGIN_NAME).unlink(missing_ok=True)
-    except OSError as error:
-        raise ArtefactError(f"{folder / ORIGIN_NAME} cannot be removed: {error.strerror}.") from error
 
 
 def set_default(folder: Path) -> None:

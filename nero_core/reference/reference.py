@@ -14,10 +14,10 @@ from nero_core.calibration import Calibration, of_most_images
 from nero_core.data.guarantee import DEFAULT_ALPHA, CalibrationSettings
 from nero_core.errors import InputError, UnknownDetectorError
 from nero_core.neurons.crops import Concepts
-from nero_core.neurons.sample import NeuronSample, Projection
+from nero_core.neurons.sample import NeuronSample
 from nero_core.records import Activations, Decision, Float32Array, Float64Array, IntArray, RelevanceProfile, Source
 from nero_core.reference.agreement import check_agreement
-from nero_core.reference.folder import ReferenceFolder
+from nero_core.reference.folder import DEFAULT_DETECTOR, PANEL, ReferenceFolder, in_order
 from nero_core.reference.manifest import list_references
 from nero_core.relevance import DEFAULT_EPSILON
 
@@ -31,13 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_DETECTOR", "Reference", "list_references"]
 
-DEFAULT_DETECTOR = "nero"
-PANEL = "panel"
 RETIRED = {"fused": "The panel has taken its place"}
 """Detectors of earlier versions, which are read no more, and what to say of them."""
 
 
-class Reference:
+class Reference(ReferenceFolder):
     """Everything that an image is held against: made by `fit_reference`, or read from a folder.
 
     Parameters
@@ -63,7 +61,7 @@ class Reference:
         The class that each known out-of-distribution image is read as; older references do not know it.
     """
 
-    def __init__(
+    def __init__(  # what was given stands where the folder's parts would be read
         self,
         classifier: Classifier,
         detectors: Mapping[str, Detector],
@@ -77,11 +75,10 @@ class Reference:
         path: Path | None = None,
         ood_predicted: Mapping[str, IntArray] | None = None,
     ) -> None:
-        self._folder: ReferenceFolder | None = None
         self.manifest = dict(manifest)
         self.path = path
         self.classifier = classifier
-        self.detectors = _in_order(detectors)
+        self.detectors = in_order(detectors)
         self.calibrations = dict(calibrations)
         self.ood_scores = {name: dict(sets) for name, sets in (ood_scores or {}).items()}
         self.ood_predicted = dict(ood_predicted or {})
@@ -102,9 +99,7 @@ class Reference:
             The manifest is missing, damaged or newer; later, the same of the part that is asked for.
         """
         opened = cls.__new__(cls)
-        opened._folder = ReferenceFolder(Path(folder), device)
-        opened.manifest = dict(opened._folder.manifest)
-        opened.path = opened._folder.path
+        ReferenceFolder.__init__(opened, Path(folder), device)
         return opened
 
     @classmethod
@@ -118,7 +113,7 @@ class Reference:
             the others: file and field are named.
         """
         loaded = cls.open(folder, device)
-        loaded._stored.verify()
+        loaded.verify()
         for part in (
             "classifier",
             "detectors",
@@ -133,67 +128,6 @@ class Reference:
             getattr(loaded, part)
         check_agreement(loaded)
         return loaded
-
-    @property
-    def _stored(self) -> ReferenceFolder:
-        if self._folder is None:
-            raise InputError("This reference was made in memory and has no such part; save it, and open it again.")
-        return self._folder
-
-    @cached_property
-    def classifier(self) -> Classifier:
-        """The network with its record."""
-        return self._stored.classifier
-
-    @cached_property
-    def detectors(self) -> dict[str, Detector]:
-        """{name: fitted detector}, in the order in which they are offered."""
-        return _in_order(self._stored.detectors)
-
-    @cached_property
-    def calibrations(self) -> dict[str, Calibration]:
-        """{name: Calibration}, one per detector."""
-        return self._stored.calibrations
-
-    @cached_property
-    def ood_scores(self) -> dict[str, dict[str, Float64Array]]:
-        """{detector: {set: (n,) scores}} of known out-of-distribution images; may be empty."""
-        return self._stored.ood_scores
-
-    @cached_property
-    def ood_predicted(self) -> dict[str, IntArray]:
-        """{set: (n,)} the class that each known out-of-distribution image is read as; empty in older references."""
-        return self._stored.ood_predicted
-
-    @cached_property
-    def profile(self) -> RelevanceProfile | None:
-        """Mean relevance of held-out and of known out-of-distribution images."""
-        return self._stored.profile
-
-    @cached_property
-    def concepts(self) -> Concepts | None:
-        """Reference images of neurons and of stages' channels; None where it carries no pictures."""
-        return self._stored.concepts
-
-    @cached_property
-    def sample(self) -> NeuronSample | None:
-        """Neurons of some held-out and known out-of-distribution images; None in older references."""
-        return self._stored.sample
-
-    @cached_property
-    def seen(self) -> SeenImages | None:
-        """How the images look that it was made from; None in older references."""
-        return self._stored.seen
-
-    @property
-    def feature_concepts(self) -> Concepts | None:
-        """Reference images of the last layer's neurons, as far as they can be read without the network."""
-        return self._stored.feature_concepts
-
-    @property
-    def projection(self) -> Projection | None:
-        """Relevance in two dimensions; None without NERO, or with fewer than two principal components."""
-        return self._stored.projection
 
     @property
     def title(self) -> str:
@@ -398,13 +332,3 @@ class Reference:
         from nero_core.reference.saving import save
 
         save(self, folder)
-
-
-def _in_order(detectors: Mapping[str, Detector]) -> dict[str, Detector]:
-    """The panel first, then NERO, those with an exact account, and the others, each by name."""
-    from nero_core.detectors import ExplainedDetector
-
-    def rank(name: str) -> tuple[bool, bool, bool, str]:
-        return name != PANEL, name != DEFAULT_DETECTOR, not isinstance(detectors[name], ExplainedDetector), name
-
-    return {name: detectors[name] for name in sorted(detectors, key=rank)}

@@ -19,7 +19,7 @@ from nero_core.reference.manifest import MANIFEST_NAME, SCHEMA_VERSION, remove_u
 from nero_core.reference.origin import Origin, read_origin, write_origin
 from nero_core.reference.reference import RETIRED, Reference
 from nero_core.reference.signatures import SIGNATURE_NAME
-from nero_core.storage.files import sync_folder, write_arrays, write_synced
+from nero_core.storage.files import disk_errors, sync_folder, write_arrays, write_synced
 from nero_core.storage.locks import LOCK_NAME, writing
 
 
@@ -40,22 +40,15 @@ def save(reference: Reference, folder: Path) -> None:
     if lost := sorted(set(reference.missing) - RETIRED.keys()):
         raise InputError(f"{', '.join(lost)} would be lost, as it is not installed here; install it first.")
     folder = Path(folder)
-    try:
+    with disk_errors(f"{folder} cannot be made or read", "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
         known = ("concepts", LOCK_NAME)
         foreign = [p.name for p in folder.iterdir() if p.name not in known and p.suffix != ".part"]
-    except OSError as error:
-        raise ArtefactError(f"{folder} cannot be made or read ({error.strerror}); choose another --out.") from error
     ours = any(name.startswith(("classifier-", "fitted-")) for name in foreign)
     if foreign and not (folder / MANIFEST_NAME).is_file() and not ours:
         raise ArtefactError(f"{folder} holds other files ({foreign[0]}); choose a new or an empty folder.")
-    with writing(folder):
-        try:
-            _write(reference, folder)
-        except OSError as error:
-            raise ArtefactError(
-                f"{folder} cannot be written ({error.strerror}); check its permissions and the free space."
-            ) from error
+    with writing(folder), disk_errors(f"{folder} cannot be written"):
+        _write(reference, folder)
 
 
 def _write(reference: Reference, folder: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from nero_core.errors import ArtefactError, InputError
 from nero_core.reference.manifest import MANIFEST_NAME
-from nero_core.storage.files import digest
+from nero_core.storage.files import digest, disk_errors
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -104,10 +104,8 @@ def make_key(path: Path) -> TrustedKey:
     )
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     for target, data, mode in ((path, private, 0o600), (beside, public, 0o644)):
-        try:
+        with disk_errors(f"{target} cannot be written"):
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        except OSError as error:
-            raise ArtefactError(f"{target} cannot be written: {error.strerror}.") from error
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
     return TrustedKey(path.stem, key.public_key().public_bytes_raw())
@@ -169,11 +167,8 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
 
 
 def _key_bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_KEY_BYTES)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    with disk_errors(f"{path} cannot be read", "check the path", InputError), path.open("rb") as file:
+        return file.read(MAX_KEY_BYTES)
 
 
 # Signatures ------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nero_core.errors import ArtefactError, NeroError
-from nero_core.storage.dashboard import PACKAGES
+from nero_core.storage.dashboard import environment_of_child
 
 GIBIBYTE = 2**30
 BASE_MEMORY = 8 * GIBIBYTE
@@ -33,7 +33,6 @@ FRAME_KIND, FRAME_SEED, FRAME_PIXELS = "polyp", 0, 320
 """The image: a rendered one, so that none of a patient is needed."""
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "Unable to allocate")
 """What PyTorch and NumPy say where memory is refused."""
-ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 memory_is_limited = sys.platform.startswith("linux")
 """Elsewhere the system limits no memory of a process; then the clock alone ends it."""
@@ -58,16 +57,10 @@ def try_reference(folder: Path, what: str) -> None:
         It does not load, gives no finite score, or takes more memory or time than a reference of its size may.
     """
     memory = _memory_for(folder)
-    environment = {
-        **os.environ,
-        **dict.fromkeys(ONE_THREAD, "1"),
-        "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH", "")])),
-    }
     try:
         ended = subprocess.run(
             [sys.executable, "-m", "nero_core.reference.trial", str(folder.resolve()), str(memory), str(SECONDS)],
-            env=environment,
+            env=environment_of_child(1, CUDA_VISIBLE_DEVICES=""),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -162,12 +155,11 @@ def main(arguments: list[str]) -> None:
     error, refused = None, False
     try:
         score_one_image(folder)
-    except NeroError as caught:
-        error = str(caught)
-        refused = isinstance(caught.__cause__, MemoryError) or any(words in error for words in OUT_OF_MEMORY)
     except Exception as caught:  # noqa: BLE001  whatever a file brings about, it is a reason to refuse the file
-        error = f"{type(caught).__name__}: {caught}"
-        refused = isinstance(caught, MemoryError) or any(words in error for words in OUT_OF_MEMORY)
+        ours = isinstance(caught, NeroError)
+        error = str(caught) if ours else f"{type(caught).__name__}: {caught}"
+        cause = caught.__cause__ if ours else caught
+        refused = isinstance(cause, MemoryError) or any(words in error for words in OUT_OF_MEMORY)
     with answer:
         json.dump({"error": error, "memory": refused}, answer)
 

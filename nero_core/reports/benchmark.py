@@ -61,7 +61,7 @@ def _facts(result: BenchmarkResult) -> list[str]:
     done = sum(row.done for row in result.detectors)
     facts = [
         f"{result.architecture}, classes {', '.join(result.classes)}{accuracy}. {done} detectors; intervals from "
-        f"{result.resamples} resamples, seed {result.seed}.",
+        f"{result.resamples} resamples, seed {result.seed}."
     ]
     facts += result.promises()
     return [*facts, DISCLAIMER]

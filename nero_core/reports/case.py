@@ -9,21 +9,22 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from nero_core import figures
 from nero_core.case import ALL, Case
 from nero_core.data.images import displayed
-from nero_core.errors import ArtefactError
+from nero_core.figures.charts import account_chart, account_rows, relevance_profile, score_histogram
+from nero_core.figures.overlays import overlay
+from nero_core.figures.palette import Chart
 from nero_core.records import Neuron
-from nero_core.storage.files import write_bytes
+from nero_core.storage.files import make_folder, write_bytes
 
 
-def case_charts(case: Case, alpha: float, neurons: int, dark: bool = False) -> dict[str, figures.Chart]:
+def case_charts(case: Case, alpha: float, neurons: int, dark: bool = False) -> dict[str, Chart]:
     """Histogram, account and relevance profile of a case with an exact account, by file name."""
     reference, e, calibration = case.reference, case.explanation, case.calibration
     assert e is not None
     leading = [place for place, _ in e.top(neurons)]
     charts = {
-        "histogram": figures.score_histogram(
+        "histogram": score_histogram(
             calibration.scores,
             case.score,
             threshold=calibration.threshold(alpha),
@@ -31,12 +32,10 @@ def case_charts(case: Case, alpha: float, neurons: int, dark: bool = False) -> d
             state=case.decide(alpha).state,
             dark=dark,
         ),
-        "account": figures.account_chart(
-            figures.account_rows(e.contributions, e.terms, e.factor, leading, e.neurons), dark=dark
-        ),
+        "account": account_chart(account_rows(e.contributions, e.terms, e.factor, leading, e.neurons), dark=dark),
     }
     if (profile := reference.profile) is not None:
-        charts["relevance"] = figures.relevance_profile(
+        charts["relevance"] = relevance_profile(
             case.relevance, profile.mean, profile.std, known_mean=profile.ood_mean, dark=dark
         )
     return charts
@@ -60,16 +59,13 @@ def write_case(case: Case, image: Image.Image, folder: Path, alpha: float, neuro
         The folder cannot be written.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtefactError(f"{folder} cannot be made ({error.strerror}); choose another --out.") from error
+    make_folder(folder)
     charts = case_charts(case, alpha, neurons)
     picture = displayed(image, case.reference.classifier.preprocessing)
     pictures = {"image.png": _png(picture)}
     for neuron in case.draw(image, [*_leading(case, neurons), ALL]):
         name = "overall" if neuron is ALL else "-".join(["neuron", *(str(part) for part in neuron if part is not None)])
-        pictures[f"{name}.png"] = _png(figures.overlay(picture, case.maps[neuron]), case.methods[neuron])
+        pictures[f"{name}.png"] = _png(overlay(picture, case.maps[neuron]), case.methods[neuron])
     files = {"case.json": json.dumps(case.numbers(alpha, neurons), indent=1).encode()}
     files |= {f"{name}.html": c.figure.to_html(include_plotlyjs=True).encode() for name, c in charts.items()} | pictures
     for name, data in files.items():

@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from nero_core.benchmark.result import BenchmarkResult
-from nero_core.figures.benchmark import FILLS, LINES, histogram_edges, histogram_shares, leading, ood_scores
-from nero_core.figures.palette import ACCENT, NEUTRAL
+from nero_core.figures.benchmark import FILLS, LINES, histogram_edges, leading, ood_scores
+from nero_core.figures.palette import ACCENT, NEUTRAL, histogram_shares
 from nero_core.metrics import roc_points
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-from nero_core.errors import ArtefactError
+from nero_core.errors import ArtefactError, NeroError
 
 Array = npt.NDArray[Any]
 
@@ -39,6 +39,23 @@ FOREIGN_SIGNATURES = {
 """First bytes of formats that are mistaken for ours; looked at only once a file has failed to read as safetensors."""
 
 
+@contextmanager
+def disk_errors(
+    what: str, todo: str = "check the folder, its permissions and the free space", kind: type[NeroError] = ArtefactError
+) -> Iterator[None]:
+    """Whatever the system says of a disk, as an error of ours: `what` failed, why, and what to do.
+
+    Raises
+    ------
+    ArtefactError, or `kind`
+        In place of an ``OSError``.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what}: {_reason(error)}; {todo}.") from error
+
+
 def digest(data: bytes | Path) -> str:
     """SHA-256 of some bytes, or of a file's bytes, as 64 hexadecimal digits.
 
@@ -54,11 +71,8 @@ def digest(data: bytes | Path) -> str:
     """
     if isinstance(data, bytes):
         return hashlib.sha256(data).hexdigest()
-    try:
-        with data.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ArtefactError(f"{data} cannot be read: {_reason(error)}.") from error
+    with disk_errors(f"{data} cannot be read", "check the path and its permissions"), data.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folder(folder: Path) -> None:
@@ -69,10 +83,8 @@ def make_folder(folder: Path) -> None:
     ArtefactError
         It cannot be made.
     """
-    try:
+    with disk_errors(f"{folder} cannot be made", "name another folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtefactError(f"{folder} cannot be made ({_reason(error)}); name another folder.") from error
 
 
 def make_private_folder(folder: Path) -> None:
@@ -212,13 +224,10 @@ def _replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it at the end, or removed after any exception."""
     part = path.parent / f".{secrets.token_hex(8)}.part"
     try:
-        yield part
-        part.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise ArtefactError(
-            f"{path} cannot be written: {_reason(error)}; check the folder, its permissions and the free space."
-        ) from error
+        with disk_errors(f"{path} cannot be written"):
+            yield part
+            part.replace(path)
+            sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -230,6 +239,11 @@ def replacing_together(folder: Path, last: str) -> Iterator[Path]:
     The file `last` is the sign that all are there: it goes first and comes last, so that after a crash there is the old
     whole, the new whole, or no such file.
 
+    Yields
+    ------
+    Path
+        The new folder.
+
     Raises
     ------
     ArtefactError
@@ -238,17 +252,14 @@ def replacing_together(folder: Path, last: str) -> Iterator[Path]:
     make_folder(folder)
     staged = folder / f".{secrets.token_hex(8)}.part"
     try:
-        staged.mkdir()
-        yield staged
-        (folder / last).unlink(missing_ok=True)
-        names = sorted(path.name for path in staged.iterdir())
-        for name in sorted(names, key=lambda name: name == last):
-            (staged / name).replace(folder / name)
-        sync_folder(folder)
-    except OSError as error:
-        raise ArtefactError(
-            f"{folder} cannot be written: {_reason(error)}; check the folder, its permissions and the free space."
-        ) from error
+        with disk_errors(f"{folder} cannot be written"):
+            staged.mkdir()
+            yield staged
+            (folder / last).unlink(missing_ok=True)
+            names = sorted(path.name for path in staged.iterdir())
+            for name in sorted(names, key=lambda name: name == last):
+                (staged / name).replace(folder / name)
+            sync_folder(folder)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 

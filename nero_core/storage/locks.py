@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from nero_core.errors import ArtefactError
-from nero_core.storage.files import PRIVATE_FILE
+from nero_core.storage.files import PRIVATE_FILE, disk_errors
 
 LOCK_NAME = ".lock"
 """In a folder that several processes may write."""
@@ -36,6 +36,8 @@ def trying_lock(path: Path, seconds: float = 0.0) -> Iterator[bool]:
 
     Raises
     ------
+    FileNotFoundError
+        Its folder does not exist.
     OSError
         The file cannot be made, or is on a disk that knows no locks.
     """
@@ -69,10 +71,8 @@ def writing(folder: Path) -> Iterator[None]:
         Another process, or another thread, is writing it; or it cannot be written.
     """
     with ExitStack() as held:
-        try:
+        with disk_errors(f"{folder} cannot be written"):
             free = held.enter_context(trying_lock(folder / LOCK_NAME))
-        except OSError as error:
-            raise ArtefactError(f"{folder} cannot be written: {error.strerror}; check its permissions.") from error
         if not free:
             raise ArtefactError(
                 f"Another process is writing {folder}; wait until it is done, or choose another folder."

@@ -11,7 +11,9 @@ import dataclasses
 import math
 import reprlib
 from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -61,21 +63,27 @@ AboveZero = Annotated[float, Range(0, MOST, "least")]
 # Plain values ----------------------------------------------------------------------------------------------------
 
 
-def check(value: object, wanted: Any, field: str, of: str = "") -> None:
-    """Refuse a value that its declaration does not allow.
+def check(value: object, wanted: Any, field: str, of: str = "") -> Any:
+    """A value as its declaration has it, or an error that says what does not fit.
 
     Parameters
     ----------
     value : object
         A plain value, as JSON gives it. True is no number, and neither is NaN or infinity.
     wanted : annotation
-        ``int``, ``float``, ``str``, ``bool``, None, ``Literal``, a union of these, any of them ``Annotated`` with a
-        :class:`Range`; sequences, tuples of a fixed length, mappings by text; a dataclass or a ``TypedDict``, as a
+        ``int``, ``float``, ``str``, ``bool``, None, ``Literal``, any of them ``Annotated`` with a :class:`Range`;
+        sequences, tuples, mappings by text, unions; a ``NamedTuple`` as a list; a dataclass or a ``TypedDict``, as a
         mapping of its fields. A ``TypedDict`` lets further fields be: a newer version may have written them.
     field : str
         What the value is called; "" for a whole whose fields have names of their own.
     of : str
         Whose field it is, for the message.
+
+    Returns
+    -------
+    value
+        Lists are tuples where a tuple or a sequence is declared, mappings are records where a dataclass is, and texts
+        are paths where a path is.
 
     Raises
     ------
@@ -83,40 +91,55 @@ def check(value: object, wanted: Any, field: str, of: str = "") -> None:
         Names the field, what was seen and what was wanted.
     """
     origin, arguments = get_origin(wanted), get_args(wanted)
-    if origin in (Union, UnionType) and value is not None and len(others := _without_none(arguments)) == 1:
-        check(value, others[0], field, of)
-    elif fields := _fields(wanted):
-        _refuse_unless(_is_mapping(value), value, wanted, field, of)
-        _check_fields(value, fields, wanted, field, of)  # type: ignore[arg-type]
-    elif origin is Mapping or origin is dict:
-        _refuse_unless(_is_mapping(value), value, wanted, field, of)
-        for key, each in value.items():  # type: ignore[attr-defined]
-            check(each, arguments[1], _inside(field, key), of)
-    elif origin in (Sequence, list, tuple):
-        fixed = origin is tuple
-        sound = isinstance(value, (list, tuple)) and not (fixed and len(value) != len(arguments))
-        _refuse_unless(sound, value, wanted, field, of)
-        for number, each in enumerate(value):  # type: ignore[arg-type]
-            check(each, arguments[number if fixed else 0], f"{field}[{number}]", of)
-    else:
-        _refuse_unless(_is_one(value, wanted), value, wanted, field, of)
+    if origin in (Union, UnionType):
+        others = [kind for kind in arguments if kind is not type(None)]
+        if value is not None and len(others) == 1:  # its own words say more than those of the union
+            return check(value, others[0], field, of)
+        for kind in arguments:
+            with suppress(InputError):
+                return check(value, kind, field, of)
+        raise _refused(value, wanted, field, of)
+    if fields := _fields(wanted):
+        made = _check_fields(_mapping(value, wanted, field, of), fields, wanted, field, of)
+        return made if is_typeddict(wanted) else wanted(**made)
+    if origin is Mapping or origin is dict:
+        given = _mapping(value, wanted, field, of)
+        return {key: check(each, arguments[1], _inside(field, key), of) for key, each in given.items()}
+    named = isinstance(wanted, type) and issubclass(wanted, tuple)
+    if named or origin in (Sequence, list, tuple):
+        kinds = _each_of(wanted)
+        if not isinstance(value, (list, tuple)) or (kinds and len(value) != len(kinds)):
+            raise _refused(value, wanted, field, of)
+        kind_of = kinds or (arguments[0],) * len(value)
+        listed = [check(each, kind_of[place], f"{field}[{place}]", of) for place, each in enumerate(value)]
+        return wanted(*listed) if named else listed if origin is list else tuple(listed)
+    if not _is_one(value, wanted):
+        raise _refused(value, wanted, field, of)
+    return Path(value) if wanted is Path else value  # type: ignore[arg-type]
 
 
 def _check_fields(
     value: Mapping[str, object], fields: Mapping[str, tuple[Any, bool]], wanted: Any, field: str, of: str
-) -> None:
+) -> dict[str, Any]:
+    made = dict(value)
     for name, (kind, required) in fields.items():
         if name in value:
-            check(value[name], kind, _inside(field, name), of)
+            made[name] = check(value[name], kind, _inside(field, name), of)
         elif required:
             raise InputError(f"`{_inside(field, name)}`{of} is missing; wanted {_in_words(kind)}.")
-    if dataclasses.is_dataclass(wanted) and (surplus := sorted(value.keys() - fields.keys())):
+    if not is_typeddict(wanted) and (surplus := sorted(value.keys() - fields.keys())):
         raise InputError(f"`{_inside(field, surplus[0])}`{of} is not known; wanted {', '.join(fields)}.")
+    return made
 
 
-def _refuse_unless(sound: bool, value: object, wanted: Any, field: str, of: str) -> None:
-    if not sound:
-        raise InputError(f"`{field}`{of} is {reprlib.repr(value)}; wanted {_in_words(wanted)}.")
+def _mapping(value: object, wanted: Any, field: str, of: str) -> Mapping[str, object]:
+    if not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+        raise _refused(value, wanted, field, of)
+    return value
+
+
+def _refused(value: object, wanted: Any, field: str, of: str) -> InputError:
+    return InputError(f"`{field}`{of} is {reprlib.repr(value)}; wanted {_in_words(wanted)}.")
 
 
 def _inside(field: str, name: str) -> str:
@@ -124,27 +147,28 @@ def _inside(field: str, name: str) -> str:
     return f"{field}.{shown}" if field else shown
 
 
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
-
-
 @cache
 def _fields(wanted: Any) -> Mapping[str, tuple[Any, bool]]:
     """Fields of a dataclass or TypedDict: what each holds, and whether it must be there; empty for anything else."""
     if is_typeddict(wanted):
-        return {n: (kind, n in wanted.__required_keys__) for n, kind in _hints(wanted).items()}
-    if not dataclasses.is_dataclass(wanted):
+        needed = wanted.__required_keys__
+    elif dataclasses.is_dataclass(wanted):
+        needed = {each.name for each in dataclasses.fields(wanted) if each.default is each.default_factory}
+    else:
         return {}
-    needed = {each.name for each in dataclasses.fields(wanted) if each.default is each.default_factory}
     return {name: (kind, name in needed) for name, kind in _hints(wanted).items()}
 
 
+def _each_of(wanted: Any) -> Sequence[Any]:
+    """What each place of a list of fixed length holds; empty where the length is open."""
+    if isinstance(wanted, type) and issubclass(wanted, tuple):
+        return tuple(_hints(wanted).values())
+    return get_args(wanted) if get_origin(wanted) is tuple and ... not in get_args(wanted) else ()
+
+
+@cache
 def _hints(wanted: Any) -> dict[str, Any]:
     return get_type_hints(wanted, include_extras=True)
-
-
-def _without_none(kinds: Sequence[Any]) -> list[Any]:
-    return [kind for kind in kinds if kind is not type(None)]
 
 
 def _is_one(value: object, wanted: Any) -> bool:
@@ -153,10 +177,6 @@ def _is_one(value: object, wanted: Any) -> bool:
     if origin is Annotated:
         ranges = [each for each in arguments[1:] if isinstance(each, Range)]
         return _is_one(value, arguments[0]) and all(value in each for each in ranges)  # type: ignore[operator]
-    if origin in (Union, UnionType):
-        return any(_is_one(value, each) for each in arguments)
-    if origin in (Sequence, list):
-        return isinstance(value, (list, tuple)) and all(_is_one(each, arguments[0]) for each in value)
     if origin is Literal:
         return isinstance(value, str) and value in arguments
     if wanted is int:
@@ -165,6 +185,8 @@ def _is_one(value: object, wanted: Any) -> bool:
         return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and _is_finite(value)
     if wanted is Any:
         return True
+    if wanted is Path:
+        return isinstance(value, str)
     return isinstance(value, wanted) if wanted in (str, bool, type(None)) else False
 
 
@@ -179,6 +201,7 @@ KIND_WORDS: Mapping[Any, str] = {
     int: "a whole number",
     float: "a finite number",
     str: "text",
+    Path: "a path",
     bool: "true or false",
     type(None): "nothing",
 }
@@ -194,10 +217,10 @@ def _in_words(wanted: Any) -> str:
         return " or ".join(_in_words(each) for each in arguments)
     if origin is Literal:
         return " or ".join(map(repr, arguments))
-    if origin in (Sequence, list):
+    if kinds := _each_of(wanted):
+        return f"a list of {len(kinds)}, each of them {_in_words(kinds[0])}"
+    if origin in (Sequence, list, tuple):
         return f"a list, each of them {_in_words(arguments[0])}"
-    if origin is tuple:
-        return f"a list of {len(arguments)}, each of them {_in_words(arguments[0])}"
     if origin is Mapping or origin is dict:
         return f"names, each with {_in_words(arguments[1])}"
     if fields := _fields(wanted):
@@ -257,7 +280,8 @@ def check_array(
 
     Parameters
     ----------
-    array : array
+    array : (…)
+        Of any shape.
     wanted : annotation
         ``Annotated[<array type>, Shape(...)]``. Of the type only the kind counts, floating or whole numbers.
     field : str

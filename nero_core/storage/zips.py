@@ -22,6 +22,7 @@ from typing import BinaryIO
 
 from nero_core.errors import InputError
 from nero_core.storage.display_names import display_name
+from nero_core.storage.files import disk_errors
 
 FIRST_ENTRY = b"PK\x03\x04"
 END_RECORD = struct.Struct("<4s4H2LH")
@@ -168,10 +169,8 @@ def open_archive(source: Path | BinaryIO, limits: Limits, what: str) -> Iterator
         or would unpack to more than the limits.
     """
     if isinstance(source, Path):
-        try:
+        with disk_errors(f"{what} cannot be read", "check the path", InputError):
             file = source.open("rb")
-        except OSError as error:
-            raise InputError(f"{what} cannot be read: {error.strerror}.") from error
         with file, open_archive(file, limits, what) as archive:
             yield archive
         return

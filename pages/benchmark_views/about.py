@@ -7,7 +7,7 @@ import streamlit as st
 from nero_core.benchmark.result import BenchmarkResult
 from nero_core.reference.manifest import ReferenceEntry
 from pages.benchmark_views import results
-from pages.shared import permission, resources
+from pages.shared import permission, resources, widgets
 from pages.shared.words import plain
 
 
@@ -20,10 +20,8 @@ def nothing_stored(entry: ReferenceEntry) -> None:
         st.markdown("Choose **Runs** above, or type this line with folders of your own, and reload the page:")
     else:
         st.markdown("Type this line with folders of your own, and drop what it writes under **A results file**:")
-    st.code(
-        f"python -m nero_core benchmark {reference} --id IMAGES --ood NAME=FOLDER --ood NAME=FOLDER --out {out}",
-        language="bash",
-        wrap_lines=True,
+    widgets.command(
+        f"python -m nero_core benchmark {reference} --id IMAGES --ood NAME=FOLDER --ood NAME=FOLDER --out {out}"
     )
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.errors import InputError, NeroError
+from nero_core.benchmark.plan import Plan
+from nero_core.benchmark.result import BenchmarkResult
 from nero_core.jobs import benchmarks
 from nero_core.reference.manifest import ReferenceEntry
 from pages.benchmark_views import watching
 from pages.benchmark_views.folders import folder, ood_folders
-from pages.shared import permission, resources
+from pages.shared import controls, permission, resources, widgets
 from pages.shared.words import plain
-
-if TYPE_CHECKING:
-    from nero_core.benchmark.result import BenchmarkResult
 
 ASKED = "benchmarks-asked"
 CHOICES = {"quick": "One pass", "all": "All", "some": "Choose"}
@@ -47,9 +44,9 @@ def ask(entry: ReferenceEntry) -> bool:
     )
     left, right = st.columns(2, gap="large")
     with left:
-        id_text = _line(
+        id_text = controls.line(
             "Folder of in-distribution images",
-            "id",
+            "benchmark-id",
             "/data/id",
             "The class folders that were trained on: images kept from training are scored, the others fit the "
             "detectors. Or any unseen ID images, if the training folder is given below. Or a folder that `arrange` "
@@ -72,22 +69,16 @@ def ask(entry: ReferenceEntry) -> bool:
         )
         protocol = _protocol()
         with st.expander("More", type="compact"):
-            train_text = _line("Training folder, if not the one above", "train", "", "Class folders trained on.")
-            held_out_text = _line("Calibration folder", "calibration", "", "ID images never trained on, for decisions.")
-            alpha = st.number_input(
-                "Ordinary images flagged, at most … in 100",
-                0.1,
-                50.0,
-                5.0,
-                step=1.0,
-                format="%.3g",
-                key="benchmark-alpha",
-                persist_state="session",
-                help="α: the accepted share of false alarms.",
+            train_text = controls.line(
+                "Training folder, if not the one above", "benchmark-train", "", "Class folders trained on."
             )
-            out_text = _line(
+            held_out_text = controls.line(
+                "Calibration folder", "benchmark-calibration", "", "ID images never trained on, for decisions."
+            )
+            alpha = controls.flagged_in_100("benchmark-alpha", "α: the accepted share of false alarms.")
+            out_text = controls.line(
                 "Folder to write to",
-                "out",
+                "benchmark-out",
                 "",
                 "The result as files, and every finished detector, so that a later run, also one of the command "
                 "line, goes on from there. Without one the result is kept on this computer all the same, and listed "
@@ -95,40 +86,30 @@ def ask(entry: ReferenceEntry) -> bool:
             )
     if not st.button("Run", type="primary", icon=":material/play_arrow:", key="benchmark-start"):
         return False
-    from nero_core.benchmark.plan import Plan
-
-    try:
+    with controls.errors_said():
         plan = Plan(
             reference=entry.path,
             id=folder("Folder of in-distribution images", id_text),
             ood=ood_folders(ood_text),
-            train=folder("Training folder", train_text) if train_text.strip() else None,
-            calibration=folder("Calibration folder", held_out_text) if held_out_text.strip() else None,
+            train=folder("Training folder", train_text) if train_text else None,
+            calibration=folder("Calibration folder", held_out_text) if held_out_text else None,
             detectors=detectors,
             ablate=("nero",) if ablate else (),
             protocol=protocol,
             alpha=alpha / 100,
-            out=Path(out_text.strip()).expanduser() if out_text.strip() else None,
+            out=Path(out_text).expanduser() if out_text else None,
         )
         benchmarks.submit(resources.home(), entry.title, plan)
-    except NeroError as error:
-        st.error(plain(str(error)))
-        return False
-    return True
-
-
-def _line(text: str, key: str, placeholder: str, about: str) -> str:
-    return st.text_input(text, key=f"benchmark-{key}", persist_state="session", placeholder=placeholder, help=about)
+        return True
+    return False
 
 
 def _check_at_once(text: str) -> None:
     """What is understood so far, before anybody presses Run."""
     if not text.strip():
         return
-    try:
+    with controls.errors_said(st.warning):
         st.caption("Understood: " + ", ".join(plain(name) for name in ood_folders(text)))
-    except InputError as error:
-        st.warning(plain(str(error)))
 
 
 def _detectors() -> tuple[str, ...]:
@@ -136,26 +117,21 @@ def _detectors() -> tuple[str, ...]:
         from nero_core.detectors import DETECTORS
     quick = [name for name, each in DETECTORS.items() if "source" not in each.info.needs]
     counts = {"quick": f" ({len(quick)})", "all": f" ({len(DETECTORS)})", "some": ""}
-    choice = st.segmented_control(
+    choice = controls.one_of(
         "Detectors",
-        list(CHOICES),
-        format_func=lambda key: CHOICES[key] + counts[key],
-        default="quick",
-        required=True,
-        key="benchmark-choice",
-        persist_state="session",
+        {key: words + counts[key] for key, words in CHOICES.items()},
+        "benchmark-choice",
         help="All share one pass over the images; a few others go through the network again and take much longer.",
     )
     if choice != "some":
         return ("all",) if choice == "all" else tuple(quick)
-    chosen = st.multiselect(
+    chosen = controls.several(
         "Which",
-        list(DETECTORS),
+        DETECTORS,
+        "benchmark-detectors",
+        "Choose detectors",
         default=[name for name in ("nero", "stage_mahalanobis", "energy") if name in DETECTORS],
         format_func=lambda name: DETECTORS[name].info.title + ("" if name in quick else " (slow)"),
-        key="benchmark-detectors",
-        persist_state="session",
-        placeholder="Choose detectors",
     )
     return tuple(chosen) or ("nero",)
 
@@ -165,13 +141,10 @@ def _protocol() -> str | None:
     from nero_core.data.protocols.protocol import FOLDERS, named_protocol, protocol_names
 
     protocols = {name: named_protocol(name) for name in protocol_names() if name != FOLDERS}
-    chosen: str | None = st.selectbox(
+    chosen = controls.select_or_none(
         "Protocol of a paper",
-        list(protocols),
-        format_func=lambda name: protocols[name].title,
-        index=None,
-        key="benchmark-protocol",
-        persist_state="session",
+        {name: protocol.title for name, protocol in protocols.items()},
+        "benchmark-protocol",
         placeholder="None: folders of your own",
         help="Sets the paper’s published figures beside these, and says whether they may be compared.",
     )
@@ -182,5 +155,5 @@ def _protocol() -> str | None:
         line = f"python -m nero_core arrange {chosen} IMAGES --to FOLDER"
         if protocol.download["address"]:
             line = f"python -m nero_core download {chosen} --to IMAGES\n{line}"
-        st.code(line, language="bash", wrap_lines=True)
+        widgets.command(line)
     return chosen

@@ -10,18 +10,10 @@ import streamlit as st
 
 from nero_core.benchmark.result import BenchmarkResult, DetectorResult, Scores
 from nero_core.benchmark.tables import MEANINGS, titled
-from nero_core.figures import significant
-from nero_core.figures.benchmark import (
-    LINES,
-    benchmark_histogram,
-    breakdown_map,
-    correlation_chart,
-    leading,
-    ood_scores,
-    roc_chart,
-)
+from nero_core.figures import benchmark as figures
+from nero_core.figures.palette import significant
 from pages.benchmark_views.tables import set_words
-from pages.shared import widgets
+from pages.shared import controls, widgets
 from pages.shared.words import plain
 
 
@@ -42,32 +34,25 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("ROC curves", anchor=False)
-        drawn = st.multiselect(
+        drawn = controls.several(
             "Detectors drawn",
-            list(titles),
-            default=[name for name in leading(result) if name in titles],
+            titles,
+            key_of("drawn", titles),
+            "Choose detectors",
+            default=[name for name in figures.leading(result) if name in titles],
             format_func=titles.__getitem__,
-            max_selections=len(LINES),
-            key=key_of("drawn", list(titles)),
-            persist_state="session",
-            placeholder="Choose detectors",
+            max_selections=len(figures.LINES),
             wrap=True,
         )
         if drawn:
             chosen = replace(result, detectors=tuple(row for row in ranked if row.name in drawn))
-            widgets.chart(roc_chart(chosen, drawn, ood_set), table="AUROC of these")
+            widgets.chart(figures.roc_chart(chosen, drawn, ood_set), table="AUROC of these")
     with right:
         st.subheader("Scores", anchor=False)
-        name = st.selectbox(
-            "Detector",
-            list(titles),
-            format_func=titles.__getitem__,
-            key=key_of("scores", list(titles)),
-            persist_state="session",
-        )
+        name = controls.select("Detector", titles, key_of("scores", titles))
         row = next(row for row in ranked if row.name == name)
         scores = result.scores[name]
-        shown = Scores(scores.id, {set_words(ood_set): ood_scores(result, name, ood_set)}, scores.calibration)
+        shown = Scores(scores.id, {set_words(ood_set): figures.ood_scores(result, name, ood_set)}, scores.calibration)
         note = "The outermost bars hold whatever lies beyond them."
         thresholds = {} if row.calibration is None else row.calibration.thresholds
         threshold = next(iter(thresholds.values())) if len(thresholds) == 1 else None
@@ -79,27 +64,16 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
             note = (
                 f"Each predicted class has a threshold of its own ({each}); beyond it images are flagged: {aim} {note}"
             )
-        widgets.chart(
-            benchmark_histogram(shown, row.label, threshold=threshold),
-            table="Histogram",
-            note=note,
-        )
+        widgets.chart(figures.benchmark_histogram(shown, row.label, threshold=threshold), table="Histogram", note=note)
 
 
 def breakdown(result: BenchmarkResult) -> None:
     """Every detector on every OOD set; a large set can carry a figure over all."""
-    metric = st.selectbox(
-        "Figure",
-        list(MEANINGS),
-        format_func=titled,
-        key="benchmark-breakdown",
-        persist_state="session",
-        width=340,
-    )
+    metric = controls.select("Figure", {name: titled(name) for name in MEANINGS}, "benchmark-breakdown", width=340)
     names = [row.name for row in whole(result)]
     sizes = ", ".join(f"{plain(s.name)} {s.images}" for s in result.sets if s.role == "ood")
     widgets.chart(
-        breakdown_map(result, names, metric),
+        figures.breakdown_map(result, names, metric),
         table="Each OOD set",
         note=f"Images per set: {sizes}. A large set can carry the figures over all.",
     )
@@ -109,7 +83,9 @@ def agreement(result: BenchmarkResult) -> None:
     """Which detectors put the images in one order."""
     ranked = whole(result)
     widgets.chart(
-        correlation_chart(result.rank_correlation, [row.name for row in ranked], {r.name: r.label for r in ranked}),
+        figures.correlation_chart(
+            result.rank_correlation, [row.name for row in ranked], {r.name: r.label for r in ranked}
+        ),
         table="Rank correlation",
         note="Spearman’s rank correlation over all ID and OOD images: 1 where two detectors put the images in one "
         "order, 0 where one tells nothing of the other. Detectors that disagree are worth combining.",

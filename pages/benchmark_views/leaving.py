@@ -13,6 +13,7 @@ import streamlit as st
 from nero_core.benchmark.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
 from nero_core.benchmark.tables import COMPARED, difference_columns, metric_columns, published_columns
 from pages.benchmark_views import tables
+from pages.shared import controls, widgets
 from pages.shared.words import plain
 
 WITHOUT_PROTOCOL = "this run follows no published protocol, and figures on other images or splits say nothing here."
@@ -50,7 +51,7 @@ def published(result: BenchmarkResult) -> None:
         st.info(f"**Not comparable:** {plain(given['reason']) if given else WITHOUT_PROTOCOL}")
         return
     names = [entry["title"] for entry in given["rows"]]
-    tables.show(names, published_columns(result), first="Detector", alt="Published figures beside ours")
+    tables.show(names, published_columns(result), alt="Published figures beside ours")
     st.caption(f"Protocol {plain(given['protocol'])}. {plain(given['reason'])} Source: {plain(given['source'])}")
 
 
@@ -68,7 +69,7 @@ def downloads(result: BenchmarkResult) -> None:
     }
     with st.container(horizontal=True):
         for name, (file, kind, make) in files.items():
-            st.download_button(name, make, file, kind, key=f"benchmark-file-{file}", on_click="ignore")
+            controls.download(name, make, file, kind, f"benchmark-file-{file}")
     st.caption(
         "Results and scores together can be opened on this page again, here or on another computer. Scores name the "
         "image files."
@@ -86,7 +87,7 @@ def command(result: BenchmarkResult) -> None:
     """The line that gives the same figures, and with what."""
     st.subheader("The same again", anchor=False)
     if line := result.provenance.get("command"):
-        st.code(str(line), language="bash", wrap_lines=True)
+        widgets.command(str(line))
     else:
         st.caption("This result does not say by which command it was made.")
     origin = result.provenance

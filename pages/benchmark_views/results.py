@@ -24,17 +24,6 @@ def stored_folder(reference: Path) -> Path:
     return reference.parent.parent / FOLDER / reference.name
 
 
-def stored(reference: Path) -> BenchmarkResult | None:
-    """The result stored beside a reference; None where there is none.
-
-    Raises
-    ------
-    ArtefactError
-        It is damaged or newer.
-    """
-    return written(stored_folder(reference))
-
-
 def written(folder: Path) -> BenchmarkResult | None:
     """The result that a benchmark wrote into a folder, read once; None where there is none.
 

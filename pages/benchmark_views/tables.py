@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
+from nero_core.benchmark import tables
 from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult
-from nero_core.benchmark.tables import (
-    CLASS_KINDS,
-    NO_VALUE,
-    Column,
-    class_columns,
-    decision_columns,
-    difference_columns,
-    method_columns,
-    metric_columns,
-    papers,
-)
+from pages.shared import controls
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -26,6 +17,7 @@ if TYPE_CHECKING:
 
     from nero_core.detectors import Paper
 
+KIND_WORDS = {"predicted": "As read by the network", "true": "As they are"}
 HAIR = 1e-9
 ROWS_AT_ONCE, ROW_PIXELS, FIRST_PIXELS = 20, 35, 160
 
@@ -35,7 +27,7 @@ def set_words(name: str) -> str:
     return "All OOD images together" if name == POOLED else name
 
 
-def show(names: Sequence[str], columns: Sequence[Column], *, first: str, alt: str) -> None:
+def show(names: Sequence[str], columns: Sequence[tables.Column], *, first: str = "Detector", alt: str) -> None:
     """One table; a column without values sorts by its text."""
     settings = {column.label: st.column_config.Column(help=column.help) for column in columns}
     styled = written(names, columns, first)
@@ -51,7 +43,7 @@ def show(names: Sequence[str], columns: Sequence[Column], *, first: str, alt: st
     )
 
 
-def written(names: Sequence[str], columns: Sequence[Column], first: str) -> Styler:
+def written(names: Sequence[str], columns: Sequence[tables.Column], first: str) -> Styler:
     """Numbers to sort by under the texts to read."""
     import pandas
 
@@ -65,7 +57,7 @@ def written(names: Sequence[str], columns: Sequence[Column], first: str) -> Styl
         apart = [None if value is None else value + HAIR * place for place, value in enumerate(column.values)]
         content[column.label] = apart
         shown[column.label] = dict(zip(apart, column.texts, strict=True)).__getitem__
-    return pandas.DataFrame(content).style.format(shown, na_rep=NO_VALUE)
+    return pandas.DataFrame(content).style.format(shown, na_rep=tables.NO_VALUE)
 
 
 def refused(rows: Sequence[DetectorResult]) -> None:
@@ -85,25 +77,17 @@ def main_table(result: BenchmarkResult, ood_set: str) -> None:
     if any(row.false_alarms for row in rows):
         views |= {"classes": "False alarms by class"}
     views |= {"method": "Method and time"}
-    view = st.segmented_control(
-        "Columns",
-        list(views),
-        format_func=views.__getitem__,
-        default="figures",
-        required=True,
-        key=f"benchmark-view-{'-'.join(views)}",
-        persist_state="session",
-    )
+    view = controls.one_of("Columns", views, f"benchmark-view-{'-'.join(views)}")
     columns = {
-        "figures": lambda: metric_columns(rows, ood_set),
-        "difference": lambda: difference_columns(rows, ood_set, named),
-        "decisions": lambda: decision_columns(rows, ood_set, result.alpha),
-        "classes": lambda: class_columns(rows, result.classes, class_kind(rows)),
-        "method": lambda: method_columns(rows),
+        "figures": lambda: tables.metric_columns(rows, ood_set),
+        "difference": lambda: tables.difference_columns(rows, ood_set, named),
+        "decisions": lambda: tables.decision_columns(rows, ood_set, result.alpha),
+        "classes": lambda: tables.class_columns(rows, result.classes, class_kind(rows)),
+        "method": lambda: tables.method_columns(rows),
     }[view]()
-    show([row.label for row in rows], columns, first="Detector", alt=f"Detectors on {set_words(ood_set)}: {view}")
+    show([row.label for row in rows], columns, alt=f"Detectors on {set_words(ood_set)}: {view}")
     st.caption(_reading(view, result, named))
-    if view == "method" and (found := papers(rows)):
+    if view == "method" and (found := tables.papers(rows)):
         with st.expander("Papers"):
             st.markdown("\n".join(f"- **{plain(title)}**: {_linked(paper)}" for title, paper in found.items()))
 
@@ -115,17 +99,9 @@ def _linked(paper: Paper) -> str:
 
 def class_kind(rows: Sequence[DetectorResult]) -> str:
     """Whether classes are those that the network reads, or those that images are of."""
-    kinds = [kind for kind in CLASS_KINDS if any(kind in row.false_alarms for row in rows)]
-    chosen: str = st.segmented_control(
-        "Classes",
-        kinds,
-        format_func=lambda kind: {"predicted": "As read by the network", "true": "As they are"}[kind],
-        default=kinds[0],
-        required=True,
-        key=f"benchmark-classes-{'-'.join(kinds)}",
-        persist_state="session",
-    )
-    st.caption(CLASS_KINDS[chosen])
+    kinds = {kind: KIND_WORDS[kind] for kind in tables.CLASS_KINDS if any(kind in row.false_alarms for row in rows)}
+    chosen = controls.one_of("Classes", kinds, f"benchmark-classes-{'-'.join(kinds)}")
+    st.caption(tables.CLASS_KINDS[chosen])
     return chosen
 
 

@@ -5,34 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.benchmark.result import POOLED
+from nero_core.benchmark.result import POOLED, BenchmarkResult
 from nero_core.benchmark.tables import metric_columns
-from nero_core.errors import NeroError
 from nero_core.jobs import job as jobs
 from nero_core.jobs.benchmarks import BENCHMARK, BenchmarkJob, rows_so_far
-from nero_core.jobs.job import CAN_GO_ON, DONE, FAILED, INTERRUPTED, STOPPED
+from nero_core.jobs.job import DONE, STOPPED
 from pages.benchmark_views import results, tables
 from pages.benchmark_views.charts import key_of
-from pages.shared import permission, watching
+from pages.shared import controls, permission, watching
 from pages.shared.words import plain
 
-if TYPE_CHECKING:
-    from nero_core.benchmark.result import BenchmarkResult
-
 MARKS = {
-    "waiting": ":material/schedule: Waiting",
     "comparing": ":material/monitoring: Comparing",
     "done": ":material/check_circle: Done",
     "failed": ":material/error: Failed",
     "cancelled": ":material/cancel: Stopped before any detector was done",
-    "interrupted": ":material/pause_circle: Interrupted",
     "stopped": ":material/stop_circle: Stopped",
 }
 EXPLAINED = {
+    watching.STOPPING: "The step under way is finished first, and what is done is kept.",
     "waiting": "Benchmarks run one at a time. This one starts by itself when those before it are through.",
     "comparing": "You can leave this page or close this window: the run goes on, and its result is kept.",
     "interrupted": "Its process ended before it was through. It goes on from the detectors that are finished.",
@@ -50,37 +44,8 @@ def runs() -> list[BenchmarkJob]:
 def _show_all(found: Sequence[BenchmarkJob]) -> None:
     for job in reversed(found):
         if job.state.stage != DONE:
-            _show(job)
-
-
-@permission.needed
-def _show(job: BenchmarkJob) -> None:
-    """How far one is, the detectors that are done so far, and what can be done with it."""
-    state = job.state
-    with st.container(border=True):
-        mark = ":material/cancel: Stopping…" if job.stopping else MARKS[state.stage]
-        st.markdown(f"**{plain(compared(job))}** · {mark}")
-        if job.stopping:
-            st.caption("The step under way is finished first, and what is done is kept.")
-        elif state.stage in EXPLAINED:
-            st.caption(EXPLAINED[state.stage])
-        if state.error:
-            st.error(plain(state.error))
-        if state.what:
-            st.progress(state.share, watching.how_far(state))
-        try:
-            _show_rows(job)
-        except NeroError as error:
-            st.error(plain(str(error)))
-        if state.stage in (FAILED, INTERRUPTED):
-            watching.say_what_is_kept(job)
-        with st.container(horizontal=True):
-            if state.stage in CAN_GO_ON:
-                watching.button("Try again" if state.stage == FAILED else "Go on", "resume", jobs.resume, job)
-            if not job.live:
-                watching.button("Remove", "remove", jobs.remove, job)
-            elif not job.stopping:
-                watching.button("Stop", "cancel", jobs.cancel, job)
+            with watching.card(job, compared(job), MARKS, EXPLAINED, "Stop"), controls.errors_said():
+                _show_rows(job)
 
 
 @permission.needed
@@ -95,10 +60,7 @@ def _show_rows(job: BenchmarkJob) -> None:
     ranked = tables.by_auroc(rows, ood_set)
     st.markdown(f"**Done so far: {len(rows)} of {planned}** · {plain(tables.set_words(ood_set))}")
     tables.show(
-        [row.label for row in ranked],
-        metric_columns(ranked, ood_set),
-        first="Detector",
-        alt="The detectors that are done so far",
+        [row.label for row in ranked], metric_columns(ranked, ood_set), alt="The detectors that are done so far"
     )
 
 
@@ -113,14 +75,8 @@ def kept_result(found: Sequence[BenchmarkJob]) -> BenchmarkResult | None:
     if not kept:
         return None
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox(
-            "Results kept here",
-            list(kept),
-            format_func=lambda name: _kept_words(kept[name]),
-            key=key_of("kept", kept),
-            persist_state="session",
-        )
-        job = kept[chosen]
+        named = {name: _kept_words(job) for name, job in kept.items()}
+        job = kept[controls.select("Results kept here", named, key_of("kept", kept))]
         if job.state.stage == DONE:  # else it has its buttons above
             watching.button("Remove", "remove", jobs.remove, job)
     text = (

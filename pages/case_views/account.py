@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core import figures
-from nero_core.figures import significant
-from pages.shared import widgets, words
+from nero_core.figures.charts import account_chart, account_rows, relevance_profile
+from nero_core.figures.palette import significant
+from pages.shared import controls, widgets, words
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nero_core.case import Case
-    from nero_core.explanation import Ranking
+    from nero_core.explanation import Explanation, Ranking
 
 LEADING = 8  # neurons with a bar of their own
 LARGEST = 24  # neurons in the profile, unless all are asked for
-ONLY_WITH_ACCOUNT = "asked for only where the score has an account"
 RANKINGS: Mapping[Ranking, str] = {"contribution": "difference from usual", "relevance": "weight in the answer"}
 
 
@@ -34,38 +33,29 @@ def no_account(reading: Case) -> None:
     )
 
 
-def ranking_control(reading: Case) -> Ranking:
+def ranking_control(e: Explanation) -> Ranking:
     """By what the leading neurons are chosen; only NERO ranks by relevance too."""
-    if not words.is_nero(reading.explanation):
+    if not words.is_nero(e):
         return "contribution"
-    chosen: Ranking = st.segmented_control(
+    return controls.one_of(
         "Choose neurons by",
-        list(RANKINGS),
-        format_func=RANKINGS.__getitem__,
-        default="contribution",
-        required=True,
-        key="ranking",
-        persist_state="session",
+        RANKINGS,
+        "ranking",
         help="Difference from usual: each neuron’s contribution to the score. Weight in the answer: its relevance.",
     )
-    return chosen
 
 
-def account(reading: Case, ranking: Ranking) -> None:
+def account(e: Explanation, ranking: Ranking) -> None:
     """The score, added up neuron by neuron."""
-    e = reading.explanation
-    assert e is not None, ONLY_WITH_ACCOUNT
     st.markdown(words.lead(e))
     leading = [place for place, _ in e.top(LEADING, by=ranking)]
-    rows = figures.account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
-    widgets.chart(figures.account_chart(rows), table="Account of the score")
+    rows = account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
+    widgets.chart(account_chart(rows), table="Account of the score")
 
 
 @st.fragment
-def what_if(reading: Case, ranking: Ranking) -> None:
+def what_if(reading: Case, e: Explanation, ranking: Ranking) -> None:
     """The score recomputed with chosen neurons set back to usual."""
-    e = reading.explanation
-    assert e is not None, ONLY_WITH_ACCOUNT
     offered = [neuron for neuron, _ in e.top(4 * LEADING, by=ranking)]
     chosen = st.multiselect(
         f"What if these neurons had behaved as in usual {plain(e.nearest_class)} images?",
@@ -92,11 +82,7 @@ def profile(reading: Case) -> None:
         st.caption("This reference does not store what is usual for each neuron.")
         return
     everything = st.toggle("Show all neurons", key="all-neurons", persist_state="session")
-    chart = figures.relevance_profile(
-        reading.relevance,
-        usual.mean,
-        usual.std,
-        known_mean=usual.ood_mean,
-        top=None if everything else LARGEST,
+    chart = relevance_profile(
+        reading.relevance, usual.mean, usual.std, known_mean=usual.ood_mean, top=None if everything else LARGEST
     )
     widgets.chart(chart, table="Relevance of the neurons")

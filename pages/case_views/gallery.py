@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core import figures
 from nero_core.case import ALL
 from nero_core.data.images import displayed
-from nero_core.errors import NeroError
-from nero_core.figures import rounded, significant
-from pages.case_views.account import ONLY_WITH_ACCOUNT
-from pages.shared import heatmaps, widgets, words
+from nero_core.figures.overlays import overlay, tiled
+from nero_core.figures.palette import Cell, rounded, significant
+from pages.shared import controls, heatmaps, widgets, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
 
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 
     from nero_core.case import Case
     from nero_core.explanation import Explanation, Ranking
+    from nero_core.neurons.crops import Concepts
     from nero_core.records import Neuron
 
 SHOWN = 6  # neurons with a heatmap
@@ -40,38 +39,32 @@ def seen_picture(picture: Image.Image, reading: Case) -> Image.Image:
     return displayed(picture, replace(size, width=max(1, round(wide * scale)), height=max(1, round(high * scale))))
 
 
-def gallery(frame: Frame, reading: Case, ranking: Ranking, overall: DeltaGenerator) -> None:
+def gallery(frame: Frame, reading: Case, e: Explanation, ranking: Ranking, overall: DeltaGenerator) -> None:
     """Heatmaps of the leading neurons beside reference images; they arrive one by one and can be abandoned.
 
     `overall` is the place for the map of all neurons together.
     """
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        opacity = (
-            st.slider("Heatmap opacity (%)", 0, 100, 75, 5, key="opacity", persist_state="session", width=220) / 100
-        )
+        percent = st.slider("Heatmap opacity (%)", 0, 100, 75, 5, key="opacity", persist_state="session", width=220)
         outline = st.toggle("Outline", key="outline", persist_state="session")
         control = st.empty()  # filled last: which methods a network has takes longer to know than its maps
-        bar = figures.colour_bar()
-        st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
+        widgets.colour_bar()
     take_method(frame, reading)
     status, by, caution, picture = st.empty(), st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
-    e = reading.explanation
-    assert e is not None, ONLY_WITH_ACCOUNT
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
+    slots: dict[Neuron | None, DeltaGenerator] = {}
     with st.grid(2, min_column_width=420, border=True) as grid:
-        slots: dict[Neuron | None, DeltaGenerator] = {
-            e.neurons[place]: neuron_card(grid, reading, place) for place in places
-        }
+        for place in places:
+            slots[e.neurons[place]] = neuron_card(grid, reading.reference.concepts, e, place)
     slots[ALL] = overall
     wanted = list(slots) if reading.single_neurons else [ALL]
 
     def draw(neuron: Neuron | None) -> None:
-        laid_over = figures.overlay(picture, reading.maps[neuron], opacity=opacity, outline=outline)
+        laid_over = overlay(picture, reading.maps[neuron], opacity=percent / 100, outline=outline)
         if neuron is ALL:
-            caption, alt = "Where the network looked, all neurons together", "Heatmap of all neurons together"
+            show_overall(overall, laid_over)
         else:
-            caption, alt = None, f"Where neuron {neuron} looked on this image"
-        slots[neuron].image(laid_over, width="stretch", caption=caption, alt=alt)
+            slots[neuron].image(laid_over, width="stretch", alt=f"Where neuron {neuron} looked on this image")
         only = "" if len(wanted) > 1 else " It gives one map of the whole answer, above, and none of single neurons."
         by.caption(words.heatmaps_by(reading.methods[slot] for slot in wanted if slot in reading.maps) + only)
 
@@ -92,6 +85,12 @@ def gallery(frame: Frame, reading: Case, ranking: Ranking, overall: DeltaGenerat
     widgets.table_twin(gallery_rows(e, places), "Leading neurons")
 
 
+def show_overall(place: DeltaGenerator, heatmap: Image.Image) -> None:
+    """The map of all neurons together."""
+    caption, alt = "Where the network looked, all neurons together", "Heatmap of all neurons together"
+    place.image(heatmap, width="stretch", caption=caption, alt=alt)
+
+
 def take_method(frame: Frame, reading: Case) -> None:
     """Have heatmaps by the method that was chosen."""
     if reading.take(heatmaps.chosen(reading.reference, METHOD)):
@@ -110,12 +109,7 @@ def only_overall(frame: Frame, reading: Case, overall: DeltaGenerator) -> None:
     if ALL not in reading.maps:
         with overall.container(), st.spinner("Where the network looked…"):
             list(reading.draw(frame.decoded(), [ALL]))
-    overall.image(
-        figures.overlay(seen_picture(frame.decoded(), reading), reading.maps[ALL]),
-        width="stretch",
-        caption="Where the network looked, all neurons together",
-        alt="Heatmap of all neurons together",
-    )
+    show_overall(overall, overlay(seen_picture(frame.decoded(), reading), reading.maps[ALL]))
     st.caption(words.heatmaps_by([reading.methods[ALL]]))
     if reading.caution:
         st.warning(plain(reading.caution))
@@ -123,10 +117,8 @@ def only_overall(frame: Frame, reading: Case, overall: DeltaGenerator) -> None:
         heatmaps.method_control(reading.reference, METHOD)
 
 
-def neuron_card(grid: GridContainer, reading: Case, place: int) -> DeltaGenerator:
+def neuron_card(grid: GridContainer, concepts: Concepts | None, e: Explanation, place: int) -> DeltaGenerator:
     """One neuron: a place for its heatmap, what it does to the score, the reference images it cares for most."""
-    e, concepts = reading.explanation, reading.reference.concepts
-    assert e is not None, ONLY_WITH_ACCOUNT
     neuron = e.neurons[place]
     with grid.cell():
         part = e.factor * float(e.contributions[place])
@@ -142,15 +134,10 @@ def neuron_card(grid: GridContainer, reading: Case, place: int) -> DeltaGenerato
         )
         left, right = st.columns(2, gap="small")
         slot = left.empty()
-        with right:
-            try:
-                crops = concepts.crops(neuron) if concepts is not None else []
-            except NeroError as error:
-                st.warning(plain(str(error)))
-                return slot
-            if crops:
+        with right, controls.errors_said(st.warning):
+            if crops := concepts.crops(neuron) if concepts is not None else []:
                 alt = f"{len(crops)} reference images for neuron {neuron}, cropped to where it looked, strongest first"
-                st.image(figures.tiled(crops), width="stretch", alt=alt, output_format="JPEG")
+                st.image(tiled(crops), width="stretch", alt=alt, output_format="JPEG")
                 most = "mattered for" if neuron.stage is None else "responded to"
                 st.caption(f"Training images it {most} most")
             elif concepts is None or neuron.stage:
@@ -171,20 +158,17 @@ def compute(
     with status.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0, text=f"Heatmap 1 of {len(missing)}…")
         st.button("Stop", key="stop-heatmaps", on_click=set_stopped, args=(frame, True))
-    try:
+    with controls.errors_said(status.warning, "No heatmaps: "):
         for done, neuron in enumerate(reading.draw(frame.decoded(), missing), start=1):
             draw(neuron)
             if done < len(missing):
                 bar.progress(done / len(missing), text=f"Heatmap {done + 1} of {len(missing)}…")
-    except NeroError as error:
-        status.warning(f"No heatmaps: {plain(str(error))}")
-    else:
         status.empty()
 
 
-def gallery_rows(e: Explanation, places: Sequence[int]) -> list[dict[str, figures.Cell]]:
+def gallery_rows(e: Explanation, places: Sequence[int]) -> list[dict[str, Cell]]:
     """The leading neurons in numbers."""
-    rows: list[dict[str, figures.Cell]] = [
+    rows: list[dict[str, Cell]] = [
         {"neuron": str(e.neurons[place]), "adds to the score": rounded(e.factor * float(e.contributions[place]))}
         for place in places
     ]

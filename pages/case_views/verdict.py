@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core import figures
-from nero_core.figures import STATES, rounded, significant
+from nero_core.case import Case
+from nero_core.figures.charts import score_histogram
+from nero_core.figures.palette import STATES, rounded, significant
+from nero_core.records import Decision
+from nero_core.reference.reference import Reference
 from nero_core.storage.spreadsheets import inert
-from pages.shared import session, widgets, words
+from pages.shared import controls, session, widgets, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
 
-if TYPE_CHECKING:
-    from nero_core import Reference
-    from nero_core.case import Case
-    from nero_core.records import Decision
-
 PAINT = {"in-distribution": "blue", "borderline": "orange", "out-of-distribution": "red"}  # names of theme colours
-DEFAULT_ALPHA_PERCENT = 5.0
 
 
 def current_alpha() -> float:
     """How many ordinary images may be flagged, as a fraction."""
-    return float(st.session_state.get(session.ALPHA, DEFAULT_ALPHA_PERCENT)) / 100
+    return float(st.session_state.get(session.ALPHA, controls.DEFAULT_ALPHA_PERCENT)) / 100
 
 
 def alpha_control() -> None:
     """Where that share is changed: beside the sentence that it changes."""
     with st.popover("Change this setting", icon=":material/tune:", type="tertiary"):
-        st.number_input(
-            "Ordinary images flagged, at most … in 100",
-            min_value=0.1,
-            max_value=50.0,
-            value=DEFAULT_ALPHA_PERCENT,
-            step=1.0,
-            format="%.3g",
-            key=session.ALPHA,
-            persist_state="session",
-            help="Lower: fewer false alarms, more unusual images missed. In statistics this share is called α.",
+        controls.flagged_in_100(
+            session.ALPHA,
+            "Lower: fewer false alarms, more unusual images missed. In statistics this share is called α.",
         )
 
 
@@ -80,19 +69,16 @@ def card(reading: Case) -> tuple[float, Decision | None]:
 
 def detector_control(reference: Reference) -> str:
     """Which detector decides and is explained; nothing to choose where the reference has one."""
-    names = list(reference.detectors)
-    if len(names) == 1:
-        return names[0]
-    chosen: str = st.selectbox(
+    titles = {name: detector.info.title for name, detector in reference.detectors.items()}
+    if len(titles) == 1:
+        return next(iter(titles))
+    return controls.select(
         "How unusualness is measured",
-        names,
-        format_func=lambda name: reference.detectors[name].info.title,
-        key=session.DETECTOR,
-        persist_state="session",
+        titles,
+        session.DETECTOR,
         width=320,
         help="Each measure looks for something else, and no measure is best everywhere. The Benchmark page compares.",
     )
-    return chosen
 
 
 def other_verdicts(reading: Case, alpha: float) -> None:
@@ -114,7 +100,7 @@ def histogram(reading: Case, alpha: float, decision: Decision | None) -> None:
     """Where this image's score lies among the reference's."""
     calibration = reading.calibration
     threshold = calibration.threshold(alpha) if decision is not None else None
-    chart = figures.score_histogram(
+    chart = score_histogram(
         calibration.scores,
         reading.score,
         threshold=threshold,
@@ -154,14 +140,8 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
         selection_mode="single-row",
         alt="All images of the case with their verdicts; select a row to review that image",
     )
-    index = st.selectbox(
-        "Image under review",
-        range(len(rows)),
-        format_func=lambda i: f"{i + 1} · {readings[i][0].name}",
-        key=session.CHOSEN,
-        persist_state="session",
-    )
-    return readings[index][0]
+    named = {place: f"{place + 1} · {frame.name}" for place, (frame, _) in enumerate(readings)}
+    return readings[controls.select("Image under review", named, session.CHOSEN)][0]
 
 
 def batch_control(decisions: Sequence[Decision | None], alpha: float) -> dict[int, str] | None:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from nero_core import figures
 from nero_core.data.images import displayed, read_image
-from nero_core.errors import NeroError
-from nero_core.figures import significant
+from nero_core.figures.neurons import class_weights, value_boxes
+from nero_core.figures.overlays import overlay, tiled
+from nero_core.figures.palette import significant
 from nero_core.neurons.crops import RANKED_BY, Concepts, RankedBy
 from nero_core.neurons.statistics import Comparison, Group
 from nero_core.records import Source
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import NEURON
+from pages.shared import controls, resources, widgets, words
 from pages.shared import heatmaps as methods
-from pages.shared import resources, widgets, words
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ METHOD = "neurons-heatmap-method"
 PASSES = "neurons-passes"
 PICTURE_PIXELS = 336
 RANKED = {"relevance": "Most relevant", "activation": "Most active"}
+VALUES: dict[RankedBy, str] = {"relevance": "Relevance", "activation": "Activation"}
 
 
 def number_box(neurons: int, leading: int) -> int:
@@ -60,19 +61,11 @@ def numbers(comparison: Comparison, neuron: int) -> None:
 
 def distributions(choices: Choices, neuron: int, case: Mapping[str, Group]) -> None:
     """Its relevance or activation in every class and known unusual set."""
-    what: RankedBy = st.segmented_control(
-        "Values",
-        list(RANKED_BY),
-        format_func={"relevance": "Relevance", "activation": "Activation"}.__getitem__,
-        default="relevance",
-        required=True,
-        key="neurons-values",
-        persist_state="session",
-    )
+    what = controls.one_of("Values", VALUES, "neurons-values")
     sample = choices.sample
     values = (sample.relevance if what == "relevance" else sample.features)[:, neuron]
     own = {name: group.relevance if what == "relevance" else group.activation for name, group in case.items()}
-    chart = figures.value_boxes(
+    chart = value_boxes(
         {name: values[sample.groups == number] for number, name in enumerate(sample.names)},
         sample.names[sample.classes :],
         "Relevance to the answer" if what == "relevance" else "Activation",
@@ -85,8 +78,7 @@ def weights(choices: Choices, neuron: int) -> None:
     """What it speaks for."""
     sample = choices.sample
     widgets.chart(
-        figures.class_weights(np.asarray(sample.head.weight)[:, neuron], sample.names[: sample.classes]),
-        table="Weights",
+        class_weights(np.asarray(sample.head.weight)[:, neuron], sample.names[: sample.classes]), table="Weights"
     )
 
 
@@ -98,10 +90,8 @@ def reference_images(concepts: Concepts | None, classes: list[str], neuron: int)
     for place, by in zip(st.columns(2), RANKED_BY, strict=True):
         with place:
             st.markdown(f"**{RANKED[by]}**")
-            try:
+            with controls.errors_said(st.warning):
                 _strongest(concepts, classes, neuron, by)
-            except NeroError as error:
-                st.warning(plain(str(error)))
 
 
 def _strongest(concepts: Concepts, classes: list[str], neuron: int, by: RankedBy) -> None:
@@ -117,7 +107,7 @@ def _strongest(concepts: Concepts, classes: list[str], neuron: int, by: RankedBy
     counts = [(int((labels == number).sum()), name) for number, name in enumerate(classes)]
     of = ", ".join(f"{count} {name}" for count, name in counts if count)
     alt = f"{len(crops)} training images where neuron {neuron} was {RANKED[by].lower()}, cropped: {of}"
-    st.image(figures.tiled(crops), width="stretch", alt=alt, output_format="JPEG")
+    st.image(tiled(crops), width="stretch", alt=alt, output_format="JPEG")
     strengths = concepts.strengths(neuron, by)
     st.caption(
         f"{plain(of)}; {by} {significant(float(strengths[0]))} to {significant(float(strengths[-1]))}. "
@@ -131,25 +121,20 @@ def heatmaps(choices: Choices, neuron: int) -> None:
     if not offered:
         st.caption("Open a case in Case review to see where this neuron looked on it.")
         return
-    chosen = st.multiselect(
-        "On which images",
-        list(offered),
-        key="neurons-images",
-        persist_state="session",
-        max_selections=IMAGES_AT_MOST,
-        placeholder="Choose up to four",
+    chosen = controls.several(
+        "On which images", offered, "neurons-images", "Choose up to four", max_selections=IMAGES_AT_MOST
     )
     if not chosen:
         st.caption("The network is loaded when an image is chosen.")
         return
     control, places = st.empty(), st.columns(max(2, len(chosen)))
-    try:
+    with controls.errors_said(st.warning, "No heatmap: "):
         reference = resources.reference(choices.entry.path)
         method = methods.chosen(reference, METHOD)
         size = replace(reference.classifier.preprocessing, height=PICTURE_PIXELS, width=PICTURE_PIXELS)
         for place, name in zip(places, chosen, strict=False):
             maps = _opened(reference, offered[name], method)
-            picture = figures.overlay(displayed(read_image(offered[name]), size), maps.neuron(neuron))
+            picture = overlay(displayed(read_image(offered[name]), size), maps.neuron(neuron))
             relevance = significant(float(maps.relevance([neuron])[0]))
             with place:
                 st.image(
@@ -163,15 +148,11 @@ def heatmaps(choices: Choices, neuron: int) -> None:
                 place.warning(plain(maps.caution))
         with control:
             methods.method_control(reference, METHOD, single_neurons=True)
-    except NeroError as error:
-        st.warning(f"No heatmap: {plain(str(error))}")
-        return
-    bar = figures.colour_bar()
-    st.plotly_chart(bar.figure, alt=bar.alt, config=widgets.STILL, width=360)
-    st.caption(
-        f"{words.heatmaps_by([maps.method])} A heatmap shows what a rule attributes, not what the network means: test "
-        "it below before leaning on it."
-    )
+        widgets.colour_bar()
+        st.caption(
+            f"{words.heatmaps_by([maps.method])} A heatmap shows what a rule attributes, not what the network means: "
+            "test it below before leaning on it."
+        )
 
 
 def _opened(reference: Reference, image: Source, method: str | None) -> AttributionPass:

@@ -115,11 +115,6 @@ class Choices:
         features = np.concatenate([a.features for a in passed])
         return Group(name, Moments.of(relevance), relevance, features)
 
-    def other(self, key: str) -> Reference | None:
-        """The reference behind a key, where it is another one."""
-        kind, _, number = key.partition("-")
-        return stored(self.others[number].path) if kind == "ref" else None
-
     def case_points(self) -> dict[str, Group]:
         """Images of the case that this reference has read already, by name; nothing is computed."""
         path = str(self.entry.path)

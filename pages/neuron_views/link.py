@@ -38,6 +38,11 @@ def _one_of(words: Collection[str]) -> Callable[[str], str | None]:
     return lambda text: text if text in words else None
 
 
+def _written(value: object) -> str:
+    """As the address has it."""
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def restore(
     groups: Collection[str], defaults: tuple[str, str], orders: Collection[str], neurons: int, classes: int, token: str
 ) -> list[str]:
@@ -69,20 +74,13 @@ def restore(
         state[ASKED] = asked.get("reference", token)
         if state[ASKED] != token:
             ignored.append("reference")
-    # What was chosen under another reference may not exist in this one.
-    for key, allowed in ((FIRST, groups), (SECOND, groups), (ORDER, orders)):
-        if state.get(key) not in allowed:
-            state.pop(key, None)
-    state.setdefault(FIRST, defaults[0])
-    state.setdefault(SECOND, defaults[1])
-    if not 0 <= state.get(NEURON, -1) < neurons:
-        state.pop(NEURON, None)
-    if not min(FEWEST_SHOWN, neurons) <= state.setdefault(SHOWN, min(SHOWN_AT_FIRST, neurons)) <= neurons:
-        state[SHOWN] = min(SHOWN_AT_FIRST, neurons)
-    if not EVERY_CLASS <= state.setdefault(OF_CLASS, EVERY_CLASS) < classes:
-        state[OF_CLASS] = EVERY_CLASS
-    if not state.setdefault(RANGE, (0, neurons - 1))[1] < neurons:
-        state[RANGE] = (0, neurons - 1)
+    first = {FIRST: defaults[0], SECOND: defaults[1], SHOWN: min(SHOWN_AT_FIRST, neurons), OF_CLASS: EVERY_CLASS}
+    first[RANGE] = (0, neurons - 1)
+    for key, read in readers.values():  # what was chosen under another reference may not exist in this one
+        if key in state and state[key] != first.get(key) and read(_written(state[key])) is None:
+            del state[key]
+    for key, value in first.items():
+        state.setdefault(key, value)
     for key in (SHOWN, RANGE):  # a slider with another end is a new one to Streamlit, and would start at its least
         state[key] = state[key]
     return ignored
@@ -96,7 +94,7 @@ def write(token: str, neurons: int) -> None:
     if state[OF_CLASS] != EVERY_CLASS:
         view["class"] = str(state[OF_CLASS])
     if tuple(state[RANGE]) != (0, neurons - 1):
-        view["range"] = f"{state[RANGE][0]}-{state[RANGE][1]}"
+        view["range"] = _written(state[RANGE])
     state[WRITTEN] = view
     if dict(st.query_params) != view:
         st.query_params.from_dict(view)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
-from nero_core import figures
+from nero_core.figures.neurons import SPREAD_SHOWN, neuron_bars, neuron_rows
 from nero_core.neurons.sample import as_npz
 from nero_core.neurons.statistics import Comparison, Order
 from nero_core.records import IntArray
 from nero_core.storage.spreadsheets import comma_separated
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import EVERY_CLASS, FEWEST_SHOWN, FIRST, NEURON, OF_CLASS, ORDER, RANGE, SECOND, SHOWN
-from pages.shared import widgets
+from pages.shared import controls, widgets
 from pages.shared.words import plain
 
 ORDERS: dict[Order, str] = {
@@ -37,7 +39,8 @@ def compared(choices: Choices) -> Comparison:
     words = choices.words
     left, right = st.columns(2)
     for place, label, key in ((left, "Compare", FIRST), (right, "with", SECOND)):
-        place.selectbox(label, list(words), format_func=words.__getitem__, key=key, persist_state="session")
+        with place:
+            controls.select(label, words, key)
     first, second = st.session_state[FIRST], st.session_state[SECOND]
     if "ref" in (first.partition("-")[0], second.partition("-")[0]):
         st.caption(
@@ -53,18 +56,16 @@ def shown(comparison: Comparison, choices: Choices) -> IntArray:
     d, classes = weight.shape[1], list(choices.sample.names[: choices.sample.classes])
     with st.grid(4, min_column_width=210) as grid:
         with grid.cell():
-            st.selectbox("Order by", list(ORDERS), format_func=ORDERS.__getitem__, key=ORDER, persist_state="session")
+            controls.select("Order by", ORDERS, ORDER)
         with grid.cell():
             st.slider(f"Neurons shown ({d} = all)", min(FEWEST_SHOWN, d), d, key=SHOWN, persist_state="session")
         with grid.cell():
             st.slider("Numbers from … to", 0, d - 1, key=RANGE, persist_state="session")
         with grid.cell():
-            st.selectbox(
+            controls.select(
                 "Speaking most for",
-                [EVERY_CLASS, *range(len(classes))],
-                format_func=lambda i: "any class" if i == EVERY_CLASS else classes[i],
-                key=OF_CLASS,
-                persist_state="session",
+                {EVERY_CLASS: "any class", **dict(enumerate(classes))},
+                OF_CLASS,
                 help="Neurons whose largest weight leads into this class.",
             )
     low, high = st.session_state[RANGE]
@@ -77,17 +78,10 @@ def shown(comparison: Comparison, choices: Choices) -> IntArray:
 
 def bars(comparison: Comparison, order: IntArray) -> None:
     """The chart; a click on a bar chooses its neuron."""
-    chart = figures.neuron_bars(comparison, order, chosen=st.session_state.get(NEURON))
-    st.plotly_chart(
-        chart.figure,
-        alt=chart.alt,
-        key=BARS,
-        on_select=_take_bar,
-        selection_mode="points",
-        config=widgets.camera("Neurons"),
-    )
+    chart = neuron_bars(comparison, order, chosen=st.session_state.get(NEURON))
+    widgets.plot(chart, "Neurons", key=BARS, on_select=_take_bar, selection_mode="points")
     means = "Bars: mean relevance over all images of a group" + (
-        "; whiskers: one standard deviation. " if len(order) <= figures.SPREAD_SHOWN else ". "
+        "; whiskers: one standard deviation. " if len(order) <= SPREAD_SHOWN else ". "
     )
     widgets.picture_choice("Neurons")
     st.caption(means + "Click a bar or a row of the table, or type a number below, to look at a neuron.")
@@ -97,7 +91,7 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
     """The same neurons in numbers, sortable; a row chooses its neuron."""
     sample = choices.sample
     weight, classes = np.asarray(sample.head.weight), sample.names[: sample.classes]
-    rows = figures.neuron_rows(comparison, order, weight, classes)
+    rows = neuron_rows(comparison, order, weight, classes)
     st.session_state[f"{TABLE}-order"] = [int(j) for j in order]
     st.dataframe(
         rows,
@@ -119,23 +113,16 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
         + f" One far below 50 % tells the groups apart, too. The best of {len(everything)} neurons is partly luck."
     )
     with st.container(horizontal=True):
-        st.download_button(
-            "All neurons (CSV)",
-            lambda: comma_separated(
-                figures.neuron_rows(comparison, everything, weight, classes, names=_apart(comparison))
-            ),
-            "neurons.csv",
-            "text/csv",
-            key="neurons-csv",
-            on_click="ignore",
+        named = partial(neuron_rows, comparison, everything, weight, classes, names=_apart(comparison))
+        controls.download(
+            "All neurons (CSV)", lambda: comma_separated(named()), "neurons.csv", "text/csv", "neurons-csv"
         )
-        st.download_button(
+        controls.download(
             "Raw arrays (NPZ)",
             lambda: as_npz(sample),
             "neurons.npz",
             "application/octet-stream",
-            key="neurons-npz",
-            on_click="ignore",
+            "neurons-npz",
             help="Relevance, activation and group of every image that is kept, means over all images, weights of the "
             "head. Opens with numpy.load, without pickles.",
         )

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from nero_core import figures
 from nero_core.errors import NeroError
+from nero_core.figures.neurons import relevance_map
 from nero_core.neurons.sample import NeuronSample
 from nero_core.neurons.sheets import cut_sheet
 from nero_core.neurons.statistics import Group
 from nero_core.records import IntArray
 from nero_core.reference.manifest import ReferenceEntry
 from nero_core.reference.reference import Reference
-from pages.shared import widgets
+from pages.shared import controls, widgets
 from pages.shared.words import plain
 
 OPENED_AT_MOST = 48
@@ -34,7 +34,7 @@ def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], ke
     points = projection(sample.relevance)
     whole = float(sample.relevance.var(axis=0).sum())
     spread = points.var(axis=0) / whole if whole > 0 else np.zeros(2)
-    chart = figures.relevance_map(
+    chart = relevance_map(
         points,
         sample.groups,
         sample.names,
@@ -42,14 +42,8 @@ def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], ke
         case={name: projection(group.relevance)[0] for name, group in case.items()},
         shares=(float(spread[0]), float(spread[1])),
     )
-    event = st.plotly_chart(
-        chart.figure,
-        alt=chart.alt,
-        key=f"neurons-map-{key}",
-        on_select="rerun",
-        selection_mode=("points", "box", "lasso"),
-        config=widgets.camera(f"Map {key}") | {"modeBarButtons": [["toImage"], *TOOLS]},
-    )
+    selecting = {"on_select": "rerun", "selection_mode": ("points", "box", "lasso")}
+    event = widgets.plot(chart, f"Map {key}", tools=TOOLS, key=f"neurons-map-{key}", **selecting)
     st.caption(
         "✕ centroid of a class in the training images. Two components hold only the stated part of the variance: "
         "images that lie together here may be far apart in the others. A few far images may lie outside the frame: "
@@ -63,13 +57,11 @@ def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], ke
 
 def from_group(sample: NeuronSample, key: str) -> IntArray:
     """The same without a pointer: the images of one group."""
-    chosen = st.selectbox(
+    chosen = controls.select_or_none(
         "Draw a lasso or a box to open images, or open a group",
-        range(len(sample.names)),
-        format_func=lambda number: sample.names[number],
-        index=None,
+        dict(enumerate(sample.names)),
+        f"neurons-map-group-{key}",
         placeholder="No group",
-        key=f"neurons-map-group-{key}",
         width=420,
     )
     return np.zeros(0, np.int64) if chosen is None else np.flatnonzero(sample.groups == chosen)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from nero_core import figures
 from nero_core.errors import InputError, NeroError
-from nero_core.figures import significant
+from nero_core.figures.faithfulness import WAYS, faithfulness_curves, faithfulness_table
+from nero_core.figures.palette import significant
 from nero_core.records import Source
 from nero_core.reference.manifest import read_manifest, stored_heatmaps
 from pages.neuron_views.detail import METHOD
 from pages.neuron_views.groups import Choices
-from pages.shared import heatmaps, resources, session, widgets, words
+from pages.shared import controls, heatmaps, resources, session, widgets, words
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def show(choices: Choices) -> None:
         "A reference keeps no whole images: over its calibration images this is measured when it is fitted, with "
         "`fit … --faithfulness 60`. Where a folder of images is at hand, this does it:"
     )
-    st.code(COMMAND, language="bash", wrap_lines=True)
+    widgets.command(COMMAND)
 
 
 def _stored(images: int, methods: Sequence[Mapping[str, Any]]) -> None:
@@ -71,23 +71,22 @@ def _stored(images: int, methods: Sequence[Mapping[str, Any]]) -> None:
         + (f". Most is gained by {plain(best['method'])}" if len(measured) > 1 else "")
         + (f". **{AS_CHANCE.format(plain(shown['method']))}**" if shown["by_chance"] else ".")
     )
-    st.dataframe(
-        figures.faithfulness_table(methods, images),
-        hide_index=True,
-        placeholder="–",
-        alt=f"How true the heatmaps of each method are over {images} calibration images, beside a random order",
-    )
+    _table(methods, images, f" over {images} calibration images")
+
+
+def _table(methods: Sequence[Mapping[str, Any]], images: int, over: str = "") -> None:
+    alt = f"How true the heatmaps of each method are{over}, beside a random order"
+    st.dataframe(faithfulness_table(methods, images), hide_index=True, placeholder="–", alt=alt)
 
 
 def _on_demand(choices: Choices, offered: dict[str, Source]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.multiselect(
+        chosen = controls.several(
             "Test the heatmaps of",
-            list(offered),
-            key=IMAGES,
-            persist_state="session",
+            offered,
+            IMAGES,
+            "One image, or several for a summary",
             max_selections=IMAGES_AT_MOST,
-            placeholder="One image, or several for a summary",
         )
         every = st.toggle(
             "Every method this network has",
@@ -150,15 +149,10 @@ def _score(reference: Reference) -> Scores:
 def _found(choices: Choices, chosen: list[str], measured: Faithfulness, method: str, reason: str) -> None:
     st.markdown(_said(choices, measured, method))
     st.caption(words.heatmaps_by([method]) + (f" No better one fits this network. {plain(reason)}" if reason else ""))
-    for place, kind in zip(st.columns(2, gap="large"), figures.WAYS, strict=True):
+    for place, kind in zip(st.columns(2, gap="large"), WAYS, strict=True):
         with place:
-            widgets.chart(figures.faithfulness_curves(measured, kind), table=kind.capitalize())
-    st.dataframe(
-        figures.faithfulness_table(measured.summary(), len(measured.predicted)),
-        hide_index=True,
-        placeholder="–",
-        alt="How true the heatmaps of each method are, beside a random order",
-    )
+            widgets.chart(faithfulness_curves(measured, kind), table=kind.capitalize())
+    _table(measured.summary(), len(measured.predicted))
     if len(chosen) > 1:
         widgets.table_twin([{**row, "image": chosen[row["image"]]} for row in measured.rows()], "Every image")
 

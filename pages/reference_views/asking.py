@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
+from dataclasses import replace
+from typing import BinaryIO
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from nero_core.data.guarantee import needed_images
-from nero_core.errors import InputError, NeroError
+from nero_core.errors import InputError
 from nero_core.jobs import builds
 from nero_core.jobs.builds import BuildRequest
-from pages.reference_views.preparing import Answers, ask_preparation
-from pages.shared import permission, resources, uploads
-from pages.shared.words import plain
-
-if TYPE_CHECKING:
-    from streamlit.runtime.uploaded_file_manager import UploadedFile
+from pages.reference_views.preparing import ask_preparation
+from pages.shared import controls, permission, resources, uploads
+from pages.shared.controls import line
 
 NETWORKS = (
     "resnet18",
@@ -51,12 +50,18 @@ def ask() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         images, upload = images_given("Folder of class folders", "build")
-        title = line("Name of the reference", "title", "Colonoscopy, our clinic")
-        source = line("Where the images come from", "source", "Endoscopy unit, 2019 to 2024")
-        licence = line("Their licence", "licence", "not for redistribution")
-        unusual = line("Folder of known unusual images, for comparison (may be left out)", "unusual", "/data/unusual")
-        crops = st.checkbox(
-            "Keep small pictures of these images in it; I may pass them on", key="build-crops", wrap=True
+        request = BuildRequest(
+            line("Name of the reference", "build-title", "Colonoscopy, our clinic"),
+            images=images,
+            image_source=line("Where the images come from", "build-source", "Endoscopy unit, 2019 to 2024")
+            or NOT_STATED,
+            licence=line("Their licence", "build-licence", "not for redistribution") or NOT_STATED,
+            unusual=line(
+                "Folder of known unusual images, for comparison (may be left out)", "build-unusual", "/data/unusual"
+            ),
+            crops=st.checkbox(
+                "Keep small pictures of these images in it; I may pass them on", key="build-crops", wrap=True
+            ),
         )
         st.caption(
             "They show what each neuron looks for, and the images behind the map. Without them it carries no pixel of "
@@ -70,7 +75,9 @@ def ask() -> None:
         epochs = 0
         if how == TRAIN:
             epochs = st.number_input("Passes over the images (epochs)", 1, 500, 12, key="build-epochs")
-        alpha, by_class, confidence, group = calibration_choices("build")
+        request = calibration_choices(
+            "build", replace(request, architecture=str(architecture or ""), epochs=int(epochs))
+        )
         true = st.checkbox(
             f"Measure on {HEATMAPS_MEASURED_ON} calibration images whether heatmaps are true (about a minute)",
             value=True,
@@ -78,66 +85,43 @@ def ask() -> None:
             wrap=True,
         )
         with st.expander("A trained network to fit" if how == FIT else "A checkpoint, and more", expanded=how == FIT):
-            weights_path, weights = _weights()
-            calibration = line("Class folders the network has never seen, for calibration", "calibration", "")
-            seen = how == FIT and st.checkbox(
-                "There are none: calibrate on images it may have learned from, without a guarantee",
-                key="build-seen",
-                wrap=True,
+            path = line("Checkpoint: path on this computer", "build-weights", "/data/weights.safetensors")
+            weights = uploads.uploader("Or upload it", type=["safetensors", "pt", "pth"], key="build-weights-file")
+            request = replace(
+                request,
+                faithfulness=HEATMAPS_MEASURED_ON if true else 0,
+                weights=path,
+                calibration=line("Class folders the network has never seen, for calibration", "build-calibration", ""),
+                calibration_seen=how == FIT
+                and st.checkbox(
+                    "There are none: calibrate on images it may have learned from, without a guarantee",
+                    key="build-seen",
+                    wrap=True,
+                ),
+                seed=st.number_input("Seed", 0, 2**31 - 1, 0, key="build-seed"),
+                side=st.number_input(
+                    "Side of the network’s input in pixels (0: its own)", 0, 1024, 0, key="build-side"
+                ),
             )
-            seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="build-seed")
-            side = st.number_input("Side of the network’s input in pixels (0: its own)", 0, 1024, 0, key="build-side")
-            brought = bool(weights_path) or weights is not None
-            answers = ask_preparation(str(architecture or ""), int(side)) if brought else Answers()
-    request = BuildRequest(
-        title=title,
-        images=images,
-        architecture=str(architecture or ""),
-        epochs=int(epochs),
-        seed=int(seed),
-        weights=weights_path,
-        calibration=calibration,
-        calibration_seen=bool(seen),
-        image_source=source or NOT_STATED,
-        licence=licence or NOT_STATED,
-        crops=crops,
-        alpha=alpha,
-        by_class=by_class,
-        confidence=confidence,
-        group=group,
-        side=int(side),
-        unusual=unusual,
-        faithfulness=HEATMAPS_MEASURED_ON if true else 0,
-        **answers,
-    )
+            if path or weights is not None:
+                request = ask_preparation(request)
     if st.button("Build", type="primary", icon=":material/construction:", key="build"):
-        try:
-            with st.spinner("Putting it into the queue…"):
-                submit(request, upload, None if weights is None else (weights.name, weights))
-        except NeroError as error:
-            st.error(plain(str(error)))
-        else:
-            st.session_state[ASKED] = asked() + 1
-            st.rerun()
+        with controls.errors_said(), st.spinner("Putting it into the queue…"):
+            submit(request, upload, None if weights is None else (weights.name, weights))
 
 
 def images_given(label: str, form: str) -> tuple[str, UploadedFile | None]:
     """Images as a folder on the server, or as a zip."""
     given = st.segmented_control("The images", [FOLDER, ZIP], default=FOLDER, required=True, key=f"{form}-given")
     if given == FOLDER:
-        return line(label, "images", "/data/images", form), None
+        return line(label, f"{form}-images", "/data/images"), None
     upload = uploads.uploader(f"Zip file of a {label[0].lower()}{label[1:]}", type="zip", key=f"{form}-zip")
     st.caption("Larger sets are given as a folder.")
     return "", upload
 
 
-def _weights() -> tuple[str, UploadedFile | None]:
-    path = line("Checkpoint: path on this computer", "weights", "/data/weights.safetensors")
-    return path, uploads.uploader("Or upload it", type=["safetensors", "pt", "pth"], key="build-weights-file")
-
-
-def calibration_choices(form: str) -> tuple[float, bool, float, str]:
-    """What is fixed at calibration: share of false alarms, by class, confidence (0 for on average), level of groups."""
+def calibration_choices(form: str, request: BuildRequest) -> BuildRequest:
+    """What is fixed at calibration, asked and put into the request."""
     per_hundred: int = st.select_slider("Ordinary images flagged, … in 100", ALPHAS, 5, key=f"{form}-alpha")
     st.caption(f"Needs {needed_images(per_hundred / 100)} calibration images of every class.")
     with st.expander("How the share is promised", type="compact"):
@@ -158,18 +142,18 @@ def calibration_choices(form: str) -> tuple[float, bool, float, str]:
             key=f"{form}-confidence",
             wrap=True,
         )
-    return per_hundred / 100, not marginal, CONFIDENCE if sure else 0.0, str(group) if group else ""
-
-
-def line(label: str, key: str, example: str, form: str = "build") -> str:
-    """One line of text."""
-    text: str = st.text_input(label, placeholder=example, key=f"{form}-{key}", persist_state="session")
-    return text.strip()
+    return replace(
+        request,
+        alpha=per_hundred / 100,
+        by_class=not marginal,
+        confidence=CONFIDENCE if sure else 0.0,
+        group=str(group) if group else "",
+    )
 
 
 @permission.needed
 def submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, BinaryIO] | None) -> None:
-    """Put a request into the queue, which the list of jobs sets going.
+    """Put a request into the queue, which the list of jobs sets going, and show the page anew.
 
     Raises
     ------
@@ -183,3 +167,5 @@ def submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, B
 
         check_upload(upload)
     builds.submit(resources.home(), request, upload, weights)
+    st.session_state[ASKED] = asked() + 1
+    st.rerun()

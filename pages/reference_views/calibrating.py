@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from nero_core.errors import NeroError
 from nero_core.jobs.builds import BuildRequest
 from nero_core.reference.manifest import ReferenceEntry
-from pages.reference_views.asking import ASKED, asked, calibration_choices, images_given, line, submit
-from pages.shared import permission
+from pages.reference_views.asking import calibration_choices, images_given, submit
+from pages.shared import controls, permission
+from pages.shared.controls import line
 from pages.shared.words import plain
 
 
@@ -21,25 +21,14 @@ def calibrate(entry: ReferenceEntry) -> None:
     )
     images, upload = images_given("Folder of ordinary images", "calibrate")
     named = f"{entry.title}, own calibration"
-    title = line("Name of the calibrated reference", "title", named, form="calibrate")
-    source = line("Where the images come from", "source", "Endoscopy unit, 2024", form="calibrate")
-    alpha, by_class, confidence, group = calibration_choices("calibrate")
     request = BuildRequest(
-        title=title or named,
+        line("Name of the calibrated reference", "calibrate-title", named) or named,
         images=images,
         epochs=0,
-        image_source=source or "images given",
-        alpha=alpha,
-        by_class=by_class,
-        confidence=confidence,
-        group=group,
+        image_source=line("Where the images come from", "calibrate-source", "Endoscopy unit, 2024") or "images given",
         calibrate=str(entry.path.resolve()),
     )
+    request = calibration_choices("calibrate", request)
     if st.button("Calibrate", type="primary", icon=":material/straighten:", key="calibrate"):
-        try:
+        with controls.errors_said():
             submit(request, upload, None)
-        except NeroError as error:
-            st.error(plain(str(error)))
-        else:
-            st.session_state[ASKED] = asked() + 1
-            st.rerun()

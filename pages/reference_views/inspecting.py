@@ -5,20 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from nero_core.errors import NeroError
 from nero_core.reference.manifest import MANIFEST_NAME, ReferenceEntry
+from nero_core.reference.model_card import ModelCard, Section, model_card, training_history
 from nero_core.reference.origin import clear_default, read_origin, set_default
 from nero_core.reference.signatures import TrustedKey, read_signature, who_made_it
 from nero_core.storage.files import digest
-from pages.shared import permission, session, widgets
+from pages.shared import controls, permission, session, widgets
 from pages.shared.words import plain
-
-if TYPE_CHECKING:
-    from nero_core.reference.model_card import ModelCard, Section
 
 KEPT = 8  # cards in memory; they hold no pictures
 REFUSED = "default-refused"
@@ -102,24 +99,22 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tr
     name = entry.path.name
     with st.container(horizontal=True):
         if permission.granted():
-            st.download_button(
+            controls.download(
                 "Export as one file",
-                data=lambda: _packed(entry.path),
-                file_name=f"{name}.zip",
-                mime="application/zip",
+                lambda: _packed(entry.path),
+                f"{name}.zip",
+                "application/zip",
+                "export",
                 icon=":material/download:",
-                key="export",
-                on_click="ignore",
                 help="A zip with everything in it, for another computer. It is checked when it is imported.",
             )
-        st.download_button(
+        controls.download(
             "Save the model card",
-            data=card.markdown(),
-            file_name=f"{name}.md",
-            mime="text/markdown",
+            card.markdown(),
+            f"{name}.md",
+            "text/markdown",
+            "card-file",
             icon=":material/description:",
-            key="card-file",
-            on_click="ignore",
         )
     show_card(card.sections)
     if epochs := _history(path, changed):
@@ -145,9 +140,7 @@ def curves(history: Sequence[dict[str, float]], key: str) -> None:
     with st.grid(2, min_column_width=280) as grid:
         for number, each in enumerate((loss, accuracy)):
             with grid.cell():
-                st.plotly_chart(
-                    each.figure, alt=each.alt, config=widgets.camera(f"Training {key}"), key=f"{key}-{number}"
-                )
+                widgets.plot(each, f"Training {key}", key=f"{key}-{number}")
     widgets.table_twin(loss.rows, "Training", picture=f"Training {key}")
 
 
@@ -163,13 +156,9 @@ def _packed(folder: Path) -> io.BytesIO:
 @st.cache_data(max_entries=KEPT, show_spinner=False)
 def _card(path: str, changed: int, trusted: tuple[tuple[str, bytes], ...]) -> ModelCard:
     """`changed` makes a reference that was written anew a new entry."""
-    from nero_core.reference.model_card import model_card
-
     return model_card(Path(path), [TrustedKey(*key) for key in trusted])
 
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)
 def _history(path: str, changed: int) -> tuple[dict[str, float], ...]:
-    from nero_core.reference.model_card import training_history
-
     return training_history(Path(path))

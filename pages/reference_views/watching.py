@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from nero_core.jobs import builds
-from nero_core.jobs import job as jobs
 from nero_core.jobs.builds import BUILD, Build
-from nero_core.jobs.job import CANCELLED, DONE, FAILED, INTERRUPTED
+from nero_core.jobs.job import CANCELLED, DONE, FAILED
 from nero_core.reference.model_card import HOW_WELL, PROMISE, model_card
 from pages.reference_views.inspecting import curves, show_card, use
 from pages.shared import permission, resources, watching
@@ -17,14 +16,12 @@ from pages.shared.words import plain
 
 PUBLISHED = "build-published"
 MARKS = {
-    "waiting": ":material/schedule: Waiting",
     "checking": ":material/fact_check: Checking the images",
     "training": ":material/model_training: Training",
     "fitting": ":material/straighten: Fitting and calibrating",
     "done": ":material/check_circle: Ready to be looked at",
     "failed": ":material/error: Not built",
     "cancelled": ":material/cancel: Cancelled",
-    "interrupted": ":material/pause_circle: Interrupted",
 }
 EXPLAINED = {
     "waiting": "Builds run one at a time. This one starts by itself when those before it are through.",
@@ -53,15 +50,7 @@ def _show_all(found: Sequence[Build]) -> None:
 
 def _show(build: Build) -> None:
     state = build.state
-    with st.container(border=True):
-        mark = ":material/cancel: Stopping…" if build.stopping else MARKS[state.stage]
-        st.markdown(f"**{plain(build.request.title)}** · {mark}")
-        if state.stage in EXPLAINED:
-            st.caption(EXPLAINED[state.stage])
-        if state.error:
-            st.error(plain(state.error))
-        if state.what:
-            st.progress(state.share, watching.how_far(state))
+    with watching.card(build, build.request.title, MARKS, EXPLAINED, "Cancel", use=_publish):
         if state.stage == DONE:
             _show_result(build)
         if state.history and state.stage not in (FAILED, CANCELLED):
@@ -69,10 +58,6 @@ def _show(build: Build) -> None:
         if state.notes:
             with st.expander(f"{len(state.notes)} {'note' if len(state.notes) == 1 else 'notes'}", type="compact"):
                 st.markdown("\n".join(f"- {plain(note)}" for note in state.notes))
-        if state.stage in (FAILED, INTERRUPTED):
-            watching.say_what_is_kept(build)
-        with st.container(horizontal=True):
-            _buttons(build)
 
 
 def _show_result(build: Build) -> None:
@@ -82,19 +67,6 @@ def _show_result(build: Build) -> None:
     show_card(first)
     with st.expander("The rest of its model card", type="compact"):
         show_card([section for section in card.sections if section not in first])
-
-
-@permission.needed
-def _buttons(build: Build) -> None:
-    stage = build.state.stage
-    if stage == DONE:
-        watching.button("Use this reference", "publish", _publish, build, primary=True)
-    if stage in (INTERRUPTED, FAILED):
-        watching.button("Go on" if stage == INTERRUPTED else "Try again", "resume", jobs.resume, build)
-    if not build.live:
-        watching.button("Remove", "remove", jobs.remove, build)
-    elif not build.stopping:
-        watching.button("Cancel", "cancel", jobs.cancel, build)
 
 
 @permission.needed

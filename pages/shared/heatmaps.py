@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
+from nero_core.reference.reference import Reference
+from pages.shared import controls
 from pages.shared.words import plain
-
-if TYPE_CHECKING:
-    from nero_core import Reference
 
 
 def chosen(reference: Reference, key: str) -> str | None:
@@ -43,11 +40,10 @@ def method_control(reference: Reference, key: str, single_neurons: bool = False)
     offered = [best, *(title for title in offered if title != best)]
     if st.session_state.get(key) not in offered:
         st.session_state.pop(key, None)
-    st.selectbox(
+    controls.select(
         "Heatmaps by",
-        offered,
-        key=key,
-        persist_state="session",
+        {title: title for title in offered},
+        key,
         width=240,
         help=_not_offered(reference, {title: fit.reason for title, fit in fits.items() if not fit}, single_neurons),
     )

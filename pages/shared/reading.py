@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nero_core.case import open_case
 from nero_core.errors import InputError
+from nero_core.reference.reference import Reference
 from pages.shared.session import Frame
-
-if TYPE_CHECKING:
-    from nero_core import Reference
 
 
 def read_case(frames: Sequence[Frame], reference: Reference, detector: str) -> list[Frame]:
@@ -19,8 +17,6 @@ def read_case(frames: Sequence[Frame], reference: Reference, detector: str) -> l
 
     One image at a time: an image gets the same score whatever it was uploaded with, and a bad one stops no other.
     """
-    from nero_core.case import open_case  # the first paint waits for no numerics
-
     waiting = [f for f in frames if f.error is None and (f.reading is None or f.reading.reference is not reference)]
     bar = st.progress(0.0, text="Reading the images…") if len(waiting) > 1 else None
     for done, frame in enumerate(waiting, start=1):

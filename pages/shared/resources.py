@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 from platformdirs import user_data_path
@@ -21,10 +20,8 @@ from nero_core.demo.examples import read_examples
 from nero_core.errors import ArtefactError
 from nero_core.reference.manifest import MANIFEST_NAME, ReferenceEntry, list_references
 from nero_core.reference.origin import read_origin
+from nero_core.reference.reference import Reference
 from nero_core.reference.signatures import TrustedKey, trusted_in
-
-if TYPE_CHECKING:
-    from nero_core import Reference
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets"
@@ -158,8 +155,6 @@ def _load(path: str) -> Reference:
     import pandas  # noqa: F401  # tables need it; here it does not hold up a screen
     import plotly.graph_objects  # noqa: F401
     from PIL import Image
-
-    from nero_core import Reference
 
     _set_imports_aside()
     loaded = Reference.load(path)

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
 import streamlit as st
+from PIL import Image
 
+from nero_core.case import Case
 from nero_core.data.images import read_image
+from nero_core.reference.manifest import ReferenceEntry
+from nero_core.reference.reference import Reference
 from nero_core.storage.display_names import display_name
 from pages.shared import uploads
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from nero_core import Reference
-    from nero_core.case import Case
-    from nero_core.reference.manifest import ReferenceEntry
 
 DETECTOR = "detector"
 CASE = "case"
@@ -59,14 +56,12 @@ class Frame:
 
 def entry() -> ReferenceEntry | None:
     """The reference in use; None where there is none."""
-    chosen: ReferenceEntry | None = st.session_state[ENTRY]
-    return chosen
+    return cast("ReferenceEntry | None", st.session_state[ENTRY])
 
 
 def entries() -> list[ReferenceEntry]:
     """Every reference found, also those that cannot be used."""
-    found: list[ReferenceEntry] = st.session_state[ENTRIES]
-    return found
+    return cast("list[ReferenceEntry]", st.session_state[ENTRIES])
 
 
 def detector(reference: Reference) -> str:
@@ -77,8 +72,7 @@ def detector(reference: Reference) -> str:
 
 def case() -> list[Frame]:
     """The images of this session; empty before the first upload."""
-    frames: list[Frame] = st.session_state.get(CASE, [])
-    return frames
+    return cast("list[Frame]", st.session_state.get(CASE, []))
 
 
 def open_case(files: Sequence[tuple[str, bytes]]) -> None:

@@ -13,18 +13,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import streamlit as st
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import runtime
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileManager
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEGABYTE = 2**20
 SESSION_MEGABYTES = 1000
@@ -215,18 +213,14 @@ class Limits:
 
         this = object()
 
-        def check() -> None:
-            held = sum(
-                max(len(each.data), FILE_BYTES) for each in list(manager.file_storage.get(identity, {}).values())
-            )
-            if session.arriving[this] > most or held + sum(session.arriving.values()) > all_together:
-                raise HTTPException(413, "File too large, or too many files in this session")
-
         async def counted() -> Message:
             message = await receive()
             session.arriving[this] += len(message.get("body", b""))
             session.heard = time.monotonic()
-            check()
+            files = list(manager.file_storage.get(identity, {}).values())
+            held = sum(max(len(each.data), FILE_BYTES) for each in files)
+            if session.arriving[this] > most or held + sum(session.arriving.values()) > all_together:
+                raise HTTPException(413, "File too large, or too many files in this session")
             return message
 
         session.arriving[this] = FILE_BYTES

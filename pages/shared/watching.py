@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
 
 from nero_core.errors import NeroError
-from nero_core.jobs.job import Job, Kind, Request, State, kept, list_jobs, read_job
+from nero_core.jobs import job as jobs
+from nero_core.jobs.job import CAN_GO_ON, DONE, FAILED, INTERRUPTED, WAITING, Job, Kind, Request, State
 from nero_core.jobs.queue import EPOCH, start_queue
 from pages.shared import permission, resources
 from pages.shared.words import plain
 
 LOOK_EVERY = 2.0  # seconds between two looks at a job under way
 REFUSED = "job-refused"
+STOPPING = "stopping"
+MARKS = {
+    STOPPING: ":material/cancel: Stopping…",
+    WAITING: ":material/schedule: Waiting",
+    INTERRUPTED: ":material/pause_circle: Interrupted",
+}
 MEGABYTE = 2**20
 
 
@@ -23,7 +31,7 @@ MEGABYTE = 2**20
 def jobs_of(kind: Kind[Request]) -> list[Job[Request]]:
     """Every job of a kind; a queue whose process was killed is woken."""
     start_queue(resources.home(), kind)
-    return list_jobs(resources.home(), kind)
+    return jobs.list_jobs(resources.home(), kind)
 
 
 @permission.needed
@@ -34,7 +42,7 @@ def watch(kind: Kind[Request], found: Sequence[Job[Request]], show: Callable[[li
         return [(job.folder.name, job.state.stage) for job in jobs]
 
     def look() -> None:
-        now = list_jobs(resources.home(), kind)
+        now = jobs.list_jobs(resources.home(), kind)
         if stages(now) != stages(found):
             st.rerun()  # what is ready is offered, and where nothing runs nobody looks again
         if REFUSED in st.session_state:
@@ -58,14 +66,58 @@ def button(label: str, what: str, do: Callable[[Job[Any]], Any], job: Job[Any], 
 @permission.needed
 def _doing(do: Callable[[Job[Any]], Any], job: Job[Any]) -> None:
     try:
-        do(read_job(job.folder, job.kind))
+        do(jobs.read_job(job.folder, job.kind))
     except NeroError as error:
         st.session_state[REFUSED] = str(error)
 
 
-def say_what_is_kept(job: Job[Any]) -> None:
+@permission.needed
+@contextmanager
+def card(
+    job: Job[Any],
+    title: str,
+    marks: Mapping[str, str],
+    explained: Mapping[str, str],
+    stop: str,
+    use: Callable[[Job[Any]], None] | None = None,
+) -> Iterator[None]:
+    """One job: its stage and how far it is, then what is shown within, and last what can be done with it.
+
+    Parameters
+    ----------
+    marks, explained : {stage: words}
+        Every stage with its symbol, and what some of them mean; :data:`STOPPING` counts as one.
+    stop : str
+        The word on the button that stops it.
+    use : function of the job, optional
+        What the first button does once it is done.
+    """
+    state, stage = job.state, STOPPING if job.stopping else job.state.stage
+    with st.container(border=True):
+        st.markdown(f"**{plain(title)}** · {marks.get(stage) or MARKS[stage]}")
+        if stage in explained:
+            st.caption(explained[stage])
+        if state.error:
+            st.error(plain(state.error))
+        if state.what:
+            st.progress(state.share, how_far(state))
+        yield
+        if state.stage in (FAILED, INTERRUPTED):
+            _say_what_is_kept(job)
+        with st.container(horizontal=True):
+            if state.stage == DONE and use is not None:
+                button("Use this reference", "publish", use, job, primary=True)
+            if state.stage in CAN_GO_ON:
+                button("Try again" if state.stage == FAILED else "Go on", "resume", jobs.resume, job)
+            if not job.live:
+                button("Remove", "remove", jobs.remove, job)
+            elif not job.stopping:
+                button(stop, "cancel", jobs.cancel, job)
+
+
+def _say_what_is_kept(job: Job[Any]) -> None:
     """What another try starts from, how much it is, and who can read it."""
-    sizes = [f"{what} ({size / MEGABYTE:.1f} MB)" for what, size in kept(job).items()]
+    sizes = [f"{what} ({size / MEGABYTE:.1f} MB)" for what, size in jobs.kept(job).items()]
     left = ", ".join(["what was asked", *sizes])
     st.caption(
         f"Kept for another try, until you **remove** it: {left}. Only the account that this server runs under can read "

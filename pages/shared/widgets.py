@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
-from nero_core.figures import Cell, Chart
+from nero_core.figures import overlays
+from nero_core.figures.palette import Cell, Chart
 from nero_core.reference.manifest import ReferenceEntry, read_manifest
-from pages.shared import resources, session
+from pages.shared import controls, resources, session
 from pages.shared.words import STANDING_LINE, plain, reference_line
 
-STILL = {"displayModeBar": False, "scrollZoom": False}
-"""For a legend that is drawn as a chart: nothing to move, nothing to save."""
 PICTURES = ("SVG", "PNG")
 """What a chart's camera saves; the browser makes both itself."""
 PNG_SCALE = 3
@@ -30,14 +30,12 @@ def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | No
             named = usable.get(st.session_state.get(session.REFERENCE) or "", default)
             name = "Choose a reference" if named is None else plain(named.title)
             with st.popover(name, icon=":material/library_books:", type="tertiary", help="Change the reference"):
-                path = st.selectbox(
+                path = controls.select_or_none(
                     "Reference: the images that this case is held against",
-                    list(usable),
+                    {path: entry.title for path, entry in usable.items()},
+                    session.REFERENCE,
                     index=None if default is None else list(usable).index(str(default.path)),
                     placeholder="Choose one",
-                    format_func=lambda path: usable[path].title,
-                    key=session.REFERENCE,
-                    persist_state="session",
                 )
                 if path is not None:
                     chosen = usable[path]
@@ -80,29 +78,44 @@ def _case_line() -> str:
 
 def chart(content: Chart, *, table: str, note: str = "") -> None:
     """A figure, named for those who cannot see it, a note under it, and its table twin."""
-    st.plotly_chart(content.figure, alt=content.alt, config=camera(table))
+    plot(content, table)
     if note:
         st.caption(note)
     table_twin(content.rows, table, picture=table)
 
 
-def camera(name: str) -> dict[str, object]:
-    """A chart's configuration: its one button saves it as a picture, an SVG unless `picture_choice` says otherwise."""
+def plot(content: Chart, name: str, *, tools: Sequence[Sequence[str]] = (), **more: Any) -> Any:
+    """A figure alone, with `more` as :func:`streamlit.plotly_chart` has it; returns what that returns.
+
+    Parameters
+    ----------
+    name : str
+        What its file is called; `picture_choice` says of which kind it is.
+    tools : sequence of plotly's buttons, optional
+        Beside the camera.
+    """
     kind = st.session_state.get(_camera_key(name)) or PICTURES[0]
     saved = {"format": kind.lower(), "filename": f"nero {name.lower()}", "scale": PNG_SCALE if kind == "PNG" else 1}
-    return {"scrollZoom": False, "displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": saved}
+    buttons = {"modeBarButtons": [["toImage"], *tools], "toImageButtonOptions": saved}
+    config = {"scrollZoom": False, "displaylogo": False, **buttons}
+    return st.plotly_chart(content.figure, alt=content.alt, config=config, **more)
+
+
+def command(text: str) -> None:
+    """What to type in a terminal."""
+    st.code(text, language="bash", wrap_lines=True)
+
+
+def colour_bar() -> None:
+    """What the colours of heatmaps mean; the legend has nothing to move and nothing to save."""
+    bar = overlays.colour_bar()
+    st.plotly_chart(bar.figure, alt=bar.alt, config={"displayModeBar": False, "scrollZoom": False}, width=360)
 
 
 def picture_choice(name: str) -> None:
     """What the camera of the chart of this name saves."""
-    st.segmented_control(
-        "Point at the chart: the camera in its corner saves",
-        PICTURES,
-        default=PICTURES[0],
-        required=True,
-        key=_camera_key(name),
-        persist_state="session",
-    )
+    offered = {kind: kind for kind in PICTURES}
+    controls.one_of("Point at the chart: the camera in its corner saves", offered, _camera_key(name))
 
 
 def _camera_key(name: str) -> str:
@@ -110,7 +123,7 @@ def _camera_key(name: str) -> str:
 
 
 def table_twin(rows: Sequence[Mapping[str, Cell]], name: str, *, picture: str = "") -> None:
-    """The same content as a table, one click away; with what `camera(picture)` saves, where the chart has one."""
+    """The same content as a table, one click away; with what the camera of `picture` saves, where there is one."""
     with st.expander(f"{name} as a table", type="compact", icon=":material/table_rows:"):
         st.dataframe([dict(row) for row in rows], hide_index=True, placeholder="–", alt=name)
         if picture:
@@ -124,6 +137,14 @@ def make_charts_ready() -> None:
     with st.container(key="unseen"):
         st.html("<style>.st-key-unseen {height: 0; overflow: hidden; visibility: hidden}</style>")
         st.plotly_chart({"data": [{"type": "bar", "x": [0], "y": [1]}], "layout": {"height": 100}}, key="unseen-chart")
+
+
+def needed_reference() -> ReferenceEntry:
+    """The reference in use; a page that cannot do without one ends here where there is none."""
+    if (entry := session.entry()) is None:
+        how_to_get_a_reference(session.entries())
+        st.stop()
+    return entry
 
 
 def how_to_get_a_reference(entries: Sequence[ReferenceEntry]) -> None:
@@ -140,11 +161,9 @@ def how_to_get_a_reference(entries: Sequence[ReferenceEntry]) -> None:
         "A reference holds a trained network and what is usual for it. None was found on this computer. Two commands "
         "make one from folders of images, one folder per class:"
     )
-    st.code(
+    command(
         "python -m nero_core train IMAGES --arch resnet18 --out classifier.safetensors\n"
-        "python -m nero_core fit IMAGES --classifier classifier.safetensors --out references/mine",
-        language="bash",
-        wrap_lines=True,
+        "python -m nero_core fit IMAGES --classifier classifier.safetensors --out references/mine"
     )
     st.markdown(
         "Then start the app with `NERO_REFERENCES=references`: the environment variable names the folders that hold "

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from nero_core.figures import significant
+from nero_core.figures.palette import significant
 
 if TYPE_CHECKING:
     from nero_core.calibration import Calibration

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from nero_core.data.class_folders import list_images
 from nero_core.data.guarantee import Guarantee
-from nero_core.figures import STATES, significant
+from nero_core.figures.palette import STATES, significant
 from nero_core.records import Neuron
 from nero_core.reference.manifest import read_manifest
 from tests.app.conftest import PATIENCE, ROOT, picture_bytes, upload, words_of

@@ -12,7 +12,7 @@ import pytest
 from nero_core import Reference
 from nero_core.attribution.methods import crp
 from nero_core.attribution.tracing import Steps
-from nero_core.figures import STATES
+from nero_core.figures.palette import STATES
 from pages.shared import resources
 from pages.shared.reading import read_case
 from pages.shared.session import Frame

@@ -61,7 +61,7 @@ def test_a_field_of_another_type_is_refused(content, path, value):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "0.5"])
 def test_a_figure_that_is_none_is_refused(content, value):
-    with pytest.raises(ArtefactError, match="field `detectors, metrics"):
+    with pytest.raises(ArtefactError, match=r"field `detectors\[0\]\.metrics\.pooled\.auroc\[0\]` is"):
         read_with(content, ("detectors", 0, "metrics", POOLED, "auroc"), [value, 0.1, 0.9])
 
 
@@ -69,7 +69,7 @@ def test_a_figure_that_is_none_is_refused(content, value):
     ("path", "value", "message"),
     [
         (("baseline",), "gram", "no such row"),
-        (("published",), {"protocol": "x"}, "field `published, comparable`"),
+        (("published",), {"protocol": "x"}, "field `published.comparable` is missing"),
         (("provenance", "classifier_digest"), 3, "classifier_digest"),
         (("sets", 0, "role"), "fit", "no ID or no OOD set"),
     ],

@@ -361,7 +361,7 @@ def test_how_images_are_prepared_for_weights_of_ones_own_is_shown_and_set(run, o
         (["--size", "big"], "The size is 'big'"),
         (["--mean", "0.5", "0.5"], "one number for each of three colour channels"),
         (["--crop", "middle"], "crop is 'middle'"),
-        (["--interpolation", "lanczos"], "only bilinear and bicubic"),
+        (["--interpolation", "lanczos"], "wanted 'bilinear' or 'bicubic'"),
         (["--pretrained-cfg", "none.json"], "check the path"),
     ],
 )

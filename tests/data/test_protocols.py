@@ -72,10 +72,13 @@ def test_a_typo_offers_names_and_a_file_may_replace_fields(tmp_path):
     source.write_text(json.dumps({"test_per_class": 7}), encoding="utf-8")
     assert named_protocol("kvasir-v2", source).test_per_class == 7
     source.write_text(json.dumps({"adress": "x"}), encoding="utf-8")
-    with pytest.raises(InputError, match="holds adress; wanted an object of name, title"):
+    with pytest.raises(ArtefactError, match=r"mine\.json, field `adress` is not known; wanted name, title"):
+        named_protocol("kvasir-v2", source)
+    source.write_text(json.dumps({"test_per_class": "7"}), encoding="utf-8")
+    with pytest.raises(ArtefactError, match=r"mine\.json, field `test_per_class` is '7'; wanted a whole number"):
         named_protocol("kvasir-v2", source)
     source.write_text("[]", encoding="utf-8")
-    with pytest.raises(InputError, match="holds list"):
+    with pytest.raises(ArtefactError, match=r"holds \[\]; wanted an object"):
         named_protocol("kvasir-v2", source)
     source.write_text("{", encoding="utf-8")
     with pytest.raises(ArtefactError, match="cannot be read as JSON"):

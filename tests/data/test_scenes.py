@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nero_core.data.scenes import CLASSES, OOD_KINDS, contact_sheet, field, nuisances, optics, render
+from nero_core.data.scenes import CLASSES, OOD_KINDS, field, nuisances, optics, render
 
 KINDS = CLASSES + OOD_KINDS
 
@@ -274,28 +274,6 @@ def test_findings_bring_their_colours():
     assert share("dyed-lifted", blue) > known_blue + 0.05
 
 
-# --- the contact sheet -----------------------------------------------------------------------------------------
-
-
-def test_contact_sheet_lays_out_row_by_row():
-    cells = [Image.new("RGB", (4, 3), (shade, 0, 0)) for shade in (10, 20, 30)]
-    sheet = contact_sheet([*cells, Image.new("L", (8, 6), 40)], 2)
-    assert sheet.size == (8, 6)
-    assert [sheet.getpixel(at) for at in ((0, 0), (7, 2), (3, 3), (4, 5))] == [
-        (10, 0, 0),
-        (20, 0, 0),
-        (30, 0, 0),
-        (40, 40, 40),
-    ]
-    assert contact_sheet(cells, 5).size == (20, 3)
-
-
-@pytest.mark.parametrize(("images", "columns"), [([], 3), ([Image.new("RGB", (2, 2))], 0)])
-def test_an_empty_contact_sheet_is_refused(images, columns):
-    with pytest.raises(ValueError, match=f"holds {len(images)} and `columns` is {columns}"):
-        contact_sheet(images, columns)
-
-
 # --- fields and optics against slow twins ----------------------------------------------------------------------
 
 
@@ -358,13 +336,12 @@ def test_rays_in_a_ball_end_on_the_ball():
     """Distance along a ray from p to a sphere of radius R round 0: −p·d + √((p·d)² − p² + R²)."""
     radius, size, eye = 1.3, 32, camera()
     surface = optics.see(lambda x, y, z: radius - np.sqrt(x * x + y * y + z * z), eye, size)
-    p = np.array(eye.origin)
+    p, at = np.array(eye.origin), surface.point.T
+    depth = np.linalg.norm(at - p, axis=1)
     for pixel, d in enumerate(np.stack(eye.rays(size), axis=1).astype(np.float64)):
         wanted = -p @ d + math.sqrt((p @ d) ** 2 - p @ p + radius**2)
-        assert surface.depth[pixel] == pytest.approx(wanted, abs=0.01)
-    at = np.stack([surface.x, surface.y, surface.z], axis=1)
-    normal = np.stack([surface.nx, surface.ny, surface.nz], axis=1)
-    assert np.abs(normal + at / radius).max() < 0.1  # towards the middle
+        assert depth[pixel] == pytest.approx(wanted, abs=0.01)
+    assert np.abs(surface.normal.T + at / radius).max() < 0.1  # towards the middle
 
 
 def test_the_wall_darkens_with_the_square_of_the_distance():

@@ -84,7 +84,7 @@ def test_chunks_do_not_change_the_fit(data, monkeypatch):
 def test_contributions_add_up_to_the_distance(data):
     (train, head), (test, _) = data
     detector = make_detector("nero", k=5).fit(train, head)
-    contributions = detector.contributions(test)
+    contributions = detector.account(test).contributions
     assert contributions.shape == test.features.shape
     np.testing.assert_allclose(contributions.sum(axis=1), detector.terms(test).distance, rtol=1e-9)
     assert (contributions < 0).any()
@@ -174,7 +174,9 @@ def test_small_sets_give_defined_scores(n, d, K):
     detector = make_detector("nero", k=3).fit(train, head)
     assert len(detector.components_) == min(int(d * 2 / 3), n, d)
     assert np.isfinite(detector.score(test)).all()
-    np.testing.assert_allclose(detector.contributions(test).sum(axis=1), detector.terms(test).distance, rtol=1e-9)
+    np.testing.assert_allclose(
+        detector.account(test).contributions.sum(axis=1), detector.terms(test).distance, rtol=1e-9
+    )
 
 
 def test_constant_neurons_and_zero_features_give_defined_scores():

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from nero_core import Reference
-from nero_core.figures import STATES, significant
+from nero_core.figures.palette import STATES, significant
 from pages.shared import words
 from tests.app.conftest import picture_bytes
 from tests.e2e import test_browser

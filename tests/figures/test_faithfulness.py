@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nero_core import figures
 from nero_core.attribution.faithfulness import RANDOM, Faithfulness
+from nero_core.figures import faithfulness
+from nero_core.figures.faithfulness import WAYS, faithfulness_curves, faithfulness_table
 from tests.figures.test_figures import contrast
 
 
@@ -14,7 +15,7 @@ def measured(images):
     """Two methods and four random orders on some images, seeded."""
     rng = np.random.default_rng(images)
     shares = np.linspace(0, 1, 6)
-    random = {kind: rng.random((4, images, 6)) for kind in figures.WAYS}
+    random = {kind: rng.random((4, images, 6)) for kind in WAYS}
     probability = {
         kind: np.concatenate([rng.random((2, images, 6)), random[kind].mean(axis=0)[None]]) for kind in random
     }
@@ -30,11 +31,11 @@ def measured(images):
     )
 
 
-@pytest.mark.parametrize("kind", list(figures.WAYS))
+@pytest.mark.parametrize("kind", list(WAYS))
 @pytest.mark.parametrize("images", [1, 3])
 def test_curves_are_means_in_percent_with_the_range_of_chance(kind, images):
     m = measured(images)
-    chart = figures.faithfulness_curves(m, kind)
+    chart = faithfulness_curves(m, kind)
     low, high, random, *methods = chart.figure.data
     orders = 100 * m.random_probability[kind].mean(axis=1)
     np.testing.assert_allclose(low.y, orders.min(axis=0))
@@ -55,13 +56,13 @@ def test_curves_are_means_in_percent_with_the_range_of_chance(kind, images):
 
 
 def test_lines_can_be_seen_on_light_and_dark_pages():
-    for colour in figures.faithfulness.COLOURS:
+    for colour in faithfulness.COLOURS:
         assert contrast(colour, "#FFFFFF") >= 3
         assert contrast(colour, "#0E1117") >= 3
 
 
 def test_the_table_says_which_end_is_good_and_speaks_of_spread_only_where_there_is_one():
-    one, several = (figures.faithfulness_table(measured(n).summary(), n) for n in (1, 3))
+    one, several = (faithfulness_table(measured(n).summary(), n) for n in (1, 3))
     assert [row["method"] for row in one] == ["CRP", "instant map", RANDOM]
     assert "standard error" not in one[0]
     assert several[0]["standard error"] > 0

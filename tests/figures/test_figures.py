@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nero_core import figures
 from nero_core.errors import InputError
+from nero_core.figures import palette
+from nero_core.figures.charts import account_chart, account_rows, relevance_profile, score_histogram
+from nero_core.figures.overlays import colour_bar, overlay, symmetric_limit, tiled
+from nero_core.figures.palette import ACCENT, DIVERGING, LOWERS, NEUTRAL, RAISES, STATES, UNUSUAL, significant
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def contrast(first, second):
     ],
 )
 def test_numbers_have_three_significant_digits_and_no_exponent(value, text):
-    assert figures.significant(value) == text
+    assert significant(value) == text
 
 
 # Palette ---------------------------------------------------------------------------------------------------------
@@ -60,13 +63,13 @@ def test_numbers_have_three_significant_digits_and_no_exponent(value, text):
 
 @pytest.mark.parametrize("page", ["#FFFFFF", "#10171D"])
 def test_every_colour_that_carries_meaning_stands_out_on_a_light_and_on_a_dark_page(page):
-    colours = [mark.colour for mark in figures.STATES.values()]
-    colours += [figures.ACCENT, figures.RAISES, figures.LOWERS, figures.NEUTRAL, figures.UNUSUAL]
+    colours = [mark.colour for mark in STATES.values()]
+    colours += [ACCENT, RAISES, LOWERS, NEUTRAL, UNUSUAL]
     assert min(contrast(colour, page) for colour in colours) >= 3
 
 
 def test_states_differ_by_word_and_symbol_not_by_colour_alone():
-    marks = figures.STATES.values()
+    marks = STATES.values()
     assert [mark.symbol for mark in marks] == ["●", "◐", "▲"]
     assert len({mark.word for mark in marks}) == len({mark.colour for mark in marks}) == 3
 
@@ -75,7 +78,7 @@ def test_states_differ_by_word_and_symbol_not_by_colour_alone():
 
 
 def test_histogram_shows_all_images_the_threshold_and_this_image(scores):
-    chart = figures.score_histogram(scores, 20.0, threshold=21.5, known={"other": [30.0, 31.0]}, state="borderline")
+    chart = score_histogram(scores, 20.0, threshold=21.5, known={"other": [30.0, 31.0]}, state="borderline")
     usual, known = bars(chart)
     assert sum(usual.y) == pytest.approx(100)
     assert sum(y or 0 for y in known.y) == pytest.approx(100)
@@ -85,18 +88,18 @@ def test_histogram_shows_all_images_the_threshold_and_this_image(scores):
 
 
 def test_histogram_table_has_one_row_per_bin_and_every_set(scores):
-    chart = figures.score_histogram(scores, 20.0, known={"a": [30.0], "b": [1.0]})
+    chart = score_histogram(scores, 20.0, known={"a": [30.0], "b": [1.0]})
     assert len(chart.rows) == len(bars(chart)[0].y)
     assert sum(row["reference (% of images)"] for row in chart.rows) == pytest.approx(100, abs=1)
     assert sum(row["b (% of images)"] for row in chart.rows) == 100
 
 
 def test_histogram_counts_in_words_how_many_lie_below():
-    assert "above 2 of them" in figures.score_histogram([1.0, 2.0, 3.0], 2.5).alt
+    assert "above 2 of them" in score_histogram([1.0, 2.0, 3.0], 2.5).alt
 
 
 def test_a_score_far_away_does_not_squeeze_the_reference_into_one_bar(scores):
-    chart = figures.score_histogram(scores, 1e6, threshold=21.5, state="out-of-distribution")
+    chart = score_histogram(scores, 1e6, threshold=21.5, state="out-of-distribution")
     filled = [y for y in bars(chart)[0].y if y > 0]
     low, high = chart.figure.layout.xaxis.range
     line = next(s for s in chart.figure.layout.shapes if s.line.dash == "solid")
@@ -106,7 +109,7 @@ def test_a_score_far_away_does_not_squeeze_the_reference_into_one_bar(scores):
 
 
 def test_a_long_tail_is_counted_in_the_last_bar_which_is_open_ended(scores):
-    chart = figures.score_histogram(np.append(scores, [1e4, 1e5, 1e6]), 10.0)
+    chart = score_histogram(np.append(scores, [1e4, 1e5, 1e6]), 10.0)
     assert sum(bars(chart)[0].y) == pytest.approx(100)
     assert chart.rows[-1]["reference (% of images)"] == pytest.approx(100 * 3 / 153, rel=0.05)
     assert chart.rows[-1]["to"] is None
@@ -114,27 +117,25 @@ def test_a_long_tail_is_counted_in_the_last_bar_which_is_open_ended(scores):
 
 
 def test_equal_reference_scores_still_give_a_histogram():
-    assert sum(bars(figures.score_histogram([3.0] * 20, 3.0))[0].y) == pytest.approx(100)
+    assert sum(bars(score_histogram([3.0] * 20, 3.0))[0].y) == pytest.approx(100)
 
 
 @pytest.mark.parametrize("bad", [[], [1.0, np.nan], [np.inf]])
 def test_a_histogram_of_nothing_or_of_nan_is_refused(bad):
     with pytest.raises(InputError, match="reference"):
-        figures.score_histogram(bad, 1.0)
+        score_histogram(bad, 1.0)
 
 
 def test_a_score_that_is_not_a_number_is_refused(scores):
     with pytest.raises(InputError, match="score"):
-        figures.score_histogram(scores, math.nan)
+        score_histogram(scores, math.nan)
 
 
 # Account ---------------------------------------------------------------------------------------------------------
 
 
 def test_account_by_hand():
-    rows = figures.account_rows(
-        np.array([4.0, -2.0, 1.0, -1.0, 3.0]), terms={"bias term": 6.0}, factor=0.5, leading=[0, 1]
-    )
+    rows = account_rows(np.array([4.0, -2.0, 1.0, -1.0, 3.0]), terms={"bias term": 6.0}, factor=0.5, leading=[0, 1])
     assert [(row.label, row.effect, row.value) for row in rows] == [
         ("Neuron 0", "raises", 2.0),
         ("2 others, raising", "raises", 2.0),
@@ -154,7 +155,7 @@ def test_account_by_hand():
 )
 def test_the_account_always_adds_up_to_the_score_and_names_every_neuron_once(contributions, bias_term, share, k):
     c = np.array(contributions)
-    rows = figures.account_rows(c, {"bias term": bias_term}, share, np.argsort(-np.abs(c))[:k])
+    rows = account_rows(c, {"bias term": bias_term}, share, np.argsort(-np.abs(c))[:k])
     score = share * (math.fsum(contributions) + bias_term)
     scale = share * (math.fsum(abs(x) for x in contributions) + bias_term)
     assert rows[-1].value == pytest.approx(score, rel=1e-9, abs=1e-9 * scale + 1e-300)
@@ -167,16 +168,16 @@ def test_tiles_keep_every_picture_in_reading_order():
     from PIL import Image
 
     colours = [(10 * i, 0, 0) for i in range(6)]
-    sheet = figures.tiled([Image.new("RGB", (50, 40), colour) for colour in colours])
+    sheet = tiled([Image.new("RGB", (50, 40), colour) for colour in colours])
     assert sheet.size == (4 * 52 - 2, 2 * 42 - 2)
     assert [sheet.getpixel((i % 4 * 52 + 25, i // 4 * 42 + 20)) for i in range(6)] == colours
     with pytest.raises(InputError, match="no pictures"):
-        figures.tiled([])
+        tiled([])
 
 
 def test_account_chart_draws_the_rows_and_its_table_repeats_them():
-    rows = figures.account_rows(np.array([4.0, -2.0, 1.0]), {"bias term": 6.0}, 0.5, [0], ["layer1 · 4", "b", "c"])
-    chart = figures.account_chart(rows)
+    rows = account_rows(np.array([4.0, -2.0, 1.0]), {"bias term": 6.0}, 0.5, [0], ["layer1 · 4", "b", "c"])
+    chart = account_chart(rows)
     (trace,) = bars(chart)
     assert list(trace.y) == [row.label for row in rows] == [row["part"] for row in chart.rows]
     assert [base + x for base, x in zip(trace.base, trace.x, strict=True)] == [row.end for row in rows]
@@ -188,7 +189,7 @@ def test_account_chart_draws_the_rows_and_its_table_repeats_them():
 
 def test_a_neuron_that_does_not_exist_is_refused():
     with pytest.raises(InputError, match="Neuron 7 does not exist"):
-        figures.account_rows(np.zeros(3), {}, 1.0, [7])
+        account_rows(np.zeros(3), {}, 1.0, [7])
 
 
 # Relevance profile -----------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ def test_a_neuron_that_does_not_exist_is_refused():
 
 def test_profile_takes_the_channels_that_deviate_most():
     relevance, mean, std = np.array([0.0, 5.0, 1.0, -9.0]), np.zeros(4), np.ones(4)
-    chart = figures.relevance_profile(relevance, mean, std, top=2)
+    chart = relevance_profile(relevance, mean, std, top=2)
     assert [row["neuron"] for row in chart.rows] == [3, 1]
     assert list(chart.figure.data[0].error_y.array) == [1.0, 1.0]
     assert "neuron 3 differs most" in chart.alt
@@ -204,7 +205,7 @@ def test_profile_takes_the_channels_that_deviate_most():
 
 def test_profile_of_all_channels_keeps_their_order_and_shows_the_known_unusual_mean():
     d = 700
-    chart = figures.relevance_profile(np.ones(d), np.zeros(d), np.ones(d), known_mean=np.full(d, 2.0), top=None)
+    chart = relevance_profile(np.ones(d), np.zeros(d), np.ones(d), known_mean=np.full(d, 2.0), top=None)
     assert [row["neuron"] for row in chart.rows] == list(range(d))
     known = next(trace for trace in chart.figure.data if "Known unusual" in trace.name)
     assert list(known.y) == [2.0] * d
@@ -212,7 +213,7 @@ def test_profile_of_all_channels_keeps_their_order_and_shows_the_known_unusual_m
 
 def test_profiles_of_another_network_are_refused():
     with pytest.raises(InputError, match="4 channels, the reference 3"):
-        figures.relevance_profile(np.zeros(4), np.zeros(3), np.zeros(3))
+        relevance_profile(np.zeros(4), np.zeros(3), np.zeros(3))
 
 
 # Heatmaps --------------------------------------------------------------------------------------------------------
@@ -223,7 +224,7 @@ GREY = Image.new("RGB", (40, 20), (100, 100, 100))
 def test_overlay_is_orange_where_positive_blue_where_negative_and_clear_at_zero():
     heatmap = np.zeros((20, 40))
     heatmap[:, :10], heatmap[:, 30:] = 1.0, -1.0
-    pixels = np.asarray(figures.overlay(GREY, heatmap, opacity=1.0)).astype(int)
+    pixels = np.asarray(overlay(GREY, heatmap, opacity=1.0)).astype(int)
     assert tuple(pixels[10, 2]) == (0xE6, 0x61, 0x01)
     assert tuple(pixels[10, 37]) == (0x21, 0x66, 0xAC)
     assert tuple(pixels[10, 20]) == (100, 100, 100)
@@ -232,32 +233,32 @@ def test_overlay_is_orange_where_positive_blue_where_negative_and_clear_at_zero(
 def test_limits_are_symmetric():
     heatmap = np.zeros((20, 40))
     heatmap[:, :20], heatmap[:, 20:] = 2.0, -1.0
-    assert figures.symmetric_limit(heatmap) == 2.0
-    pixels = np.asarray(figures.overlay(GREY, heatmap, opacity=1.0)).astype(int)
+    assert symmetric_limit(heatmap) == 2.0
+    pixels = np.asarray(overlay(GREY, heatmap, opacity=1.0)).astype(int)
     assert tuple(pixels[10, 37]) != (0x21, 0x66, 0xAC), "half as strong must not be drawn in full colour"
 
 
 def test_a_map_that_is_negative_everywhere_is_blue():
-    pixels = np.asarray(figures.overlay(GREY, np.full((20, 40), -0.5), opacity=1.0))
+    pixels = np.asarray(overlay(GREY, np.full((20, 40), -0.5), opacity=1.0))
     assert tuple(pixels[10, 20].tolist()) == (0x21, 0x66, 0xAC)
 
 
 def test_opacity_zero_and_an_empty_map_leave_the_picture_as_it_is():
     noise = np.random.default_rng(0).normal(size=(7, 7)).astype(np.float32)
-    assert figures.overlay(GREY, noise, opacity=0).tobytes() == GREY.tobytes()
-    assert figures.overlay(GREY, np.zeros((7, 7)), outline=True).tobytes() == GREY.tobytes()
+    assert overlay(GREY, noise, opacity=0).tobytes() == GREY.tobytes()
+    assert overlay(GREY, np.zeros((7, 7)), outline=True).tobytes() == GREY.tobytes()
 
 
 def test_the_grid_that_strides_leave_in_a_map_is_averaged_out():
     checks = np.indices((224, 224)).sum(axis=0) % 2
-    drawn = np.asarray(figures.overlay(Image.new("RGB", (224, 224), (100, 100, 100)), checks, opacity=1.0)).astype(int)
+    drawn = np.asarray(overlay(Image.new("RGB", (224, 224), (100, 100, 100)), checks, opacity=1.0)).astype(int)
     assert np.ptp(drawn, axis=(0, 1)).max() <= 1
 
 
 def test_a_wide_map_keeps_its_proportions():
     heatmap = np.zeros((112, 448))
     heatmap[:, 336:] = 1.0
-    drawn = np.asarray(figures.overlay(Image.new("RGB", (448, 112)), heatmap, opacity=1.0)).astype(int)
+    drawn = np.asarray(overlay(Image.new("RGB", (448, 112)), heatmap, opacity=1.0)).astype(int)
     assert tuple(drawn[56, 400]) == (0xE6, 0x61, 0x01)
     assert tuple(drawn[56, 300]) == (0, 0, 0)
 
@@ -266,7 +267,7 @@ def test_outline_goes_round_the_strongest_region_in_two_tones():
     heatmap = np.zeros((200, 200))
     heatmap[60:140, 60:140] = 1.0
     picture = Image.new("RGB", (200, 200), (100, 100, 100))
-    drawn = np.asarray(figures.overlay(picture, heatmap, opacity=0, outline=True)).astype(int)
+    drawn = np.asarray(overlay(picture, heatmap, opacity=0, outline=True)).astype(int)
     white, dark = (drawn == 255).all(axis=-1), (drawn < 30).all(axis=-1)
     assert white.any()
     assert dark.any()
@@ -277,24 +278,24 @@ def test_outline_goes_round_the_strongest_region_in_two_tones():
 @pytest.mark.parametrize("bad", [np.zeros(5), np.full((3, 3), np.nan), np.zeros((2, 3, 3))])
 def test_a_map_of_another_shape_or_with_nan_is_refused(bad):
     with pytest.raises(InputError, match="heatmap"):
-        figures.overlay(GREY, bad)
+        overlay(GREY, bad)
 
 
 def test_the_picture_turns_grey_under_a_map():
     red = Image.new("RGB", (8, 8), (200, 40, 40))
-    pixels = np.asarray(figures.overlay(red, np.zeros((8, 8)), opacity=1.0))
+    pixels = np.asarray(overlay(red, np.zeros((8, 8)), opacity=1.0))
     assert len(set(pixels[0, 0].tolist())) == 1
 
 
 def test_no_forbidden_colour_map_is_used():
-    red, green, blue = (np.array([int(c[i : i + 2], 16) for c in figures.DIVERGING]) for i in (1, 3, 5))
-    assert figures.DIVERGING[2] == "#FFFFFF"
+    red, green, blue = (np.array([int(c[i : i + 2], 16) for c in DIVERGING]) for i in (1, 3, 5))
+    assert DIVERGING[2] == "#FFFFFF"
     assert (np.diff(red - blue) >= 0).all(), "from blue to orange without turning back"
     assert (green[[0, -1]] < 110).all(), "no green end"
 
 
 def test_colour_bar_is_labelled():
-    chart = figures.colour_bar()
+    chart = colour_bar()
     assert list(chart.figure.layout.xaxis.ticktext) == ["speaks against", "nothing", "speaks for"]
 
 
@@ -304,10 +305,10 @@ def test_colour_bar_is_labelled():
 def every_chart(dark):
     contributions = np.array([1.0, -2.0, 0.5])
     return [
-        figures.score_histogram([1.0, 2.0, 3.0], 2.5, threshold=2.9, dark=dark),
-        figures.account_chart(figures.account_rows(contributions, {"bias term": 1.0}, 0.5, [0]), dark=dark),
-        figures.relevance_profile(contributions, np.zeros(3), np.ones(3), dark=dark),
-        figures.colour_bar(dark=dark),
+        score_histogram([1.0, 2.0, 3.0], 2.5, threshold=2.9, dark=dark),
+        account_chart(account_rows(contributions, {"bias term": 1.0}, 0.5, [0]), dark=dark),
+        relevance_profile(contributions, np.zeros(3), np.ones(3), dark=dark),
+        colour_bar(dark=dark),
     ]
 
 
@@ -331,8 +332,8 @@ def test_a_slim_template_looks_like_the_whole_one():
     import plotly.io as pio
 
     for dark, name in ((False, "plotly_white"), (True, "plotly_dark")):
-        template, whole = figures.palette.blank_figure(dark, 100).layout.template, pio.templates[name]
+        template, whole = palette.blank_figure(dark, 100).layout.template, pio.templates[name]
         assert template.layout == whole.layout
-        for kind in figures.palette.DRAWN:
+        for kind in palette.DRAWN:
             assert template.data[kind] == whole.data[kind]
         assert "box" not in whole.data.to_plotly_json(), "boxes are drawn, too"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nero_core import figures
 from nero_core.errors import InputError
-from nero_core.figures.neurons import CLASS_COLOURS
+from nero_core.figures.neurons import CLASS_COLOURS, class_weights, neuron_bars, neuron_rows, relevance_map, value_boxes
 from nero_core.neurons.statistics import Comparison, Group, Moments
 from tests.figures.test_figures import contrast
 
@@ -21,7 +20,7 @@ def comparison():
 
 def test_bars_carry_means_spread_and_numbers(comparison):
     order = comparison.order("effect")[:10]
-    chart = figures.neuron_bars(comparison, order, chosen=int(order[3]))
+    chart = neuron_bars(comparison, order, chosen=int(order[3]))
     first, second = chart.figure.data
     np.testing.assert_allclose(first.y, comparison.first.moments.mean[order])
     np.testing.assert_allclose(second.error_y.array, comparison.second.moments.std[order])
@@ -33,19 +32,19 @@ def test_bars_carry_means_spread_and_numbers(comparison):
 
 
 def test_many_bars_have_no_whiskers_and_none_is_refused(comparison):
-    chart = figures.neuron_bars(comparison, np.arange(100))
+    chart = neuron_bars(comparison, np.arange(100))
     assert chart.figure.data[0].error_y.array is None
     with pytest.raises(InputError, match="widen the filter"):
-        figures.neuron_bars(comparison, np.arange(0))
+        neuron_bars(comparison, np.arange(0))
 
 
 def test_a_single_image_has_no_spread():
     one = np.ones((1, 4))
     rest = np.zeros((5, 4))
     c = Comparison(Group("rest", Moments.of(rest), rest, rest), Group("one", Moments.of(one), one, one))
-    chart = figures.neuron_bars(c, np.arange(4))
+    chart = neuron_bars(c, np.arange(4))
     assert chart.figure.data[1].error_y.array is None
-    row = figures.neuron_rows(c, np.arange(4), np.ones((2, 4)), ["a", "b"])[0]
+    row = neuron_rows(c, np.arange(4), np.ones((2, 4)), ["a", "b"])[0]
     assert row["deviation, second"] is None
     assert row["AUROC alone, %"] is None
     assert row["Cohen’s d"] is None
@@ -54,7 +53,7 @@ def test_a_single_image_has_no_spread():
 
 def test_boxes_tell_groups_and_single_images():
     values = {"a": np.arange(9.0), "strange": np.arange(4.0), "empty": np.zeros(0)}
-    chart = figures.value_boxes(values, ["strange"], "Relevance", marks={"image 1": 3.0})
+    chart = value_boxes(values, ["strange"], "Relevance", marks={"image 1": 3.0})
     star, *boxes = chart.figure.data
     assert (list(star.x), list(star.y)) == ([3.0], ["★ image 1"])
     assert len(boxes) == 2
@@ -62,12 +61,12 @@ def test_boxes_tell_groups_and_single_images():
     assert [row["group"] for row in chart.rows] == ["a", "strange", "image 1"]
     assert chart.rows[0]["median"] == 4
     with pytest.raises(InputError, match="No image"):
-        figures.value_boxes({"empty": np.zeros(0)}, [], "Relevance")
+        value_boxes({"empty": np.zeros(0)}, [], "Relevance")
 
 
 def test_single_images_have_a_row_each_unless_they_are_many():
     few, many = (
-        figures.value_boxes({"a": np.arange(9.0)}, [], "Relevance", marks={f"image <{i}>": float(i) for i in range(n)})
+        value_boxes({"a": np.arange(9.0)}, [], "Relevance", marks={f"image <{i}>": float(i) for i in range(n)})
         for n in (6, 7)
     )
     assert [trace.y[0] for trace in few.figure.data[:-1]] == [f"★ image ‹{i}›" for i in range(6)]
@@ -80,7 +79,7 @@ def test_single_images_have_a_row_each_unless_they_are_many():
 
 
 def test_weights_lead_into_classes():
-    chart = figures.class_weights(np.array([0.5, -1.0]), ["a", "b"])
+    chart = class_weights(np.array([0.5, -1.0]), ["a", "b"])
     assert list(chart.figure.data[0].x) == [0.5, -1.0]
     assert chart.rows[1] == {"class": "b", "weight": -1.0}
     assert "largest into a" in chart.alt
@@ -89,7 +88,7 @@ def test_weights_lead_into_classes():
 def test_the_map_shows_every_image_once_with_its_row():
     points = np.random.default_rng(0).normal(size=(12, 2))
     groups = np.arange(12) % 3
-    chart = figures.relevance_map(
+    chart = relevance_map(
         points, groups, ["a", "b", "strange"], np.zeros((2, 2)), case={"image 1": np.ones(2)}, shares=(0.5, 0.25)
     )
     images = chart.figure.data[:3]
@@ -112,7 +111,7 @@ def test_the_map_shows_centroids_and_case_and_all_but_a_few_far_images():
     points[0] = 100, -100
     centroids = np.array([[0.0, 0.0], [9.0, 0.0]])
     groups = np.zeros(500, np.int64)
-    chart = figures.relevance_map(points, groups, ["a", "b"], centroids, case={"image 1": np.array([0.0, -20.0])})
+    chart = relevance_map(points, groups, ["a", "b"], centroids, case={"image 1": np.array([0.0, -20.0])})
     (left, right), (low, high) = chart.figure.layout.xaxis.range, chart.figure.layout.yaxis.range
     assert -6 < left < -2
     assert 9 < right < 12

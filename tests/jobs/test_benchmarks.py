@@ -390,7 +390,7 @@ def test_a_request_with_a_field_of_another_type_is_refused(home, plan):
     folder = submit(home, "Noise", plan)
     asked = json.loads((folder / REQUEST).read_text())
     (folder / REQUEST).write_text(json.dumps(asked | {"alpha": "0.05"}))
-    assert "`request.alpha` is '0.05'; wanted a finite number" in only(home).state.error
+    assert "request.json, field `alpha` is '0.05'; wanted a finite number" in only(home).state.error
 
 
 def test_whoever_only_looks_keeps_no_queue_from_starting(home, plan):

@@ -110,25 +110,25 @@ def test_crops(cfg, crop):
 @pytest.mark.parametrize(
     ("cfg", "message"),
     [
-        ({"input_size": [3, 224]}, "config.json: input_size is"),
-        ({"input_size": "3x224x224"}, "input_size is"),
-        ({"input_size": [3, 224.5, 224]}, "input_size is"),
-        ({"input_size": [3, True, 224]}, "input_size is"),
-        ({"input_size": [3, 0, 224]}, "input_size is"),
+        ({"input_size": [3, 224]}, r"`input_size` of config\.json is \[3, 224\]; wanted a list of 3.*give it yourself"),
+        ({"input_size": "3x224x224"}, "`input_size` of config.json is"),
+        ({"input_size": [3, 224.5, 224]}, r"`input_size\[1\]` of config.json is 224.5; wanted a whole number"),
+        ({"input_size": [3, True, 224]}, r"`input_size\[1\]` of"),
+        ({"input_size": [3, 0, 224]}, r"`input_size\[1\]` of config.json is 0"),
         ({"input_size": [1, 28, 28]}, "1 channels; only networks on colour images"),
         ({"mean": [0.5, 0.5]}, "config.json: mean is"),
-        ({"mean": 0.5}, "mean is"),
-        ({"mean": [0.5, None, 0.5]}, "mean is None; wanted a number"),
-        ({"std": ["a", "b", "c"]}, "std is 'a'; wanted a number"),
-        ({"std": [float("nan")] * 3}, "std is nan; wanted a number"),
-        ({"std": {"r": 1}}, "std is"),
-        ({"interpolation": "lanczos"}, "interpolation is 'lanczos'; only bilinear and bicubic are done here"),
-        ({"interpolation": 3}, "interpolation is 3"),
-        ({"interpolation": ["bicubic"]}, "interpolation is"),
-        ({"crop_mode": "border", "crop_pct": 1}, "crop_mode is 'border'"),
+        ({"mean": 0.5}, "`mean` of config.json is 0.5; wanted a list"),
+        ({"mean": [0.5, None, 0.5]}, r"`mean\[1\]` of config.json is None; wanted a finite number"),
+        ({"std": ["a", "b", "c"]}, r"`std\[0\]` of config.json is 'a'; wanted a finite number"),
+        ({"std": [float("nan")] * 3}, r"`std\[0\]` of config.json is nan; wanted a finite number"),
+        ({"std": {"r": 1}}, "`std` of config.json is"),
+        ({"interpolation": "lanczos"}, "`interpolation` of config.json is 'lanczos'; wanted 'bilinear' or 'bicubic'"),
+        ({"interpolation": 3}, "`interpolation` of config.json is 3"),
+        ({"interpolation": ["bicubic"]}, "`interpolation` of config.json is"),
+        ({"crop_mode": "border", "crop_pct": 1}, "`crop_mode` of config.json is 'border'; wanted 'center' or 'squash'"),
         ({"crop_mode": "squash", "crop_pct": 0.9}, "stretches and then crops"),
         ({"crop_mode": "squash"}, "stretches and then crops"),
-        ({"crop_pct": True}, "crop_pct is True; wanted a number"),
+        ({"crop_pct": True}, "`crop_pct` of config.json is True; wanted a finite number"),
         ({}, "says nothing of preprocessing"),
         ({"architecture": "resnet18", "pretrained_cfg": {"url": ""}}, "says nothing of preprocessing"),
         ({"pretrained_cfg": 7}, "says nothing of preprocessing"),
@@ -150,7 +150,7 @@ def test_what_is_given_otherwise_is_not_looked_at():
 
 @pytest.mark.parametrize("content", ["", "{", "[" * 10**5, "\udc80"])
 def test_what_is_no_json(content):
-    with pytest.raises(InputError, match="is not JSON"):
+    with pytest.raises(InputError, match=r"config\.json cannot be read as JSON"):
         Settings.of_pretrained_cfg(content.encode(errors="surrogateescape"), "config.json")
 
 
@@ -193,7 +193,7 @@ def test_what_a_person_types(typed, wanted):
         ({"std": ["1", "2", "3", "4"]}, "one number for each of three"),
         ({"std": "inf"}, "std is 'inf'; wanted a number"),
         ({"crop": "centre"}, "crop is 'centre'; wanted a number"),
-        ({"interpolation": "nearest"}, "interpolation is 'nearest'"),
+        ({"interpolation": "nearest"}, "`interpolation` is 'nearest'; wanted 'bilinear' or 'bicubic'"),
     ],
 )
 def test_what_a_person_should_not_type(typed, message):

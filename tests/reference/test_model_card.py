@@ -112,10 +112,10 @@ def test_it_says_how_true_the_heatmaps_are(lines, tiny_reference, tmp_path):
     assert said["Heatmaps by CRP"].endswith("; chance can do as well")
     broken = ({"gain": 1}, {**row, "gain": "much"}, {**row, "by_chance": 1}, {**row, "gain": float("inf")}, "row", None)
     for bad in broken:
-        with pytest.raises(ArtefactError, match="field `heatmaps`"):
+        with pytest.raises(ArtefactError, match="field `heatmaps"):
             stored_heatmaps({"heatmaps": {"images": 60, "methods": [bad, chance]}})
     for number, kept in enumerate((7, {"images": 60}, {"images": 0, "methods": [row, chance]}, {"methods": [row]})):
-        with pytest.raises(ArtefactError, match="field `heatmaps`"):
+        with pytest.raises(ArtefactError, match="field `heatmaps"):
             model_card(edited(tiny_reference, tmp_path / str(number), heatmaps=kept))
 
 

@@ -13,13 +13,6 @@ from nero_core.attribution.methods import integrated_gradients
 # isort: on
 
 __all__ = [
-    "conservative_propagation",
-    "crp",
-    "epsilon_alpha2_beta1_flat",
-    "epsilon_gamma_box",
-    "epsilon_plus_flat",
-    "gradient_times_input",
-    "instant_map",
-    "integrated_gradients",
-    "smooth_grad",
-]
+    "conservative_propagation", "crp", "epsilon_alpha2_beta1_flat", "epsilon_gamma_box", "epsilon_plus_flat",
+    "gradient_times_input", "instant_map", "integrated_gradients", "smooth_grad",
+]  # fmt: skip

@@ -6,7 +6,7 @@ Propagation", 2023, doi 10.1038/s42256-023-00711-8. The rules are those that zen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,8 @@ from torch import Tensor
 
 from nero_core.attribution.base import AttributionPass, HeatmapMethod, as_array, register_method
 from nero_core.attribution.tracing import IMAGE, Steps, trace
+from nero_core.network.classifier import Classifier
 from nero_core.records import Float32Array
-
-if TYPE_CHECKING:
-    from nero_core.network.classifier import Classifier
 
 
 @register_method

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,31 +10,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nero_core.attribution.base import HeatmapMethod, as_array, register_method
+from nero_core.attribution.base import as_array, register_method
 from nero_core.attribution.instant import instant_maps
-from nero_core.attribution.linearised import GradientPass, Linearised
+from nero_core.attribution.linearised import GradientMethod, GradientPass, Linearised
 from nero_core.errors import InputError
+from nero_core.network.classifier import Classifier
 from nero_core.records import Float32Array
-
-if TYPE_CHECKING:
-    from nero_core.network.classifier import Classifier
 
 OF_STAGES = "gradient × input"
 """By which method the maps of stages are made, whose channels are not what the head reads."""
 
 
 @register_method
-class InstantMap(HeatmapMethod):
+class InstantMap(GradientMethod):
     """For networks that pool a feature map into what their head reads."""
 
     title = "instant map"
     meaning = "the last feature map weighted by relevance: coarse, and nothing is handed back to the pixels"
 
     def __init__(self, classifier: Classifier) -> None:
-        super().__init__(classifier)
+        """Prepare a copy of the network.
+
+        Raises
+        ------
+        InputError
+            The network does not pool a feature map into what its head reads.
+        """
         if classifier.layout.map is None:
             raise InputError(f"{classifier.architecture} does not pool a feature map into what its head reads.")
-        self._linearised = Linearised(classifier.private_copy(), classifier.layout, {})
+        super().__init__(classifier)
 
     def _open(self, image: Tensor) -> InstantPass:
         return InstantPass(self._linearised, image)

@@ -5,17 +5,13 @@ Source: Sundararajan et al., "Axiomatic attribution for deep networks", ICML 201
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 from zennit.attribution import IntegratedGradients as ZennitIntegratedGradients
 
 from nero_core.attribution.base import HeatmapMethod, OverallMap, as_array, register_method
 from nero_core.attribution.private_network import PrivateNetwork
+from nero_core.network.classifier import Classifier
 from nero_core.records import Float32Array
-
-if TYPE_CHECKING:
-    from nero_core.network.classifier import Classifier
 
 STEPS = 20
 """Steps from the baseline to the image: zennit's default, and the least that the paper advises."""

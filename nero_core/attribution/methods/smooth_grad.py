@@ -5,18 +5,14 @@ Source: Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, arXi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 from zennit.attribution import SmoothGrad as ZennitSmoothGrad
 
 from nero_core.attribution.base import HeatmapMethod, OverallMap, as_array, register_method
 from nero_core.attribution.private_network import PrivateNetwork
+from nero_core.network.classifier import Classifier
 from nero_core.network.random_state import global_generator
 from nero_core.records import Float32Array
-
-if TYPE_CHECKING:
-    from nero_core.network.classifier import Classifier
 
 NOISE_LEVEL = 0.1
 """Standard deviation of the noise, as a share of the image's range: zennit's default; the paper advises 0.1 to 0.2."""

@@ -9,15 +9,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 
-from nero_core.data.class_folders import list_images
+from nero_core.data.class_folders import list_images, require_folder, sub_folders
 from nero_core.data.protocols.protocol import FOLDERS, Protocol, plain
 from nero_core.errors import ArtefactError, InputError
 from nero_core.records import Progress
-from nero_core.storage.files import digest, write_bytes
+from nero_core.storage.files import digest, disk_errors, write_bytes
+from nero_core.storage.json_files import read_json
 
 SPLIT_NAME = "split.json"
 DEPTH = 2
@@ -49,9 +50,7 @@ def folders_protocol(root: Path, id_classes: Sequence[str], test_share: float = 
     InputError
         A class has no folder, or none is left to be out-of-distribution.
     """
-    if not root.is_dir():
-        raise InputError(f"{root} {'is not a folder' if root.exists() else 'does not exist'}; wanted class folders.")
-    found = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found = sub_folders(root)
     if missing := [name for name in id_classes if name not in found]:
         raise InputError(f"{root} has no class {', '.join(missing)}; it has {', '.join(found) or 'none'}.")
     others = tuple(name for name in found if name not in id_classes)
@@ -63,11 +62,7 @@ def folders_protocol(root: Path, id_classes: Sequence[str], test_share: float = 
 
 
 def divide_images(
-    protocol: Protocol,
-    root: Path,
-    seed: int = 0,
-    official: Sequence[Path] = (),
-    progress: Progress | None = None,
+    protocol: Protocol, root: Path, seed: int = 0, official: Sequence[Path] = (), progress: Progress | None = None
 ) -> list[Arranged]:
     """Give every image of a data set its part; files with the same bytes stay in one.
 
@@ -101,31 +96,25 @@ def divide_images(
             done += 1
             if progress is not None:
                 progress(done, total)
+        parts: list[Part | None]
         if name in protocol.ood:
-            arranged += [Arranged(OOD, name, path, key) for path, key in zip(paths, keys, strict=True)]
+            parts = [OOD] * len(paths)
         elif listed is None:
             testing = _drawn(protocol, name, keys, [seed, number])
-            arranged += [
-                Arranged(TEST if key in testing else TRAIN, name, path, key)
-                for path, key in zip(paths, keys, strict=True)
-            ]
+            parts = [TEST if key in testing else TRAIN for key in keys]
         else:
-            named = [
-                (listed.get((plain(name), plain(path.stem))), path, key) for path, key in zip(paths, keys, strict=True)
-            ]
-            kept = [Arranged(part, name, path, key) for part, path, key in named if part is not None]
-            if not kept:
-                raise InputError(
-                    f"The official split names none of the {len(paths)} images of {name!r}; check the file."
-                )
-            arranged += kept
+            parts = [listed.get((plain(name), plain(path.stem))) for path in paths]
+        if not any(parts):
+            raise InputError(f"The official split names none of the {len(paths)} images of {name!r}; check the file.")
+        arranged += [
+            Arranged(part, name, path, key) for part, path, key in zip(parts, paths, keys, strict=True) if part
+        ]
     return arranged
 
 
 def _class_folders(protocol: Protocol, root: Path) -> dict[str, Path]:
     """The folder of each class, in the protocol's order."""
-    if not root.is_dir():
-        raise InputError(f"{root} {'is not a folder' if root.exists() else 'does not exist'}; wanted class folders.")
+    require_folder(root)
     wanted = {plain(name): name for name in (*protocol.id, *protocol.ood)}
     level, found = [root], dict[str, Path]()
     for _ in range(DEPTH + 1):
@@ -157,7 +146,13 @@ def _drawn(protocol: Protocol, name: str, keys: Sequence[str], seed: list[int]) 
 
 
 def read_official(paths: Sequence[Path]) -> dict[tuple[str, str], Part]:
-    """Official split files: {(class, file name without its ending), both plain: part}."""
+    """Official split files: {(class, file name without its ending), both plain: part}.
+
+    Raises
+    ------
+    ArtefactError
+        A file cannot be read, or has other columns.
+    """
     listed: dict[tuple[str, str], Part] = {}
     for path in paths:
         try:
@@ -201,7 +196,7 @@ def arrange(protocol: Protocol, images: Sequence[Arranged], out: Path, seed: int
         raise InputError(f"{out} is not empty; name a new folder.")
     counts: dict[tuple[str, str], int] = {}
     rows = []
-    try:
+    with disk_errors(f"{out} cannot be written"):
         for image in images:
             number = counts.get((image.part, image.class_name), 0)
             counts[image.part, image.class_name] = number + 1
@@ -209,10 +204,6 @@ def arrange(protocol: Protocol, images: Sequence[Arranged], out: Path, seed: int
             target.parent.mkdir(parents=True, exist_ok=True)
             _link_or_copy(image.path, target)
             rows.append({"file": target.relative_to(out).as_posix(), "from": image.path.name, "sha256": image.digest})
-    except OSError as error:
-        raise ArtefactError(
-            f"{out} cannot be written: {error.strerror}; check the folder and the free space."
-        ) from error
     content = {"protocol": protocol.name, "seed": seed, "note": protocol.note, "images": rows}
     path = out / SPLIT_NAME
     write_bytes(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
@@ -226,6 +217,10 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+class _SplitFields(TypedDict):
+    protocol: str
+
+
 def arranged_protocol(folder: Path) -> str | None:
     """The protocol that a folder was arranged for; None where it was not.
 
@@ -234,13 +229,11 @@ def arranged_protocol(folder: Path) -> str | None:
     ArtefactError
         Its ``split.json`` is damaged.
     """
-    path = folder / SPLIT_NAME
-    if not path.is_file():
-        return None
+    advice = "It is damaged; arrange the protocol again."
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["protocol"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ArtefactError(f"{path} is damaged ({error!r}); arrange the protocol again.") from error
+        return str(read_json(folder / SPLIT_NAME, _SplitFields, advice)["protocol"])
+    except FileNotFoundError:
+        return None
 
 
 def counts_by_part(images: Sequence[Arranged]) -> Mapping[str, int]:

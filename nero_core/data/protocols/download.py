@@ -11,13 +11,15 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path, PurePosixPath
+from typing import TypedDict
 
 import pooch
 
 from nero_core.data.protocols.protocol import Protocol
 from nero_core.errors import ArtefactError, InputError
 from nero_core.records import Begin, Progress
-from nero_core.storage.files import digest, make_folder, write_bytes
+from nero_core.storage.files import digest, disk_errors, make_folder, write_bytes
+from nero_core.storage.json_files import read_json
 from nero_core.storage.zips import Limits, open_archive
 
 RECORD_NAME = "download.json"
@@ -78,16 +80,21 @@ def download(protocol: Protocol, folder: Path, begin: Begin | None = None) -> tu
     return _unpack(path, folder / protocol.name, start(f"Unpacking {protocol.title}")), found, known is not None
 
 
+class _Record(TypedDict):
+    """What is kept of a download."""
+
+    address: str
+    sha256: str
+
+
 def _recorded(folder: Path, address: str) -> str | None:
     """The checksum of an earlier download from the same address."""
-    path = folder / RECORD_NAME
-    if not path.is_file():
-        return None
+    advice = "It is damaged; delete it, and the file is downloaded anew."
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return str(record["sha256"]) if record["address"] == address else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ArtefactError(f"{path} is damaged ({error!r}); delete it, and the file is downloaded anew.") from error
+        record: _Record = read_json(folder / RECORD_NAME, _Record, advice)
+    except FileNotFoundError:
+        return None
+    return record["sha256"] if record["address"] == address else None
 
 
 class _ResumingDownload:
@@ -144,17 +151,15 @@ def _unpack(path: Path, target: Path, progress: Progress) -> Path:
     """Unpack a zip beside its place and move it there once it is whole; an older one is replaced."""
     fresh = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
     try:
-        with open_archive(path, LIMITS, path.name) as archive:
+        with disk_errors(f"{target} cannot be written"), open_archive(path, LIMITS, path.name) as archive:
             for done, name in enumerate(archive.sizes, start=1):
                 place = fresh.joinpath(*PurePosixPath(name).parts)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 archive.unpack(name, place)
                 progress(done, len(archive.sizes))
-        if target.exists():
-            shutil.rmtree(target)
-        fresh.replace(target)
-    except OSError as error:
-        raise ArtefactError(f"{target} cannot be written: {error.strerror}; check the free space.") from error
+            if target.exists():
+                shutil.rmtree(target)
+            fresh.replace(target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return target

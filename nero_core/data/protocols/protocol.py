@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nero_core.errors import ArtefactError, InputError
+from nero_core.storage.json_files import checked, read_json
 
 FOLDERS = "folders"
 """The protocol that any class folders follow; nothing is published for it."""
@@ -68,26 +68,22 @@ def named_protocol(name: str, source: Path | None = None) -> Protocol:
     Raises
     ------
     InputError
-        No protocol has that name, or `source` holds a field that a protocol has not.
+        No protocol has that name.
     ArtefactError
-        `source` cannot be read.
+        `source` cannot be read, or holds a field that a protocol has not, or one of another type.
     """
     known = protocol_names()
     if name not in known or name == FOLDERS:
         near = difflib.get_close_matches(name, known[:-1], n=3) or known[:-1]
         raise InputError(f"No data set is named {name!r}; did you mean {', '.join(near)}?")
-    content = json.loads((Path(__file__).parent / f"{name}.json").read_text(encoding="utf-8"))
-    if source is not None:
-        try:
-            changes = json.loads(source.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ArtefactError(f"{source} cannot be read as JSON ({error}); see the fields of {name}.json.") from error
-        wanted = [each.name for each in fields(Protocol)]
-        if not isinstance(changes, dict) or (surplus := sorted(set(changes) - set(wanted))):
-            seen = ", ".join(surplus) if isinstance(changes, dict) else type(changes).__name__
-            raise InputError(f"{source} holds {seen}; wanted an object of {', '.join(wanted)}.")
-        content |= changes
-    return Protocol(**{**content, "id": tuple(content["id"]), "ood": tuple(content["ood"])})
+    advice = f"See the fields of {name}.json."
+    try:
+        given = {} if source is None else read_json(source, dict[str, Any], advice)
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{source} does not exist; check the path.") from error
+    content = read_json(Path(__file__).parent / f"{name}.json", dict[str, Any], "Install NERO Dashboard again.")
+    protocol: Protocol = checked(content | given, Protocol, str(source), advice)
+    return protocol
 
 
 def plain(name: str) -> str:

@@ -12,7 +12,7 @@ Numbers without a name in these modules are matters of looks, chosen by eye besi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from nero_core.data.scenes import anatomy, foreign, frame, instrument, lesions, 
 from nero_core.data.scenes.field import Field, stream
 from nero_core.data.scenes.frame import Nuisances
 
-__all__ = ["CLASSES", "OOD_KINDS", "Nuisances", "contact_sheet", "nuisances", "render", "render_to"]
+__all__ = ["CLASSES", "OOD_KINDS", "Nuisances", "nuisances", "render", "render_to"]
 
 _LANDMARKS: dict[str, Callable[[np.random.Generator], anatomy.Landmark]] = {
     "pylorus": anatomy.pylorus,
@@ -160,20 +160,3 @@ def _cast(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         for column in range(3):
             mixed[4 * row + column] = gain * (0.8 if row == column else 0.1)
     return image.convert("RGB", tuple(mixed))
-
-
-def contact_sheet(images: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Lay images out in rows of `columns`, each in a cell as large as the first image.
-
-    Raises
-    ------
-    ValueError
-        No images, or fewer than one column.
-    """
-    if not images or columns < 1:
-        raise ValueError(f"`images` holds {len(images)} and `columns` is {columns}; wanted at least one of each.")
-    width, height = images[0].size
-    sheet = Image.new("RGB", (columns * width, -(-len(images) // columns) * height))
-    for index, image in enumerate(images):
-        sheet.paste(image.convert("RGB").resize((width, height)), (index % columns * width, index // columns * height))
-    return sheet

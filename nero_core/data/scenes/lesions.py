@@ -10,7 +10,7 @@ import numpy as np
 
 from nero_core.data.scenes.field import Field, bump, norm, smin, smoothstep, wave
 from nero_core.data.scenes.mucosa import Coat
-from nero_core.data.scenes.optics import FAR, Camera, Distance, Surface
+from nero_core.data.scenes.optics import Camera, Distance, Surface, march
 
 Point = tuple[float, float, float]
 Paint = Callable[[Surface, Coat], None]
@@ -26,24 +26,20 @@ class Finding:
 
 def spot(distance: Distance, camera: Camera, rng: np.random.Generator) -> tuple[Point, Point, float]:
     """A place on the wall that the camera sees well: the point, the normal there, its distance."""
-    dx, dy, dz = camera.rays(9)
-    ox, oy, oz = camera.origin
-    depth = np.full(dx.shape, 0.05, np.float32)
-    for _ in range(40):
-        depth = np.clip(depth + 0.8 * distance(ox + dx * depth, oy + dy * depth, oz + dz * depth), 0.02, FAR)
+    rays = camera.rays(9)
+    depth = march(distance, camera.place, rays, np.full(81, 0.05, np.float32), 40, pace=0.8)
     row, column = rng.integers(2, 7, 2)
     chosen = np.arange(81)
     # Of the places about here, the one at the handiest distance.
     about = (np.abs(chosen // 9 - row) <= 1) & (np.abs(chosen % 9 - column) <= 1)
     best = int(chosen[about][np.argmin(np.abs(depth[about] - rng.uniform(0.7, 1.1)))])
     away = float(depth[best])
-    point = (ox + float(dx[best]) * away, oy + float(dy[best]) * away, oz + float(dz[best]) * away)
-    e = 0.02
-    offsets = np.array([(e, 0, 0), (-e, 0, 0), (0, e, 0), (0, -e, 0), (0, 0, e), (0, 0, -e)], np.float32)
-    around = distance(*(np.float32(p) + offsets[:, axis] for axis, p in enumerate(point)))
-    slope = [float(around[0] - around[1]), float(around[2] - around[3]), float(around[4] - around[5])]
-    length = math.sqrt(sum(c * c for c in slope)) + 1e-9
-    return point, (slope[0] / length, slope[1] / length, slope[2] / length), away
+    x, y, z = (start + float(ray) * away for start, ray in zip(camera.origin, rays[:, best], strict=True))
+    steps = np.float32(0.02) * np.concatenate([np.eye(3), -np.eye(3)], axis=1, dtype=np.float32)
+    around = distance(*(np.array([[x], [y], [z]], np.float32) + steps))
+    slope = (around[:3] - around[3:]).astype(np.float64)
+    nx, ny, nz = (slope / (math.sqrt(sum(c * c for c in slope.tolist())) + 1e-9)).tolist()
+    return (x, y, z), (nx, ny, nz), away
 
 
 def _from(point: Point, x: Field, y: Field, z: Field) -> Field:
@@ -57,12 +53,9 @@ def polyp(distance: Distance, camera: Camera, rng: np.random.Generator) -> Findi
     lift = radius * rng.uniform(0.2, 1.0)
     cx, cy, cz = (p + lift * n for p, n in zip(point, normal, strict=True))
     knobs = [
-        (*(rng.uniform(-1, 1, 3) * f / radius).tolist(), rng.uniform(), rng.uniform(0.03, 0.12) * radius)
-        for f in (0.3, 0.5, 0.9)
-    ]
-    knobs += [
-        (*(rng.uniform(-1, 1, 3) * f / radius).tolist(), rng.uniform(), rng.uniform(0.0, 0.03) * radius)
-        for f in (1.6, 2.4, 2.4)
+        (*(rng.uniform(-1, 1, 3) * f / radius).tolist(), rng.uniform(), rng.uniform(least, most) * radius)
+        for least, most, waves in ((0.03, 0.12, (0.3, 0.5, 0.9)), (0.0, 0.03, (1.6, 2.4, 2.4)))
+        for f in waves
     ]
     neck = rng.uniform(0.3, 1.0) * radius
     colour = np.array([(0.80, 0.36, 0.30), (0.74, 0.28, 0.25), (0.86, 0.58, 0.50)], np.float32)[rng.integers(3)]
@@ -78,7 +71,7 @@ def polyp(distance: Distance, camera: Camera, rng: np.random.Generator) -> Findi
         return smin(distance(x, y, z), body(x, y, z) * 0.85, neck)
 
     def paint(surface: Surface, coat: Coat) -> None:
-        weight = cover * (1 - smoothstep(body(surface.x, surface.y, surface.z), -0.05 * radius, 0.8 * radius))
+        weight = cover * (1 - smoothstep(body(*surface.point), -0.05 * radius, 0.8 * radius))
         shade = 1 + pits * coat.grain[:, None] + 0.06 * coat.mottle[:, None]
         coat.blend(weight, colour * shade)
         coat.gloss += 0.5 * weight * (1 - coat.gloss)
@@ -110,7 +103,7 @@ def ulcer(distance: Distance, camera: Camera, rng: np.random.Generator) -> Findi
         return wall * 0.85
 
     def paint(surface: Surface, coat: Coat) -> None:
-        r = away_from(surface.x, surface.y, surface.z) + ragged * coat.mottle + 0.05 * coat.grain
+        r = away_from(*surface.point) + ragged * coat.mottle + 0.05 * coat.grain
         coat.blend(0.6 * (1 - smoothstep(r, 1.0, 2.0)), (0.76, 0.26, 0.22))
         ground = 1 - smoothstep(r, 0.72, 0.92)
         coat.blend(ground, fibrin * (1 + 0.04 * coat.grain[:, None] + 0.08 * coat.mottle[:, None]))
@@ -139,7 +132,7 @@ def blood(distance: Distance, camera: Camera, rng: np.random.Generator) -> Findi
         return smin(distance(x, y, z), pool(x, y, z), 0.04)
 
     def paint(surface: Surface, coat: Coat) -> None:
-        x, y, z = surface.x, surface.y, surface.z
+        x, y, z = surface.point
         height = pool(x, y, z)
         sideways = -x * down[1] + y * down[0]
         course = streaks * (sideways + 0.5 * z) + phase + 0.12 * coat.mottle + 0.15 * wave(1.3 * height)
@@ -176,7 +169,7 @@ def dyed_lifted(distance: Distance, camera: Camera, rng: np.random.Generator) ->
         return (distance(x, y, z) - swell) * 0.75
 
     def paint(surface: Surface, coat: Coat) -> None:
-        r = _from((cx, cy, cz), surface.x, surface.y, surface.z) / radius + 0.22 * coat.mottle
+        r = _from((cx, cy, cz), *surface.point) / radius + 0.22 * coat.mottle
         stain = cover * (1 - smoothstep(r, 0.6, 1.35))
         stain *= 1 - 0.35 * smoothstep(coat.mottle + 0.2 * coat.grain, -0.2, 0.8)
         coat.blend(stain, blue * (1 + 0.08 * coat.mottle[:, None]))

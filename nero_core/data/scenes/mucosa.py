@@ -61,7 +61,7 @@ def coat(rng: np.random.Generator, landmark: Landmark, surface: Surface, veins: 
     residue : float
         How much of the wall bile or stool covers, 0 to 1.
     """
-    x, y, z = surface.x, surface.y, surface.z
+    x, y, z = surface.point
     # Unrolled like the petals of a flower: the angle stays, the way along the wall becomes the radius.
     rho = norm(x, y) + np.float32(1e-4)
     reach = (rho + 0.7 * (landmark.end + 0.4 - z)) / rho

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from nero_core.data.scenes.field import Field, norm, resize, smoothstep
 
@@ -44,59 +45,59 @@ class Camera:
     view: float
     lamp: tuple[float, float]
 
-    def rays(self, size: int) -> tuple[Field, Field, Field]:
-        """Unit directions (dx, dy, dz) of the pixels' rays, each (size²,)."""
+    @property
+    def place(self) -> Field:
+        """`origin` as a column, (3, 1)."""
+        return np.array(self.origin, np.float32)[:, None]
+
+    def rays(self, size: int) -> Field:
+        """Unit directions of the pixels' rays, (3, size²)."""
         k = math.tan(self.view / 4)
         line = ((np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1) * np.float32(k)
         u, v = np.tile(line, size), np.repeat(line, size)
         q = u * u + v * v
         forward = (1 - q) / (1 + q)
         u, v = 2 * u / (1 + q), 2 * v / (1 + q)
-        cr, sr = math.cos(self.roll), math.sin(self.roll)
-        u, v = cr * u - sr * v, sr * u + cr * v
-        cy, sy = math.cos(self.yaw), math.sin(self.yaw)
-        u, forward = cy * u + sy * forward, cy * forward - sy * u
-        cp, sp = math.cos(self.pitch), math.sin(self.pitch)
-        v, forward = cp * v + sp * forward, cp * forward - sp * v
-        return u, v, forward
+        u, v = _turned(u, v, self.roll)
+        forward, u = _turned(forward, u, self.yaw)
+        forward, v = _turned(forward, v, self.pitch)
+        return np.stack([u, v, forward])
+
+
+def _turned(u: Field, v: Field, angle: float) -> tuple[Field, Field]:
+    """(u, v) turned by an angle in radians."""
+    c, s = math.cos(angle), math.sin(angle)
+    return c * u - s * v, c * v + s * u
 
 
 @dataclass(frozen=True)
 class Surface:
-    """What the pixels see of the wall; every array is (size²,)."""
+    """What the pixels see of the wall."""
 
-    size: int
-    x: Field
-    y: Field
-    z: Field
-    nx: Field
-    ny: Field
-    nz: Field
-    depth: Field
+    point: Field
+    """(3, size²)."""
+    normal: Field
+    """Of length one, into the cavity, (3, size²)."""
     openness: Field
-    """1 on flat wall, towards 0 in a crease, above 1 on a ridge."""
+    """1 on flat wall, towards 0 in a crease, above 1 on a ridge; (size²,)."""
 
 
-def _march(distance: Distance, camera: Camera, size: int, depth: Field, steps: int) -> Field:
-    """Go `steps` towards the wall along every ray, then more where the wall is not yet reached."""
-    ox, oy, oz = camera.origin
-    dx, dy, dz = camera.rays(size)
+def march(distance: Distance, place: Field, rays: Field, depth: Field, steps: int, pace: float = 0.85) -> Field:
+    """Go `steps` towards the wall along every ray from `place`, (3, 1); how far they are then, (rays,)."""
     for _ in range(steps):
-        gap = distance(ox + dx * depth, oy + dy * depth, oz + dz * depth)
-        depth = np.clip(depth + 0.85 * gap, 0.02, FAR)
-    late = np.flatnonzero(np.abs(gap) > REACHED * depth)
-    dx, dy, dz, rest = dx[late], dy[late], dz[late], depth[late]
-    for _ in range(MORE_STEPS):
-        rest = np.clip(rest + 0.85 * distance(ox + dx * rest, oy + dy * rest, oz + dz * rest), 0.02, FAR)
-    depth[late] = rest
+        depth = np.clip(depth + pace * distance(*(place + rays * depth)), 0.02, FAR)
     return depth
 
 
-def _lowest(field: Field) -> Field:
-    """Minimum over each 3 × 3 neighbourhood."""
-    wide = np.pad(field, 1, mode="edge")
-    rows = np.minimum(np.minimum(wide[:-2], wide[1:-1]), wide[2:])
-    return np.minimum(np.minimum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
+def _arrive(distance: Distance, camera: Camera, size: int, depth: Field, steps: int) -> Field:
+    """Go `steps` towards the wall along every ray, then more where the wall is not yet reached."""
+    rays = camera.rays(size)
+    before = march(distance, camera.place, rays, depth, steps - 1)
+    gap = distance(*(camera.place + rays * before))
+    depth = np.clip(before + 0.85 * gap, 0.02, FAR)
+    late = np.flatnonzero(np.abs(gap) > REACHED * depth)
+    depth[late] = march(distance, camera.place, rays[:, late], depth[late], MORE_STEPS)
+    return depth
 
 
 def see(distance: Distance, camera: Camera, size: int) -> Surface:
@@ -115,31 +116,23 @@ def see(distance: Distance, camera: Camera, size: int) -> Surface:
     Surface
     """
     quarter, half = -(-size // 4), -(-size // 2)
-    depth = _march(distance, camera, quarter, np.full(quarter * quarter, 0.05, np.float32), 16)
-    nearest = 0.97 * _lowest(depth.reshape(quarter, quarter))  # so that no lip is stepped over
-    depth = _march(distance, camera, half, resize(nearest, half).ravel(), 3)
-    depth = _march(distance, camera, size, resize(depth.reshape(half, half), size).ravel(), 1)
-    ox, oy, oz = camera.origin
-    dx, dy, dz = camera.rays(size)
-    x, y, z = ox + dx * depth, oy + dy * depth, oz + dz * depth
+    depth = _arrive(distance, camera, quarter, np.full(quarter * quarter, 0.05, np.float32), 16)
+    # On from the nearest of each pixel's 3 × 3 neighbours, so that no lip is stepped over.
+    about = sliding_window_view(np.pad(depth.reshape(quarter, quarter), 1, mode="edge"), (3, 3))
+    nearest = 0.97 * about.min(axis=(2, 3))
+    depth = _arrive(distance, camera, half, resize(nearest, half).ravel(), 3)
+    depth = _arrive(distance, camera, size, resize(depth.reshape(half, half), size).ravel(), 1)
+    point = camera.place + camera.rays(size) * depth
 
     # The slope of the distance, from four points of a tetrahedron, at half the resolution.
-    px, py, pz = (f.reshape(size, size)[::2, ::2].ravel() for f in (x, y, z))
-    e = np.float32(0.012)
-    a = distance(px + e, py - e, pz - e)
-    b = distance(px - e, py - e, pz + e)
-    c = distance(px - e, py + e, pz - e)
-    d = distance(px + e, py + e, pz + e)
-    nx, ny, nz = a - b - c + d, -a - b + c + d, -a + b - c + d
-    length = norm(nx, ny, nz) + np.float32(1e-6)
-    nx, ny, nz = nx / length, ny / length, nz / length
-    near = distance(px + 0.09 * nx, py + 0.09 * ny, pz + 0.09 * nz) / 0.09
-    wide = distance(px + 0.24 * nx, py + 0.24 * ny, pz + 0.24 * nz) / 0.24
+    at = point.reshape(3, size, size)[:, ::2, ::2].reshape(3, -1)
+    corners = np.array([(1, -1, -1), (-1, -1, 1), (-1, 1, -1), (1, 1, 1)], np.float32)[:, :, None]
+    normal = sum(corner * distance(*(at + np.float32(0.012) * corner)) for corner in corners)
+    normal = normal / (norm(*normal) + np.float32(1e-6))
+    near, wide = (distance(*(at + reach * normal)) / reach for reach in (0.09, 0.24))
     openness = 0.55 * near + 0.45 * wide
-    fine = [resize(f.reshape(half, half), size).ravel() for f in (nx, ny, nz, openness)]
-    length = norm(*fine[:3]) + np.float32(1e-6)
-    nx, ny, nz = (f / length for f in fine[:3])
-    return Surface(size, x, y, z, nx, ny, nz, depth, np.asarray(fine[3], np.float32))
+    fine = np.stack([resize(f.reshape(half, half), size).ravel() for f in (*normal, openness)])
+    return Surface(point, fine[:3] / (norm(*fine[:3]) + np.float32(1e-6)), fine[3])
 
 
 def light(surface: Surface, camera: Camera, albedo: Field, slopes: Field, gloss: Field) -> Field:
@@ -161,29 +154,27 @@ def light(surface: Surface, camera: Camera, albedo: Field, slopes: Field, gloss:
     (size², 3)
         Linear light, before exposure.
     """
-    s = surface
-    ox, oy, oz = camera.origin
-    rho = norm(s.x, s.y) + np.float32(1e-4)
-    c, w = s.x / rho, s.y / rho
-    around, along = 0.5 * slopes[:, 0], 0.5 * slopes[:, 1]
-    # Tangents: (-w, c, 0) around the lumen, and the normal crossed with it along the lumen.
-    nx = s.nx - (-w * around + -s.nz * c * along)
-    ny = s.ny - (c * around + -s.nz * w * along)
-    nz = s.nz - (s.nx * c + s.ny * w) * along
-    length = norm(nx, ny, nz)
-    lx, ly, lz = ox + camera.lamp[0] - s.x, oy + camera.lamp[1] - s.y, oz - s.z
-    away = norm(lx, ly, lz) + np.float32(1e-3)
-    cosine = (nx * lx + ny * ly + nz * lz) / (away * length)
-    vx, vy, vz = ox - s.x, oy - s.y, oz - s.z
-    dist = norm(vx, vy, vz) + np.float32(1e-3)
-    hx, hy, hz = lx / away + vx / dist, ly / away + vy / dist, lz / away + vz / dist
-    mirror = (nx * hx + ny * hy + nz * hz) / (length * norm(hx, hy, hz))
+    x, y, _ = surface.point
+    rho = norm(x, y) + np.float32(1e-4)
+    c, w = x / rho, y / rho
+    nx, ny, nz = surface.normal
+    around = np.stack([-w, c, np.zeros_like(c)])
+    along = np.stack([-nz * c, -nz * w, nx * c + ny * w])  # the normal crossed with it
+    normal = surface.normal - (0.5 * slopes[:, 0] * around + 0.5 * slopes[:, 1] * along)
+    length = norm(*normal)
+    (x0, y0, z0), (side, up) = camera.origin, camera.lamp
+    to_lamp = np.array([[x0 + side], [y0 + up], [z0]], np.float32) - surface.point
+    to_lens = camera.place - surface.point
+    away = norm(*to_lamp) + np.float32(1e-3)
+    cosine = (normal * to_lamp).sum(axis=0) / (away * length)
+    between = to_lamp / away + to_lens / (norm(*to_lens) + np.float32(1e-3))
+    mirror = (normal * between).sum(axis=0) / (length * norm(*between))
 
     facing = 0.5 * (cosine + np.sqrt(cosine * cosine + np.float32(0.05)))  # grazed edges glow, they are not black
-    shade = 0.32 + 0.68 * np.clip(s.openness, 0, 1.2)
+    shade = 0.32 + 0.68 * np.clip(surface.openness, 0, 1.2)
     far = away * away
     falloff = 1 / ((far + 0.06) * (1 + 0.02 * far * far))
-    lit = np.empty((len(s.x), 3), np.float32)
+    lit = np.empty((len(x), 3), np.float32)
     for channel, bleed in enumerate((0.42, 0.22, 0.17)):  # red light travels furthest under the surface
         direct = (facing + bleed) * (falloff / (1 + bleed))
         tint = albedo[:, channel]

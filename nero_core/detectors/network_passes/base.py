@@ -43,7 +43,12 @@ class Opened:
             yield from images.split(1) if self._one_by_one else [images]  # type: ignore[no-untyped-call]
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Logits and the tapped maps (n, c, h, w), in float64 where the device has it, without gradients."""
+        """Logits and the tapped maps (n, c, h, w), in float64 where the device has it, without gradients.
+
+        Parameters
+        ----------
+        images : (n, 3, H, W)
+        """
         import torch
 
         parameter = next(self.network.parameters())
@@ -59,6 +64,10 @@ class Opened:
 
 def check_channels(channels: IntArray, wanted: int, title: str) -> None:
     """Refuse channels per stage that do not add up to an array's axis of all of them.
+
+    Parameters
+    ----------
+    channels : (stages,) int64
 
     Raises
     ------

@@ -44,6 +44,10 @@ def gram_rows(maps: Tensor, order: int) -> Tensor:
     """Sums of the rows of the Gram matrix of (n, c, h, w), its order-th root, (n, c).
 
     Σ_c' Σ_x F_cx F_c'x = Σ_x F_cx (Σ_c' F_c'x): the c² entries, which the library adds up, are not needed.
+
+    Parameters
+    ----------
+    maps : (n, c, h, w)
     """
     powers = (maps**order).flatten(start_dim=2)
     rows = (powers @ powers.sum(dim=1).unsqueeze(2)).squeeze(2)
@@ -58,19 +62,12 @@ class Gram(SeesImages):
     images, drawn with a fixed seed and held out of the ranges.
     """
 
-    info = DetectorInfo(
-        name="gram",
-        title="Gram",
-        paper=Paper(
-            title="Detecting Out-of-Distribution Examples with Gram Matrices",
-            authors=("Chandramouli Shama Sastry", "Sageev Oore"),
-            venue="ICML",
-            year=2020,
-            url="https://arxiv.org/abs/1912.12510",
-        ),
-        needs=frozenset({"source"}),
-        claims_far_point=False,  # it reads maps, not the feature vector
-    )
+    # Far point: not claimed, it reads maps, not the feature vector.
+    info = DetectorInfo("gram", "Gram", Paper(
+        "Detecting Out-of-Distribution Examples with Gram Matrices",
+        ("Chandramouli Shama Sastry", "Sageev Oore"),
+        "ICML", 2020, "https://arxiv.org/abs/1912.12510",
+    ), needs=frozenset({"source"}))  # fmt: skip
     place = "stages"
     lowest_: Annotated[Float64Array, Shape("orders", "K", "channels")]
     """Smallest value of each Gram row."""
@@ -115,12 +112,10 @@ class Gram(SeesImages):
 
         theirs, opened = self._theirs(batch)
         sizes = self.channels_.tolist()
-        theirs.feature_min = [
-            list(stage) for stage in as_tensor(self.lowest_, torch.float64).split_with_sizes(sizes, dim=2)
-        ]
-        theirs.feature_max = [
-            list(stage) for stage in as_tensor(self.highest_, torch.float64).split_with_sizes(sizes, dim=2)
-        ]
+        theirs.feature_min, theirs.feature_max = (
+            [list(stage) for stage in as_tensor(bounds, torch.float64).split_with_sizes(sizes, dim=2)]
+            for bounds in (self.lowest_, self.highest_)
+        )
         theirs.layer_norm = as_tensor(self.scale_, torch.float64)
         scores: list[Float64Array] = []
         for images in opened.images():

@@ -48,19 +48,12 @@ class NAC(SeesImages):
         alike.
     """
 
-    info = DetectorInfo(
-        name="nac",
-        title="NAC",
-        paper=Paper(
-            title="Neuron Activation Coverage: Rethinking Out-of-distribution Detection and Generalization",
-            authors=("Yibing Liu", "Chris Xing Tian", "Haoliang Li", "Lei Ma", "Shiqi Wang"),
-            venue="ICLR",
-            year=2024,
-            url="https://arxiv.org/abs/2306.02879",
-        ),
-        needs=frozenset({"source"}),
-        claims_far_point=False,  # beyond the outermost bins nothing changes
-    )
+    # Far point: not claimed, beyond the outermost bins nothing changes.
+    info = DetectorInfo("nac", "NAC", Paper(
+        "Neuron Activation Coverage: Rethinking Out-of-distribution Detection and Generalization",
+        ("Yibing Liu", "Chris Xing Tian", "Haoliang Li", "Lei Ma", "Shiqi Wang"),
+        "ICLR", 2024, "https://arxiv.org/abs/2306.02879",
+    ), needs=frozenset({"source"}))  # fmt: skip
     place = "stages"
     counts_: Annotated[IntArray, Shape("channels", "bins", values=AT_LEAST_ZERO)]
     """Training images per bin."""

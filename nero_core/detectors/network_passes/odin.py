@@ -29,20 +29,12 @@ class ODIN(SeesImages):
         value for DenseNet on CIFAR-10).
     """
 
-    info = DetectorInfo(
-        name="odin",
-        title="ODIN",
-        paper=Paper(
-            title="Enhancing The Reliability of Out-of-distribution Image Detection in Neural Networks",
-            authors=("Shiyu Liang", "Yixuan Li", "R. Srikant"),
-            venue="ICLR",
-            year=2018,
-            url="https://arxiv.org/abs/1706.02690",
-        ),
-        needs=frozenset({"source"}),
-        fits=False,
-        claims_far_point=False,  # a softmax grows more certain far away
-    )
+    # Far point: not claimed, a softmax grows more certain far away.
+    info = DetectorInfo("odin", "ODIN", Paper(
+        "Enhancing The Reliability of Out-of-distribution Image Detection in Neural Networks",
+        ("Shiyu Liang", "Yixuan Li", "R. Srikant"),
+        "ICLR", 2018, "https://arxiv.org/abs/1706.02690",
+    ), needs=frozenset({"source"}), fits=False)  # fmt: skip
 
     def __init__(self, temperature: AboveZero = 1000.0, epsilon: Annotated[float, STEPS] = 0.0014) -> None:
         self.temperature = temperature

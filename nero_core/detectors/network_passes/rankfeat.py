@@ -16,20 +16,12 @@ from nero_core.records import Activations, Float64Array, Head
 class RankFeat(SeesImages):
     """Energy of the last map without its first singular component, pooled and through the head."""
 
-    info = DetectorInfo(
-        name="rankfeat",
-        title="RankFeat",
-        paper=Paper(
-            title="RankFeat: Rank-1 Feature Removal for Out-of-distribution Detection",
-            authors=("Yue Song", "Nicu Sebe", "Wei Wang"),
-            venue="NeurIPS",
-            year=2022,
-            url="https://arxiv.org/abs/2209.08590",
-        ),
-        needs=frozenset({"source"}),
-        fits=False,
-        claims_far_point=False,  # an energy
-    )
+    # Far point: not claimed, an energy.
+    info = DetectorInfo("rankfeat", "RankFeat", Paper(
+        "RankFeat: Rank-1 Feature Removal for Out-of-distribution Detection",
+        ("Yue Song", "Nicu Sebe", "Wei Wang"),
+        "NeurIPS", 2022, "https://arxiv.org/abs/2209.08590",
+    ), needs=frozenset({"source"}), fits=False)  # fmt: skip
 
     place = "map"
 

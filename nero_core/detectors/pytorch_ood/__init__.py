@@ -7,27 +7,3 @@ here.
 Its detectors with an exact account are files of their own beside this folder, and those that see the images once more
 are in `network_passes`.
 """
-
-from nero_core.detectors.pytorch_ood.features import DICE, FDBD, NCI, SHE, GradNorm, NNGuide
-from nero_core.detectors.pytorch_ood.logits import GEN, MSP, Energy, Entropy, KLMatching, MaxLogit, TemperatureScaling
-from nero_core.detectors.pytorch_ood.shaping import ASH, SCALE, VRA, ReAct
-
-__all__ = [
-    "ASH",
-    "DICE",
-    "FDBD",
-    "GEN",
-    "MSP",
-    "NCI",
-    "SCALE",
-    "SHE",
-    "VRA",
-    "Energy",
-    "Entropy",
-    "GradNorm",
-    "KLMatching",
-    "MaxLogit",
-    "NNGuide",
-    "ReAct",
-    "TemperatureScaling",
-]

@@ -41,12 +41,14 @@ class LibraryDetector(Detector):
     """Whether the library insists on float32."""
 
     @abstractmethod
-    def _library_object(self, head: nn.Linear) -> Any:
-        """The library's object with this detector's parameters, unfitted."""
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        """The library's object with this detector's parameters, unfitted; `library` is ``pytorch_ood.detector``."""
 
     def _made(self, dtype: torch.dtype) -> Any:
+        from pytorch_ood import detector
+
         with in_words(self.info.title):
-            return self._library_object(linear(self.head_, dtype))
+            return self._library_object(detector, linear(self.head_, dtype))
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         import torch
@@ -105,7 +107,13 @@ def as_array(value: Any) -> npt.NDArray[Any]:
 
 
 def as_tensor(array: npt.NDArray[Any], dtype: torch.dtype) -> Tensor:
-    """An array as a tensor, without a copy where it can be shared."""
+    """An array as a tensor, without a copy where it can be shared.
+
+    Parameters
+    ----------
+    array : (…)
+        Of any shape.
+    """
     import torch
 
     return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(dtype)
@@ -124,7 +132,13 @@ def linear(head: Head, dtype: torch.dtype) -> nn.Linear:
 
 @contextmanager
 def in_words(title: str) -> Iterator[None]:
-    """The library's refusals as ours, with the detector's name."""
+    """The library's refusals as ours, with the detector's name.
+
+    Raises
+    ------
+    InputError
+        The library refused something.
+    """
     try:
         yield
     except InputError:

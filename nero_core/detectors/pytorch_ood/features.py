@@ -35,18 +35,11 @@ class DICE(LibraryDetector):
         Share of weights set to zero, in [0, 1]; the paper's 0.9.
     """
 
-    info = DetectorInfo(
-        name="dice",
-        title="DICE",
-        paper=Paper(
-            title="DICE: Leveraging Sparsification for Out-of-Distribution Detection",
-            authors=("Yiyou Sun", "Yixuan Li"),
-            venue="ECCV",
-            year=2022,
-            url="https://arxiv.org/abs/2111.09805",
-        ),
-        claims_far_point=False,
-    )
+    info = DetectorInfo("dice", "DICE", Paper(
+        "DICE: Leveraging Sparsification for Out-of-Distribution Detection",
+        ("Yiyou Sun", "Yixuan Li"),
+        "ECCV", 2022, "https://arxiv.org/abs/2111.09805",
+    ))  # fmt: skip
     reads = "features"
     learnt: ClassVar = {"masked_weight_": "masked_w"}
     masked_weight_: Annotated[FloatArray, Shape("K", "d")]
@@ -55,10 +48,8 @@ class DICE(LibraryDetector):
     def __init__(self, p: Share = 0.9) -> None:
         self.p = p
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import DICE as Theirs
-
-        return Theirs(None, head.weight, head.bias, self.p)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.DICE(None, head.weight, head.bias, self.p)
 
     def _predict(self, theirs: Any, values: Tensor) -> Tensor:
         # The library's product is (n, K, d); this one is (n, K), with the same weights.
@@ -76,28 +67,18 @@ class GradNorm(LibraryDetector):
         T of the softmax; 1 in the paper.
     """
 
-    info = DetectorInfo(
-        name="gradnorm",
-        title="GradNorm",
-        paper=Paper(
-            title="On the Importance of Gradients for Detecting Distributional Shifts in the Wild",
-            authors=("Rui Huang", "Andrew Geng", "Yixuan Li"),
-            venue="NeurIPS",
-            year=2021,
-            url="https://arxiv.org/abs/2110.00218",
-        ),
-        fits=False,
-        claims_far_point=False,
-    )
+    info = DetectorInfo("gradnorm", "GradNorm", Paper(
+        "On the Importance of Gradients for Detecting Distributional Shifts in the Wild",
+        ("Rui Huang", "Andrew Geng", "Yixuan Li"),
+        "NeurIPS", 2021, "https://arxiv.org/abs/2110.00218",
+    ), fits=False)  # fmt: skip
     reads = "features"
 
     def __init__(self, temperature: AboveZero = 1.0) -> None:
         self.temperature = temperature
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import GradNorm as Theirs
-
-        return Theirs(head, lambda name: name == "weight", temperature=self.temperature)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.GradNorm(head, lambda name: name == "weight", temperature=self.temperature)
 
     def _score(self, batch: Activations) -> Float64Array:
         # The library differentiates image by image; for the last layer the gradient is (p − 1/K) aᵀ / T.
@@ -112,56 +93,30 @@ class GradNorm(LibraryDetector):
 class SHE(LibraryDetector):
     """S = −a·(mean feature of the training images rightly predicted ŷ)."""
 
-    info = DetectorInfo(
-        name="she",
-        title="SHE",
-        paper=Paper(
-            title="Out-of-Distribution Detection based on In-Distribution Data Patterns Memorization with Modern "
-            "Hopfield Energy",
-            authors=(
-                "Jinsong Zhang",
-                "Qiang Fu",
-                "Xu Chen",
-                "Lun Du",
-                "Zelin Li",
-                "Gang Wang",
-                "Xiaoguang Liu",
-                "Shi Han",
-                "Dongmei Zhang",
-            ),
-            venue="ICLR",
-            year=2023,
-            url="https://openreview.net/forum?id=KkazG4lgKL",
-        ),
-        claims_far_point=False,
-    )
+    info = DetectorInfo("she", "SHE", Paper(
+        "Out-of-Distribution Detection based on In-Distribution Data Patterns Memorization with Modern Hopfield Energy",
+        ("Jinsong Zhang", "Qiang Fu", "Xu Chen", "Lun Du", "Zelin Li", "Gang Wang", "Xiaoguang Liu", "Shi Han",
+         "Dongmei Zhang"),
+        "ICLR", 2023, "https://openreview.net/forum?id=KkazG4lgKL",
+    ))  # fmt: skip
     reads = "features"
     learnt: ClassVar = {"patterns_": "patterns"}
     patterns_: Annotated[FloatArray, Shape("K", "d")]
     """Those means."""
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import SHE as Theirs
-
-        return Theirs(None, head)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.SHE(None, head)
 
 
 @register
 class FDBD(LibraryDetector):
     """S = −mean distance to the decision boundaries of ŷ, over the distance to the training mean."""
 
-    info = DetectorInfo(
-        name="fdbd",
-        title="fDBD",
-        paper=Paper(
-            title="Fast Decision Boundary based Out-of-Distribution Detector",
-            authors=("Litian Liu", "Yao Qin"),
-            venue="ICML",
-            year=2024,
-            url="https://arxiv.org/abs/2312.11536",
-        ),
-        claims_far_point=False,
-    )
+    info = DetectorInfo("fdbd", "fDBD", Paper(
+        "Fast Decision Boundary based Out-of-Distribution Detector",
+        ("Litian Liu", "Yao Qin"),
+        "ICML", 2024, "https://arxiv.org/abs/2312.11536",
+    ))  # fmt: skip
     reads = "features"
     learnt: ClassVar = {"mean_": "train_mean", "normals_": "_denom_matrix"}
     single = True
@@ -170,10 +125,8 @@ class FDBD(LibraryDetector):
     normals_: Annotated[FloatArray, Shape("K", "K", values=ABOVE_ZERO)]
     """‖w_k − w_l‖₂."""
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import fDBD
-
-        return fDBD(None, head)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.fDBD(None, head)
 
     def _check_head(self, head: Head) -> None:
         if head.classes < 2:
@@ -203,18 +156,11 @@ class NNGuide(LibraryDetector):
         Neighbours; the library's 10, at most n.
     """
 
-    info = DetectorInfo(
-        name="nnguide",
-        title="NNGuide",
-        paper=Paper(
-            title="Nearest Neighbor Guidance for Out-of-Distribution Detection",
-            authors=("Jaewoo Park", "Yoon Gyo Jung", "Andrew Beng Jin Teoh"),
-            venue="ICCV",
-            year=2023,
-            url="https://arxiv.org/abs/2309.14888",
-        ),
-        claims_far_point=False,
-    )
+    info = DetectorInfo("nnguide", "NNGuide", Paper(
+        "Nearest Neighbor Guidance for Out-of-Distribution Detection",
+        ("Jaewoo Park", "Yoon Gyo Jung", "Andrew Beng Jin Teoh"),
+        "ICCV", 2023, "https://arxiv.org/abs/2309.14888",
+    ))  # fmt: skip
     reads = "features"
     learnt: ClassVar = {"bank_": "_scaled_features"}
     single = True
@@ -224,10 +170,8 @@ class NNGuide(LibraryDetector):
     def __init__(self, k: AtLeastOne = 10) -> None:
         self.k = k
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import NNGuide as Theirs
-
-        return Theirs(None, head, self.k)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.NNGuide(None, head, self.k)
 
     def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
         # The library holds five copies of all features at once while it fits, this holds one.
@@ -261,18 +205,11 @@ class NCI(LibraryDetector):
         large on the training images.
     """
 
-    info = DetectorInfo(
-        name="nci",
-        title="NCI",
-        paper=Paper(
-            title="Detecting Out-of-Distribution Through the Lens of Neural Collapse",
-            authors=("Litian Liu", "Yao Qin"),
-            venue="CVPR",
-            year=2025,
-            url="https://arxiv.org/abs/2311.01479",
-        ),
-        claims_far_point=False,
-    )
+    info = DetectorInfo("nci", "NCI", Paper(
+        "Detecting Out-of-Distribution Through the Lens of Neural Collapse",
+        ("Litian Liu", "Yao Qin"),
+        "CVPR", 2025, "https://arxiv.org/abs/2311.01479",
+    ))  # fmt: skip
     reads = "features"
     learnt: ClassVar = {"mean_": "global_mean", "alpha_": "alpha"}
     single = True
@@ -284,10 +221,8 @@ class NCI(LibraryDetector):
     def __init__(self, alpha: Annotated[float, Range(-MOST)] | None = None) -> None:
         self.alpha = alpha
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import NCI as Theirs
-
-        return Theirs(None, head)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.NCI(None, head)
 
     def _learn(self, theirs: Any, values: Tensor, labels: Tensor) -> None:
         import torch

@@ -14,21 +14,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SCALING_PAPER = Paper(
-    title="Scaling Out-of-Distribution Detection for Real-World Settings",
-    authors=(
-        "Dan Hendrycks",
-        "Steven Basart",
-        "Mantas Mazeika",
-        "Andy Zou",
-        "Joe Kwon",
-        "Mohammadreza Mostajabi",
-        "Jacob Steinhardt",
-        "Dawn Song",
-    ),
-    venue="ICML",
-    year=2022,
-    url="https://arxiv.org/abs/1911.11132",
-)
+    "Scaling Out-of-Distribution Detection for Real-World Settings",
+    ("Dan Hendrycks", "Steven Basart", "Mantas Mazeika", "Andy Zou", "Joe Kwon", "Mohammadreza Mostajabi",
+     "Jacob Steinhardt", "Dawn Song"),
+    "ICML", 2022, "https://arxiv.org/abs/1911.11132",
+)  # fmt: skip
 
 
 @register
@@ -41,55 +31,36 @@ class MSP(LibraryDetector):
         T of the softmax; 1 in the paper.
     """
 
-    info = DetectorInfo(
-        name="msp",
-        title="MSP",
-        paper=Paper(
-            title="A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural Networks",
-            authors=("Dan Hendrycks", "Kevin Gimpel"),
-            venue="ICLR",
-            year=2017,
-            url="https://arxiv.org/abs/1610.02136",
-        ),
-        fits=False,
-        claims_far_point=False,
-    )
+    info = DetectorInfo("msp", "MSP", Paper(
+        "A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural Networks",
+        ("Dan Hendrycks", "Kevin Gimpel"),
+        "ICLR", 2017, "https://arxiv.org/abs/1610.02136",
+    ), fits=False)  # fmt: skip
     reads = "logits"
 
     def __init__(self, temperature: AboveZero = 1.0) -> None:
         self.temperature = temperature
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import MaxSoftmax
-
-        return MaxSoftmax(None, self.temperature)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.MaxSoftmax(None, self.temperature)
 
 
 @register
 class TemperatureScaling(LibraryDetector):
     """S = −max_k softmax(z/T)_k with the T of least cross-entropy on the training images."""
 
-    info = DetectorInfo(
-        name="temperature_scaling",
-        title="Temperature scaling",
-        paper=Paper(
-            title="On Calibration of Modern Neural Networks",
-            authors=("Chuan Guo", "Geoff Pleiss", "Yu Sun", "Kilian Q. Weinberger"),
-            venue="ICML",
-            year=2017,
-            url="https://arxiv.org/abs/1706.04599",
-        ),
-        claims_far_point=False,
-    )
+    info = DetectorInfo("temperature_scaling", "Temperature scaling", Paper(
+        "On Calibration of Modern Neural Networks",
+        ("Chuan Guo", "Geoff Pleiss", "Yu Sun", "Kilian Q. Weinberger"),
+        "ICML", 2017, "https://arxiv.org/abs/1706.04599",
+    ))  # fmt: skip
     reads = "logits"
     learnt: ClassVar = {"temperature_": "t"}
     temperature_: Annotated[FloatArray, Shape(values=ABOVE_ZERO)]
     """T."""
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import TemperatureScaling as Theirs
-
-        return Theirs(None)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.TemperatureScaling(None)
 
 
 @register
@@ -102,73 +73,44 @@ class Energy(LibraryDetector):
         T; 1 in the paper.
     """
 
-    info = DetectorInfo(
-        name="energy",
-        title="Energy",
-        paper=Paper(
-            title="Energy-based Out-of-distribution Detection",
-            authors=("Weitang Liu", "Xiaoyun Wang", "John D. Owens", "Yixuan Li"),
-            venue="NeurIPS",
-            year=2020,
-            url="https://arxiv.org/abs/2010.03759",
-        ),
-        fits=False,
-        claims_far_point=False,
-    )
+    info = DetectorInfo("energy", "Energy", Paper(
+        "Energy-based Out-of-distribution Detection",
+        ("Weitang Liu", "Xiaoyun Wang", "John D. Owens", "Yixuan Li"),
+        "NeurIPS", 2020, "https://arxiv.org/abs/2010.03759",
+    ), fits=False)  # fmt: skip
     reads = "logits"
 
     def __init__(self, temperature: AboveZero = 1.0) -> None:
         self.temperature = temperature
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import EnergyBased
-
-        return EnergyBased(None, self.temperature)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.EnergyBased(None, self.temperature)
 
 
 @register
 class MaxLogit(LibraryDetector):
     """S = −max_k z_k."""
 
-    info = DetectorInfo(
-        name="max_logit",
-        title="MaxLogit",
-        paper=SCALING_PAPER,
-        fits=False,
-        claims_far_point=False,
-    )
+    info = DetectorInfo("max_logit", "MaxLogit", SCALING_PAPER, fits=False)
     reads = "logits"
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import MaxLogit as Theirs
-
-        return Theirs(None)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.MaxLogit(None)
 
 
 @register
 class Entropy(LibraryDetector):
     """S = −Σ_k p_k log p_k."""
 
-    info = DetectorInfo(
-        name="entropy",
-        title="Entropy",
-        paper=Paper(
-            title="Entropy Maximization and Meta Classification for Out-of-Distribution Detection in Semantic "
-            "Segmentation",
-            authors=("Robin Chan", "Matthias Rottmann", "Hanno Gottschalk"),
-            venue="ICCV",
-            year=2021,
-            url="https://arxiv.org/abs/2012.06575",
-        ),
-        fits=False,
-        claims_far_point=False,
-    )
+    info = DetectorInfo("entropy", "Entropy", Paper(
+        "Entropy Maximization and Meta Classification for Out-of-Distribution Detection in Semantic Segmentation",
+        ("Robin Chan", "Matthias Rottmann", "Hanno Gottschalk"),
+        "ICCV", 2021, "https://arxiv.org/abs/2012.06575",
+    ), fits=False)  # fmt: skip
     reads = "logits"
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import Entropy as Theirs
-
-        return Theirs(None)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.Entropy(None)
 
 
 @register
@@ -183,51 +125,34 @@ class GEN(LibraryDetector):
         M; the paper's 100, at most K.
     """
 
-    info = DetectorInfo(
-        name="gen",
-        title="GEN",
-        paper=Paper(
-            title="GEN: Pushing the Limits of Softmax-Based Out-of-Distribution Detection",
-            authors=("Xixi Liu", "Yaroslava Lochman", "Christopher Zach"),
-            venue="CVPR",
-            year=2023,
-            url="https://openaccess.thecvf.com/content/CVPR2023/html/"
-            "Liu_GEN_Pushing_the_Limits_of_Softmax-Based_Out-of-Distribution_Detection_CVPR_2023_paper.html",
-        ),
-        fits=False,
-        claims_far_point=False,
-    )
+    info = DetectorInfo("gen", "GEN", Paper(
+        "GEN: Pushing the Limits of Softmax-Based Out-of-Distribution Detection",
+        ("Xixi Liu", "Yaroslava Lochman", "Christopher Zach"),
+        "CVPR", 2023,
+        "https://openaccess.thecvf.com/content/CVPR2023/html/Liu_GEN_Pushing_the_Limits_of_Softmax-Based_Out-of-Distribution_Detection_CVPR_2023_paper.html",
+    ), fits=False)  # fmt: skip
     reads = "logits"
 
     def __init__(self, gamma: AboveZero = 0.1, top_classes: AtLeastOne = 100) -> None:
         self.gamma = gamma
         self.top_classes = top_classes
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import GEN as Theirs
-
-        return Theirs(None, self.gamma, min(self.top_classes, head.out_features))
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.GEN(None, self.gamma, min(self.top_classes, head.out_features))
 
 
 @register
 class KLMatching(LibraryDetector):
     """S = min_c KL(p ‖ mean p of the training images predicted c), over the classes that are predicted."""
 
-    info = DetectorInfo(
-        name="kl_matching",
-        title="KL-matching",
-        paper=SCALING_PAPER,
-        claims_far_point=False,
-    )
+    info = DetectorInfo("kl_matching", "KL-matching", SCALING_PAPER)
     reads = "logits"
     learnt: ClassVar = {"distributions_": "dists"}
     distributions_: Annotated[FloatArray, Shape("predicted", "K", values=AT_LEAST_ZERO)]
     """Mean p by predicted class."""
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import KLMatching as Theirs
-
-        return Theirs(None)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.KLMatching(None)
 
     def _learn(self, theirs: Any, values: Tensor, labels: Tensor) -> None:
         import torch

@@ -36,18 +36,11 @@ class ReAct(LibraryDetector):
         c is this quantile of all training features, in [0, 1]; the paper's 0.9.
     """
 
-    info = DetectorInfo(
-        name="react",
-        title="ReAct",
-        paper=Paper(
-            title="ReAct: Out-of-distribution Detection With Rectified Activations",
-            authors=("Yiyou Sun", "Chuan Guo", "Yixuan Li"),
-            venue="NeurIPS",
-            year=2021,
-            url="https://arxiv.org/abs/2111.12797",
-        ),
-        claims_far_point=False,
-    )
+    info = DetectorInfo("react", "ReAct", Paper(
+        "ReAct: Out-of-distribution Detection With Rectified Activations",
+        ("Yiyou Sun", "Chuan Guo", "Yixuan Li"),
+        "NeurIPS", 2021, "https://arxiv.org/abs/2111.12797",
+    ))  # fmt: skip
     reads = "feature_maps"
     learnt: ClassVar = {"threshold_": "threshold"}
     threshold_: Annotated[FloatArray, Shape()]
@@ -56,10 +49,8 @@ class ReAct(LibraryDetector):
     def __init__(self, percentile: Share = 0.9) -> None:
         self.percentile = percentile
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import ReAct as Theirs
-
-        return Theirs(None, on_maps(head), percentile=self.percentile)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.ReAct(None, on_maps(head), percentile=self.percentile)
 
 
 @register
@@ -72,18 +63,11 @@ class VRA(LibraryDetector):
         In [0, 1]; the library's 0.01 and 0.99.
     """
 
-    info = DetectorInfo(
-        name="vra",
-        title="VRA",
-        paper=Paper(
-            title="VRA: Variational Rectified Activation for Out-of-distribution Detection",
-            authors=("Mingyu Xu", "Zheng Lian", "Bin Liu", "Jianhua Tao"),
-            venue="NeurIPS",
-            year=2023,
-            url="https://arxiv.org/abs/2302.11716",
-        ),
-        claims_far_point=False,
-    )
+    info = DetectorInfo("vra", "VRA", Paper(
+        "VRA: Variational Rectified Activation for Out-of-distribution Detection",
+        ("Mingyu Xu", "Zheng Lian", "Bin Liu", "Jianhua Tao"),
+        "NeurIPS", 2023, "https://arxiv.org/abs/2302.11716",
+    ))  # fmt: skip
     reads = "feature_maps"
     learnt: ClassVar = {"lower_": "_lower_threshold", "upper_": "_upper_threshold"}
     lower_: Annotated[FloatArray, Shape("d", 1, 1)]
@@ -95,10 +79,8 @@ class VRA(LibraryDetector):
         self.lower_percentile = lower_percentile
         self.upper_percentile = upper_percentile
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import VRA as Theirs
-
-        return Theirs(None, on_maps(head), self.lower_percentile, self.upper_percentile)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.VRA(None, on_maps(head), self.lower_percentile, self.upper_percentile)
 
 
 class DividingByKept(LibraryDetector):
@@ -132,29 +114,19 @@ class ASH(DividingByKept):
         Share of an image's features set to zero, in [0, 1); the paper's 0.9.
     """
 
-    info = DetectorInfo(
-        name="ash",
-        title="ASH",
-        paper=Paper(
-            title="Extremely Simple Activation Shaping for Out-of-Distribution Detection",
-            authors=("Andrija Djurisic", "Nebojsa Bozanic", "Arjun Ashok", "Rosanne Liu"),
-            venue="ICLR",
-            year=2023,
-            url="https://arxiv.org/abs/2209.09858",
-        ),
-        fits=False,
-        claims_far_point=False,
-    )
+    info = DetectorInfo("ash", "ASH", Paper(
+        "Extremely Simple Activation Shaping for Out-of-Distribution Detection",
+        ("Andrija Djurisic", "Nebojsa Bozanic", "Arjun Ashok", "Rosanne Liu"),
+        "ICLR", 2023, "https://arxiv.org/abs/2209.09858",
+    ), fits=False)  # fmt: skip
     reads = "feature_maps"
 
     def __init__(self, variant: Literal["ash-s", "ash-b", "ash-p"] = "ash-s", percentile: LessThanAll = 0.9) -> None:
         self.variant = variant
         self.percentile = percentile
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import ASH as Theirs
-
-        return Theirs(None, on_maps(head), self.variant, self.percentile)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.ASH(None, on_maps(head), self.variant, self.percentile)
 
 
 @register
@@ -167,25 +139,15 @@ class SCALE(DividingByKept):
         Share of an image's features left out of the second sum, in [0, 1); the paper's 0.85.
     """
 
-    info = DetectorInfo(
-        name="scale",
-        title="SCALE",
-        paper=Paper(
-            title="Scaling for Training Time and Post-hoc Out-of-distribution Detection Enhancement",
-            authors=("Kai Xu", "Rongyu Chen", "Gianni Franchi", "Angela Yao"),
-            venue="ICLR",
-            year=2024,
-            url="https://arxiv.org/abs/2310.00227",
-        ),
-        fits=False,
-        claims_far_point=False,
-    )
+    info = DetectorInfo("scale", "SCALE", Paper(
+        "Scaling for Training Time and Post-hoc Out-of-distribution Detection Enhancement",
+        ("Kai Xu", "Rongyu Chen", "Gianni Franchi", "Angela Yao"),
+        "ICLR", 2024, "https://arxiv.org/abs/2310.00227",
+    ), fits=False)  # fmt: skip
     reads = "feature_maps"
 
     def __init__(self, percentile: LessThanAll = 0.85) -> None:
         self.percentile = percentile
 
-    def _library_object(self, head: nn.Linear) -> Any:
-        from pytorch_ood.detector import SCALE as Theirs
-
-        return Theirs(None, on_maps(head), self.percentile)
+    def _library_object(self, library: Any, head: nn.Linear) -> Any:
+        return library.SCALE(None, on_maps(head), self.percentile)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from nero_core.calibration import Calibration, state_of
+from nero_core.calibration import Calibration
+from nero_core.case.panel import MemberReading, explained_by, read_members
 from nero_core.data.near_duplicates import HashArray, difference_hash
-from nero_core.records import Activations, Decision, Float32Array, Float64Array, Neuron, State
+from nero_core.records import Activations, Decision, Float32Array, Float64Array, Neuron
 from nero_core.reference.reference import Reference
 from nero_core.relevance import relevance_of
 
@@ -25,34 +26,6 @@ if TYPE_CHECKING:
 
 ALL = None
 """In place of a neuron: all of them together."""
-
-
-@dataclass(frozen=True)
-class MemberReading:
-    """What one member of a panel says of one image.
-
-    Attributes
-    ----------
-    name : str
-    weight : float
-        In [0, 1]; 0 where it takes no part in the verdict.
-    surprise : float
-        −log of the share of calibration images that are as unusual to it.
-    share : float
-        Of the panel's value, in [0, 1].
-    p_value : float
-        Its own, against its own calibration scores.
-    """
-
-    name: str
-    weight: float
-    surprise: float
-    share: float
-    p_value: float
-
-    def state(self, alpha: float) -> State:
-        """What it would say alone."""
-        return state_of(self.p_value, alpha)
 
 
 @dataclass(eq=False)
@@ -291,44 +264,3 @@ def open_case(reference: Reference, image: Image.Image, detector: str | None = N
     activations = reference.classifier.extract([image], keep_source=again)
     hashes = np.array([difference_hash(image)], dtype=np.uint64)
     return Case(reference, name, activations, hashes, float(reference.score(activations, name)[0]))
-
-
-def read_members(
-    reference: Reference, batch: Activations, detector: str | None = None
-) -> list[tuple[MemberReading, ...]]:
-    """What each member of the panel says of each image, the one that adds most first.
-
-    Parameters
-    ----------
-    batch : Activations
-        n images.
-    detector : str, optional
-        The deciding one where not given; for a single detector each tuple is empty.
-    """
-    from nero_core.detectors import Panel
-
-    panel = reference.detector(detector)
-    found: list[tuple[MemberReading, ...]] = [()] * len(batch)
-    if not isinstance(panel, Panel):
-        return found
-    for rows, reading in panel.readings(batch):
-        for place, row in enumerate(rows):
-            value, surprises = reading.value[place], reading.surprises[:, place]
-            parts = panel.weights_ * surprises / value if value > 0 else np.zeros(len(surprises))
-            members = [
-                MemberReading(name, *map(float, figures))
-                for name, *figures in zip(
-                    panel.members_, panel.weights_, surprises, parts, reading.alone[:, place], strict=True
-                )
-            ]
-            found[row] = tuple(sorted(members, key=lambda each: (-each.share, -each.surprise)))
-    return found
-
-
-def explained_by(reference: Reference, detector: str, members: Sequence[MemberReading]) -> str:
-    """The detector whose account explains a score: itself or, of a panel, the first member in sight that has one."""
-    from nero_core.detectors import ExplainedDetector
-
-    names = [each.name for each in members if each.weight > 0]
-    exact = [name for name in names if isinstance(reference.detectors.get(name), ExplainedDetector)]
-    return exact[0] if exact else detector
