@@ -1,4 +1,4 @@
-"""What a calibration promises, in the words of a model card."""
+"""What a calibration promises, and what it lets pass, in words."""
 
 from __future__ import annotations
 
@@ -50,3 +50,21 @@ def _grouped(groups: int | None) -> str:
     if groups is None:
         return "not told apart: where several images are of one, bands and intervals are too narrow"
     return f"{int(groups)} among the calibration images; bands and intervals are by them"
+
+
+def caught_in_words(caught: Mapping[str, tuple[int, int]] | None) -> str:
+    """What is flagged of the known out-of-distribution sets, as a range over sets.
+
+    Parameters
+    ----------
+    caught : {set: (flagged, images)} or None
+        From :meth:`~nero_core.reference.reference.Reference.caught`.
+    """
+    if not caught:
+        return "Nobody has measured what this reference misses."
+    shares = sorted(math.floor(100 * flagged / images) for flagged, images in caught.values())
+    if len(shares) == 1:
+        [(flagged, images)] = caught.values()
+        return f"Known unusual images caught: {flagged} of {images}, of one kind; the others are missed."
+    range_of = f"{shares[0]} to {shares[-1]}" if shares[0] < shares[-1] else f"{shares[0]}"
+    return f"Known unusual images caught: {range_of} of 100, by kind ({len(shares)} kinds); the others are missed."

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nero_core.calibration import state_of
+from nero_core.calibration import BORDERLINE_FACTOR, state_of
 from nero_core.records import Activations, State
-from nero_core.reference.reference import Reference
+from nero_core.reference.reference import DEFAULT_DETECTOR, Reference
 
 
 @dataclass(frozen=True)
@@ -79,3 +79,38 @@ def explained_by(reference: Reference, detector: str, members: Sequence[MemberRe
     names = [each.name for each in members if each.weight > 0]
     exact = [name for name in names if isinstance(reference.detectors.get(name), ExplainedDetector)]
     return exact[0] if exact else detector
+
+
+def members_in_words(members: Sequence[MemberReading], alpha: float) -> str:
+    """Which member led, what it looks for, and which members see it otherwise; empty for a single detector.
+
+    Parameters
+    ----------
+    members : sequence of MemberReading
+        Of one image, as :func:`read_members` orders them.
+    alpha : float
+        The accepted share of false alarms.
+    """
+    from nero_core.detectors import DETECTORS
+    from nero_core.detectors.panel import LOOKS_FOR
+
+    if not members:
+        return ""
+    titles = {each.name: DETECTORS[each.name].info.title for each in members}
+    leader, shown = members[0], [each for each in members if each.weight > 0 or each.name == DEFAULT_DETECTOR]
+    if leader.p_value > BORDERLINE_FACTOR * alpha:
+        return "None of the panel’s detectors finds this image unusual."
+    looks = LOOKS_FOR.get(leader.name)
+    said = f"{titles[leader.name]} led" + (f": {looks}" if looks else "")
+    quiet = [titles[each.name] for each in shown if each.p_value > BORDERLINE_FACTOR * alpha]
+    also = [titles[each.name] for each in shown[1:] if each.p_value <= alpha]
+    if also:
+        said += f"; {_listed(also)} {'agrees' if len(also) == 1 else 'agree'}"
+    if quiet:
+        said += f"; {_listed(quiet)} {'sees' if len(quiet) == 1 else 'see'} nothing unusual"
+    return f"{said}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from nero_core.records import State
+
 EXAMPLES_INDEX = "examples.json"
 
 
@@ -22,13 +24,16 @@ class Example:
     known : bool
         Whether the demo reference's network was trained on that kind.
     score : float
-        NERO's score under the bundled reference.
+        Under the bundled reference.
+    state : State
+        Its verdict on it at α = 0.05: of images unlike what it learned from, those not flagged are missed.
     """
 
     file: str
     kind: str
     known: bool
     score: float
+    state: State
 
 
 def read_examples(folder: Path) -> list[Example]:

@@ -198,8 +198,8 @@ def write_examples(reference: Reference, folder: Path) -> list[Example]:
     for kind in EXAMPLE_SEEDS:
         path = folder / f"{kind}.png"
         example_scene(kind).save(path, optimize=True)
-        score = float(reference.score(reference.classifier.extract([read_image(path)]))[0])
-        examples.append(Example(path.name, kind, kind in reference.classes, score))
+        [decision] = reference.decide(reference.classifier.extract([read_image(path)]))
+        examples.append(Example(path.name, kind, kind in reference.classes, decision.score, decision.state))
     origin = CARD.image_source
     index: Mapping[str, object] = {"origin": origin, "licence": CARD.licence, "examples": [asdict(e) for e in examples]}
     write_bytes(folder / EXAMPLES_INDEX, json.dumps(index, indent=1).encode())
