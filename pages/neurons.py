@@ -113,7 +113,6 @@ try:
     finally:
         link.write(token, width)  # also where the groups cannot be compared, or the address would bring them back
     neurons(stored, choices, comparison, overview.shown(comparison, choices))
-    st.markdown("##### Is it true?")
     section(truth.show)(choices)
     images(stored, choices)
 except NeroError as error:

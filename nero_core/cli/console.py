@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tqdm import tqdm
 
 from nero_core.errors import InputError
+from nero_core.wording import FALSE_ALARMS_ACCEPTED, said
 
 if TYPE_CHECKING:
     from nero_core.benchmark.tables import Table
@@ -25,6 +26,12 @@ DONE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 
 _bars: list[tqdm[NoReturn]] = []
 """Progress bars begun and not yet full: an error closes them, so that its sentence starts a line."""
+
+
+def add_alpha(parser: argparse.ArgumentParser) -> None:
+    """Enter the option of the share of ordinary images that may be flagged."""
+    text = f"{said(FALSE_ALARMS_ACCEPTED)} (default: %(default)s)"
+    parser.add_argument("--alpha", type=float, default=0.05, help=text)
 
 
 def begin(what: str) -> Progress:

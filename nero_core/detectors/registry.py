@@ -61,7 +61,7 @@ def paper_of(name: str) -> Paper | None:
 def describe_detectors() -> str:
     """The registry as a table in Markdown, as the README has it."""
     lines = [
-        "| name | method | paper | reads beside features and logits | exact account |",
+        "| name | method | paper | reads beside features and logits | exact score decomposition |",
         "|---|---|---|---|---|",
     ]
     for name, detector in sorted(DETECTORS.items()):

@@ -11,8 +11,18 @@ import numpy as np
 from nero_core.benchmark.result import POOLED, BenchmarkResult, Scores
 from nero_core.errors import InputError
 from nero_core.figures.palette import ACCENT, DIVERGING, NEUTRAL, Cell, Chart, blank_figure, rounded
-from nero_core.metrics import METRICS, roc_points
+from nero_core.metrics import roc_points
 from nero_core.records import Float64Array
+from nero_core.wording import (
+    FLAGGED_BEYOND,
+    ID_FLAGGED,
+    OOD_FLAGGED,
+    OOD_SCORE_OF,
+    SCORE_FROM,
+    SHARE_OF_IMAGES,
+    metric_title,
+    said,
+)
 
 LINES = (
     ("#0072B2", "solid"),
@@ -115,8 +125,8 @@ def roc_chart(
         hoverinfo="skip",
     )
     figure.update_layout(
-        xaxis={"title": "Share of ID images flagged", "range": [0, 1], "tickformat": ".0%"},
-        yaxis={"title": "Share of OOD images flagged", "range": [0, 1.005], "tickformat": ".0%"},
+        xaxis={"title": said(ID_FLAGGED), "range": [0, 1], "tickformat": ".0%"},
+        yaxis={"title": said(OOD_FLAGGED), "range": [0, 1.005], "tickformat": ".0%"},
     )
     if set(shown) >= {row.name for row in ordered}:
         figure.update_layout(legend={"y": -0.16, "yanchor": "top"})
@@ -153,15 +163,15 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
             hovertemplate="score about %{x:.3g}: %{y:.2g} %",
         )  # fmt: skip
     if threshold is not None and edges[0] <= threshold <= edges[-1]:
-        figure.add_vline(x=threshold, line={"color": NEUTRAL, "dash": "dash"}, annotation_text="flagged beyond")
+        figure.add_vline(x=threshold, line={"color": NEUTRAL, "dash": "dash"}, annotation_text=said(FLAGGED_BEYOND))
     tallest = max((max(shares, default=0.0) for shares in share_of.values()), default=0.0)
     figure.update_layout(
         barmode="overlay",
-        xaxis={"title": f"{_shown(title)} score (higher = more unusual)", "range": [edges[0], edges[-1]]},
-        yaxis={"title": "Share of images (%)", "range": [0, 1.15 * tallest or 1]},  # room for the line's words
+        xaxis={"title": said(OOD_SCORE_OF, detector=_shown(title)), "range": [edges[0], edges[-1]]},
+        yaxis={"title": said(SHARE_OF_IMAGES), "range": [0, 1.15 * tallest or 1]},  # room for the line's words
     )
     rows: list[Mapping[str, Cell]] = [
-        {"score from": rounded(a), "to": rounded(b)} | {name: rounded(float(s[i])) for name, s in share_of.items()}
+        {said(SCORE_FROM): rounded(a), "to": rounded(b)} | {name: rounded(float(s[i])) for name, s in share_of.items()}
         for i, (a, b) in enumerate(pairwise(edges))
     ]
     above = {name: float((values > np.median(scores.id)).mean()) for name, values in scores.ood.items()}
@@ -220,10 +230,14 @@ def breakdown_chart(
             hovertemplate="%{x:.1%}",
         )  # fmt: skip
         for column, each in zip(result.columns, found, strict=True):
-            cells: dict[str, Cell] = {"detector": row.name, "OOD set": column, METRICS[metric]: rounded(each.value)}
+            cells: dict[str, Cell] = {
+                "detector": row.name,
+                "OOD set": column,
+                metric_title(metric): rounded(each.value),
+            }
             rows.append(cells | {"from": rounded(each.low), "to": rounded(each.high)})
     figure.update_layout(
-        xaxis={"title": f"{METRICS[metric]} with its 95 % interval", "tickformat": ".0%"},
+        xaxis={"title": f"{metric_title(metric)} with its 95 % interval", "tickformat": ".0%"},
         yaxis={
             "tickvals": places,
             "ticktext": [_shown(c) for c in result.columns],
@@ -231,7 +245,7 @@ def breakdown_chart(
             "showgrid": False,
         },
     )
-    return Chart(figure, rows, f"{METRICS[metric]} of {len(shown)} detectors on {len(result.columns)} sets.")
+    return Chart(figure, rows, f"{metric_title(metric)} of {len(shown)} detectors on {len(result.columns)} sets.")
 
 
 def breakdown_map(
@@ -277,7 +291,7 @@ def breakdown_map(
         for row, line in zip(shown, values, strict=True)
     ]
     best = []
-    alt = f"{METRICS[metric]} in percent of {len(shown)} detectors on {len(sets)} sets"
+    alt = f"{metric_title(metric)} in percent of {len(shown)} detectors on {len(sets)} sets"
     for name, column in zip(sets, np.transpose(values) if shown else (), strict=bool(shown)):
         place = int(np.argmin(column) if falls else np.argmax(column))
         best.append(f"{shown[place].label} on {name} ({column[place]:.1f})")

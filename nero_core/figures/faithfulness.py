@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, Cell, Chart, blank_figure, rounded
+from nero_core.wording import heatmap_method
 
 if TYPE_CHECKING:
     from nero_core.attribution.faithfulness import Faithfulness
@@ -53,7 +54,7 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
         figure.add_scatter(
             x=shares,
             y=means[place],
-            name=method,
+            name=heatmap_method(method),
             mode="lines+markers",
             line={"color": colour, "dash": dash, "width": 2.5},
             marker={"symbol": symbol, "size": 7},
@@ -69,14 +70,17 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
     rows: list[Mapping[str, Cell]] = [
         {
             f"{done} (%)": rounded(share),
-            **{f"{name} (%)": rounded(float(means[place, i])) for place, name in enumerate(measured.methods)},
+            **{
+                f"{heatmap_method(name)} (%)": rounded(float(means[place, i]))
+                for place, name in enumerate(measured.methods)
+            },
             "random, lowest (%)": rounded(float(low[i])),
             "random, highest (%)": rounded(float(high[i])),
         }
         for i, share in enumerate(shares)
     ]
     areas = 100 * measured.areas(kind).mean(axis=1)
-    said = ", ".join(f"{name} {area:.0f} %" for name, area in zip(measured.methods, areas, strict=True))
+    said = ", ".join(f"{heatmap_method(name)} {area:.0f} %" for name, area in zip(measured.methods, areas, strict=True))
     return Chart(
         figure, rows, f"{title}; mean probability along the curves of {len(measured.predicted)} images: {said}."
     )
@@ -88,7 +92,7 @@ def faithfulness_table(summary: Sequence[Mapping[str, Any]], images: int) -> lis
     rows: list[dict[str, Cell]] = []
     for row in summary:
         cells: dict[str, Cell] = {
-            "method": row["method"],
+            "method": heatmap_method(row["method"]),
             "deletion, % ↓": rounded(100 * row["deletion"]),
             "insertion, % ↑": rounded(100 * row["insertion"]),
         }

@@ -10,6 +10,7 @@ import streamlit as st
 from nero_core.errors import InputError, NeroError
 from nero_core.jobs import benchmarks
 from nero_core.reference.manifest import ReferenceEntry
+from nero_core.wording import CHOOSE_DETECTORS, FALSE_ALARMS_ACCEPTED, FLAGGED_AT_MOST, NEVER_TRAINED_ON, said
 from pages.benchmark_views import watching
 from pages.benchmark_views.folders import folder, ood_folders
 from pages.shared import permission, resources
@@ -73,9 +74,9 @@ def ask(entry: ReferenceEntry) -> bool:
         protocol = _protocol()
         with st.expander("More", type="compact"):
             train_text = _line("Training folder, if not the one above", "train", "", "Class folders trained on.")
-            held_out_text = _line("Calibration folder", "calibration", "", "ID images never trained on, for decisions.")
+            held_out_text = _line("Calibration folder", "calibration", "", said(NEVER_TRAINED_ON))
             alpha = st.number_input(
-                "Ordinary images flagged, at most … in 100",
+                said(FLAGGED_AT_MOST),
                 0.1,
                 50.0,
                 5.0,
@@ -83,7 +84,7 @@ def ask(entry: ReferenceEntry) -> bool:
                 format="%.3g",
                 key="benchmark-alpha",
                 persist_state="session",
-                help="α: the accepted share of false alarms.",
+                help=f"α: the {said(FALSE_ALARMS_ACCEPTED)}.",
             )
             out_text = _line(
                 "Folder to write to",
@@ -155,7 +156,7 @@ def _detectors() -> tuple[str, ...]:
         format_func=lambda name: DETECTORS[name].info.title + ("" if name in quick else " (slow)"),
         key="benchmark-detectors",
         persist_state="session",
-        placeholder="Choose detectors",
+        placeholder=said(CHOOSE_DETECTORS),
     )
     return tuple(chosen) or ("nero",)
 

@@ -8,8 +8,9 @@ from hashlib import sha256
 
 import streamlit as st
 
+from nero_core import wording
 from nero_core.benchmark.result import BenchmarkResult, DetectorResult, Scores
-from nero_core.benchmark.tables import MEANINGS, titled
+from nero_core.benchmark.tables import titled
 from nero_core.figures import significant
 from nero_core.figures.benchmark import (
     LINES,
@@ -20,6 +21,7 @@ from nero_core.figures.benchmark import (
     ood_scores,
     roc_chart,
 )
+from nero_core.wording import label, said
 from pages.benchmark_views.tables import set_words
 from pages.shared import widgets
 from pages.shared.words import plain
@@ -41,7 +43,7 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
     titles = {row.name: row.label for row in ranked}
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("ROC curves", anchor=False)
+        st.subheader(said(wording.ROC_CURVES), anchor=False)
         drawn = st.multiselect(
             "Detectors drawn",
             list(titles),
@@ -50,7 +52,7 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
             max_selections=len(LINES),
             key=key_of("drawn", list(titles)),
             persist_state="session",
-            placeholder="Choose detectors",
+            placeholder=said(wording.CHOOSE_DETECTORS),
             wrap=True,
         )
         if drawn:
@@ -59,7 +61,7 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
     with right:
         st.subheader("Scores", anchor=False)
         name = st.selectbox(
-            "Detector",
+            label(wording.DETECTOR),
             list(titles),
             format_func=titles.__getitem__,
             key=key_of("scores", list(titles)),
@@ -90,7 +92,7 @@ def breakdown(result: BenchmarkResult) -> None:
     """Every detector on every OOD set; a large set can carry a figure over all."""
     metric = st.selectbox(
         "Figure",
-        list(MEANINGS),
+        list(wording.METRICS),
         format_func=titled,
         key="benchmark-breakdown",
         persist_state="session",

@@ -12,6 +12,7 @@ import streamlit as st
 
 from nero_core.benchmark.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
 from nero_core.benchmark.tables import COMPARED, difference_columns, metric_columns, published_columns
+from nero_core.wording import DETECTOR, NOT_COMPARABLE, label
 from pages.benchmark_views import tables
 from pages.shared.words import plain
 
@@ -47,10 +48,10 @@ def published(result: BenchmarkResult) -> None:
     """Figures of the papers beside ours where the protocol is theirs."""
     given = result.published
     if not given or not given["comparable"]:
-        st.info(f"**Not comparable:** {plain(given['reason']) if given else WITHOUT_PROTOCOL}")
+        st.info(f"**{label(NOT_COMPARABLE)}:** {plain(given['reason']) if given else WITHOUT_PROTOCOL}")
         return
     names = [entry["title"] for entry in given["rows"]]
-    tables.show(names, published_columns(result), first="Detector", alt="Published figures beside ours")
+    tables.show(names, published_columns(result), first=label(DETECTOR), alt="Published figures beside ours")
     st.caption(f"Protocol {plain(given['protocol'])}. {plain(given['reason'])} Source: {plain(given['source'])}")
 
 

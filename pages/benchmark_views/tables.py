@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
+from nero_core import wording
 from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult
 from nero_core.benchmark.tables import (
     CLASS_KINDS,
@@ -19,6 +20,7 @@ from nero_core.benchmark.tables import (
     metric_columns,
     papers,
 )
+from nero_core.wording import label, said
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def written(names: Sequence[str], columns: Sequence[Column], first: str) -> Styl
 def refused(rows: Sequence[DetectorResult]) -> None:
     """The detectors that could not run, each with its reason."""
     if left_out := [row for row in rows if not row.done]:
-        st.markdown(f"**Could not run ({len(left_out)})**")
+        st.markdown(f"**{label(wording.COULD_NOT_RUN)} ({len(left_out)})**")
         st.markdown("\n".join(f"- **{plain(row.label)}**: {plain(row.reason)}" for row in left_out))
 
 
@@ -101,7 +103,12 @@ def main_table(result: BenchmarkResult, ood_set: str) -> None:
         "classes": lambda: class_columns(rows, result.classes, class_kind(rows)),
         "method": lambda: method_columns(rows),
     }[view]()
-    show([row.label for row in rows], columns, first="Detector", alt=f"Detectors on {set_words(ood_set)}: {view}")
+    show(
+        [row.label for row in rows],
+        columns,
+        first=label(wording.DETECTOR),
+        alt=f"Detectors on {set_words(ood_set)}: {view}",
+    )
     st.caption(_reading(view, result, named))
     if view == "method" and (found := papers(rows)):
         with st.expander("Papers"):
@@ -138,17 +145,17 @@ def by_auroc(rows: Sequence[DetectorResult], ood_set: str) -> list[DetectorResul
 def _reading(view: str, result: BenchmarkResult, baseline: str) -> str:
     if view == "figures":
         return (
-            "Percent, with bootstrap 95 % intervals in brackets. ↑ higher is better, ↓ lower is better, ★ best of its "
-            "column. Click a column’s name to sort. Detectors whose intervals overlap may still differ."
+            f"{said(wording.IN_PERCENT)} Click a column’s name to sort. Detectors whose intervals overlap may still "
+            "differ."
         )
     if view == "difference":
         return (
-            f"Percentage points, each detector minus {plain(baseline)} on the same resampled images. “Not told apart”: "
+            f"{said(wording.POINTS_AGAINST, baseline=plain(baseline))} “Not told apart”: "
             "the 95 % interval holds 0, so these images do not show a difference."
         )
     if view == "decisions":
         if not any(row.flagged for row in result.detectors):
-            return "No shares: there were too few held-out calibration images, or none."
+            return "No shares: there were too few calibration images, or none."
         return plain(" ".join(result.promises()))
     if view == "classes":
         return "Flagged of all ID test images of a class. With few images, chance moves these counts a lot."

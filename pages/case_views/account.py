@@ -8,6 +8,7 @@ import streamlit as st
 
 from nero_core import figures
 from nero_core.figures import significant
+from nero_core.wording import SCORE_DECOMPOSITION, label
 from pages.shared import widgets, words
 from pages.shared.words import plain
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 LEADING = 8  # neurons with a bar of their own
 LARGEST = 24  # neurons in the profile, unless all are asked for
-ONLY_WITH_ACCOUNT = "asked for only where the score has an account"
+ONLY_WITH_ACCOUNT = "asked for only where the score is a sum over neurons"
 RANKINGS: Mapping[Ranking, str] = {"contribution": "difference from usual", "relevance": "weight in the answer"}
 
 
@@ -29,8 +30,8 @@ def no_account(reading: Case) -> None:
     titles = [plain(d.info.title) for name, d in detectors.items() if words.is_explained(d)]
     instead = f" Choose **{' or '.join(titles)}** above for one." if titles else ""
     st.markdown(
-        f"{plain(detectors[reading.detector].info.title)} is not a sum over neurons, so there is no exact account of "
-        f"this score.{instead}"
+        f"{plain(detectors[reading.detector].info.title)} is not a sum over neurons, so its score has no exact "
+        f"decomposition.{instead}"
     )
 
 
@@ -58,7 +59,7 @@ def account(reading: Case, ranking: Ranking) -> None:
     st.markdown(words.lead(e))
     leading = [place for place, _ in e.top(LEADING, by=ranking)]
     rows = figures.account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
-    widgets.chart(figures.account_chart(rows), table="Account of the score")
+    widgets.chart(figures.account_chart(rows), table=label(SCORE_DECOMPOSITION))
 
 
 @st.fragment

@@ -13,6 +13,7 @@ from nero_core.case import ALL
 from nero_core.data.images import displayed
 from nero_core.errors import NeroError
 from nero_core.figures import rounded, significant
+from nero_core.wording import ADDS_TO_THE_SCORE, NO_WEIGHT, said
 from pages.case_views.account import ONLY_WITH_ACCOUNT
 from pages.shared import heatmaps, widgets, words
 from pages.shared.session import Frame
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 SHOWN = 6  # neurons with a heatmap
 PICTURE_PIXELS = 448  # longer side of an overlay
 METHOD = "heatmap-method"
+ALL_TOGETHER = ("Where the network looked, all neurons together", "Heatmap of all neurons together")
+"""Caption of the map of the whole answer, and what it is for those who cannot see it."""
 
 
 def seen_picture(picture: Image.Image, reading: Case) -> Image.Image:
@@ -41,7 +44,7 @@ def seen_picture(picture: Image.Image, reading: Case) -> Image.Image:
 
 
 def gallery(frame: Frame, reading: Case, ranking: Ranking, overall: DeltaGenerator) -> None:
-    """Heatmaps of the leading neurons beside reference images; they arrive one by one and can be abandoned.
+    """Heatmaps of the leading neurons beside training images; they arrive one by one and can be abandoned.
 
     `overall` is the place for the map of all neurons together.
     """
@@ -68,7 +71,7 @@ def gallery(frame: Frame, reading: Case, ranking: Ranking, overall: DeltaGenerat
     def draw(neuron: Neuron | None) -> None:
         laid_over = figures.overlay(picture, reading.maps[neuron], opacity=opacity, outline=outline)
         if neuron is ALL:
-            caption, alt = "Where the network looked, all neurons together", "Heatmap of all neurons together"
+            caption, alt = ALL_TOGETHER
         else:
             caption, alt = None, f"Where neuron {neuron} looked on this image"
         slots[neuron].image(laid_over, width="stretch", caption=caption, alt=alt)
@@ -113,8 +116,8 @@ def only_overall(frame: Frame, reading: Case, overall: DeltaGenerator) -> None:
     overall.image(
         figures.overlay(seen_picture(frame.decoded(), reading), reading.maps[ALL]),
         width="stretch",
-        caption="Where the network looked, all neurons together",
-        alt="Heatmap of all neurons together",
+        caption=ALL_TOGETHER[0],
+        alt=ALL_TOGETHER[1],
     )
     st.caption(words.heatmaps_by([reading.methods[ALL]]))
     if reading.caution:
@@ -149,14 +152,14 @@ def neuron_card(grid: GridContainer, reading: Case, place: int) -> DeltaGenerato
                 st.warning(plain(str(error)))
                 return slot
             if crops:
-                alt = f"{len(crops)} reference images for neuron {neuron}, cropped to where it looked, strongest first"
+                alt = f"{len(crops)} training images for neuron {neuron}, cropped to where it looked, strongest first"
                 st.image(figures.tiled(crops), width="stretch", alt=alt, output_format="JPEG")
                 most = "mattered for" if neuron.stage is None else "responded to"
                 st.caption(f"Training images it {most} most")
             elif concepts is None or neuron.stage:
                 st.caption("This reference carries no example images for it.")
             else:
-                st.caption("No training image gave this neuron any weight.")
+                st.caption(said(NO_WEIGHT))
     return slot
 
 
@@ -185,7 +188,7 @@ def compute(
 def gallery_rows(e: Explanation, places: Sequence[int]) -> list[dict[str, figures.Cell]]:
     """The leading neurons in numbers."""
     rows: list[dict[str, figures.Cell]] = [
-        {"neuron": str(e.neurons[place]), "adds to the score": rounded(e.factor * float(e.contributions[place]))}
+        {"neuron": str(e.neurons[place]), said(ADDS_TO_THE_SCORE): rounded(e.factor * float(e.contributions[place]))}
         for place in places
     ]
     if words.is_nero(e):

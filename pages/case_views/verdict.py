@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core import figures
-from nero_core.figures import STATES, rounded, significant
+from nero_core import figures, wording
+from nero_core.figures import rounded, significant
 from nero_core.storage.spreadsheets import inert
+from nero_core.wording import label, said, state_mark
 from pages.shared import session, widgets, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
@@ -32,7 +33,7 @@ def alpha_control() -> None:
     """Where that share is changed: beside the sentence that it changes."""
     with st.popover("Change this setting", icon=":material/tune:", type="tertiary"):
         st.number_input(
-            "Ordinary images flagged, at most … in 100",
+            said(wording.FLAGGED_AT_MOST),
             min_value=0.1,
             max_value=50.0,
             value=DEFAULT_ALPHA_PERCENT,
@@ -49,6 +50,11 @@ def decide(reading: Case, alpha: float) -> Decision | None:
     return reading.decide(alpha) if reading.calibration.supports(alpha) else None
 
 
+def marked(decision: Decision | None) -> str:
+    """The state of a decision in a table or a line."""
+    return said(wording.NO_VERDICT) if decision is None else state_mark(decision.state)
+
+
 def card(reading: Case) -> tuple[float, Decision | None]:
     """State, standing, guarantee, and only then what the network itself says."""
     calibration = reading.calibration
@@ -56,10 +62,9 @@ def card(reading: Case) -> tuple[float, Decision | None]:
     decision = decide(reading, alpha)
     with st.container(border=True):
         if decision is not None:
-            mark, paint = STATES[decision.state], PAINT[decision.state]
-            st.header(f":{paint}[{mark.symbol} {mark.word}]", anchor=False)
+            st.header(f":{PAINT[decision.state]}[{state_mark(decision.state)}]", anchor=False)
         else:
-            st.header("No verdict", anchor=False)
+            st.header(label(wording.NO_VERDICT), anchor=False)
         percentile = reading.percentile
         st.subheader(words.standing(percentile, len(calibration), calibration.of_class), anchor=False)
         if decision is not None:
@@ -67,12 +72,12 @@ def card(reading: Case) -> tuple[float, Decision | None]:
         else:
             st.warning(words.refusal(alpha, calibration.smallest_alpha, len(calibration), calibration.of_class))
         name, probability = reading.predicted_class, reading.probability
-        said = f"The network’s own answer: **{plain(name)}**, {100 * probability:.0f} % sure."
+        answer = f"The network’s own answer: **{plain(name)}**, {100 * probability:.0f} % sure."
         if decision is not None and decision.state == "out-of-distribution":
-            said = f":gray[{said} Do not lean on it: this image is unlike those it learned from.]"
-        st.markdown(said)
+            answer = f":gray[{answer} Do not lean on it: this image is unlike those it learned from.]"
+        st.markdown(answer)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Score {significant(reading.score)} (higher = more unusual)", width="content")
+            st.caption(f"{said(wording.OOD_SCORE)}: {significant(reading.score)}", width="content")
             alpha_control()
         other_verdicts(reading, alpha)
     return alpha, decision
@@ -84,30 +89,29 @@ def detector_control(reference: Reference) -> str:
     if len(names) == 1:
         return names[0]
     chosen: str = st.selectbox(
-        "How unusualness is measured",
+        label(wording.DETECTOR),
         names,
         format_func=lambda name: reference.detectors[name].info.title,
         key=session.DETECTOR,
         persist_state="session",
         width=320,
-        help="Each measure looks for something else, and no measure is best everywhere. The Benchmark page compares.",
+        help="Each detector looks for something else, and none is best everywhere. The Benchmark page compares.",
     )
     return chosen
 
 
 def other_verdicts(reading: Case, alpha: float) -> None:
     """What the reference's other detectors say of the same image, beside the one in use."""
-    said = []
+    verdicts = []
     for name, fitted in reading.reference.detectors.items():
         if name == reading.detector or "source" in fitted.info.needs:  # those would touch the network again
             continue
         other = reading.under(name)
         decision = decide(other, alpha)
-        mark = f"{STATES[decision.state].symbol} {STATES[decision.state].word}" if decision else "no verdict"
-        percentile = other.percentile
-        said.append(f"{fitted.info.title}: {mark}, above {words.share_below(percentile, len(other.calibration))}")
-    if said:
-        st.caption("Other measures · " + " · ".join(said))
+        above = words.share_below(other.percentile, len(other.calibration))
+        verdicts.append(f"{fitted.info.title}: {marked(decision)}, above {above}")
+    if verdicts:
+        st.caption("Other detectors · " + " · ".join(verdicts))
 
 
 def histogram(reading: Case, alpha: float, decision: Decision | None) -> None:
@@ -132,11 +136,10 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
     together = batch_control(decisions, alpha)
     rows = []
     for place, ((frame, reading), decision) in enumerate(zip(readings, decisions, strict=True)):
-        mark = STATES[decision.state] if decision is not None else None
         rows.append(
             {
                 "image": inert(frame.name),  # the table can be saved as CSV
-                "verdict": f"{mark.symbol} {mark.word}" if mark else "no verdict",
+                "verdict": marked(decision),
                 "more unusual than": words.share_below(reading.percentile, len(reading.calibration)),
                 **({} if together is None else {"flagged together": together.get(place)}),
                 "bound holds": None if decision is None else "yes" if decision.guaranteed else "no",

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import streamlit as st
 
+from nero_core import wording
 from nero_core.data.guarantee import needed_images
 from nero_core.errors import InputError, NeroError
 from nero_core.jobs import builds
 from nero_core.jobs.builds import BuildRequest
+from nero_core.wording import label, said
 from pages.reference_views.preparing import Answers, ask_preparation
 from pages.shared import permission, resources, uploads
 from pages.shared.words import plain
@@ -52,9 +54,11 @@ def ask() -> None:
     with left:
         images, upload = images_given("Folder of class folders", "build")
         title = line("Name of the reference", "title", "Colonoscopy, our clinic")
-        source = line("Where the images come from", "source", "Endoscopy unit, 2019 to 2024")
+        source = line(label(wording.WHERE_IMAGES_COME_FROM), "source", "Endoscopy unit, 2019 to 2024")
         licence = line("Their licence", "licence", "not for redistribution")
-        unusual = line("Folder of known unusual images, for comparison (may be left out)", "unusual", "/data/unusual")
+        unusual = line(
+            f"Folder of {said(wording.KNOWN_OOD_IMAGES)}, for comparison (may be left out)", "unusual", "/data/unusual"
+        )
         crops = st.checkbox(
             "Keep small pictures of these images in it; I may pass them on", key="build-crops", wrap=True
         )
@@ -72,7 +76,8 @@ def ask() -> None:
             epochs = st.number_input("Passes over the images (epochs)", 1, 500, 12, key="build-epochs")
         alpha, by_class, confidence, group = calibration_choices("build")
         true = st.checkbox(
-            f"Measure on {HEATMAPS_MEASURED_ON} calibration images whether heatmaps are true (about a minute)",
+            f"Measure the {said(wording.FAITHFULNESS)} on {HEATMAPS_MEASURED_ON} {said(wording.CALIBRATION_IMAGES)} "
+            "(about a minute)",
             value=True,
             key="build-faithfulness",
             wrap=True,

@@ -7,6 +7,7 @@ import streamlit as st
 from nero_core.errors import NeroError
 from nero_core.jobs.builds import BuildRequest
 from nero_core.reference.manifest import ReferenceEntry
+from nero_core.wording import WHERE_IMAGES_COME_FROM, label
 from pages.reference_views.asking import ASKED, asked, calibration_choices, images_given, line, submit
 from pages.shared import permission
 from pages.shared.words import plain
@@ -22,7 +23,7 @@ def calibrate(entry: ReferenceEntry) -> None:
     images, upload = images_given("Folder of ordinary images", "calibrate")
     named = f"{entry.title}, own calibration"
     title = line("Name of the calibrated reference", "title", named, form="calibrate")
-    source = line("Where the images come from", "source", "Endoscopy unit, 2024", form="calibrate")
+    source = line(label(WHERE_IMAGES_COME_FROM), "source", "Endoscopy unit, 2024", form="calibrate")
     alpha, by_class, confidence, group = calibration_choices("calibrate")
     request = BuildRequest(
         title=title or named,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from nero_core.wording import HEATMAPS_BY, heatmap_method, said
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def method_control(reference: Reference, key: str, single_neurons: bool = False)
     if st.session_state.get(key) not in offered:
         st.session_state.pop(key, None)
     st.selectbox(
-        "Heatmaps by",
+        said(HEATMAPS_BY),
         offered,
+        format_func=heatmap_method,
         key=key,
         persist_state="session",
         width=240,
@@ -56,13 +58,13 @@ def method_control(reference: Reference, key: str, single_neurons: bool = False)
 def _not_offered(reference: Reference, reasons: dict[str, str], single_neurons: bool) -> str:
     from nero_core.attribution import METHODS
 
-    said = [f"**{plain(title)}**: {plain(reason)}" for title, reason in reasons.items()]
+    told = [f"**{plain(heatmap_method(title))}**: {plain(reason)}" for title, reason in reasons.items()]
     if single_neurons:
-        said += [
-            f"**{plain(title)}**: it gives one map of the whole answer; Case review shows it."
+        told += [
+            f"**{plain(heatmap_method(title))}**: it gives one map of the whole answer; Case review shows it."
             for title, method in METHODS.items()
             if not method.single_neurons and title not in reasons
         ]
     return "The first is the best that this network has. " + (
-        "Not offered here:\n\n" + "\n\n".join(said) if said else "Every method fits it."
+        "Not offered here:\n\n" + "\n\n".join(told) if told else "Every method fits it."
     )

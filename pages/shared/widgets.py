@@ -8,8 +8,9 @@ import streamlit as st
 
 from nero_core.figures import Cell, Chart
 from nero_core.reference.manifest import ReferenceEntry, read_manifest
+from nero_core.wording import STANDING_LINE, said
 from pages.shared import resources, session
-from pages.shared.words import STANDING_LINE, plain, reference_line
+from pages.shared.words import plain, reference_line
 
 STILL = {"displayModeBar": False, "scrollZoom": False}
 """For a legend that is drawn as a chart: nothing to move, nothing to save."""
@@ -49,7 +50,7 @@ def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | No
                 st.badge("Synthetic images: for trying out only", icon=":material/science:", color="orange")
         st.space("stretch")
         st.text(_case_line())
-    st.caption(STANDING_LINE)
+    st.caption(said(STANDING_LINE))
     _tell_of_fallen(entries, chosen)
     return chosen
 

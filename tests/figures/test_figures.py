@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nero_core import figures
+from nero_core import figures, wording
 from nero_core.errors import InputError
+from nero_core.records import State
 
 
 @pytest.fixture
@@ -60,15 +62,16 @@ def test_numbers_have_three_significant_digits_and_no_exponent(value, text):
 
 @pytest.mark.parametrize("page", ["#FFFFFF", "#10171D"])
 def test_every_colour_that_carries_meaning_stands_out_on_a_light_and_on_a_dark_page(page):
-    colours = [mark.colour for mark in figures.STATES.values()]
+    colours = [*figures.STATE_COLOURS.values()]
     colours += [figures.ACCENT, figures.RAISES, figures.LOWERS, figures.NEUTRAL, figures.UNUSUAL]
     assert min(contrast(colour, page) for colour in colours) >= 3
 
 
 def test_states_differ_by_word_and_symbol_not_by_colour_alone():
-    marks = figures.STATES.values()
-    assert [mark.symbol for mark in marks] == ["●", "◐", "▲"]
-    assert len({mark.word for mark in marks}) == len({mark.colour for mark in marks}) == 3
+    states = list(figures.STATE_COLOURS)
+    assert states == list(wording.STATES) == list(get_args(State))
+    assert [wording.state_mark(state)[:2] for state in states] == ["● ", "◐ ", "▲ "]
+    assert len(set(wording.STATES.values())) == len(set(figures.STATE_COLOURS.values())) == 3
 
 
 # Histogram -------------------------------------------------------------------------------------------------------
