@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import gettext
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 DOMAIN = "nero"
@@ -148,17 +149,10 @@ def heatmap_method(title: str) -> str:
 
 def messages() -> list[str]:
     """Every text that a catalogue translates, in the order of this file."""
-    return list(dict.fromkeys(_messages()))
-
-
-def _messages() -> Iterator[str]:
-    for name, value in globals().items():
-        if not name.isupper() or name in ("DOMAIN", "SYMBOLS"):
-            continue
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, Mapping):
-            yield from value.values()
+    none = ("DOMAIN", "LOCALES", "SYMBOLS")
+    constants = [value for name, value in globals().items() if name.isupper() and name not in none]
+    texts = chain.from_iterable([value] if isinstance(value, str) else value.values() for value in constants)
+    return list(dict.fromkeys(texts))
 
 
 def template() -> str:

@@ -45,6 +45,7 @@ FORBIDDEN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 """Spellings that were in use beside the one of `nero_core/wording.py`, what to write, and where they may stand."""
 OWN = f"{CORE}wording.py"
+LOOK_UP = {"said", "label", "wording.said", "wording.label"}
 
 
 def literals(path: Path) -> Iterator[tuple[int, str]]:
@@ -106,6 +107,25 @@ def test_what_the_catalogue_says_is_written_nowhere_else(everything):
 
     texts = {bare(text) for text in wording.messages() if " " in text}
     assert [f"{name}:{line}: {text!r}" for name, line, text in everything if bare(text) in texts] == []
+
+
+def test_every_text_is_looked_up_where_it_is_shown():
+    """A constant by itself would stay English: it is an argument of `said` or `label`."""
+    english = {name for name, value in vars(wording).items() if name.isupper() and isinstance(value, str)} - {"DOMAIN"}
+    for path in [ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / CORE).rglob("*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if path == ROOT / OWN:
+            continue
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) in LOOK_UP]
+        looked_up = {id(part) for call in calls for argument in call.args for part in ast.walk(argument)}
+        imported = {
+            name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names
+            if node.module == "nero_core.wording"
+        }  # fmt: skip
+        for node in ast.walk(tree):
+            bare = isinstance(node, ast.Name) and node.id in english & imported
+            dotted = isinstance(node, ast.Attribute) and ast.unparse(node.value) == "wording" and node.attr in english
+            assert not (bare or dotted) or id(node) in looked_up, f"{path}:{node.lineno}: {ast.unparse(node)}"
 
 
 def test_the_readme_has_the_standing_line():

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, load, say
+from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, load, say, tell
 from nero_core.cli.preprocessing import agreement_lines, preprocessing_lines
 from nero_core.wording import CHANCE_DOES_AS_WELL, heatmap_method, said
 
@@ -95,15 +94,14 @@ def _calibrate(options: argparse.Namespace) -> int:
     calibrated.save(folder)
     for reason in unreadable.reasons.values():
         say(f"left out: {reason}")
-    if options.json:
-        print(json.dumps(calibration.described(), indent=1))
-    else:
-        print(f"Wrote {folder}: {calibrated.title}, calibrated on {len(calibration)} images ({options.image_source})")
-        for line in said_per_class(calibration.described()):
-            print(f"  {line}")
-        print(f"  false-alarm guarantee: {_guaranteed(calibration.described())}")
-        for warning in calibrated.manifest["metrics"].get("warnings", ()):
-            print(f"  warning: {warning}")
+    told = calibration.described()
+    lines = [
+        f"Wrote {folder}: {calibrated.title}, calibrated on {len(calibration)} images ({options.image_source})",
+        *(f"  {line}" for line in said_per_class(told)),
+        f"  false-alarm guarantee: {_guaranteed(told)}",
+        *(f"  warning: {warning}" for warning in calibrated.manifest["metrics"].get("warnings", ())),
+    ]
+    tell(options, told, "\n".join(lines))
     return SOME_FAILED if unreadable.reasons else DONE
 
 

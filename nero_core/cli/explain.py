@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from nero_core.cli.console import DONE, AddCommand, add_alpha, load, say
+from nero_core.cli.console import DONE, AddCommand, add_alpha, load, say, tell
 from nero_core.errors import InputError
 from nero_core.wording import HEATMAPS_BY, heatmap_method, said
 
@@ -41,11 +40,8 @@ def _explain(options: argparse.Namespace) -> int:
         reference.explain(case.activations, options.detector)  # says which detectors have an exact decomposition
     case.take(None if options.method is None else reference.attributions.by(options.method).method)
     written = write_case(case, image, options.out, options.alpha, options.neurons)
-    if options.json:
-        print(json.dumps(case.numbers(options.alpha, options.neurons), indent=1))
-    else:
-        print("\n".join(f"Wrote {path}" for path in written))
-        print(_said_of_heatmaps(case.methods[ALL]))
+    lines = [*(f"Wrote {path}" for path in written), _said_of_heatmaps(case.methods[ALL])]
+    tell(options, case.numbers(options.alpha, options.neurons), "\n".join(lines))
     if case.caution:
         say(f"warning: {case.caution}")
     return DONE

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, load, say
-from nero_core.errors import ArtefactError, InputError
+from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, given_images, load, say, tell
+from nero_core.errors import InputError
 from nero_core.storage.spreadsheets import comma_separated
 from nero_core.wording import FAITHFULNESS, heatmap_method, said
 
@@ -47,20 +47,14 @@ def add_faithfulness(command: AddCommand) -> None:
 def _faithfulness(options: argparse.Namespace) -> int:
     from nero_core.attribution import fitting
     from nero_core.attribution.faithfulness import measure_faithfulness
-    from nero_core.data.class_folders import list_images
     from nero_core.storage.display_names import display_name
-    from nero_core.storage.files import write_bytes
+    from nero_core.storage.files import make_folder, write_bytes
 
     reference = load(options)
     reference.detector(options.detector)
-    given: list[Path] = []
-    for path in options.images:
-        given += list_images(path) if path.is_dir() else [path]
+    given = given_images(options)
     readable = _readable(given)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtefactError(f"{options.out} cannot be made ({error.strerror}); choose another --out.") from error
+    make_folder(options.out)
     measured = measure_faithfulness(
         reference.classifier,
         partial(reference.score, detector=options.detector),
@@ -85,10 +79,7 @@ def _faithfulness(options: argparse.Namespace) -> int:
     }
     write_bytes(options.out / "faithfulness.json", json.dumps(result | {"per_image": rows}, indent=1).encode())
     write_bytes(options.out / "faithfulness.csv", comma_separated(rows).encode())
-    if options.json:
-        print(json.dumps(result, indent=1))
-    else:
-        _print_summary(measured, len(readable), options.out)
+    tell(options, result, _summary(measured, len(readable), options.out))
     return SOME_FAILED if len(readable) < len(given) else DONE
 
 
@@ -122,19 +113,19 @@ def _mean_curves(measured: Faithfulness) -> dict[str, Any]:
     }
 
 
-def _print_summary(measured: Faithfulness, images: int, out: Path) -> None:
-    print(
-        f"{'':<{WIDEST}}{'deletion':>9}{'insertion':>10}{'gain ± s.e.':>18}{'beats random':>14}{'stable':>8}"
-        f"{'shuffled':>10}"
-    )
+def _summary(measured: Faithfulness, images: int, out: Path) -> str:
+    """A table for a person, and how to read it."""
+    heads = f"{'deletion':>9}{'insertion':>10}{'gain ± s.e.':>18}{'beats random':>14}{'stable':>8}{'shuffled':>10}"
+    lines = [" " * WIDEST + heads]
     for row in measured.summary():
         line = f"{heatmap_method(row['method']):<{WIDEST}}{row['deletion']:9.3f}{row['insertion']:10.3f}"
         if "gain" in row:
             line += f"{row['gain']:+10.3f} ± {row['gain_standard_error']:.3f}{row['better_than_random']:14.0%}"
             line += f"{row['stability']:8.2f}{row['shuffled']:10.2f}"
-        print(line)
-    print(
+        lines.append(line)
+    lines.append(
         f"Over {images} images, class probability: small deletion and large insertion are good, gain is above a random "
         f"order; stable 1 and shuffled 0 are best. Best: {heatmap_method(measured.best)}. "
         f"Wrote {out / 'faithfulness.json'} and .csv."
     )
+    return "\n".join(lines)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from nero_core import wording
 from nero_core.cli.calibrate import add_calibration, add_group, calibration_settings, say_guarantee, summary
-from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, device, named_folder, say, settle_names
+from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, device, named_folder, say, settle_names, tell
 from nero_core.cli.preprocessing import add_preprocessing, given_settings
 from nero_core.errors import InputError
 from nero_core.wording import said
@@ -107,8 +106,5 @@ def _fit(options: argparse.Namespace) -> int:
     reference.save(options.out)
     for reason in unreadable.reasons.values():
         say(f"left out: {reason}")
-    if options.json:
-        print(json.dumps(reference.manifest, indent=1))
-    else:
-        print(summary(reference, options.out))
+    tell(options, reference.manifest, summary(reference, options.out))
     return SOME_FAILED if unreadable.reasons else DONE

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nero_core.cli.console import DONE, NOTHING_DONE, SOME_FAILED, AddCommand, add_alpha, begin, load
+from nero_core.cli.console import DONE, NOTHING_DONE, SOME_FAILED, AddCommand, add_alpha, begin, given_images, load
 from nero_core.wording import STANDING_LINE, said, state_word
 
 if TYPE_CHECKING:
@@ -29,16 +29,13 @@ def add_score(command: AddCommand) -> None:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from nero_core.data.class_folders import list_images
     from nero_core.data.guarantee import CalibrationSettings
     from nero_core.storage.spreadsheets import comma_separated
 
     reference = load(options)
     reference.detector(options.detector)
     CalibrationSettings(alpha=options.alpha)  # refuses one that is no share, before anything is read
-    paths: list[Path] = []
-    for given in options.images:
-        paths += list_images(given) if given.is_dir() else [given]
+    paths = given_images(options)
     rows = _scored_rows(reference, paths, options.detector, options.alpha)
     failed = sum("error" in row for row in rows)
     if options.json:

@@ -8,21 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from nero_core import wording
 from nero_core.benchmark.result import POOLED, BenchmarkResult, Scores
 from nero_core.errors import InputError
 from nero_core.figures.palette import ACCENT, DIVERGING, NEUTRAL, Cell, Chart, blank_figure, rounded
 from nero_core.metrics import roc_points
 from nero_core.records import Float64Array
-from nero_core.wording import (
-    FLAGGED_BEYOND,
-    ID_FLAGGED,
-    OOD_FLAGGED,
-    OOD_SCORE_OF,
-    SCORE_FROM,
-    SHARE_OF_IMAGES,
-    metric_title,
-    said,
-)
+from nero_core.wording import metric_title, said
 
 LINES = (
     ("#0072B2", "solid"),
@@ -125,8 +117,8 @@ def roc_chart(
         hoverinfo="skip",
     )
     figure.update_layout(
-        xaxis={"title": said(ID_FLAGGED), "range": [0, 1], "tickformat": ".0%"},
-        yaxis={"title": said(OOD_FLAGGED), "range": [0, 1.005], "tickformat": ".0%"},
+        xaxis={"title": said(wording.ID_FLAGGED), "range": [0, 1], "tickformat": ".0%"},
+        yaxis={"title": said(wording.OOD_FLAGGED), "range": [0, 1.005], "tickformat": ".0%"},
     )
     if set(shown) >= {row.name for row in ordered}:
         figure.update_layout(legend={"y": -0.16, "yanchor": "top"})
@@ -163,15 +155,18 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
             hovertemplate="score about %{x:.3g}: %{y:.2g} %",
         )  # fmt: skip
     if threshold is not None and edges[0] <= threshold <= edges[-1]:
-        figure.add_vline(x=threshold, line={"color": NEUTRAL, "dash": "dash"}, annotation_text=said(FLAGGED_BEYOND))
+        figure.add_vline(
+            x=threshold, line={"color": NEUTRAL, "dash": "dash"}, annotation_text=said(wording.FLAGGED_BEYOND)
+        )
     tallest = max((max(shares, default=0.0) for shares in share_of.values()), default=0.0)
     figure.update_layout(
         barmode="overlay",
-        xaxis={"title": said(OOD_SCORE_OF, detector=_shown(title)), "range": [edges[0], edges[-1]]},
-        yaxis={"title": said(SHARE_OF_IMAGES), "range": [0, 1.15 * tallest or 1]},  # room for the line's words
+        xaxis={"title": said(wording.OOD_SCORE_OF, detector=_shown(title)), "range": [edges[0], edges[-1]]},
+        yaxis={"title": said(wording.SHARE_OF_IMAGES), "range": [0, 1.15 * tallest or 1]},  # room for the line's words
     )
     rows: list[Mapping[str, Cell]] = [
-        {said(SCORE_FROM): rounded(a), "to": rounded(b)} | {name: rounded(float(s[i])) for name, s in share_of.items()}
+        {said(wording.SCORE_FROM): rounded(a), "to": rounded(b)}
+        | {name: rounded(float(s[i])) for name, s in share_of.items()}
         for i, (a, b) in enumerate(pairwise(edges))
     ]
     above = {name: float((values > np.median(scores.id)).mean()) for name, values in scores.ood.items()}

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
+from nero_core import wording
 from nero_core.errors import InputError
 from nero_core.figures.palette import (
     ACCENT,
@@ -27,20 +28,7 @@ from nero_core.figures.palette import (
     significant,
 )
 from nero_core.records import Float64Array, FloatArray, State
-from nero_core.wording import (
-    ADDS_TO_THE_SCORE,
-    CALIBRATION_IMAGES,
-    FLAGGED_BEYOND,
-    KNOWN_UNUSUAL_IMAGES,
-    OOD_SCORE,
-    RELEVANCE_TO_THE_ANSWER,
-    SCORE_DECOMPOSITION,
-    SCORE_FROM,
-    SHARE_OF_IMAGES,
-    SYMBOLS,
-    label,
-    said,
-)
+from nero_core.wording import label, said
 
 Effect = Literal["raises", "lowers", "term", "score"]
 
@@ -114,39 +102,47 @@ def score_histogram(
     figure.add_bar(
         **bars,
         y=shares["reference"],
-        name=f"{label(CALIBRATION_IMAGES)} ({len(ordinary)})",
+        name=f"{label(wording.CALIBRATION_IMAGES)} ({len(ordinary)})",
         marker={"color": ACCENT, "opacity": 0.75, "line": {"width": 0}},
-        hovertemplate=hover.format(said(CALIBRATION_IMAGES)),
+        hovertemplate=hover.format(said(wording.CALIBRATION_IMAGES)),
     )
     if others:
         figure.add_bar(
             **bars,
             y=[share or None for share in _shares(pooled, edges)],  # no outline round an empty bin
-            name=f"{label(KNOWN_UNUSUAL_IMAGES)} ({len(pooled)})",
+            name=f"{label(wording.KNOWN_UNUSUAL_IMAGES)} ({len(pooled)})",
             marker={
                 "color": "rgba(0,0,0,0)",
                 "line": {"width": 1.5, "color": UNUSUAL},
                 "pattern": {"shape": "/", "fgcolor": UNUSUAL, "size": 6},
             },
-            hovertemplate=hover.format(said(KNOWN_UNUSUAL_IMAGES)),
+            hovertemplate=hover.format(said(wording.KNOWN_UNUSUAL_IMAGES)),
         )
     low, high = edges[0], edges[-1]
     tallest = [float(shares["reference"].max()), float(_shares(pooled, edges).max()) if others else 0.0]
     to_the_right = threshold is None or score >= threshold
     if threshold is not None and threshold <= high:
-        _line(figure, threshold, said(FLAGGED_BEYOND), NEUTRAL, "dash", 0.8, anchor="right" if to_the_right else "left")
-    own = f"<b>{SYMBOLS[state]} this image</b>" if state else "<b>this image</b>"
+        _line(
+            figure,
+            threshold,
+            said(wording.FLAGGED_BEYOND),
+            NEUTRAL,
+            "dash",
+            0.8,
+            anchor="right" if to_the_right else "left",
+        )
+    own = f"<b>{wording.SYMBOLS[state]} this image</b>" if state else "<b>this image</b>"
     if score > high:
         own += f" ({significant(score)}, off the scale →)"
     colour = STATE_COLOURS[state] if state else ACCENT
     _line(figure, min(score, high), own, colour, "solid", 1.0, anchor=_side(min(score, high), low, high))
     figure.update_layout(
         barmode="overlay",
-        xaxis={"title": said(OOD_SCORE), "range": [low, high + 0.02 * (high - low)]},
-        yaxis={"title": said(SHARE_OF_IMAGES), "range": [0, HEADROOM * max(tallest)]},
+        xaxis={"title": said(wording.OOD_SCORE), "range": [low, high + 0.02 * (high - low)]},
+        yaxis={"title": said(wording.SHARE_OF_IMAGES), "range": [0, HEADROOM * max(tallest)]},
     )
     below = int((ordinary < score).sum())
-    alt = f"Histogram of the scores of {len(ordinary)} {said(CALIBRATION_IMAGES)}; this image's score, "
+    alt = f"Histogram of the scores of {len(ordinary)} {said(wording.CALIBRATION_IMAGES)}; this image's score, "
     alt += f"{significant(score)}, lies above {below} of them"
     alt += f"; images beyond {significant(threshold)} are flagged." if threshold is not None else "."
     return Chart(figure, _histogram_rows(edges, shares), alt)
@@ -155,7 +151,7 @@ def score_histogram(
 def _histogram_rows(edges: Float64Array, shares: Mapping[str, Float64Array]) -> list[Mapping[str, Cell]]:
     """The bins and what share of each kind of images lies in them; the last has no upper end."""
     return [
-        {said(SCORE_FROM): rounded(a), "to": rounded(b) if b < edges[-1] else None}
+        {said(wording.SCORE_FROM): rounded(a), "to": rounded(b) if b < edges[-1] else None}
         | {f"{name} (% of images)": rounded(float(share[i]), 2) for name, share in shares.items()}
         for i, (a, b) in enumerate(itertools.pairwise(edges))
     ]
@@ -242,14 +238,14 @@ def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
     )
     figure.update_layout(
         bargap=0.35,
-        xaxis={"title": said(OOD_SCORE), "range": [low - (pad if low < 0 else 0), high + pad]},
+        xaxis={"title": said(wording.OOD_SCORE), "range": [low - (pad if low < 0 else 0), high + pad]},
         yaxis={"autorange": "reversed", "showgrid": False, "automargin": True},
     )
     table: list[Mapping[str, Cell]] = [
         {
             "part": row.label,
             "effect": row.effect,
-            said(ADDS_TO_THE_SCORE): rounded(row.value),
+            said(wording.ADDS_TO_THE_SCORE): rounded(row.value),
             "sum so far": rounded(row.end),
         }
         for row in rows
@@ -258,7 +254,7 @@ def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
     lowering = math.fsum(row.value for row in rows if row.effect == "lowers")
     terms = "".join(f", the {row.label.lower()} {significant(row.value)}" for row in rows if row.effect == "term")
     alt = (
-        f"{label(SCORE_DECOMPOSITION)} of {significant(rows[-1].value)}: neurons raising it add "
+        f"{label(wording.SCORE_DECOMPOSITION)} of {significant(rows[-1].value)}: neurons raising it add "
         f"{significant(raising)}, neurons lowering it {significant(lowering)}{terms}."
     )
     return Chart(figure, table, alt)
@@ -294,7 +290,7 @@ def relevance_profile(
     if len({a.shape for a in (r, m, s) + (() if u is None else (u,))}) > 1:
         raise InputError(f"Relevance has {len(r)} channels, the reference {len(m)}; use the reference of this network.")
     order = np.argsort(-np.abs(r - m), kind="stable")[:top] if top is not None else np.arange(len(r))
-    few, calibrated = top is not None, label(CALIBRATION_IMAGES)
+    few, calibrated = top is not None, label(wording.CALIBRATION_IMAGES)
     x = [str(j) for j in order] if few else order
     figure = blank_figure(dark, height=340)
     if few:
@@ -315,30 +311,30 @@ def relevance_profile(
     if u is not None:
         known_marks = {"color": UNUSUAL, "symbol": "diamond-open", "size": 9 if few else 4, "line": {"width": 2}}
         figure.add_scatter(
-            x=x, y=u[order], mode="markers", name=f"{label(KNOWN_UNUSUAL_IMAGES)}: mean", marker=known_marks
+            x=x, y=u[order], mode="markers", name=f"{label(wording.KNOWN_UNUSUAL_IMAGES)}: mean", marker=known_marks
         )
     own_marks = {"color": RAISES, "symbol": "circle", "size": 9 if few else 5}
     figure.add_scatter(x=x, y=r[order], mode="markers", name="This image", marker=own_marks)
     title = "Neuron, most different first" if few else "Neuron"
     figure.update_layout(
         xaxis={"title": title, "type": "category" if few else "linear", "showgrid": False},
-        yaxis={"title": said(RELEVANCE_TO_THE_ANSWER), "zeroline": True},
+        yaxis={"title": said(wording.RELEVANCE_TO_THE_ANSWER), "zeroline": True},
     )
     rows: list[Mapping[str, Cell]] = [
         {
             "neuron": int(j),
             "this image": rounded(r[j]),
-            said(CALIBRATION_IMAGES): rounded(m[j]),
+            said(wording.CALIBRATION_IMAGES): rounded(m[j]),
             "spread": rounded(s[j]),
         }
-        | ({} if u is None else {said(KNOWN_UNUSUAL_IMAGES): rounded(u[j])})
+        | ({} if u is None else {said(wording.KNOWN_UNUSUAL_IMAGES): rounded(u[j])})
         | {"difference": rounded(r[j] - m[j])}
         for j in order
     ]
     most = int(np.argmax(np.abs(r - m)))
     alt = (
         f"Relevance of {len(order)} of {len(r)} neurons for this image beside their mean over "
-        f"{said(CALIBRATION_IMAGES)}; neuron "
+        f"{said(wording.CALIBRATION_IMAGES)}; neuron "
         f"{most} differs most, {significant(r[most])} against {significant(m[most])}."
     )
     return Chart(figure, rows, alt)

@@ -187,10 +187,7 @@ def value_boxes(
             marker={"symbol": "diamond-open" if unusual else "circle", "size": 4},
             showlegend=False,
         )
-    figure.update_layout(
-        xaxis={"title": what},
-        yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
-    )
+    figure.update_layout(xaxis={"title": what}, yaxis={"autorange": "reversed", "automargin": True, "type": "category"})
     rows: list[Mapping[str, Cell]] = []
     for name, group in filled.items():
         low, q1, median, q3, high = np.quantile(group, [0, 0.25, 0.5, 0.75, 1])
@@ -283,11 +280,7 @@ def relevance_map(
     part = ["" if shares is None else f" ({100 * share:.0f} % of variance)" for share in shares or (0, 0)]
     figure.update_layout(
         dragmode="lasso",
-        xaxis={
-            "title": f"First component of relevance{part[0]}",
-            "zeroline": False,
-            "range": list(frame[:, 0]),
-        },
+        xaxis={"title": f"First component of relevance{part[0]}", "zeroline": False, "range": list(frame[:, 0])},
         yaxis={"title": f"Second{part[1]}", "zeroline": False, "range": list(frame[:, 1])},
         legend={"entrywidth": LEGEND_MARK + LEGEND_LETTER * max(len(f"{name} (999)") for name in names)},
     )

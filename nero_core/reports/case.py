@@ -12,9 +12,8 @@ from PIL.PngImagePlugin import PngInfo
 from nero_core import figures
 from nero_core.case import ALL, Case
 from nero_core.data.images import displayed
-from nero_core.errors import ArtefactError
 from nero_core.records import Neuron
-from nero_core.storage.files import write_bytes
+from nero_core.storage.files import make_folder, write_bytes
 
 
 def case_charts(case: Case, alpha: float, neurons: int, dark: bool = False) -> dict[str, figures.Chart]:
@@ -60,10 +59,7 @@ def write_case(case: Case, image: Image.Image, folder: Path, alpha: float, neuro
         The folder cannot be written.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtefactError(f"{folder} cannot be made ({error.strerror}); choose another --out.") from error
+    make_folder(folder)
     charts = case_charts(case, alpha, neurons)
     picture = displayed(image, case.reference.classifier.preprocessing)
     pictures = {"image.png": _png(picture)}

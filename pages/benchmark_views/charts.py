@@ -81,11 +81,7 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
             note = (
                 f"Each predicted class has a threshold of its own ({each}); beyond it images are flagged: {aim} {note}"
             )
-        widgets.chart(
-            benchmark_histogram(shown, row.label, threshold=threshold),
-            table="Histogram",
-            note=note,
-        )
+        widgets.chart(benchmark_histogram(shown, row.label, threshold=threshold), table="Histogram", note=note)
 
 
 def breakdown(result: BenchmarkResult) -> None:

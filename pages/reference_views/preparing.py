@@ -34,20 +34,14 @@ def ask_preparation(architecture: str, side: int) -> Answers:
         "worse: look at its accuracy when it is built."
     )
     upload = uploads.uploader(
-        "timm’s config.json, if there is one",
-        type="json",
-        megabytes=CONFIG_BYTES // 2**20,
-        key="build-pretrained-cfg",
+        "timm’s config.json, if there is one", type="json", megabytes=CONFIG_BYTES // 2**20, key="build-pretrained-cfg"
     )
     configuration = "" if upload is None else upload.getvalue().decode(errors="replace")
     mean = _line("Mean of the channels", "mean", "0.485, 0.456, 0.406")
     std = _line("Their standard deviation", "std", "0.229, 0.224, 0.225")
     crop = _line("Centre crop, as a share of the shorter side", "crop", "0.875, or none to stretch the whole image")
     interpolation = st.selectbox(
-        "Interpolation",
-        ("", "bilinear", "bicubic"),
-        format_func=lambda name: name or OWN,
-        key="build-interpolation",
+        "Interpolation", ("", "bilinear", "bicubic"), format_func=lambda name: name or OWN, key="build-interpolation"
     )
     answers: Answers = {
         "mean": mean,
