@@ -120,17 +120,9 @@ def score_histogram(
         )
     low, high = edges[0], edges[-1]
     tallest = [float(shares["reference"].max()), float(_shares(pooled, edges).max()) if others else 0.0]
-    to_the_right = threshold is None or score >= threshold
     if threshold is not None and threshold <= high:
-        _line(
-            figure,
-            threshold,
-            said(wording.FLAGGED_BEYOND),
-            NEUTRAL,
-            "dash",
-            0.8,
-            anchor="right" if to_the_right else "left",
-        )
+        anchor = "right" if score >= threshold else "left"
+        _line(figure, threshold, said(wording.FLAGGED_BEYOND), NEUTRAL, "dash", 0.8, anchor=anchor)
     own = f"<b>{wording.SYMBOLS[state]} this image</b>" if state else "<b>this image</b>"
     if score > high:
         own += f" ({significant(score)}, off the scale →)"

@@ -137,7 +137,7 @@ def test_a_verdict_names_state_standing_guarantee_and_the_networks_answer(review
     assert "are flagged on average; with these" in text
     assert "The network’s own answer" in text
     assert "Case: a.png" in text
-    assert f"Score {significant(score[0])}" in text
+    assert f"higher = more unusual: {significant(score[0])}" in text
 
 
 def test_the_app_says_the_same_as_the_python_api(reviewed, reference):
@@ -214,7 +214,7 @@ def test_another_detector_is_explained_by_its_own_neurons(reviewed, reference):
     reading = frames(reviewed)[0].reading
     activations = reference.classifier.extract([picture_bytes()])
     assert reading.score == reference.score(activations, "stage_mahalanobis")[0]
-    assert f"Score {significant(reading.score)}" in words_of(reviewed)
+    assert f"higher = more unusual: {significant(reading.score)}" in words_of(reviewed)
     leading = [reading.explanation.neurons[place] for place, _ in reading.explanation.top(6)]
     assert all(neuron in reading.maps for neuron in leading)
     said = [m.value.replace("\\", "") for m in reviewed.markdown]
@@ -401,7 +401,7 @@ def test_several_images_make_a_table_and_one_is_picked(app, reference):
     assert list(table["score"]) == pytest.approx(scores, rel=5e-3)
     app.selectbox(key="chosen").set_value(2).run()
     assert any(t.value.startswith("2.png") for t in app.text)
-    assert f"Score {significant(scores[2])}" in words_of(app)
+    assert f"higher = more unusual: {significant(scores[2])}" in words_of(app)
 
 
 def test_adding_an_image_keeps_what_was_read_of_the_others(app):

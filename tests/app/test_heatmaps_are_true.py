@@ -81,16 +81,16 @@ def test_case_review_names_the_method_where_only_one_map_is_shown(app):
 
 def test_case_review_names_both_methods_of_features_and_stages(app_without_exact_rules):
     app = upload(app_without_exact_rules, ("a.png", picture_bytes()))
-    assert "Heatmaps by **relevance-weighted feature map**" in words_of(app)
+    assert "Heatmaps by **relevance\\-weighted feature map**" in words_of(app)
     assert "gradient × input" not in words_of(app)
     app.selectbox(key="detector").set_value("stage_mahalanobis").run()
     assert not app.exception
     assert "by **gradient × input**" in words_of(app)
-    assert "by **relevance-weighted feature map**" in words_of(app), "the map of all neurons together"
+    assert "by **relevance\\-weighted feature map**" in words_of(app), "the map of all neurons together"
 
 
 @pytest.mark.parametrize(
-    ("session", "method"), [("app", "CRP"), ("app_without_exact_rules", "relevance-weighted feature map")]
+    ("session", "method"), [("app", "CRP"), ("app_without_exact_rules", "relevance\\-weighted feature map")]
 )
 def test_the_neurons_page_names_the_method(request, session, method):
     page = with_case(request.getfixturevalue(session))
@@ -178,7 +178,7 @@ def test_a_result_stays_until_other_images_are_chosen(app, monkeypatch):
 def test_a_fallback_is_named_with_its_reason(app_without_exact_rules):
     page = put_to_the_test(with_case(app_without_exact_rules), "Case, image 1")
     text = words_of(page)
-    assert "Heatmaps by **relevance-weighted feature map**" in text
+    assert "Heatmaps by **relevance\\-weighted feature map**" in text
     assert "No better one fits this network" in text
     assert "<b>" not in text.replace("\\<b\\>", "")
 
