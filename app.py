@@ -32,7 +32,7 @@ def show() -> None:
         page_title="NERO",
         page_icon=str(resources.ASSETS / "mark.svg"),
         layout="wide",
-        menu_items={"About": words.ABOUT},
+        menu_items={"About": words.about()},
     )
     st.logo(str(resources.ASSETS / "logo.svg"), size="large")
 

@@ -22,14 +22,8 @@ import numpy.typing as npt
 from nero_core.errors import InputError
 from nero_core.records import Float64Array, IntArray
 
-METRICS: Mapping[str, str] = {
-    "auroc": "AUROC",
-    "aupr_in": "AUPR-in",
-    "aupr_out": "AUPR-out",
-    "fpr_ood_at_95_id_tpr": "FPR at 95 % TPR (ID positive)",
-    "fpr_id_at_95_ood_tpr": "FPR at 95 % TPR (OOD positive)",
-}
-"""Every metric by name, and as it is written for people. All are fractions in [0, 1]."""
+METRICS = ("auroc", "aupr_in", "aupr_out", "fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
+"""Every metric, in the order of files; all are fractions in [0, 1]. `wording` has their titles."""
 
 HIGHER_IS_BETTER: Mapping[str, bool] = {name: not name.startswith("fpr") for name in METRICS}
 

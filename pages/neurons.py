@@ -105,6 +105,5 @@ with controls.errors_said():
     finally:
         link.write(token, width)  # also where the groups cannot be compared, or the address would bring them back
     neurons(stored, choices, comparison, overview.shown(comparison, choices))
-    st.markdown("##### Is it true?")
     section(truth.show)(choices)
     images(stored, choices)

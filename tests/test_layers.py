@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CORE = "nero_core"
 LAYERS = (
-    ("errors", "records", "entry_points"),
+    ("errors", "records", "entry_points", "wording"),
     ("storage",),
     ("data",),
     ("network",),

@@ -51,7 +51,7 @@ def literal_metrics(ids, oods):
 
 
 def close(found, wanted):
-    assert found.keys() == wanted.keys() == METRICS.keys()
+    assert found.keys() == wanted.keys() == set(METRICS)
     for name, value in wanted.items():
         assert found[name] == pytest.approx(value, abs=1e-12), name
 

@@ -16,6 +16,7 @@ from nero_core.attribution.instant import indices
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
 from nero_core.records import Float32Array, Float64Array, FloatArray
+from nero_core.wording import heatmap_method
 
 CONDITIONS_AT_ONCE = 8
 """Neurons that share one way down. More are no faster, and the widest layer of a ResNet-18 takes 3 MB for each."""
@@ -135,10 +136,10 @@ def register_method(method: AnyMethod) -> AnyMethod:
 
 def describe_methods() -> str:
     """The registry as a table in Markdown."""
-    lines = ["| method | what it does | maps |", "|---|---|---|"]
+    lines = ["| method | name | what it does | maps |", "|---|---|---|---|"]
     for title, method in METHODS.items():
         maps = "whole answer, single neurons" if method.single_neurons else "whole answer"
-        lines.append(f"| {title} | {method.meaning} | {maps} |")
+        lines.append(f"| {heatmap_method(title)} | `{title}` | {method.meaning} | {maps} |")
     return "\n".join(lines)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nero_core.wording import heatmap_method
+
 
 @dataclass(frozen=True)
 class Family:
@@ -46,5 +48,5 @@ FAMILIES = (
 def describe_families() -> str:
     """The families and their explanation as a table in Markdown."""
     lines = ["| family | for example | where a neuron looked |", "|---|---|---|"]
-    lines += [f"| {family.title} | `{family.architecture}` | {family.method} |" for family in FAMILIES]
+    lines += [f"| {family.title} | `{family.architecture}` | {heatmap_method(family.method)} |" for family in FAMILIES]
     return "\n".join(lines)

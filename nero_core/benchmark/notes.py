@@ -10,6 +10,7 @@ from nero_core.benchmark.result import DetectorResult
 from nero_core.data.guarantee import needed_images
 from nero_core.network.activation_cache import Extraction
 from nero_core.records import Activations
+from nero_core.wording import CALIBRATION_IMAGES, said
 
 UNREADABLE_NAMED = 5
 """Unreadable images are all counted; so many per set are named."""
@@ -21,7 +22,7 @@ UNGROUPED = (
 
 def in_words(name: str) -> str:
     """A set of images as it is called in a sentence."""
-    words = {"fit": "training images", "calibration": "calibration images", "id": "ID test images"}
+    words = {"fit": "training images", "calibration": said(CALIBRATION_IMAGES), "id": "ID test images"}
     return words.get(name) or name.removeprefix("ood/")
 
 

@@ -310,7 +310,7 @@ class BenchmarkResult:
                 f"No guarantee{whose}: {reason}."
                 if reason
                 else f"The calibration images are known to be unseen by the classifier{whose}: the bound on false "
-                "alarms holds on average over calibration sets."
+                "alarms holds on average over sets of calibration images."
             )
         return sentences
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nero_core import wording
 from nero_core.benchmark.result import ID, POOLED, BenchmarkResult, DetectorResult
-from nero_core.metrics import HIGHER_IS_BETTER, METRICS, Interval
+from nero_core.metrics import HIGHER_IS_BETTER, Interval
+from nero_core.wording import label, metric_meaning, metric_title, said
 
 if TYPE_CHECKING:
     from nero_core.detectors import Paper
@@ -15,16 +17,6 @@ if TYPE_CHECKING:
 BEST = " ★ best"
 NO_VALUE = "–"
 
-MEANINGS: Mapping[str, str] = {
-    "auroc": "How often an OOD image scores higher than an ID image. Higher is better; 50 % is chance.",
-    "fpr_ood_at_95_id_tpr": "Share of OOD images that pass as ID where 95 % of the ID images do. Lower is better. "
-    "Papers on NERO, LINe and ODIN give this one.",
-    "fpr_id_at_95_ood_tpr": "Share of ID images that are flagged where 95 % of the OOD images are. Lower is better. "
-    "OpenOOD 1.5 gives this one.",
-    "aupr_out": "Average precision with OOD as the positive class. Depends on how many of each.",
-    "aupr_in": "Average precision with ID as the positive class. Depends on how many of each.",
-}
-"""What each metric counts, in the order of columns."""
 COMPARED = ("auroc", "fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
 """The metrics that differences and ablations are shown in; the files hold all."""
 
@@ -88,7 +80,7 @@ class Table:
 
 def titled(metric: str) -> str:
     """A metric as a column's name, with an arrow to its better end."""
-    return f"{METRICS[metric]} {'↑' if HIGHER_IS_BETTER[metric] else '↓'}"
+    return f"{metric_title(metric)} {'↑' if HIGHER_IS_BETTER[metric] else '↓'}"
 
 
 def percent(interval: Interval, best: bool = False) -> str:
@@ -112,7 +104,7 @@ def judged(interval: Interval, higher_is_better: bool) -> str:
 
 
 def metric_columns(
-    rows: Sequence[DetectorResult], ood_set: str, metrics: Sequence[str] = tuple(MEANINGS)
+    rows: Sequence[DetectorResult], ood_set: str, metrics: Sequence[str] = tuple(wording.METRICS)
 ) -> list[Column]:
     """Metrics on one OOD set."""
     columns = []
@@ -121,7 +113,7 @@ def metric_columns(
         values = [100 * each.value for each in found]
         best = max(values, default=0) if HIGHER_IS_BETTER[metric] else min(values, default=0)
         marked = [percent(each, len(rows) > 1 and value == best) for each, value in zip(found, values, strict=True)]
-        columns.append(Column(titled(metric), MEANINGS[metric], values, marked))
+        columns.append(Column(titled(metric), metric_meaning(metric), values, marked))
     return columns
 
 
@@ -132,7 +124,7 @@ def difference_columns(rows: Sequence[DetectorResult], ood_set: str, baseline: s
         found = [row.differences[ood_set][metric] if row.differences else None for row in rows]
         values = [0.0 if each is None else 100 * each.value for each in found]
         texts = [f"{NO_VALUE} this is {baseline}" if e is None else judged(e, HIGHER_IS_BETTER[metric]) for e in found]
-        text = f"Percentage points above or below {baseline}. {MEANINGS[metric]}"
+        text = f"Percentage points above or below {baseline}. {metric_meaning(metric)}"
         columns.append(Column(f"Δ {titled(metric)}", text, values, texts))
     return columns
 
@@ -194,6 +186,11 @@ def _value(value: object) -> str:
     return " + ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def comparable(result: BenchmarkResult) -> str:
+    """Whether published figures may be held against these."""
+    return said(wording.COMPARABLE if result.published["comparable"] else wording.NOT_COMPARABLE)
+
+
 def published_columns(result: BenchmarkResult) -> list[Column]:
     """Published figures beside ours, for each published row; ours are missing where a detector did not run."""
     ours = {row.detector: row for row in result.detectors if row.done and not row.ablation}
@@ -204,7 +201,7 @@ def published_columns(result: BenchmarkResult) -> list[Column]:
         here = [ours[e["detector"]].metrics[column][metric] if e["detector"] in ours else None for e in entries]
         values = [None if each is None else 100 * each.value for each in here]
         texts = [NO_VALUE if each is None else percent(each) for each in here]
-        name, text = titled(metric), MEANINGS[metric]
+        name, text = titled(metric), metric_meaning(metric)
         columns += [Column(f"{name} published", text, theirs, [f"{value:.2f}" for value in theirs])]
         columns += [Column(f"{name} here", text, values, texts)]
     return columns
@@ -212,12 +209,8 @@ def published_columns(result: BenchmarkResult) -> list[Column]:
 
 # Whole tables ----------------------------------------------------------------------------------------------------
 
-READING = (
-    "Percent, with bootstrap 95 % intervals in brackets. ↑ higher is better, ↓ lower is better, ★ best of its column. "
-    "Detectors whose intervals overlap may still differ: see the differences. "
-    f"{METRICS['fpr_ood_at_95_id_tpr']}: {MEANINGS['fpr_ood_at_95_id_tpr']} "
-    f"{METRICS['fpr_id_at_95_ood_tpr']}: {MEANINGS['fpr_id_at_95_ood_tpr']}"
-)
+EXPLAINED = ("fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
+"""Metrics that the main table explains under it: two that share a name."""
 USES = {
     "fit": "fits the detectors",
     "calibration": "calibrates decisions",
@@ -240,7 +233,9 @@ def tables(result: BenchmarkResult) -> list[Table]:
     if result.baseline is not None and len(ranked) > 1:
         found.append(_difference_table(result, ranked))
     if refused := [row for row in result.detectors if not row.done]:
-        found.append(_of_detectors("Could not run", refused, [Column.of_texts("Why", [r.reason for r in refused])]))
+        found.append(
+            _of_detectors(label(wording.COULD_NOT_RUN), refused, [Column.of_texts("Why", [r.reason for r in refused])])
+        )
     if result.published:
         found.append(_published_table(result))
     if cited := papers(result.detectors):
@@ -249,7 +244,7 @@ def tables(result: BenchmarkResult) -> list[Table]:
             Column.of_texts("Title", [paper.title if paper.authors else "" for paper in cited.values()]),
             Column.of_texts("Link", [paper.url for paper in cited.values()], links=True),
         ]
-        found.append(Table("Papers", "Detector", list(cited), columns))
+        found.append(Table("Papers", label(wording.DETECTOR), list(cited), columns))
     facts = {
         "Used": [USES[each.role] for each in result.sets],
         "Images": [str(each.images) for each in result.sets],
@@ -268,11 +263,18 @@ def main_table(result: BenchmarkResult, ranked: Sequence[DetectorResult]) -> Tab
     ood = sum(each.images for each in result.sets if each.role == "ood")
     title = f"ID ({counts['id']} images) against {'all OOD sets' if column == POOLED else column} ({ood} images)"
     columns = [*metric_columns(ranked, column), *decision_columns(ranked, column, result.alpha)]
-    return _of_detectors(title, ranked, [*columns, method_columns(ranked)[1]], READING)
+    return _of_detectors(title, ranked, [*columns, method_columns(ranked)[1]], reading())
+
+
+def reading() -> str:
+    """How the main table is read, with the two metrics that share a name explained."""
+    explained = (f"{metric_title(metric)}: {metric_meaning(metric)}" for metric in EXPLAINED)
+    overlap = "Detectors whose intervals overlap may still differ: see the differences."
+    return " ".join([said(wording.IN_PERCENT), overlap, *explained])
 
 
 def _of_detectors(title: str, rows: Sequence[DetectorResult], columns: Sequence[Column], note: str = "") -> Table:
-    return Table(title, "Detector", [row.label for row in rows], columns, note)
+    return Table(title, label(wording.DETECTOR), [row.label for row in rows], columns, note)
 
 
 def _per_set_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], metric: str) -> Table:
@@ -283,15 +285,15 @@ def _per_set_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], me
         label = f"{name} ({sizes[name]})" if name in sizes else "all"
         columns.append(Column(label, found.help, found.values, found.texts))
     note = "One large set can carry the figures over all."
-    return _of_detectors(f"{METRICS[metric]} per OOD set", ranked, columns, note)
+    return _of_detectors(f"{metric_title(metric)} per OOD set", ranked, columns, note)
 
 
 def _difference_table(result: BenchmarkResult, ranked: Sequence[DetectorResult]) -> Table:
     base = next(row for row in ranked if row.name == result.baseline)
     others = [row for row in ranked if row is not base]
     note = (
-        f"Percentage points, each detector minus {base.label} on the same resampled images; an interval without 0 is "
-        "a difference that these images show."
+        f"{said(wording.POINTS_AGAINST, baseline=base.label)} An interval without 0 is a difference that these images "
+        "show."
     )
     columns = difference_columns(others, result.columns[-1], base.label)
     return _of_detectors(f"Differences from {base.label}", others, columns, note)
@@ -299,9 +301,9 @@ def _difference_table(result: BenchmarkResult, ranked: Sequence[DetectorResult])
 
 def _published_table(result: BenchmarkResult) -> Table:
     published = result.published
-    verdict = "Comparable" if published["comparable"] else "Not comparable"
+    verdict = label(comparable(result))
     source = f" Source: {published['source']}" if published["source"] else ""
     note = f"{verdict}: {published['reason']}{source}"
     columns = published_columns(result) if published["rows"] else []
     names = [entry["title"] for entry in published["rows"]]
-    return Table(f"Published figures, protocol {published['protocol']}", "Detector", names, columns, note)
+    return Table(f"Published figures, protocol {published['protocol']}", label(wording.DETECTOR), names, columns, note)

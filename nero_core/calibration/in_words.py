@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nero_core.calibration.stored import calibrated_as
+from nero_core.wording import CALIBRATION_IMAGES, label
 
 
 def promise_lines(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -18,8 +19,8 @@ def promise_lines(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         how = (
             "the expected share of false alarms is at most the one chosen"
             if settings.confidence is None
-            else f"with probability {settings.confidence:g} over calibration sets the share of false alarms is at most "
-            f"{100 * settings.alpha:g} % where that is chosen; at another setting, the expected one is at most it"
+            else f"with probability {settings.confidence:g} over sets of calibration images the share of false alarms "
+            f"is at most {100 * settings.alpha:g} % where that is chosen; at another, the expected one is at most it"
         )
         why = "yes: its calibration images were seen neither in training nor in fitting, so that on new images from "
         why += f"the same source {how}"
@@ -27,7 +28,7 @@ def promise_lines(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         why = f"no: {guarantee.reason}"
     lines = [
         ("Guarantee", why),
-        ("Calibration images", f"{int(calibration['images'])} ({guarantee.origin})"),
+        (label(CALIBRATION_IMAGES), f"{int(calibration['images'])} ({guarantee.origin})"),
         (
             "Read",
             "each image against those of its predicted class"

@@ -14,6 +14,7 @@ from nero_core.cli.console import (
     NOTHING_DONE,
     SOME_FAILED,
     AddCommand,
+    add_alpha,
     as_text,
     begin,
     close_bars,
@@ -23,6 +24,7 @@ from nero_core.cli.console import (
     settle_names,
 )
 from nero_core.errors import InputError
+from nero_core.wording import COULD_NOT_RUN, NEVER_TRAINED_ON, said
 
 if TYPE_CHECKING:
     from nero_core.benchmark.division import Division
@@ -47,7 +49,7 @@ def add_benchmark(command: AddCommand) -> None:
         "--ood", action="append", default=[], metavar="NAME=DIR", help="out-of-distribution images (repeatable)"
     )
     parser.add_argument("--train", type=Path, metavar="DIR", help="class folders that were trained on, if not in --id")
-    parser.add_argument("--calibration", type=Path, metavar="DIR", help="ID images never trained on, for decisions")
+    parser.add_argument("--calibration", type=Path, metavar="DIR", help=said(NEVER_TRAINED_ON))
     parser.add_argument("--detectors", nargs="+", default=["all"], metavar="NAME", help="names (default: all)")
     parser.add_argument("--ablate", nargs="+", default=[], metavar="NAME", help="also take a detector apart: nero")
     parser.add_argument(
@@ -56,9 +58,7 @@ def add_benchmark(command: AddCommand) -> None:
         help="set the figures of a paper beside these (kvasir-v2, gastrovision, folders); with --id the folder that "
         "`arrange` wrote, nothing else is needed",
     )
-    parser.add_argument(
-        "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"
-    )
+    add_alpha(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the intervals (default: %(default)s)")
     add_group(parser)
     parser.add_argument("--no-cache", action="store_true", help="keep no activations for the next benchmark")
@@ -135,12 +135,19 @@ def _say_division(division: Division) -> None:
 
 def _say_refusal(row: DetectorResult) -> None:
     if not row.done:
-        say(f"{row.name} could not run: {row.reason}")
+        say(f"{row.name} {said(COULD_NOT_RUN)}: {row.reason}")
 
 
 def _table(result: BenchmarkResult, written: list[Path]) -> str:
     """What a person reads first; the report holds the rest."""
-    from nero_core.benchmark.tables import COMPARED, Table, decision_columns, metric_columns, published_columns
+    from nero_core.benchmark.tables import (
+        COMPARED,
+        Table,
+        comparable,
+        decision_columns,
+        metric_columns,
+        published_columns,
+    )
 
     lines = []
     if ranked := result.ranked():
@@ -148,12 +155,11 @@ def _table(result: BenchmarkResult, written: list[Path]) -> str:
         columns = [*metric_columns(ranked, column, COMPARED), decision_columns(ranked, column, result.alpha)[0]]
         lines += as_text(Table("", "Over all OOD images, %", [row.label for row in ranked], columns))
     if refused := sum(not row.done for row in result.detectors):
-        lines.append(f"{refused} of {len(result.detectors)} detectors could not run; the report says why.")
+        lines.append(f"{refused} of {len(result.detectors)} detectors {said(COULD_NOT_RUN)}; the report says why.")
     if entries := result.published["rows"]:
         title = f"Published figures, protocol {result.published['protocol']}"
         lines += ["", *as_text(Table("", title, [entry["title"] for entry in entries], published_columns(result)))]
     lines += result.promises()
-    verdict = "comparable" if result.published["comparable"] else "not comparable"
-    lines.append(f"Published figures are {verdict}: {result.published['reason']}")
+    lines.append(f"Published figures are {comparable(result)}: {result.published['reason']}")
     lines += [f"Wrote {path}" for path in written]
     return "\n".join(lines)

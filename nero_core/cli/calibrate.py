@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, load, say
+from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, load, say, tell
 from nero_core.cli.preprocessing import agreement_lines, preprocessing_lines
+from nero_core.wording import CHANCE_DOES_AS_WELL, heatmap_method, said
 
 if TYPE_CHECKING:
     from nero_core.data.guarantee import CalibrationSettings, Guarantee
@@ -44,7 +44,8 @@ def add_calibration(parser: argparse.ArgumentParser) -> None:
         "--confidence",
         type=float,
         metavar="SHARE",
-        help="let the bound at --alpha hold with this probability over calibration sets, such as 0.9, not on average",
+        help="let the bound at --alpha hold with this probability over sets of calibration images, such as 0.9, not on "
+        "average",
     )
 
 
@@ -93,15 +94,14 @@ def _calibrate(options: argparse.Namespace) -> int:
     calibrated.save(folder)
     for reason in unreadable.reasons.values():
         say(f"left out: {reason}")
-    if options.json:
-        print(json.dumps(calibration.described(), indent=1))
-    else:
-        print(f"Wrote {folder}: {calibrated.title}, calibrated on {len(calibration)} images ({options.image_source})")
-        for line in said_per_class(calibration.described()):
-            print(f"  {line}")
-        print(f"  false-alarm guarantee: {_guaranteed(calibration.described())}")
-        for warning in calibrated.manifest["metrics"].get("warnings", ()):
-            print(f"  warning: {warning}")
+    told = calibration.described()
+    lines = [
+        f"Wrote {folder}: {calibrated.title}, calibrated on {len(calibration)} images ({options.image_source})",
+        *(f"  {line}" for line in said_per_class(told)),
+        f"  false-alarm guarantee: {_guaranteed(told)}",
+        *(f"  warning: {warning}" for warning in calibrated.manifest["metrics"].get("warnings", ())),
+    ]
+    tell(options, told, "\n".join(lines))
     return SOME_FAILED if unreadable.reasons else DONE
 
 
@@ -134,7 +134,7 @@ def _guaranteed(calibration: Mapping[str, Any]) -> str:
 
 
 def _said_of_heatmaps(card: Mapping[str, Any]) -> list[str]:
-    """How true the heatmaps of each method were at the fit; nothing where it was not measured."""
+    """How faithful the heatmaps of each method were at the fit; nothing where it was not measured."""
     from nero_core.reference.manifest import stored_heatmaps
 
     if (kept := stored_heatmaps(card)) is None:
@@ -142,10 +142,10 @@ def _said_of_heatmaps(card: Mapping[str, Any]) -> list[str]:
     images, (*methods, _) = kept
     lines = [f"  heatmaps, tested on {images} calibration image{'s' if images > 1 else ''}:"]
     for row in methods:
-        line = f"    {row['method']}: gain {100 * row['gain']:+.1f} points over a random order"
+        line = f"    {heatmap_method(row['method'])}: gain {100 * row['gain']:+.1f} points over a random order"
         if images > 1:
             line += f" ± {100 * row['gain_standard_error']:.1f}"
-        lines.append(line + ("; chance can do as well" if row["by_chance"] else ""))
+        lines.append(line + (f"; {said(CHANCE_DOES_AS_WELL)}" if row["by_chance"] else ""))
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tqdm import tqdm
 
 from nero_core.errors import InputError
+from nero_core.wording import FALSE_ALARMS_ACCEPTED, said
 
 if TYPE_CHECKING:
     from nero_core.benchmark.tables import Table
@@ -25,6 +27,12 @@ DONE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 
 _bars: list[tqdm[NoReturn]] = []
 """Progress bars begun and not yet full: an error closes them, so that its sentence starts a line."""
+
+
+def add_alpha(parser: argparse.ArgumentParser) -> None:
+    """Enter the option of the share of ordinary images that may be flagged."""
+    text = f"{said(FALSE_ALARMS_ACCEPTED)} (default: %(default)s)"
+    parser.add_argument("--alpha", type=float, default=0.05, help=text)
 
 
 def begin(what: str) -> Progress:
@@ -49,6 +57,24 @@ def close_bars() -> None:
 def say(text: str) -> None:
     """One line to the person who waits, on the error stream."""
     tqdm.write(text, file=sys.stderr)
+
+
+def tell(options: argparse.Namespace, told: object, text: str, indent: int | None = 1) -> None:
+    """What came of a command, on the output stream: as JSON where that was asked for, else in words."""
+    print(json.dumps(told, indent=indent) if options.json else text)
+
+
+def given_images(options: argparse.Namespace) -> list[Path]:
+    """The images that a command was given, those of a folder in its place.
+
+    Raises
+    ------
+    InputError
+        A folder holds none.
+    """
+    from nero_core.data.class_folders import list_images
+
+    return [image for path in options.images for image in (list_images(path) if path.is_dir() else [path])]
 
 
 def device(options: argparse.Namespace) -> str:

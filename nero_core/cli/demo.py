@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from nero_core.cli.calibrate import summary
-from nero_core.cli.console import DONE, AddCommand, begin, device, say
+from nero_core.cli.console import DONE, AddCommand, begin, device, say, tell
 
 
 def add_demo(command: AddCommand) -> None:
@@ -32,5 +31,5 @@ def _demo(options: argparse.Namespace) -> int:
     reference.save(options.out)
     if options.examples:
         rendered.write_examples(reference, options.examples)
-    print(json.dumps(reference.manifest, indent=1) if options.json else summary(reference, options.out))
+    tell(options, reference.manifest, summary(reference, options.out))
     return DONE

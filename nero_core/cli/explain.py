@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from nero_core.cli.console import DONE, AddCommand, load, say
+from nero_core.cli.console import DONE, AddCommand, add_alpha, load, say, tell
 from nero_core.errors import InputError
+from nero_core.wording import HEATMAPS_BY, heatmap_method, said
 
 
 def add_explain(command: AddCommand) -> None:
@@ -18,9 +18,7 @@ def add_explain(command: AddCommand) -> None:
     explain.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
     explain.add_argument("--detector", help="default: the panel; nero where a reference has none")
     explain.add_argument("--neurons", type=int, default=6, help="how many neurons (default: %(default)s)")
-    explain.add_argument(
-        "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"
-    )
+    add_alpha(explain)
     explain.add_argument(
         "--method",
         metavar="NAME",
@@ -39,14 +37,11 @@ def _explain(options: argparse.Namespace) -> int:
     case = open_case(reference, image, options.detector)
     case.decide(options.alpha)  # a share that cannot be supported is refused before anything is written
     if case.explanation is None:
-        reference.explain(case.activations, options.detector)  # says which detectors have an exact account
+        reference.explain(case.activations, options.detector)  # says which detectors have an exact decomposition
     case.take(None if options.method is None else reference.attributions.by(options.method).method)
     written = write_case(case, image, options.out, options.alpha, options.neurons)
-    if options.json:
-        print(json.dumps(case.numbers(options.alpha, options.neurons), indent=1))
-    else:
-        print("\n".join(f"Wrote {path}" for path in written))
-        print(_said_of_heatmaps(case.methods[ALL]))
+    lines = [*(f"Wrote {path}" for path in written), _said_of_heatmaps(case.methods[ALL])]
+    tell(options, case.numbers(options.alpha, options.neurons), "\n".join(lines))
     if case.caution:
         say(f"warning: {case.caution}")
     return DONE
@@ -57,4 +52,4 @@ def _said_of_heatmaps(title: str) -> str:
 
     method = METHODS[title]
     only = "" if method.single_neurons else " It gives one map of the whole answer, overall.png, and none of neurons."
-    return f"Heatmaps by {method.title}: {method.meaning}.{only}"
+    return f"{said(HEATMAPS_BY)} {heatmap_method(method.title)}: {method.meaning}.{only}"

@@ -1,4 +1,4 @@
-"""``nero faithfulness``: whether the heatmaps of a reference's network are true, per method."""
+"""``nero faithfulness``: the faithfulness of heatmaps of a reference's network, per method."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, load, say
+from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, given_images, load, say, tell
 from nero_core.errors import InputError
 from nero_core.storage.spreadsheets import comma_separated
+from nero_core.wording import FAITHFULNESS, heatmap_method, said
 
 if TYPE_CHECKING:
     from nero_core.attribution.faithfulness import Faithfulness
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """In place of names: every method that the network has."""
+WIDEST = 40
+"""Letters that the name of a method has room for."""
 
 
 def add_faithfulness(command: AddCommand) -> None:
     """Enter the command into the parser."""
-    parser = command("faithfulness", _faithfulness, "Measure whether heatmaps are true: deletion, insertion, sanity.")
+    parser = command("faithfulness", _faithfulness, f"Measure the {said(FAITHFULNESS)}: deletion, insertion, sanity.")
     parser.add_argument("reference", type=Path, metavar="REF", help="folder of the reference")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result (JSON and CSV)")
@@ -32,8 +35,8 @@ def add_faithfulness(command: AddCommand) -> None:
         "--methods",
         nargs="+",
         metavar="NAME",
-        help='such as CRP "instant map" or EpsilonPlusFlat; all for every one that the network has, the slow ones, too '
-        "(default: those of CRP, conservative propagation, instant map and gradient × input that it has)",
+        help="names of methods, such as CRP or EpsilonPlusFlat; all for every one that the network has, the slow ones, "
+        "too (default: the fast ones that it has)",
     )
     parser.add_argument("--detector", help="whose score is watched, too (default: the panel, or nero)")
     parser.add_argument(
@@ -44,15 +47,12 @@ def add_faithfulness(command: AddCommand) -> None:
 def _faithfulness(options: argparse.Namespace) -> int:
     from nero_core.attribution import fitting
     from nero_core.attribution.faithfulness import measure_faithfulness
-    from nero_core.data.class_folders import list_images
     from nero_core.storage.display_names import display_name
     from nero_core.storage.files import make_folder, write_bytes
 
     reference = load(options)
     reference.detector(options.detector)
-    given: list[Path] = []
-    for path in options.images:
-        given += list_images(path) if path.is_dir() else [path]
+    given = given_images(options)
     readable = _readable(given)
     make_folder(options.out)
     measured = measure_faithfulness(
@@ -79,10 +79,7 @@ def _faithfulness(options: argparse.Namespace) -> int:
     }
     write_bytes(options.out / "faithfulness.json", json.dumps(result | {"per_image": rows}, indent=1).encode())
     write_bytes(options.out / "faithfulness.csv", comma_separated(rows).encode())
-    if options.json:
-        print(json.dumps(result, indent=1))
-    else:
-        _print_summary(measured, len(readable), options.out)
+    tell(options, result, _summary(measured, len(readable), options.out))
     return SOME_FAILED if len(readable) < len(given) else DONE
 
 
@@ -116,17 +113,19 @@ def _mean_curves(measured: Faithfulness) -> dict[str, Any]:
     }
 
 
-def _print_summary(measured: Faithfulness, images: int, out: Path) -> None:
-    print(
-        f"{'':<26}{'deletion':>9}{'insertion':>10}{'gain ± s.e.':>18}{'beats random':>14}{'stable':>8}{'shuffled':>10}"
-    )
+def _summary(measured: Faithfulness, images: int, out: Path) -> str:
+    """A table for a person, and how to read it."""
+    heads = f"{'deletion':>9}{'insertion':>10}{'gain ± s.e.':>18}{'beats random':>14}{'stable':>8}{'shuffled':>10}"
+    lines = [" " * WIDEST + heads]
     for row in measured.summary():
-        line = f"{row['method']:<26}{row['deletion']:9.3f}{row['insertion']:10.3f}"
+        line = f"{heatmap_method(row['method']):<{WIDEST}}{row['deletion']:9.3f}{row['insertion']:10.3f}"
         if "gain" in row:
             line += f"{row['gain']:+10.3f} ± {row['gain_standard_error']:.3f}{row['better_than_random']:14.0%}"
             line += f"{row['stability']:8.2f}{row['shuffled']:10.2f}"
-        print(line)
-    print(
+        lines.append(line)
+    lines.append(
         f"Over {images} images, class probability: small deletion and large insertion are good, gain is above a random "
-        f"order; stable 1 and shuffled 0 are best. Best: {measured.best}. Wrote {out / 'faithfulness.json'} and .csv."
+        f"order; stable 1 and shuffled 0 are best. Best: {heatmap_method(measured.best)}. "
+        f"Wrote {out / 'faithfulness.json'} and .csv."
     )
+    return "\n".join(lines)

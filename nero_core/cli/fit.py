@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
+from nero_core import wording
 from nero_core.cli.calibrate import add_calibration, add_group, calibration_settings, say_guarantee, summary
-from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, device, named_folder, say, settle_names
+from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, device, named_folder, say, settle_names, tell
 from nero_core.cli.preprocessing import add_preprocessing, given_settings
 from nero_core.errors import InputError
+from nero_core.wording import said
 
 
 def add_fit(command: AddCommand) -> None:
@@ -40,17 +41,22 @@ def add_fit(command: AddCommand) -> None:
     add_group(fit)
     fit.add_argument("--no-crops", action="store_true", help="keep no pictures of training images in the reference")
     fit.add_argument(
-        "--ood", action="append", default=[], metavar="NAME=DIR", help="known unusual images for the plots (repeatable)"
+        "--ood",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help=f"{said(wording.KNOWN_OOD_IMAGES)} for the plots (repeatable)",
     )
     fit.add_argument(
         "--faithfulness",
         type=int,
         default=0,
         metavar="N",
-        help="measure on N calibration images whether heatmaps are true, and keep the result (seconds for each)",
+        help=f"measure the {said(wording.FAITHFULNESS)} on N {said(wording.CALIBRATION_IMAGES)}, and keep the result "
+        "(seconds for each)",
     )
     fit.add_argument("--title", help="as shown to people (default: the name of the folder)")
-    fit.add_argument("--image-source", default="not stated", metavar="TEXT", help="where the images come from")
+    fit.add_argument("--image-source", default="not stated", metavar="TEXT", help=said(wording.WHERE_IMAGES_COME_FROM))
     fit.add_argument("--licence", default="not stated", metavar="TEXT", help="licence of the images")
     add_preprocessing(fit)
 
@@ -100,8 +106,5 @@ def _fit(options: argparse.Namespace) -> int:
     reference.save(options.out)
     for reason in unreadable.reasons.values():
         say(f"left out: {reason}")
-    if options.json:
-        print(json.dumps(reference.manifest, indent=1))
-    else:
-        print(summary(reference, options.out))
+    tell(options, reference.manifest, summary(reference, options.out))
     return SOME_FAILED if unreadable.reasons else DONE

@@ -23,6 +23,7 @@ from nero_core.cli.references import add_references
 from nero_core.cli.score import add_score
 from nero_core.cli.train import add_train
 from nero_core.errors import NeroError
+from nero_core.wording import STANDING_LINE, said
 
 # Before torch is imported: threads that wait for each other sleep instead of spinning, so that a command and whatever
 # else the machine does hold each other up less.
@@ -50,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nero",
-        description="Out-of-distribution scores for endoscopy networks, explained neuron by neuron. "
-        "Research use; not a medical device.",
+        description=f"Out-of-distribution scores for endoscopy networks, explained neuron by neuron. "
+        f"{said(STANDING_LINE)}",
         epilog="Exit codes: 0 all done; 1 done, but some files failed; 2 nothing could be done; 130 stopped by Ctrl-C.",
     )
     parser.add_argument("--version", action="version", version=f"NERO Dashboard {nero_core.__version__}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from nero_core.cli.console import DONE, AddCommand, begin, say
+from nero_core.cli.console import DONE, AddCommand, begin, say, tell
 
 
 def add_protocols(command: AddCommand) -> None:
@@ -33,14 +32,11 @@ def _download(options: argparse.Namespace) -> int:
     protocol = named_protocol(options.protocol, options.source)
     say(f"{protocol.title}: {protocol.page}\nTerms: {protocol.terms}")
     folder, sha256, known = download(protocol, options.to, begin)
-    if options.json:
-        print(json.dumps({"folder": str(folder), "sha256": sha256, "checksum_known": known}, indent=1))
-        return DONE
-    print(f"Wrote {folder}. SHA-256 of the zip: {sha256}")
-    if not known:
-        print("No checksum was known; this one is recorded, and later downloads are held against it.")
     arranged = options.to / f"{protocol.name}-arranged"
-    print(f"Next: python -m nero_core arrange {protocol.name} {folder} --to {arranged}")
+    recorded = "No checksum was known; this one is recorded, and later downloads are held against it.\n"
+    text = f"Wrote {folder}. SHA-256 of the zip: {sha256}\n{'' if known else recorded}"
+    text += f"Next: python -m nero_core arrange {protocol.name} {folder} --to {arranged}"
+    tell(options, {"folder": str(folder), "sha256": sha256, "checksum_known": known}, text)
     return DONE
 
 
@@ -55,15 +51,12 @@ def _arrange(options: argparse.Namespace) -> int:
     images = divide_images(protocol, options.data, options.seed, options.split, begin("Reading images"))
     path = arrange(protocol, images, options.to, options.seed)
     counts = counts_by_part(images)
-    if options.json:
-        print(json.dumps({"split": str(path), "images": dict(counts)}, indent=1))
-        return DONE
-    print(f"Wrote {options.to}: {counts['train']} images train, {counts['test']} test, {counts['ood']} are OOD.")
-    if protocol.note:
-        print(protocol.note)
-    print(
+    lines = [
+        f"Wrote {options.to}: {counts['train']} images train, {counts['test']} test, {counts['ood']} are OOD.",
+        *([protocol.note] if protocol.note else []),
         f"Next: python -m nero_core train {options.to / TRAIN} --out CKPT; "
         f"python -m nero_core fit {options.to / TRAIN} --classifier CKPT --out REF; "
-        f"python -m nero_core benchmark REF --id {options.to} --out DIR"
-    )
+        f"python -m nero_core benchmark REF --id {options.to} --out DIR",
+    ]
+    tell(options, {"split": str(path), "images": dict(counts)}, "\n".join(lines))
     return DONE

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from nero_core.cli.console import DONE, AddCommand
+from nero_core.cli.console import DONE, AddCommand, tell
 
 
 def add_references(command: AddCommand) -> None:
@@ -42,9 +41,7 @@ def _export(options: argparse.Namespace) -> int:
 
     export_reference(options.reference, options.out, options.sign)
     size = options.out.stat().st_size
-    print(
-        json.dumps({"file": str(options.out), "bytes": size}) if options.json else f"Wrote {options.out}, {size} bytes"
-    )
+    tell(options, {"file": str(options.out), "bytes": size}, f"Wrote {options.out}, {size} bytes", indent=None)
     return DONE
 
 
@@ -56,15 +53,14 @@ def _import(options: argparse.Namespace) -> int:
     trusted = [read_trusted(path) for path in options.trust]
     taken = import_reference(options.file, options.to, trusted, must_be_trusted=bool(trusted))
     signature = taken.signature
-    if options.json:
-        signer = None if signature is None or signature.signer is None else signature.signer.name
-        key = None if signature is None else signature.fingerprint
-        told = {"reference": str(taken.path), "title": taken.title, "signed_by": signer, "key": key}
-        print(json.dumps(told))
-        return DONE
-    print(f"Unpacked to {taken.path}: {taken.title}")
-    print(f"Unchanged since it was made; {who_made_it(signature)}.")
-    print(f"It has scored one image within limits. {LIMITS_NOTE}".rstrip())
+    signer = None if signature is None or signature.signer is None else signature.signer.name
+    key = None if signature is None else signature.fingerprint
+    told = {"reference": str(taken.path), "title": taken.title, "signed_by": signer, "key": key}
+    text = (
+        f"Unpacked to {taken.path}: {taken.title}\nUnchanged since it was made; {who_made_it(signature)}.\n"
+        f"It has scored one image within limits. {LIMITS_NOTE}"
+    )
+    tell(options, told, text.rstrip(), indent=None)
     return DONE
 
 
@@ -73,11 +69,12 @@ def _keygen(options: argparse.Namespace) -> int:
 
     key = make_key(options.out)
     public = public_path(options.out)
-    if options.json:
-        print(json.dumps({"private": str(options.out), "public": str(public), "fingerprint": key.fingerprint}))
-    else:
-        print(f"Wrote {options.out}, which is yours alone, and {public}, for those who trust you.")
-        print(f"Tell them the fingerprint by another way than the file: {key.fingerprint}")
+    text = (
+        f"Wrote {options.out}, which is yours alone, and {public}, for those who trust you.\n"
+        f"Tell them the fingerprint by another way than the file: {key.fingerprint}"
+    )
+    told = {"private": str(options.out), "public": str(public), "fingerprint": key.fingerprint}
+    tell(options, told, text, indent=None)
     return DONE
 
 
@@ -86,9 +83,9 @@ def _default(options: argparse.Namespace) -> int:
 
     if options.clear:
         clear_default(options.reference)
-        told = f"Sessions no longer start with {options.reference} because of a word of yours."
+        text = f"Sessions no longer start with {options.reference} because of a word of yours."
     else:
         set_default(options.reference)
-        told = f"Sessions of the app start with {options.reference}."
-    print(json.dumps({"reference": str(options.reference), "default": not options.clear}) if options.json else told)
+        text = f"Sessions of the app start with {options.reference}."
+    tell(options, {"reference": str(options.reference), "default": not options.clear}, text, indent=None)
     return DONE

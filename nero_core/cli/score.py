@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nero_core.cli.console import DONE, NOTHING_DONE, SOME_FAILED, AddCommand, begin, load
+from nero_core.cli.console import DONE, NOTHING_DONE, SOME_FAILED, AddCommand, add_alpha, begin, given_images, load
+from nero_core.wording import STANDING_LINE, said, state_word
 
 if TYPE_CHECKING:
     from nero_core.reference.reference import Reference
@@ -23,23 +24,18 @@ def add_score(command: AddCommand) -> None:
     score.add_argument("reference", type=Path, metavar="REF")
     score.add_argument("images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER")
     score.add_argument("--detector", help="default: the panel; nero where a reference has none")
-    score.add_argument(
-        "--alpha", type=float, default=0.05, help="accepted share of false alarms (default: %(default)s)"
-    )
+    add_alpha(score)
     score.add_argument("--csv", action="store_true", help="print the result as CSV")
 
 
 def _score(options: argparse.Namespace) -> int:
-    from nero_core.data.class_folders import list_images
     from nero_core.data.guarantee import CalibrationSettings
     from nero_core.storage.spreadsheets import comma_separated
 
     reference = load(options)
     reference.detector(options.detector)
     CalibrationSettings(alpha=options.alpha)  # refuses one that is no share, before anything is read
-    paths: list[Path] = []
-    for given in options.images:
-        paths += list_images(given) if given.is_dir() else [given]
+    paths = given_images(options)
     rows = _scored_rows(reference, paths, options.detector or reference.deciding, options.alpha)
     failed = sum("error" in row for row in rows)
     if options.json:
@@ -107,9 +103,9 @@ def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
             continue
         predicted = f"{row['predicted_class']} ({row['probability']:.0%})"
         print(
-            f"{row['score']:9.4g}  {row['percentile']:6.1%}  {row['p_value']:6.3f}  {row['state']:<19}  "
+            f"{row['score']:9.4g}  {row['percentile']:6.1%}  {row['p_value']:6.3f}  {state_word(row['state']):<19}  "
             f"{'yes' if row['guaranteed'] else 'no':<5}  {predicted:<24}  {name}"
         )
     for reason, count in Counter(row["no_guarantee_because"] for row in rows if row.get("guaranteed") is False).items():
         print(f"No guarantee for {count} of {len(rows)}: {reason}.")
-    print('"Unusual" does not mean diseased, and "usual" does not mean healthy.')
+    print(said(STANDING_LINE))

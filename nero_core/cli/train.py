@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from nero_core.cli.calibrate import add_group
-from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, device, say
+from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, device, say, tell
 
 
 def add_train(command: AddCommand) -> None:
@@ -53,10 +52,8 @@ def _train(options: argparse.Namespace) -> int:
     )
     record = result.classifier.training
     assert record is not None
-    if options.json:
-        counts = {"train": len(record.train), "calibration": len(record.calibration), "test": len(record.test)}
-        told = {"classifier": str(options.out), "images": counts, "per_class": dict(result.per_class)}
-        print(json.dumps(told | {"history": list(record.history)}, indent=1))
-    else:
-        print(f"Wrote {options.out}. Next: python -m nero_core fit {options.data} --classifier {options.out} --out REF")
+    counts = {"train": len(record.train), "calibration": len(record.calibration), "test": len(record.test)}
+    told = {"classifier": str(options.out), "images": counts, "per_class": dict(result.per_class)}
+    following = f"Next: python -m nero_core fit {options.data} --classifier {options.out} --out REF"
+    tell(options, told | {"history": list(record.history)}, f"Wrote {options.out}. {following}")
     return SOME_FAILED if result.unreadable else DONE

@@ -137,7 +137,7 @@ class Detector(ABC):
             )
         self._check_needs(train)
         if "pool" in self.info.needs and calibration is None:
-            raise InputError(f"{self.info.title} needs held-out calibration images; pass `calibration=`.")
+            raise InputError(f"{self.info.title} needs calibration images; pass `calibration=`.")
         if self.info.fits:
             if train.labels is None:
                 raise InputError(f"{self.info.title} learns from labelled images; give Activations with `labels`.")

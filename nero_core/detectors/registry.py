@@ -60,7 +60,10 @@ def paper_of(name: str) -> Paper | None:
 
 def describe_detectors() -> str:
     """The registry as a table in Markdown, as the README has it."""
-    lines = ["| name | method | paper | reads beside features and logits | exact account |", "|---|---|---|---|---|"]
+    lines = [
+        "| name | method | paper | reads beside features and logits | exact score decomposition |",
+        "|---|---|---|---|---|",
+    ]
     for name, detector in sorted(DETECTORS.items()):
         info = detector.info
         needs = ", ".join(NEEDS_IN_WORDS[need] for need in sorted(info.needs)) or "–"

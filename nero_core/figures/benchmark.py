@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from nero_core import wording
 from nero_core.benchmark.result import POOLED, BenchmarkResult, Scores
 from nero_core.errors import InputError
 from nero_core.figures import palette
 from nero_core.figures.palette import Cell, Chart, blank_figure, histogram_shares, rounded, table
-from nero_core.metrics import METRICS, roc_points
+from nero_core.metrics import roc_points
 from nero_core.records import Float64Array
+from nero_core.wording import metric_title, said
 
 LINES = (
     ("#0072B2", "solid"),
@@ -104,8 +106,8 @@ def roc_chart(
     dotted = {"color": palette.NEUTRAL, "width": 1, "dash": "dot"}
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=dotted, name="chance", hoverinfo="skip")
     figure.update_layout(
-        xaxis={"title": "Share of ID images flagged", "range": [0, 1], "tickformat": ".0%"},
-        yaxis={"title": "Share of OOD images flagged", "range": [0, 1.005], "tickformat": ".0%"},
+        xaxis={"title": said(wording.ID_FLAGGED), "range": [0, 1], "tickformat": ".0%"},
+        yaxis={"title": said(wording.OOD_FLAGGED), "range": [0, 1.005], "tickformat": ".0%"},
     )
     if set(shown) >= {row.name for row in ordered}:
         figure.update_layout(legend={"y": -0.16, "yanchor": "top"})
@@ -142,14 +144,15 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
             hovertemplate="score about %{x:.3g}: %{y:.2g} %",
         )  # fmt: skip
     if threshold is not None and edges[0] <= threshold <= edges[-1]:
-        figure.add_vline(x=threshold, line={"color": palette.NEUTRAL, "dash": "dash"}, annotation_text="flagged beyond")
+        flagged = said(wording.FLAGGED_BEYOND)
+        figure.add_vline(x=threshold, line={"color": palette.NEUTRAL, "dash": "dash"}, annotation_text=flagged)
     tallest = max((max(shares, default=0.0) for shares in share_of.values()), default=0.0)
     figure.update_layout(
         barmode="overlay",
-        xaxis={"title": f"{_shown(title)} score (higher = more unusual)", "range": [edges[0], edges[-1]]},
-        yaxis={"title": "Share of images (%)", "range": [0, 1.15 * tallest or 1]},  # room for the line's words
+        xaxis={"title": said(wording.OOD_SCORE_OF, detector=_shown(title)), "range": [edges[0], edges[-1]]},
+        yaxis={"title": said(wording.SHARE_OF_IMAGES), "range": [0, 1.15 * tallest or 1]},  # room for the line's words
     )
-    rows = table({"score from": edges[:-1], "to": edges[1:], **share_of})
+    rows = table({said(wording.SCORE_FROM): edges[:-1], "to": edges[1:], **share_of})
     above = {name: float((values > np.median(scores.id)).mean()) for name, values in scores.ood.items()}
     shares_in_words = ", ".join(f"{share:.0%} of {name}" for name, share in above.items())
     return Chart(figure, rows, f"Histograms of {title} scores; above the median ID test image lie {shares_in_words}.")
@@ -199,14 +202,18 @@ def breakdown_chart(
             hovertemplate="%{x:.1%}",
         )  # fmt: skip
         for column, each in zip(result.columns, found, strict=True):
-            cells: dict[str, Cell] = {"detector": row.name, "OOD set": column, METRICS[metric]: rounded(each.value)}
+            cells: dict[str, Cell] = {
+                "detector": row.name,
+                "OOD set": column,
+                metric_title(metric): rounded(each.value),
+            }
             rows.append(cells | {"from": rounded(each.low), "to": rounded(each.high)})
     sets = [_shown(column) for column in result.columns]
     figure.update_layout(
-        xaxis={"title": f"{METRICS[metric]} with its 95 % interval", "tickformat": ".0%"},
+        xaxis={"title": f"{metric_title(metric)} with its 95 % interval", "tickformat": ".0%"},
         yaxis={"tickvals": places, "ticktext": sets, "autorange": "reversed", "showgrid": False},
     )
-    return Chart(figure, rows, f"{METRICS[metric]} of {len(shown)} detectors on {len(result.columns)} sets.")
+    return Chart(figure, rows, f"{metric_title(metric)} of {len(shown)} detectors on {len(result.columns)} sets.")
 
 
 def breakdown_map(
@@ -249,7 +256,7 @@ def breakdown_map(
         )  # fmt: skip
     rows = table({"detector": [row.label for row in shown], **dict(zip(sets, np.transpose(values), strict=False))})
     best = []
-    alt = f"{METRICS[metric]} in percent of {len(shown)} detectors on {len(sets)} sets"
+    alt = f"{metric_title(metric)} in percent of {len(shown)} detectors on {len(sets)} sets"
     for name, column in zip(sets, np.transpose(values) if shown else (), strict=bool(shown)):
         place = int(np.argmin(column) if falls else np.argmax(column))
         best.append(f"{shown[place].label} on {name} ({column[place]:.1f})")

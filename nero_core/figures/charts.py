@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
+from nero_core import wording
 from nero_core.errors import InputError
 from nero_core.figures import palette
 from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, histogram_shares, rounded, significant, table
 from nero_core.records import Float64Array, FloatArray, State
+from nero_core.wording import label, said
 
 Effect = Literal["raises", "lowers", "term", "score"]
 
@@ -85,44 +87,45 @@ def score_histogram(
     shares = {name: histogram_shares(values, edges) for name, values in kinds.items()}
 
     figure = blank_figure(dark, height=320)
+    hover = "score about %{{x:.3g}}: %{{y:.2g}} % of {}<extra></extra>"
     bars: dict[str, Any] = {"x": (edges[:-1] + edges[1:]) / 2, "width": np.diff(edges) * 0.94, "offset": None}
     figure.add_bar(
         **bars,
         y=shares["reference"],
-        name=f"Reference images ({len(ordinary)})",
+        name=f"{label(wording.CALIBRATION_IMAGES)} ({len(ordinary)})",
         marker={"color": palette.ACCENT, "opacity": 0.75, "line": {"width": 0}},
-        hovertemplate="score about %{x:.3g}: %{y:.2g} % of reference images<extra></extra>",
+        hovertemplate=hover.format(said(wording.CALIBRATION_IMAGES)),
     )
     if others:
         figure.add_bar(
             **bars,
             y=[share or None for share in histogram_shares(pooled, edges)],  # no outline round an empty bin
-            name=f"Known unusual images ({len(pooled)})",
+            name=f"{label(wording.KNOWN_UNUSUAL_IMAGES)} ({len(pooled)})",
             marker={
                 "color": "rgba(0,0,0,0)",
                 "line": {"width": 1.5, "color": palette.UNUSUAL},
                 "pattern": {"shape": "/", "fgcolor": palette.UNUSUAL, "size": 6},
             },
-            hovertemplate="score about %{x:.3g}: %{y:.2g} % of known unusual images<extra></extra>",
+            hovertemplate=hover.format(said(wording.KNOWN_UNUSUAL_IMAGES)),
         )
     low, high = edges[0], edges[-1]
     tallest = [float(shares["reference"].max()), float(histogram_shares(pooled, edges).max()) if others else 0.0]
     if threshold is not None and threshold <= high:
         side = "right" if score >= threshold else "left"
-        _line(figure, threshold, "flagged beyond", palette.NEUTRAL, "dash", 0.8, anchor=side)
-    mark = palette.STATES[state] if state else palette.StateMark("", "", palette.ACCENT)
-    label = f"<b>{mark.symbol} this image</b>".replace("<b> ", "<b>")
+        _line(figure, threshold, said(wording.FLAGGED_BEYOND), palette.NEUTRAL, "dash", 0.8, anchor=side)
+    own = f"<b>{wording.SYMBOLS[state]} this image</b>" if state else "<b>this image</b>"
     if score > high:
-        label += f" ({significant(score)}, off the scale →)"
-    _line(figure, min(score, high), label, mark.colour, "solid", 1.0, anchor=_side(min(score, high), low, high))
+        own += f" ({significant(score)}, off the scale →)"
+    colour = palette.STATE_COLOURS[state] if state else palette.ACCENT
+    _line(figure, min(score, high), own, colour, "solid", 1.0, anchor=_side(min(score, high), low, high))
     figure.update_layout(
         barmode="overlay",
-        xaxis={"title": "Score (higher = more unusual)", "range": [low, high + 0.02 * (high - low)]},
-        yaxis={"title": "Share of images (%)", "range": [0, HEADROOM * max(tallest)]},
+        xaxis={"title": said(wording.OOD_SCORE), "range": [low, high + 0.02 * (high - low)]},
+        yaxis={"title": said(wording.SHARE_OF_IMAGES), "range": [0, HEADROOM * max(tallest)]},
     )
     below = int((ordinary < score).sum())
-    alt = f"Histogram of the scores of {len(ordinary)} reference images; this image's score, {significant(score)}, "
-    alt += f"lies above {below} of them"
+    alt = f"Histogram of the scores of {len(ordinary)} {said(wording.CALIBRATION_IMAGES)}; this image's score, "
+    alt += f"{significant(score)}, lies above {below} of them"
     alt += f"; images beyond {significant(threshold)} are flagged." if threshold is not None else "."
     return Chart(figure, _histogram_rows(edges, shares), alt)
 
@@ -130,7 +133,7 @@ def score_histogram(
 def _histogram_rows(edges: Float64Array, shares: Mapping[str, Float64Array]) -> list[Mapping[str, Cell]]:
     """The bins and what share of each kind of images lies in them; the last has no upper end."""
     return [
-        {"score from": rounded(a), "to": rounded(b) if b < edges[-1] else None}
+        {said(wording.SCORE_FROM): rounded(a), "to": rounded(b) if b < edges[-1] else None}
         | {f"{name} (% of images)": rounded(float(share[i]), 2) for name, share in shares.items()}
         for i, (a, b) in enumerate(itertools.pairwise(edges))
     ]
@@ -189,9 +192,9 @@ def account_rows(
     steps += [(name.capitalize(), "term", (), factor * term) for name, term in terms.items()]
 
     rows, end = [], 0.0
-    for i, (label, effect, neurons, value) in enumerate(steps):
+    for i, (part, effect, neurons, value) in enumerate(steps):
         start, end = end, math.fsum(step[3] for step in steps[: i + 1])
-        rows.append(AccountRow(label, effect, neurons, value, start, end))
+        rows.append(AccountRow(part, effect, neurons, value, start, end))
     return (*rows, AccountRow("Score", "score", (), end, 0.0, end))
 
 
@@ -212,13 +215,13 @@ def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
     )
     figure.update_layout(
         bargap=0.35,
-        xaxis={"title": "Score (higher = more unusual)", "range": [low - (pad if low < 0 else 0), high + pad]},
+        xaxis={"title": said(wording.OOD_SCORE), "range": [low - (pad if low < 0 else 0), high + pad]},
     )
     twin = table(
         {
             "part": [row.label for row in rows],
             "effect": [row.effect for row in rows],
-            "adds to the score": [row.value for row in rows],
+            said(wording.ADDS_TO_THE_SCORE): [row.value for row in rows],
             "sum so far": [row.end for row in rows],
         }
     )
@@ -226,8 +229,8 @@ def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
     lowering = math.fsum(row.value for row in rows if row.effect == "lowers")
     terms = "".join(f", the {row.label.lower()} {significant(row.value)}" for row in rows if row.effect == "term")
     alt = (
-        f"Account of the score {significant(rows[-1].value)}: neurons raising it add {significant(raising)}, neurons "
-        f"lowering it {significant(lowering)}{terms}."
+        f"{label(wording.SCORE_DECOMPOSITION)} of {significant(rows[-1].value)}: neurons raising it add "
+        f"{significant(raising)}, neurons lowering it {significant(lowering)}{terms}."
     )
     return Chart(figure, twin, alt)
 
@@ -263,11 +266,12 @@ def relevance_profile(
         raise InputError(f"Relevance has {len(r)} channels, the reference {len(m)}; use the reference of this network.")
     order = np.argsort(-np.abs(r - m), kind="stable")[:top] if top is not None else np.arange(len(r))
     few = top is not None
+    calibrated, known = label(wording.CALIBRATION_IMAGES), label(wording.KNOWN_UNUSUAL_IMAGES)
     x = [str(j) for j in order] if few else order
     figure = blank_figure(dark, height=340)
     if few:
         figure.add_scatter(
-            x=x, y=m[order], mode="markers", name="Reference images: mean ± one standard deviation",
+            x=x, y=m[order], mode="markers", name=f"{calibrated}: mean ± one standard deviation",
             marker={"color": palette.ACCENT, "symbol": "line-ew-open", "size": 12, "line": {"width": 3}},
             error_y={"type": "data", "array": s[order], "color": palette.ACCENT, "thickness": 5, "width": 0},
         )  # fmt: skip
@@ -275,27 +279,28 @@ def relevance_profile(
         figure.add_scatter(
             x=np.concatenate([order, order[::-1]]), y=np.concatenate([(m + s)[order], (m - s)[order][::-1]]),
             fill="toself", fillcolor="rgba(63,132,166,0.3)", line={"width": 0}, hoverinfo="skip",
-            name="Reference images: ± one standard deviation",
+            name=f"{calibrated}: ± one standard deviation",
         )  # fmt: skip
         figure.add_scatter(
-            x=x, y=m[order], mode="lines", line={"color": palette.ACCENT, "width": 1.2}, name="Reference images: mean"
+            x=x, y=m[order], mode="lines", line={"color": palette.ACCENT, "width": 1.2}, name=f"{calibrated}: mean"
         )
     if u is not None:
         marks = {"color": palette.UNUSUAL, "symbol": "diamond-open", "size": 9 if few else 4, "line": {"width": 2}}
-        figure.add_scatter(x=x, y=u[order], mode="markers", name="Known unusual images: mean", marker=marks)
+        figure.add_scatter(x=x, y=u[order], mode="markers", name=f"{known}: mean", marker=marks)
     own_marks = {"color": palette.RAISES, "symbol": "circle", "size": 9 if few else 5}
     figure.add_scatter(x=x, y=r[order], mode="markers", name="This image", marker=own_marks)
     title = "Neuron, most different first" if few else "Neuron"
     figure.update_layout(
         xaxis={"title": title, "type": "category" if few else "linear", "showgrid": False},
-        yaxis={"title": "Relevance to the answer", "zeroline": True},
+        yaxis={"title": said(wording.RELEVANCE_TO_THE_ANSWER), "zeroline": True},
     )
-    columns = {"this image": r, "reference images": m, "spread": s}
-    columns |= ({} if u is None else {"known unusual images": u}) | {"difference": r - m}
+    columns = {"this image": r, said(wording.CALIBRATION_IMAGES): m, "spread": s}
+    columns |= ({} if u is None else {said(wording.KNOWN_UNUSUAL_IMAGES): u}) | {"difference": r - m}
     rows = table({"neuron": order} | {name: values[order] for name, values in columns.items()})
     most = int(np.argmax(np.abs(r - m)))
     alt = (
-        f"Relevance of {len(order)} of {len(r)} neurons for this image beside their mean over reference images; neuron "
+        f"Relevance of {len(order)} of {len(r)} neurons for this image beside their mean over "
+        f"{said(wording.CALIBRATION_IMAGES)}; neuron "
         f"{most} differs most, {significant(r[most])} against {significant(m[most])}."
     )
     return Chart(figure, rows, alt)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, Cell, Chart, blank_figure, rounded, table
+from nero_core.wording import heatmap_method
 
 if TYPE_CHECKING:
     from nero_core.attribution.faithfulness import Faithfulness
@@ -51,7 +52,8 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
         dash = DASHES[(place + place // len(COLOURS)) % len(DASHES)]
         line = {"color": COLOURS[place % len(COLOURS)], "dash": dash, "width": 2.5}
         marker = {"symbol": SYMBOLS[place % len(SYMBOLS)], "size": 7}
-        figure.add_scatter(x=shares, y=means[place], name=method, mode="lines+markers", line=line, marker=marker)
+        name = heatmap_method(method)
+        figure.add_scatter(x=shares, y=means[place], name=name, mode="lines+markers", line=line, marker=marker)
     figure.update_traces(hovertemplate="%{x:.0f} %: %{y:.1f} %", selector={"showlegend": None})
     figure.update_layout(
         title={"text": title, "font": {"size": 14}, "x": 0, "xanchor": "left", "yref": "container", "y": 0.97},
@@ -61,11 +63,11 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
         yaxis={"title": "Probability of its answer (%)", "rangemode": "tozero"},
     )
     columns = {f"{done} (%)": shares} | {
-        f"{name} (%)": mean for name, mean in zip(measured.methods, means, strict=True)
+        f"{heatmap_method(name)} (%)": mean for name, mean in zip(measured.methods, means, strict=True)
     }
     rows = table(columns | {"random, lowest (%)": low, "random, highest (%)": high})
     areas = 100 * measured.areas(kind).mean(axis=1)
-    said = ", ".join(f"{name} {area:.0f} %" for name, area in zip(measured.methods, areas, strict=True))
+    said = ", ".join(f"{heatmap_method(name)} {area:.0f} %" for name, area in zip(measured.methods, areas, strict=True))
     return Chart(
         figure, rows, f"{title}; mean probability along the curves of {len(measured.predicted)} images: {said}."
     )
@@ -77,7 +79,7 @@ def faithfulness_table(summary: Sequence[Mapping[str, Any]], images: int) -> lis
     rows: list[dict[str, Cell]] = []
     for row in summary:
         cells: dict[str, Cell] = {
-            "method": row["method"],
+            "method": heatmap_method(row["method"]),
             "deletion, % ↓": rounded(100 * row["deletion"]),
             "insertion, % ↑": rounded(100 * row["insertion"]),
         }

@@ -12,6 +12,7 @@ from nero_core.figures import palette
 from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, rounded, significant, table
 from nero_core.neurons.statistics import Comparison
 from nero_core.records import Float64Array, FloatArray, IntArray
+from nero_core.wording import KNOWN_OOD_IMAGES, said
 
 CLASS_COLOURS = ("#3F84A6", "#8E6BB0", "#4F8F5B", "#A8577E", "#6B7FD7", "#7A7A2E")
 """Classes take them in turn; a class also has a symbol of its own."""
@@ -277,8 +278,8 @@ def relevance_map(
         legend={"entrywidth": LEGEND_MARK + LEGEND_LETTER * max(len(f"{name} (999)") for name in names)},
     )
     alt = (
-        f"Map of {len(points)} images by their relevance; classes, with their centroids: {K}; sets of known unusual "
-        f"images: {len(names) - K}"
+        f"Map of {len(points)} images by their relevance; classes, with their centroids: {K}; sets of "
+        f"{said(KNOWN_OOD_IMAGES)}: {len(names) - K}"
     )
     alt += f", and {len(case)} of the open case." if case else "."
     return Chart(figure, _map_rows(points, groups, names, centroids, case), alt)

@@ -22,20 +22,12 @@ from nero_core.records import Float64Array, State
 Cell = str | int | float | None
 
 
-@dataclass(frozen=True)
-class StateMark:
-    """How one state looks: a word, a symbol and a colour, always together."""
-
-    word: str
-    symbol: str
-    colour: str
-
-
-STATES: Mapping[State, StateMark] = {
-    "in-distribution": StateMark("Usual", "●", "#2E7EBB"),
-    "borderline": StateMark("Borderline", "◐", "#C28000"),
-    "out-of-distribution": StateMark("Unusual", "▲", "#D55E00"),
+STATE_COLOURS: Mapping[State, str] = {
+    "in-distribution": "#2E7EBB",
+    "borderline": "#C28000",
+    "out-of-distribution": "#D55E00",
 }
+"""Never alone: `wording` has the sign and the word of each state."""
 
 ACCENT = "#3F84A6"
 RAISES = "#D9741F"

@@ -15,6 +15,7 @@ from nero_core.network.given_preprocessing import Settings
 from nero_core.reference.export import free_name
 from nero_core.reference.manifest import MANIFEST_NAME, refused_title
 from nero_core.storage.files import disk_errors
+from nero_core.wording import CALIBRATION_IMAGES, KNOWN_OOD_IMAGES, said
 
 if TYPE_CHECKING:
     from nero_core.jobs.queue import Reporter
@@ -175,8 +176,8 @@ def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, Bi
     CalibrationSettings(request.by_class, request.alpha, request.confidence or None)  # refuses what is no share
     folders = {
         "images": request.images,
-        "calibration images": request.calibration,
-        "known unusual images": request.unusual,
+        said(CALIBRATION_IMAGES): request.calibration,
+        said(KNOWN_OOD_IMAGES): request.unusual,
     }
     for what, path in folders.items():
         if path and not (Path(path).is_absolute() and Path(path).is_dir()):

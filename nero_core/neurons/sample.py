@@ -165,10 +165,10 @@ def sample_neurons(
     Raises
     ------
     InputError
-        The held-out images have no labels.
+        The calibration images have no labels.
     """
     if held_out.labels is None:
-        raise InputError("The held-out images have no labels; wanted the true class of each.")
+        raise InputError("The calibration images have no labels; wanted the true class of each.")
     sets = [held_out, *known.values()]
     groups = [held_out.labels] + [np.full(len(a), len(classes) + number) for number, a in enumerate(known.values())]
     moments = [Moments.none(head.width)] * (len(classes) + len(known))

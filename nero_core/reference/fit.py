@@ -30,6 +30,7 @@ from nero_core.records import Activations, Begin, IntArray, RelevanceProfile, So
 from nero_core.reference.description import Card, agreement_of, made_with, metrics_of, training_of
 from nero_core.reference.reference import Reference
 from nero_core.relevance import DEFAULT_EPSILON
+from nero_core.wording import FAITHFULNESS, said
 
 
 @dataclass(eq=False)
@@ -128,7 +129,7 @@ def fit_reference(
         if faithfulness:
             rows = chosen_rows(len(passes.held_out.rows), faithfulness)
             pictures = passes.held_out.pictures(rows)
-            heatmaps = heatmap_summary(classifier, pictures, start("Measuring whether heatmaps are true"))
+            heatmaps = heatmap_summary(classifier, pictures, start(f"Measuring the {said(FAITHFULNESS)}"))
         concepts = _find_concepts(classifier, split, fitted, passes, crop_pixels, start) if crops else None
         sample = _keep_sample(classifier, fitted, passes, crops, start)
         manifest = {

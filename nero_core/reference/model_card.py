@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors
 
+from nero_core import wording
 from nero_core.calibration.in_words import promise_lines
 from nero_core.calibration.stored import calibrated_as
 from nero_core.errors import ArtefactError
@@ -24,14 +25,12 @@ from nero_core.network.given_preprocessing import described, recorded_origins
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
 from nero_core.reference.signatures import TrustedKey, read_signature, who_made_it
 from nero_core.storage.files import METADATA_KEY, digest
+from nero_core.wording import heatmap_method, label, said
 
 if TYPE_CHECKING:
     from nero_core.detectors import Detector
 
 CARD_NAME = "MODEL_CARD.md"
-RESEARCH_USE = (
-    "Research use. Not a medical device. “Unusual” does not mean diseased, and “usual” does not mean healthy."
-)
 MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&!]|(?<=\w)://|(?<=\w)@)")
 """What Markdown would read as markup in the middle of a line, and what it would make a link of."""
 PREPARED, PROMISE, HOW_WELL = "How images are prepared", "What a flag promises", "How well it does"
@@ -88,7 +87,7 @@ class ModelCard:
 
     def markdown(self) -> str:
         """The card as a Markdown file."""
-        parts = [f"# {_escaped(self.title)}", RESEARCH_USE]
+        parts = [f"# {_escaped(self.title)}", said(wording.STANDING_LINE)]
         for section in self.sections:
             parts.append(f"## {section.heading}")
             parts.append("\n".join(f"- **{_escaped(name)}:** {_escaped(text)}" for name, text in section.lines))
@@ -119,7 +118,7 @@ def model_card(folder: Path, trusted: Sequence[TrustedKey] = ()) -> ModelCard:
             Section(PREPARED, _prepared(manifest)),
             Section(PROMISE, promise_lines(manifest)),
             Section(HOW_WELL, _measured(manifest, folder)),
-            Section("Whether its heatmaps are true", _heatmaps(manifest)),
+            Section(label(wording.FAITHFULNESS), _heatmaps(manifest)),
             Section("What is inside", _contents(manifest)),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -151,7 +150,10 @@ def _classes(manifest: Mapping[str, Any]) -> Lines:
         return "; ".join([f"{int(counts.get(name, 0))} images fitted on", *(f"{n} for {p}" for p, n in parts.items())])
 
     fitted = tuple((str(name), images(name)) for name in manifest["classes"])
-    unusual = tuple((f"known as unusual: {name}", f"{int(count)} images") for name, count in manifest["ood"].items())
+    unusual = tuple(
+        (f"{label(wording.KNOWN_OOD_IMAGES)}: {name}", f"{int(count)} images")
+        for name, count in manifest["ood"].items()
+    )
     return (*fitted, *unusual)
 
 
@@ -205,10 +207,12 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
     ]
     intervals = "95 %; shares: Wilson (1927)"
     if separations:
-        lines.append(("AUROC", "how well scores tell unusual images from usual ones: 0.5 is chance, 1 is perfect"))
-        intervals += "; AUROC: percentile bootstrap, usual and unusual images apart"
+        lines.append(("AUROC", "how well scores tell OOD images from usual ones: 0.5 is chance, 1 is perfect"))
+        intervals += "; AUROC: percentile bootstrap, usual and OOD images apart"
     else:
-        lines.append(("Separation from unusual images", "not measured: it was fitted without known unusual images"))
+        lines.append(
+            ("Separation from OOD images", f"not measured: it was fitted without {said(wording.KNOWN_OOD_IMAGES)}")
+        )
     return (*lines, ("Intervals", intervals))
 
 
@@ -232,11 +236,11 @@ def _heatmaps(manifest: Mapping[str, Any]) -> Lines:
     n, methods = kept
     lines = tuple(
         (
-            f"Heatmaps by {row['method']}",
+            f"{said(wording.HEATMAPS_BY)} {heatmap_method(row['method'])}",
             f"gain {_signed(100 * row['gain'])} ± {100 * row['gain_standard_error']:.2g} points over a random order "
             f"(mean and standard error of {n} calibration images), better on {100 * row['better_than_random']:.0f} % "
             f"of them; {row['stability']:.2f} alike under noise (1 is best), {row['shuffled']:.2f} with shuffled "
-            "weights (0 is best)" + ("; chance can do as well" if row["by_chance"] else ""),
+            "weights (0 is best)" + (f"; {said(wording.CHANCE_DOES_AS_WELL)}" if row["by_chance"] else ""),
         )
         for row in methods[:-1]
     )
@@ -254,7 +258,8 @@ def _contents(manifest: Mapping[str, Any]) -> Lines:
     shown = int(manifest["crops"])
     pictures = f"yes, small crops for {shown} neurons" if shown else "no"
     if SAMPLE_ROLE in files:
-        pictures += f", and {int(manifest['sample']['images'])} small pictures of calibration and known unusual images"
+        kept = int(manifest["sample"]["images"])
+        pictures += f", and {kept} small pictures of calibration and {said(wording.KNOWN_OOD_IMAGES)}"
     if crops:
         pictures += f", digest {digest(''.join(crops).encode())}"
     detectors = "; ".join(

@@ -274,7 +274,7 @@ class Reference(ReferenceFolder):
         if not isinstance(fitted, ExplainedDetector):
             explained = [name for name, other in self.detectors.items() if isinstance(other, ExplainedDetector)]
             raise InputError(
-                f"{fitted.info.title} has no exact account by neuron; "
+                f"{fitted.info.title} has no exact score decomposition by neuron; "
                 + (f"choose {' or '.join(explained)}." if explained else "fit this reference with nero.")
             )
         return explain(fitted, activations, self.classes)

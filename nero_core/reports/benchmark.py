@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nero_core import wording
 from nero_core.benchmark.result import ID, RESULTS_NAME, SCORES_NAME, BenchmarkResult
 from nero_core.benchmark.tables import tables
 from nero_core.figures.benchmark import (
@@ -19,8 +20,7 @@ from nero_core.metrics import METRICS
 from nero_core.reports.templates import render
 from nero_core.storage.files import replacing_together, write_bytes
 from nero_core.storage.spreadsheets import comma_separated as table_text
-
-DISCLAIMER = "Research use. “Unusual” does not mean diseased, and “usual” does not mean healthy."
+from nero_core.wording import said
 
 
 def write_report(result: BenchmarkResult, folder: Path) -> list[Path]:
@@ -64,7 +64,7 @@ def _facts(result: BenchmarkResult) -> list[str]:
         f"{result.resamples} resamples, seed {result.seed}."
     ]
     facts += result.promises()
-    return [*facts, DISCLAIMER]
+    return [*facts, said(wording.STANDING_LINE)]
 
 
 def _origin(result: BenchmarkResult) -> list[str]:
@@ -162,7 +162,7 @@ def _charts(result: BenchmarkResult) -> list[tuple[str, Chart]]:
     """Every chart of the page with its heading; none where no detector is done."""
     if not result.scores:
         return []
-    charts = [("ROC curves", roc_chart(result))]
+    charts = [(said(wording.ROC_CURVES), roc_chart(result))]
     if len(result.columns) > 1:
         charts.append(("AUROC per OOD set", breakdown_chart(result)))
     charts += [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from nero_core.reference.model_card import RESEARCH_USE, ModelCard, Section
+from nero_core.reference.model_card import ModelCard, Section
 from nero_core.reports.templates import render
+from nero_core.wording import STANDING_LINE, said
 
 
 def page(card: ModelCard) -> str:
     """The card as a page that loads nothing."""
-    return render("model_card.html", card=card, research_use=RESEARCH_USE)
+    return render("model_card.html", card=card, standing_line=said(STANDING_LINE))
 
 
 def table(section: Section) -> str:

@@ -11,6 +11,7 @@ from nero_core.benchmark.result import BenchmarkResult
 from nero_core.figures.benchmark import FILLS, LINES, histogram_edges, leading, ood_scores
 from nero_core.figures.palette import ACCENT, NEUTRAL, histogram_shares
 from nero_core.metrics import roc_points
+from nero_core.wording import ID_FLAGGED, OOD_FLAGGED, OOD_SCORE, SHARE_OF_IMAGES, said
 
 
 def roc_picture(result: BenchmarkResult) -> bytes:
@@ -28,7 +29,7 @@ def roc_picture(result: BenchmarkResult) -> bytes:
             label=f"{row.label} {100 * area.value:.1f} ({100 * area.low:.1f}–{100 * area.high:.1f})",
         )  # fmt: skip
     axes.plot([0, 1], [0, 1], color=NEUTRAL, linewidth=0.8)
-    axes.set(xlabel="Share of ID images flagged", ylabel="Share of OOD images flagged", xlim=(0, 1), ylim=(0, 1.01))
+    axes.set(xlabel=said(ID_FLAGGED), ylabel=said(OOD_FLAGGED), xlim=(0, 1), ylim=(0, 1.01))
     axes.legend(title="AUROC in percent (95 % interval)", loc="lower right", fontsize=8, title_fontsize=8)
     return _png(figure)
 
@@ -50,7 +51,7 @@ def histogram_picture(result: BenchmarkResult) -> bytes:
                 hatch=FILLS[number % len(FILLS)], alpha=0.9, label=_plain(name),
             )  # fmt: skip
         axes.locator_params(axis="x", nbins=5)
-        axes.set(title=_plain(row.label), xlabel="score (higher = more unusual)", ylabel="images (%)")
+        axes.set(title=_plain(row.label), xlabel=said(OOD_SCORE), ylabel=said(SHARE_OF_IMAGES))
     for axes in grid[len(rows) :]:
         axes.set_axis_off()
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)

@@ -10,6 +10,7 @@ from nero_core.benchmark.plan import Plan
 from nero_core.benchmark.result import BenchmarkResult
 from nero_core.jobs import benchmarks
 from nero_core.reference.manifest import ReferenceEntry
+from nero_core.wording import CHOOSE_DETECTORS, FALSE_ALARMS_ACCEPTED, NEVER_TRAINED_ON, said
 from pages.benchmark_views import watching
 from pages.benchmark_views.folders import folder, ood_folders
 from pages.shared import controls, permission, resources, widgets
@@ -72,10 +73,8 @@ def ask(entry: ReferenceEntry) -> bool:
             train_text = controls.line(
                 "Training folder, if not the one above", "benchmark-train", "", "Class folders trained on."
             )
-            held_out_text = controls.line(
-                "Calibration folder", "benchmark-calibration", "", "ID images never trained on, for decisions."
-            )
-            alpha = controls.flagged_in_100("benchmark-alpha", "α: the accepted share of false alarms.")
+            held_out_text = controls.line("Calibration folder", "benchmark-calibration", "", said(NEVER_TRAINED_ON))
+            alpha = controls.flagged_in_100("benchmark-alpha", f"α: the {said(FALSE_ALARMS_ACCEPTED)}.")
             out_text = controls.line(
                 "Folder to write to",
                 "benchmark-out",
@@ -129,7 +128,7 @@ def _detectors() -> tuple[str, ...]:
         "Which",
         DETECTORS,
         "benchmark-detectors",
-        "Choose detectors",
+        said(CHOOSE_DETECTORS),
         default=[name for name in ("nero", "stage_mahalanobis", "energy") if name in DETECTORS],
         format_func=lambda name: DETECTORS[name].info.title + ("" if name in quick else " (slow)"),
     )

@@ -8,10 +8,12 @@ from hashlib import sha256
 
 import streamlit as st
 
+from nero_core import wording
 from nero_core.benchmark.result import BenchmarkResult, DetectorResult, Scores
-from nero_core.benchmark.tables import MEANINGS, titled
+from nero_core.benchmark.tables import titled
 from nero_core.figures import benchmark as figures
 from nero_core.figures.palette import significant
+from nero_core.wording import label, said
 from pages.benchmark_views.tables import set_words
 from pages.shared import controls, widgets
 from pages.shared.words import plain
@@ -33,12 +35,12 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
     titles = {row.name: row.label for row in ranked}
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("ROC curves", anchor=False)
+        st.subheader(said(wording.ROC_CURVES), anchor=False)
         drawn = controls.several(
             "Detectors drawn",
             titles,
             key_of("drawn", titles),
-            "Choose detectors",
+            said(wording.CHOOSE_DETECTORS),
             default=[name for name in figures.leading(result) if name in titles],
             format_func=titles.__getitem__,
             max_selections=len(figures.LINES),
@@ -49,7 +51,7 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
             widgets.chart(figures.roc_chart(chosen, drawn, ood_set), table="AUROC of these")
     with right:
         st.subheader("Scores", anchor=False)
-        name = controls.select("Detector", titles, key_of("scores", titles))
+        name = controls.select(label(wording.DETECTOR), titles, key_of("scores", titles))
         row = next(row for row in ranked if row.name == name)
         scores = result.scores[name]
         shown = Scores(scores.id, {set_words(ood_set): figures.ood_scores(result, name, ood_set)}, scores.calibration)
@@ -69,7 +71,9 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
 
 def breakdown(result: BenchmarkResult) -> None:
     """Every detector on every OOD set; a large set can carry a figure over all."""
-    metric = controls.select("Figure", {name: titled(name) for name in MEANINGS}, "benchmark-breakdown", width=340)
+    metric = controls.select(
+        "Figure", {name: titled(name) for name in wording.METRICS}, "benchmark-breakdown", width=340
+    )
     names = [row.name for row in whole(result)]
     sizes = ", ".join(f"{plain(s.name)} {s.images}" for s in result.sets if s.role == "ood")
     widgets.chart(

@@ -12,6 +12,7 @@ import streamlit as st
 
 from nero_core.benchmark.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
 from nero_core.benchmark.tables import COMPARED, difference_columns, metric_columns, published_columns
+from nero_core.wording import NOT_COMPARABLE, label
 from pages.benchmark_views import tables
 from pages.shared import controls, widgets
 from pages.shared.words import plain
@@ -48,7 +49,7 @@ def published(result: BenchmarkResult) -> None:
     """Figures of the papers beside ours where the protocol is theirs."""
     given = result.published
     if not given or not given["comparable"]:
-        st.info(f"**Not comparable:** {plain(given['reason']) if given else WITHOUT_PROTOCOL}")
+        st.info(f"**{label(NOT_COMPARABLE)}:** {plain(given['reason']) if given else WITHOUT_PROTOCOL}")
         return
     names = [entry["title"] for entry in given["rows"]]
     tables.show(names, published_columns(result), alt="Published figures beside ours")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
+from nero_core import wording
 from nero_core.benchmark import tables
 from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult
+from nero_core.wording import label, said
 from pages.shared import controls
 from pages.shared.words import plain
 
@@ -27,8 +29,9 @@ def set_words(name: str) -> str:
     return "All OOD images together" if name == POOLED else name
 
 
-def show(names: Sequence[str], columns: Sequence[tables.Column], *, first: str = "Detector", alt: str) -> None:
-    """One table; a column without values sorts by its text."""
+def show(names: Sequence[str], columns: Sequence[tables.Column], *, first: str | None = None, alt: str) -> None:
+    """One table, of detectors where `first` says nothing else; a column without values sorts by its text."""
+    first = label(wording.DETECTOR) if first is None else first
     settings = {column.label: st.column_config.Column(help=column.help) for column in columns}
     styled = written(names, columns, first)
     height: Literal["content"] | int = (
@@ -63,7 +66,7 @@ def written(names: Sequence[str], columns: Sequence[tables.Column], first: str) 
 def refused(rows: Sequence[DetectorResult]) -> None:
     """The detectors that could not run, each with its reason."""
     if left_out := [row for row in rows if not row.done]:
-        st.markdown(f"**Could not run ({len(left_out)})**")
+        st.markdown(f"**{label(wording.COULD_NOT_RUN)} ({len(left_out)})**")
         st.markdown("\n".join(f"- **{plain(row.label)}**: {plain(row.reason)}" for row in left_out))
 
 
@@ -114,17 +117,17 @@ def by_auroc(rows: Sequence[DetectorResult], ood_set: str) -> list[DetectorResul
 def _reading(view: str, result: BenchmarkResult, baseline: str) -> str:
     if view == "figures":
         return (
-            "Percent, with bootstrap 95 % intervals in brackets. ↑ higher is better, ↓ lower is better, ★ best of its "
-            "column. Click a column’s name to sort. Detectors whose intervals overlap may still differ."
+            f"{said(wording.IN_PERCENT)} Click a column’s name to sort. Detectors whose intervals overlap may still "
+            "differ."
         )
     if view == "difference":
         return (
-            f"Percentage points, each detector minus {plain(baseline)} on the same resampled images. “Not told apart”: "
+            f"{said(wording.POINTS_AGAINST, baseline=plain(baseline))} “Not told apart”: "
             "the 95 % interval holds 0, so these images do not show a difference."
         )
     if view == "decisions":
         if not any(row.flagged for row in result.detectors):
-            return "No shares: there were too few held-out calibration images, or none."
+            return "No shares: there were too few calibration images, or none."
         return plain(" ".join(result.promises()))
     if view == "classes":
         return "Flagged of all ID test images of a class. With few images, chance moves these counts a lot."

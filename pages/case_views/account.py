@@ -8,6 +8,7 @@ import streamlit as st
 
 from nero_core.figures.charts import account_chart, account_rows, relevance_profile
 from nero_core.figures.palette import significant
+from nero_core.wording import SCORE_DECOMPOSITION, label
 from pages.shared import controls, widgets, words
 from pages.shared.words import plain
 
@@ -28,8 +29,8 @@ def no_account(reading: Case) -> None:
     titles = [plain(d.info.title) for name, d in detectors.items() if words.is_explained(d)]
     instead = f" Choose **{' or '.join(titles)}** above for one." if titles else ""
     st.markdown(
-        f"{plain(detectors[reading.detector].info.title)} is not a sum over neurons, so there is no exact account of "
-        f"this score.{instead}"
+        f"{plain(detectors[reading.detector].info.title)} is not a sum over neurons, so its score has no exact "
+        f"decomposition.{instead}"
     )
 
 
@@ -50,7 +51,7 @@ def account(e: Explanation, ranking: Ranking) -> None:
     st.markdown(words.lead(e))
     leading = [place for place, _ in e.top(LEADING, by=ranking)]
     rows = account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
-    widgets.chart(account_chart(rows), table="Account of the score")
+    widgets.chart(account_chart(rows), table=label(SCORE_DECOMPOSITION))
 
 
 @st.fragment

@@ -12,6 +12,7 @@ from nero_core.case import ALL
 from nero_core.data.images import displayed
 from nero_core.figures.overlays import overlay, tiled
 from nero_core.figures.palette import Cell, rounded, significant
+from nero_core.wording import ADDS_TO_THE_SCORE, NO_WEIGHT, said
 from pages.shared import controls, heatmaps, widgets, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
@@ -40,7 +41,7 @@ def seen_picture(picture: Image.Image, reading: Case) -> Image.Image:
 
 
 def gallery(frame: Frame, reading: Case, e: Explanation, ranking: Ranking, overall: DeltaGenerator) -> None:
-    """Heatmaps of the leading neurons beside reference images; they arrive one by one and can be abandoned.
+    """Heatmaps of the leading neurons beside training images; they arrive one by one and can be abandoned.
 
     `overall` is the place for the map of all neurons together.
     """
@@ -136,14 +137,14 @@ def neuron_card(grid: GridContainer, concepts: Concepts | None, e: Explanation, 
         slot = left.empty()
         with right, controls.errors_said(st.warning):
             if crops := concepts.crops(neuron) if concepts is not None else []:
-                alt = f"{len(crops)} reference images for neuron {neuron}, cropped to where it looked, strongest first"
+                alt = f"{len(crops)} training images for neuron {neuron}, cropped to where it looked, strongest first"
                 st.image(tiled(crops), width="stretch", alt=alt, output_format="JPEG")
                 most = "mattered for" if neuron.stage is None else "responded to"
                 st.caption(f"Training images it {most} most")
             elif concepts is None or neuron.stage:
                 st.caption("This reference carries no example images for it.")
             else:
-                st.caption("No training image gave this neuron any weight.")
+                st.caption(said(NO_WEIGHT))
     return slot
 
 
@@ -169,7 +170,7 @@ def compute(
 def gallery_rows(e: Explanation, places: Sequence[int]) -> list[dict[str, Cell]]:
     """The leading neurons in numbers."""
     rows: list[dict[str, Cell]] = [
-        {"neuron": str(e.neurons[place]), "adds to the score": rounded(e.factor * float(e.contributions[place]))}
+        {"neuron": str(e.neurons[place]), said(ADDS_TO_THE_SCORE): rounded(e.factor * float(e.contributions[place]))}
         for place in places
     ]
     if words.is_nero(e):

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from nero_core import wording
 from nero_core.case import Case
 from nero_core.figures.charts import score_histogram
-from nero_core.figures.palette import STATES, rounded, significant
+from nero_core.figures.palette import rounded, significant
 from nero_core.records import Decision
 from nero_core.reference.reference import Reference
 from nero_core.storage.spreadsheets import inert
+from nero_core.wording import label, said, state_mark
 from pages.shared import controls, session, widgets, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
@@ -38,6 +40,11 @@ def decide(reading: Case, alpha: float) -> Decision | None:
     return reading.decide(alpha) if reading.calibration.supports(alpha) else None
 
 
+def marked(decision: Decision | None) -> str:
+    """The state of a decision in a table or a line."""
+    return said(wording.NO_VERDICT) if decision is None else state_mark(decision.state)
+
+
 def card(reading: Case) -> tuple[float, Decision | None]:
     """State, standing, guarantee, and only then what the network itself says."""
     calibration = reading.calibration
@@ -45,10 +52,9 @@ def card(reading: Case) -> tuple[float, Decision | None]:
     decision = decide(reading, alpha)
     with st.container(border=True):
         if decision is not None:
-            mark, paint = STATES[decision.state], PAINT[decision.state]
-            st.header(f":{paint}[{mark.symbol} {mark.word}]", anchor=False)
+            st.header(f":{PAINT[decision.state]}[{state_mark(decision.state)}]", anchor=False)
         else:
-            st.header("No verdict", anchor=False)
+            st.header(label(wording.NO_VERDICT), anchor=False)
         percentile = reading.percentile
         st.subheader(words.standing(percentile, len(calibration), calibration.of_class), anchor=False)
         if decision is not None:
@@ -56,12 +62,12 @@ def card(reading: Case) -> tuple[float, Decision | None]:
         else:
             st.warning(words.refusal(alpha, calibration.smallest_alpha, len(calibration), calibration.of_class))
         name, probability = reading.predicted_class, reading.probability
-        said = f"The network’s own answer: **{plain(name)}**, {100 * probability:.0f} % sure."
+        answer = f"The network’s own answer: **{plain(name)}**, {100 * probability:.0f} % sure."
         if decision is not None and decision.state == "out-of-distribution":
-            said = f":gray[{said} Do not lean on it: this image is unlike those it learned from.]"
-        st.markdown(said)
+            answer = f":gray[{answer} Do not lean on it: this image is unlike those it learned from.]"
+        st.markdown(answer)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Score {significant(reading.score)} (higher = more unusual)", width="content")
+            st.caption(f"{said(wording.OOD_SCORE)}: {significant(reading.score)}", width="content")
             alpha_control()
         other_verdicts(reading, alpha)
     return alpha, decision
@@ -73,27 +79,26 @@ def detector_control(reference: Reference) -> str:
     if len(titles) == 1:
         return next(iter(titles))
     return controls.select(
-        "How unusualness is measured",
+        label(wording.DETECTOR),
         titles,
         session.DETECTOR,
         width=320,
-        help="Each measure looks for something else, and no measure is best everywhere. The Benchmark page compares.",
+        help="Each detector looks for something else, and none is best everywhere. The Benchmark page compares.",
     )
 
 
 def other_verdicts(reading: Case, alpha: float) -> None:
     """What the reference's other detectors say of the same image, beside the one in use."""
-    said = []
+    verdicts = []
     for name, fitted in reading.reference.detectors.items():
         if name == reading.detector or "source" in fitted.info.needs:  # those would touch the network again
             continue
         other = reading.under(name)
         decision = decide(other, alpha)
-        mark = f"{STATES[decision.state].symbol} {STATES[decision.state].word}" if decision else "no verdict"
-        percentile = other.percentile
-        said.append(f"{fitted.info.title}: {mark}, above {words.share_below(percentile, len(other.calibration))}")
-    if said:
-        st.caption("Other measures · " + " · ".join(said))
+        above = words.share_below(other.percentile, len(other.calibration))
+        verdicts.append(f"{fitted.info.title}: {marked(decision)}, above {above}")
+    if verdicts:
+        st.caption("Other detectors · " + " · ".join(verdicts))
 
 
 def histogram(reading: Case, alpha: float, decision: Decision | None) -> None:
@@ -118,11 +123,10 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
     together = batch_control(decisions, alpha)
     rows = []
     for place, ((frame, reading), decision) in enumerate(zip(readings, decisions, strict=True)):
-        mark = STATES[decision.state] if decision is not None else None
         rows.append(
             {
                 "image": inert(frame.name),  # the table can be saved as CSV
-                "verdict": f"{mark.symbol} {mark.word}" if mark else "no verdict",
+                "verdict": marked(decision),
                 "more unusual than": words.share_below(reading.percentile, len(reading.calibration)),
                 **({} if together is None else {"flagged together": together.get(place)}),
                 "bound holds": None if decision is None else "yes" if decision.guaranteed else "no",

@@ -16,6 +16,7 @@ from nero_core.figures.palette import significant
 from nero_core.neurons.crops import RANKED_BY, Concepts, RankedBy
 from nero_core.neurons.statistics import Comparison, Group
 from nero_core.records import Source
+from nero_core.wording import NO_WEIGHT, RELEVANCE_TO_THE_ANSWER, heatmap_method, said
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import NEURON
 from pages.shared import controls, resources, widgets, words
@@ -51,16 +52,16 @@ def numbers(comparison: Comparison, neuron: int) -> None:
         return f"**{significant(group.moments.mean[neuron])}**{beside} in *{plain(group.name)}*"
 
     effect, auroc = comparison.effect[neuron], comparison.auroc[neuron]
-    said = [f"Mean relevance {mean(first)}, {mean(second)}"]
+    told = [f"Mean relevance {mean(first)}, {mean(second)}"]
     if np.isfinite(effect):
-        said.append(f"Cohen’s d **{significant(effect)}**")
+        told.append(f"Cohen’s d **{significant(effect)}**")
     if np.isfinite(auroc):
-        said.append(f"AUROC of this neuron alone **{100 * auroc:.1f}\u00a0%**")
-    st.markdown(" · ".join(said))
+        told.append(f"AUROC of this neuron alone **{100 * auroc:.1f}\u00a0%**")
+    st.markdown(" · ".join(told))
 
 
 def distributions(choices: Choices, neuron: int, case: Mapping[str, Group]) -> None:
-    """Its relevance or activation in every class and known unusual set."""
+    """Its relevance or activation in every class and set of known OOD images."""
     what = controls.one_of("Values", VALUES, "neurons-values")
     sample = choices.sample
     values = (sample.relevance if what == "relevance" else sample.features)[:, neuron]
@@ -68,7 +69,7 @@ def distributions(choices: Choices, neuron: int, case: Mapping[str, Group]) -> N
     chart = value_boxes(
         {name: values[sample.groups == number] for number, name in enumerate(sample.names)},
         sample.names[sample.classes :],
-        "Relevance to the answer" if what == "relevance" else "Activation",
+        said(RELEVANCE_TO_THE_ANSWER) if what == "relevance" else "Activation",
         marks={name: float(value[0, neuron]) for name, value in own.items()},
     )
     widgets.chart(chart, table=f"Values of neuron {neuron}")
@@ -99,7 +100,7 @@ def _strongest(concepts: Concepts, classes: list[str], neuron: int, by: RankedBy
     crops, labels = concepts.crops(neuron, by), concepts.labels(neuron, by)
     if not crops:
         st.caption(
-            "No training image gave this neuron any weight."
+            said(NO_WEIGHT)
             if by == "relevance" or concepts.crops(neuron)
             else "Nothing is stored: the neuron is silent, or this reference was fitted by an older version."
         )
@@ -140,8 +141,8 @@ def heatmaps(choices: Choices, neuron: int) -> None:
                 st.image(
                     picture,
                     width="stretch",
-                    caption=f"{name} · relevance {relevance} · {maps.method}",
-                    alt=f"{name}: where neuron {neuron} looked, by {maps.method}",
+                    caption=f"{name} · relevance {relevance} · {heatmap_method(maps.method)}",
+                    alt=f"{name}: where neuron {neuron} looked, by {heatmap_method(maps.method)}",
                     output_format="JPEG",
                 )
             if maps.caution:

@@ -15,6 +15,7 @@ from nero_core.neurons.statistics import Group, Moments
 from nero_core.records import Source
 from nero_core.reference.manifest import MANIFEST_NAME, ReferenceEntry, read_manifest
 from nero_core.reference.reference import Reference
+from nero_core.wording import CALIBRATION_IMAGES, KNOWN_OOD_IMAGES, label, said
 from pages.shared import reading, resources, session
 
 ORDINARY, KNOWN, CASE = "id", "ood", "case"
@@ -55,16 +56,18 @@ class Choices:
     def words(self) -> dict[str, str]:
         """Keys of the groups, and what they are called."""
         K, names = self.sample.classes, self.sample.names
-        offered = {ORDINARY: "Held-out images, all classes"}
+        offered = {ORDINARY: f"{label(CALIBRATION_IMAGES)}, all classes"}
         offered |= {f"{ORDINARY}-{i}": f"Class {name}" for i, name in enumerate(names[:K])}
         if len(names) > K:
-            offered[KNOWN] = "Known unusual images, all sets"
-            offered |= {f"{KNOWN}-{i}": f"Known unusual: {name}" for i, name in enumerate(names[K:])}
+            offered[KNOWN] = f"{label(KNOWN_OOD_IMAGES)}, all sets"
+            offered |= {f"{KNOWN}-{i}": f"{label(KNOWN_OOD_IMAGES)}: {name}" for i, name in enumerate(names[K:])}
         if self.frames:
             offered[CASE] = "The open case" if len(self.frames) == 1 else f"The open case, {len(self.frames)} images"
         if len(self.frames) > 1:
             offered |= {f"{CASE}-{i}": f"Case, image {i + 1}" for i in range(len(self.frames))}
-        return offered | {f"ref-{key}": f"Reference {entry.title}, held-out" for key, entry in self.others.items()}
+        return offered | {
+            f"ref-{key}": f"Reference {entry.title}, {said(CALIBRATION_IMAGES)}" for key, entry in self.others.items()
+        }
 
     @property
     def pictures(self) -> dict[str, Source]:

@@ -1,4 +1,4 @@
-"""Is it true? Heatmaps put to the test on demand: on one image, or on several for a summary."""
+"""Faithfulness: heatmaps put to the test on demand: on one image, or on several for a summary."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from nero_core.figures.faithfulness import WAYS, faithfulness_curves, faithfulne
 from nero_core.figures.palette import significant
 from nero_core.records import Source
 from nero_core.reference.manifest import read_manifest, stored_heatmaps
+from nero_core.wording import CALIBRATION_IMAGES, CHANCE_DOES_AS_WELL, FAITHFULNESS, heatmap_method, label, said
 from pages.neuron_views.detail import METHOD
 from pages.neuron_views.groups import Choices
 from pages.shared import controls, heatmaps, resources, session, widgets, words
@@ -33,7 +34,7 @@ HOW_TO_READ = (
     "not (0)."
 )
 AS_CHANCE = "Chance can do as well as the heatmaps shown here, by {}: do not lean on them."
-COMMAND = "python -m nero_core faithfulness REFERENCE IMAGES --out RESULT"
+COMMAND = "python -m nero_core faithfulness REF IMAGES --out RESULT"
 
 Key = tuple[str, bool, str | None, tuple[Source, ...]]
 """The reference, whether every method is compared, the one that was chosen above, and the images."""
@@ -41,6 +42,7 @@ Key = tuple[str, bool, str | None, tuple[Source, ...]]
 
 def show(choices: Choices) -> None:
     """Which images, the button, and what was found."""
+    st.markdown(f"##### {label(FAITHFULNESS)}")
     st.caption(HOW_TO_READ)
     if (kept := stored_heatmaps(read_manifest(choices.entry.path))) is not None:
         _stored(*kept)
@@ -64,18 +66,18 @@ def _stored(images: int, methods: Sequence[Mapping[str, Any]]) -> None:
     st.markdown(
         f"**Over {images} calibration images**, measured when this reference was fitted: "
         + ", ".join(
-            f"{plain(row['method'])} gains **{significant(100 * row['gain'])} points** over a random order "
-            f"(standard error {significant(100 * row['gain_standard_error'])})"
+            f"{plain(heatmap_method(row['method']))} gains **{significant(100 * row['gain'])} points** over a random "
+            f"order (standard error {significant(100 * row['gain_standard_error'])})"
             for row in measured
         )
-        + (f". Most is gained by {plain(best['method'])}" if len(measured) > 1 else "")
-        + (f". **{AS_CHANCE.format(plain(shown['method']))}**" if shown["by_chance"] else ".")
+        + (f". Most is gained by {plain(heatmap_method(best['method']))}" if len(measured) > 1 else "")
+        + (f". **{AS_CHANCE.format(plain(heatmap_method(shown['method'])))}**" if shown["by_chance"] else ".")
     )
-    _table(methods, images, f" over {images} calibration images")
+    _table(methods, images, f" over {images} {said(CALIBRATION_IMAGES)}")
 
 
 def _table(methods: Sequence[Mapping[str, Any]], images: int, over: str = "") -> None:
-    alt = f"How true the heatmaps of each method are{over}, beside a random order"
+    alt = f"{label(FAITHFULNESS)} of each method{over}, beside a random order"
     st.dataframe(faithfulness_table(methods, images), hide_index=True, placeholder="–", alt=alt)
 
 
@@ -164,7 +166,9 @@ def _said(choices: Choices, measured: Faithfulness, method: str) -> str:
     if len(gain) == 1:
         beaten, orders = int(measured.beaten(method)[0]), len(measured.random_gain)
         answer = choices.sample.names[measured.predicted[0]]
-        verdict = "better than chance" if beaten == orders else "chance can do as well, so do not lean on it here"
+        verdict = (
+            "better than chance" if beaten == orders else f"{said(CHANCE_DOES_AS_WELL)}, so do not lean on it here"
+        )
         if measured.flat[0]:
             whole, blurred = 100 * measured.whole_and_blurred[0]
             verdict += (
@@ -178,8 +182,8 @@ def _said(choices: Choices, measured: Faithfulness, method: str) -> str:
     row = next(row for row in measured.summary() if row["method"] == method)
     error, better = significant(100 * row["gain_standard_error"]), f"{100 * row['better_than_random']:.0f}\u00a0%"
     text = (
-        f"Over {len(gain)} images the heatmaps by {method} gain **{points}** over a random order (standard error "
-        f"{error}) and are better on **{better}** of them."
+        f"Over {len(gain)} images the heatmaps by {heatmap_method(method)} gain **{points}** over a random order "
+        f"(standard error {error}) and are better on **{better}** of them."
     )
-    text += f" Most is gained by **{measured.best}**." if len(measured.methods) > 2 else ""
-    return text + (f" **{AS_CHANCE.format(plain(method))}**" if row["by_chance"] else "")
+    text += f" Most is gained by **{heatmap_method(measured.best)}**." if len(measured.methods) > 2 else ""
+    return text + (f" **{AS_CHANCE.format(plain(heatmap_method(method)))}**" if row["by_chance"] else "")

@@ -8,10 +8,12 @@ from typing import BinaryIO
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from nero_core import wording
 from nero_core.data.guarantee import needed_images
 from nero_core.errors import InputError
 from nero_core.jobs import builds
 from nero_core.jobs.builds import BuildRequest
+from nero_core.wording import label, said
 from pages.reference_views.preparing import ask_preparation
 from pages.shared import controls, permission, resources, uploads
 from pages.shared.controls import line
@@ -53,11 +55,13 @@ def ask() -> None:
         request = BuildRequest(
             line("Name of the reference", "build-title", "Colonoscopy, our clinic"),
             images=images,
-            image_source=line("Where the images come from", "build-source", "Endoscopy unit, 2019 to 2024")
+            image_source=line(label(wording.WHERE_IMAGES_COME_FROM), "build-source", "Endoscopy unit, 2019 to 2024")
             or NOT_STATED,
             licence=line("Their licence", "build-licence", "not for redistribution") or NOT_STATED,
             unusual=line(
-                "Folder of known unusual images, for comparison (may be left out)", "build-unusual", "/data/unusual"
+                f"Folder of {said(wording.KNOWN_OOD_IMAGES)}, for comparison (may be left out)",
+                "build-unusual",
+                "/data/unusual",
             ),
             crops=st.checkbox(
                 "Keep small pictures of these images in it; I may pass them on", key="build-crops", wrap=True
@@ -79,7 +83,8 @@ def ask() -> None:
             "build", replace(request, architecture=str(architecture or ""), epochs=int(epochs))
         )
         true = st.checkbox(
-            f"Measure on {HEATMAPS_MEASURED_ON} calibration images whether heatmaps are true (about a minute)",
+            f"Measure the {said(wording.FAITHFULNESS)} on {HEATMAPS_MEASURED_ON} {said(wording.CALIBRATION_IMAGES)} "
+            "(about a minute)",
             value=True,
             key="build-faithfulness",
             wrap=True,

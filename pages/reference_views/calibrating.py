@@ -6,6 +6,7 @@ import streamlit as st
 
 from nero_core.jobs.builds import BuildRequest
 from nero_core.reference.manifest import ReferenceEntry
+from nero_core.wording import WHERE_IMAGES_COME_FROM, label
 from pages.reference_views.asking import calibration_choices, images_given, submit
 from pages.shared import controls, permission
 from pages.shared.controls import line
@@ -25,7 +26,7 @@ def calibrate(entry: ReferenceEntry) -> None:
         line("Name of the calibrated reference", "calibrate-title", named) or named,
         images=images,
         epochs=0,
-        image_source=line("Where the images come from", "calibrate-source", "Endoscopy unit, 2024") or "images given",
+        image_source=line(label(WHERE_IMAGES_COME_FROM), "calibrate-source", "Endoscopy unit, 2024") or "images given",
         calibrate=str(entry.path.resolve()),
     )
     request = calibration_choices("calibrate", request)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import streamlit as st
 
 from nero_core.errors import NeroError
+from nero_core.wording import FLAGGED_AT_MOST, said
 from pages.shared.words import plain
 
 DEFAULT_ALPHA_PERCENT = 5.0
@@ -50,8 +51,7 @@ def line(label: str, key: str, example: str, about: str | None = None) -> str:
 def flagged_in_100(key: str, about: str) -> float:
     """How many ordinary images may be flagged, in 100: α in percent."""
     asked: dict[str, Any] = {"step": 1.0, "format": "%.3g", "persist_state": "session", "help": about}
-    label = "Ordinary images flagged, at most … in 100"
-    percent: float = st.number_input(label, 0.1, 50.0, DEFAULT_ALPHA_PERCENT, key=key, **asked)
+    percent: float = st.number_input(said(FLAGGED_AT_MOST), 0.1, 50.0, DEFAULT_ALPHA_PERCENT, key=key, **asked)
     return percent
 
 

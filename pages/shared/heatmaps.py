@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from nero_core.reference.reference import Reference
+from nero_core.wording import HEATMAPS_BY, heatmap_method, said
 from pages.shared import controls
 from pages.shared.words import plain
 
@@ -41,8 +42,8 @@ def method_control(reference: Reference, key: str, single_neurons: bool = False)
     if st.session_state.get(key) not in offered:
         st.session_state.pop(key, None)
     controls.select(
-        "Heatmaps by",
-        {title: title for title in offered},
+        said(HEATMAPS_BY),
+        {title: heatmap_method(title) for title in offered},
         key,
         width=240,
         help=_not_offered(reference, {title: fit.reason for title, fit in fits.items() if not fit}, single_neurons),
@@ -52,13 +53,13 @@ def method_control(reference: Reference, key: str, single_neurons: bool = False)
 def _not_offered(reference: Reference, reasons: dict[str, str], single_neurons: bool) -> str:
     from nero_core.attribution import METHODS
 
-    said = [f"**{plain(title)}**: {plain(reason)}" for title, reason in reasons.items()]
+    told = [f"**{plain(heatmap_method(title))}**: {plain(reason)}" for title, reason in reasons.items()]
     if single_neurons:
-        said += [
-            f"**{plain(title)}**: it gives one map of the whole answer; Case review shows it."
+        told += [
+            f"**{plain(heatmap_method(title))}**: it gives one map of the whole answer; Case review shows it."
             for title, method in METHODS.items()
             if not method.single_neurons and title not in reasons
         ]
     return "The first is the best that this network has. " + (
-        "Not offered here:\n\n" + "\n\n".join(said) if said else "Every method fits it."
+        "Not offered here:\n\n" + "\n\n".join(told) if told else "Every method fits it."
     )

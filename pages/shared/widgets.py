@@ -10,8 +10,9 @@ import streamlit as st
 from nero_core.figures import overlays
 from nero_core.figures.palette import Cell, Chart
 from nero_core.reference.manifest import ReferenceEntry, read_manifest
+from nero_core.wording import STANDING_LINE, said
 from pages.shared import controls, resources, session
-from pages.shared.words import STANDING_LINE, plain, reference_line
+from pages.shared.words import plain, reference_line
 
 PICTURES = ("SVG", "PNG")
 """What a chart's camera saves; the browser makes both itself."""
@@ -47,7 +48,7 @@ def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | No
                 st.badge("Synthetic images: for trying out only", icon=":material/science:", color="orange")
         st.space("stretch")
         st.text(_case_line())
-    st.caption(STANDING_LINE)
+    st.caption(said(STANDING_LINE))
     _tell_of_fallen(entries, chosen)
     return chosen
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from nero_core.figures.palette import significant
+from nero_core.wording import CALIBRATION_IMAGES, HEATMAPS_BY, NO_VERDICT, STANDING_LINE, heatmap_method, label, said
 
 if TYPE_CHECKING:
     from nero_core.calibration import Calibration
@@ -15,14 +16,10 @@ if TYPE_CHECKING:
     from nero_core.explanation import Explanation, NeroExplanation
     from nero_core.records import Decision
 
-STANDING_LINE = (
-    "Research use. Not a medical device. “Unusual” does not mean diseased, and “usual” does not mean healthy."
-)
-ABOUT = f"NERO Dashboard: how unusual an endoscopy image is for a network, and why. {STANDING_LINE}"
 WHAT_YOU_GET = (
     (
         ":material/straighten: **How unusual?**",
-        "Where the image stands among the reference’s own images, and whether it is flagged.",
+        "Where the image stands among the calibration images, and whether it is flagged.",
     ),
     (":material/account_tree: **Why?**", "The parts of the network that make it so, added up to the score."),
     (":material/center_focus_strong: **Where?**", "What they looked at in the image, beside images they know."),
@@ -54,12 +51,17 @@ def reference_line(manifest: Mapping[str, Any]) -> str:
     return f"Usual here: images of {listed}" + (f"; {images} of them make the scale." if images else ".")
 
 
+def about() -> str:
+    """What this is, in the menu."""
+    return f"NERO Dashboard: how unusual an endoscopy image is for a network, and why. {said(STANDING_LINE)}"
+
+
 def heatmaps_by(methods: Iterable[str]) -> str:
     """Which method the heatmaps in sight are by, and what it does."""
     from nero_core.attribution import METHODS  # the first paint waits for no network
 
-    said = [f"**{plain(title)}** ({plain(METHODS[title].meaning)})" for title in dict.fromkeys(methods)]
-    return "Heatmaps by " + "; by ".join(said) + "."
+    each = [f"**{plain(heatmap_method(m))}** ({plain(METHODS[m].meaning)})" for m in dict.fromkeys(methods)]
+    return f"{said(HEATMAPS_BY)} {'; by '.join(each)}."
 
 
 def count(share: float) -> str:
@@ -85,18 +87,22 @@ def flagged_together(flagged: int, images: int, alpha: float) -> str:
 
 
 def of_100(percentile: float) -> int:
-    """Of 100 reference images, how many a score surely lies above."""
+    """Of 100 calibration images, how many a score surely lies above."""
     return math.floor(100 * percentile + 1e-9)
 
 
 def standing(percentile: float, references: int, of_class: str | None = None) -> str:
-    """Where a score stands among the reference's own images, those of one class where it is read by class."""
-    images = "reference images" + (f" read as *{plain(of_class)}*" if of_class is not None else "")
+    """Where a score stands among the calibration images, those of one class where it is read by class."""
+    images = _calibration_images(of_class)
     if percentile >= 1:
         return f"More unusual than every one of {references} {images}"
     if percentile <= 0:
         return f"No more unusual than any of {references} {images}"
     return f"More unusual than {share_below(percentile, references)} {images}"
+
+
+def _calibration_images(of_class: str | None) -> str:
+    return said(CALIBRATION_IMAGES) + (f" read as *{plain(of_class)}*" if of_class is not None else "")
 
 
 def share_below(percentile: float, references: int) -> str:
@@ -141,10 +147,10 @@ def guarantee(alpha: float, decision: Decision, calibration: Calibration) -> str
 
 def refusal(alpha: float, smallest: float, references: int, of_class: str | None = None) -> str:
     """Why no verdict can be given at this setting."""
-    images = "reference images" + (f" read as *{plain(of_class)}*" if of_class is not None else "")
     return (
-        f"No verdict at this setting: {references} {images} are too few to promise {count(alpha)}. "
-        f"Choose {significant(math.ceil(1000 * smallest) / 10)} in 100 or more, or a reference with more images."
+        f"{label(NO_VERDICT)} at this setting: {references} {_calibration_images(of_class)} are too few to "
+        f"promise {count(alpha)}. Choose {significant(math.ceil(1000 * smallest) / 10)} in 100 or more, or a reference "
+        "with more images."
     )
 
 

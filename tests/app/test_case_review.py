@@ -14,14 +14,15 @@ from streamlit.testing.v1 import AppTest
 
 from nero_core.data.class_folders import list_images
 from nero_core.data.guarantee import Guarantee
-from nero_core.figures.palette import STATES, significant
+from nero_core.figures.palette import significant
 from nero_core.records import Neuron
 from nero_core.reference.manifest import read_manifest
+from nero_core.wording import STATES
 from tests.app.conftest import PATIENCE, ROOT, picture_bytes, upload, words_of
 from tests.data.test_hostile_uploads import declared
 from tests.neurons.test_sheets import with_sheet
 
-STATE_WORDS = {mark.word for mark in STATES.values()}
+STATE_WORDS = set(STATES.values())
 
 
 def frames(session):
@@ -128,15 +129,15 @@ def test_a_verdict_names_state_standing_guarantee_and_the_networks_answer(review
     assert not reviewed.exception
     activations = reference.classifier.extract([picture_bytes()])
     score, decision = reference.score(activations), reference.decide(activations)[0]
-    assert headline(reviewed) == STATES[decision.state].word
+    assert headline(reviewed) == STATES[decision.state]
     text = words_of(reviewed)
-    assert "reference images" in text
+    assert "calibration images" in text
     assert decision.guaranteed
     assert "5 in 100 ordinary images from the same source that are read as" in text
     assert "are flagged on average; with these" in text
     assert "The network’s own answer" in text
     assert "Case: a.png" in text
-    assert f"Score {significant(score[0])}" in text
+    assert f"higher = more unusual: {significant(score[0])}" in text
 
 
 def test_the_app_says_the_same_as_the_python_api(reviewed, reference):
@@ -159,7 +160,7 @@ def test_every_picture_and_chart_is_named_and_every_chart_has_its_table(reviewed
     assert len(pictures) >= 1 + 1 + 6
     assert all(image.alt for image in pictures)
     labels = [expander.label for expander in reviewed.expander]
-    for name in ("Histogram", "Account of the score", "Leading neurons", "Relevance of the neurons"):
+    for name in ("Histogram", "Score decomposition", "Leading neurons", "Relevance of the neurons"):
         assert f"{name} as a table" in labels
     assert len(reviewed.dataframe) == 4
 
@@ -171,7 +172,7 @@ def test_every_chart_has_a_camera_and_what_it_saves_can_be_chosen(reviewed):
         assert len(cameras) == len(configs) - 1, "all but the legend of the heatmaps"
         return {camera["filename"]: camera["format"] for camera in cameras}
 
-    names = ("nero histogram", "nero account of the score", "nero relevance of the neurons")
+    names = ("nero histogram", "nero score decomposition", "nero relevance of the neurons")
     assert saved() == dict.fromkeys(names, "svg")
     reviewed.segmented_control(key="camera-Histogram").set_value("PNG").run()
     assert saved() == dict.fromkeys(names, "svg") | {"nero histogram": "png"}
@@ -213,7 +214,7 @@ def test_another_detector_is_explained_by_its_own_neurons(reviewed, reference):
     reading = frames(reviewed)[0].reading
     activations = reference.classifier.extract([picture_bytes()])
     assert reading.score == reference.score(activations, "stage_mahalanobis")[0]
-    assert f"Score {significant(reading.score)}" in words_of(reviewed)
+    assert f"higher = more unusual: {significant(reading.score)}" in words_of(reviewed)
     leading = [reading.explanation.neurons[place] for place, _ in reading.explanation.top(6)]
     assert all(neuron in reading.maps for neuron in leading)
     said = [m.value.replace("\\", "") for m in reviewed.markdown]
@@ -227,7 +228,7 @@ def test_another_detector_is_explained_by_its_own_neurons(reviewed, reference):
 
 
 def test_the_other_detectors_verdicts_stand_beside_the_one_in_use(reviewed):
-    said = next(c.value for c in reviewed.caption if c.value.startswith("Other measures"))
+    said = next(c.value for c in reviewed.caption if c.value.startswith("Other detectors"))
     assert "Stage Mahalanobis" in said
     assert sum(word in said for word in STATE_WORDS) >= 1
 
@@ -236,7 +237,7 @@ def test_a_detector_without_an_account_says_so_and_names_those_that_have_one(rev
     reviewed.selectbox(key="detector").set_value("msp").run()
     assert not reviewed.exception
     text = words_of(reviewed).replace("\\", "")
-    assert "no exact account" in text
+    assert "no exact decomposition" in text
     assert "NERO or Stage Mahalanobis" in text
     assert None in frames(reviewed)[0].reading.maps, "the map of all neurons together is the network's own"
     assert headline(reviewed) in STATE_WORDS
@@ -302,10 +303,10 @@ def test_an_alpha_that_the_reference_cannot_support_is_refused_in_words(reviewed
     assert headline(reviewed) is None
     calibration = frames(reviewed)[0].reading.calibration
     smallest = significant(math.ceil(1000 * calibration.smallest_alpha) / 10)
-    assert f"{len(calibration)} reference images" in reviewed.warning[0].value
+    assert f"{len(calibration)} calibration images" in reviewed.warning[0].value
     assert "are too few to promise 1 in 100" in reviewed.warning[0].value
     assert f"{smallest} in 100" in reviewed.warning[0].value
-    assert any(f"of {len(calibration)} reference images" in s.value for s in reviewed.subheader)
+    assert any(f"of {len(calibration)} calibration images" in s.value for s in reviewed.subheader)
     reviewed.number_input[0].set_value(float(smallest)).run()
     assert headline(reviewed) in STATE_WORDS
 
@@ -315,7 +316,7 @@ def test_alpha_changes_the_verdict_as_the_api_says(reviewed, reference):
     for percent in (5.0, 20.0, 50.0):
         reviewed.number_input[0].set_value(percent).run()
         state = reference.decide(activations, alpha=percent / 100)[0].state
-        assert headline(reviewed) == STATES[state].word
+        assert headline(reviewed) == STATES[state]
 
 
 def test_without_a_training_record_there_is_no_guarantee(no_bundle, monkeypatch, tmp_path, reference):
@@ -400,7 +401,7 @@ def test_several_images_make_a_table_and_one_is_picked(app, reference):
     assert list(table["score"]) == pytest.approx(scores, rel=5e-3)
     app.selectbox(key="chosen").set_value(2).run()
     assert any(t.value.startswith("2.png") for t in app.text)
-    assert f"Score {significant(scores[2])}" in words_of(app)
+    assert f"higher = more unusual: {significant(scores[2])}" in words_of(app)
 
 
 def test_adding_an_image_keeps_what_was_read_of_the_others(app):

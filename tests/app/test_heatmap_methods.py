@@ -9,6 +9,7 @@ import streamlit as st
 from nero_core.attribution import ENTRY_POINTS, METHODS, OverallMap
 from nero_core.attribution.zennit_crp import CompositePass
 from nero_core.entry_points import load_entry_points
+from nero_core.wording import heatmap_method
 from pages.case_views.gallery import METHOD
 from pages.neuron_views import detail, truth
 from tests.app.conftest import picture_bytes, upload, words_of
@@ -36,9 +37,9 @@ def test_what_the_network_has_is_offered_the_best_first_and_the_rest_is_explaine
     control = reviewed.selectbox(key=METHOD)
     fits = reference.attributions.fits
     assert control.value == control.options[0] == "CRP"
-    assert control.options == [title for title in METHODS if fits[title]]
-    assert "conservative propagation" not in control.options
-    assert "**conservative propagation**: " in control.help
+    assert control.options == [heatmap_method(title) for title in METHODS if fits[title]]
+    assert "LRP for transformers (Ali et al., 2022)" not in control.options
+    assert "**LRP for transformers (Ali et al., 2022)**: " in control.help.replace("\\", "")
     assert "holds constant" in control.help
 
 

@@ -11,6 +11,7 @@ import pytest
 from nero_core.attribution import faithfulness, fitting
 from nero_core.attribution.faithfulness import RANDOM, measure_faithfulness
 from nero_core.reference.manifest import read_manifest, write_manifest
+from nero_core.wording import heatmap_method
 from pages.neuron_views import truth
 from pages.shared import words
 from tests.app.conftest import picture_bytes, upload, words_of
@@ -80,15 +81,17 @@ def test_case_review_names_the_method_where_only_one_map_is_shown(app):
 
 def test_case_review_names_both_methods_of_features_and_stages(app_without_exact_rules):
     app = upload(app_without_exact_rules, ("a.png", picture_bytes()))
-    assert "Heatmaps by **instant map**" in words_of(app)
+    assert "Heatmaps by **relevance\\-weighted feature map**" in words_of(app)
     assert "gradient × input" not in words_of(app)
     app.selectbox(key="detector").set_value("stage_mahalanobis").run()
     assert not app.exception
     assert "by **gradient × input**" in words_of(app)
-    assert "by **instant map**" in words_of(app), "the map of all neurons together"
+    assert "by **relevance\\-weighted feature map**" in words_of(app), "the map of all neurons together"
 
 
-@pytest.mark.parametrize(("session", "method"), [("app", "CRP"), ("app_without_exact_rules", "instant map")])
+@pytest.mark.parametrize(
+    ("session", "method"), [("app", "CRP"), ("app_without_exact_rules", "relevance\\-weighted feature map")]
+)
 def test_the_neurons_page_names_the_method(request, session, method):
     page = with_case(request.getfixturevalue(session))
     assert "Heatmaps by" not in words_of(page)
@@ -96,7 +99,7 @@ def test_the_neurons_page_names_the_method(request, session, method):
     assert f"Heatmaps by **{method}**" in words_of(page)
 
 
-# Is it true? ---------------------------------------------------------------------------------------------------------
+# Faithfulness ---------------------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_measured_before_it_is_asked_for(app, monkeypatch):
@@ -154,7 +157,7 @@ def test_several_images_make_a_summary_and_every_method_can_be_compared(app, ref
     assert "Most is gained by **" in text
     tables = [table.value for table in page.dataframe]
     methods = next(t for t in tables if "deletion, % ↓" in t)["method"].tolist()
-    assert methods == [*fitting(reference.classifier), RANDOM]
+    assert methods == [*map(heatmap_method, fitting(reference.classifier)), RANDOM]
     assert {"CRP", "EpsilonPlusFlat", "SmoothGrad"} < set(methods)
     every = next(t for t in tables if "image" in t and "gain" in t)
     assert every["image"].tolist()[:: len(methods) - 1] == ["Case, image 1", "Case, image 2"]
@@ -175,7 +178,7 @@ def test_a_result_stays_until_other_images_are_chosen(app, monkeypatch):
 def test_a_fallback_is_named_with_its_reason(app_without_exact_rules):
     page = put_to_the_test(with_case(app_without_exact_rules), "Case, image 1")
     text = words_of(page)
-    assert "Heatmaps by **instant map**" in text
+    assert "Heatmaps by **relevance\\-weighted feature map**" in text
     assert "No better one fits this network" in text
     assert "<b>" not in text.replace("\\<b\\>", "")
 

@@ -85,7 +85,7 @@ def test_where_all_were_imported_one_is_chosen_first(begin, home):
     page.switch_page("pages/case_review.py").run()
     upload(page, ("a.png", picture_bytes()))
     assert not page.exception
-    assert "reference images" in words_of(page)
+    assert "calibration images" in words_of(page)
 
 
 def test_the_owner_lets_sessions_start_with_it(begin, home):
@@ -134,7 +134,7 @@ def test_the_default_that_does_not_load_is_told_and_another_is_used(begin, home)
     assert "Real frames" in said
     assert "cannot be used" in said
     assert "Coloured noise** is in use instead" in said
-    assert "reference images" in words_of(page), "the case is read, with the other one"
+    assert "calibration images" in words_of(page), "the case is read, with the other one"
     page.switch_page(REFERENCES).run()
     assert not page.exception
     assert "Cannot be used" in words_of(page)

@@ -12,7 +12,7 @@ import pytest
 from nero_core import Reference
 from nero_core.attribution.methods import crp
 from nero_core.attribution.tracing import Steps
-from nero_core.figures.palette import STATES
+from nero_core.wording import STATES
 from pages.shared import resources
 from pages.shared.reading import read_case
 from pages.shared.session import Frame
@@ -61,7 +61,7 @@ def test_somebody_is_explained_completely_while_anothers_heatmap_is_under_way(op
     assert not app.exception
     frame = app.session_state["case"][0]
     assert frame.reading.reference is shared
-    assert any(mark.word in header.value for mark in STATES.values() for header in app.header)
+    assert any(word in header.value for word in STATES.values() for header in app.header)
     assert len(frame.reading.maps) == 7
     assert theirs.result(PATIENCE).any()
 

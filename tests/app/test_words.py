@@ -7,18 +7,19 @@ import pytest
 
 from nero_core.calibration import Calibration
 from nero_core.data.guarantee import CalibrationSettings, Guarantee
+from nero_core.wording import STANDING_LINE
 from pages.shared import words
 
 
 @pytest.mark.parametrize(
     ("percentile", "sentence"),
     [
-        (0.97, "More unusual than 97 of 100 reference images"),
-        (0.999, "More unusual than 99 of 100 reference images"),
-        (1.0, "More unusual than every one of 150 reference images"),
-        (0.0, "No more unusual than any of 150 reference images"),
-        (0.004, "More unusual than fewer than 1 of 100 reference images"),
-        (0.29, "More unusual than 29 of 100 reference images"),
+        (0.97, "More unusual than 97 of 100 calibration images"),
+        (0.999, "More unusual than 99 of 100 calibration images"),
+        (1.0, "More unusual than every one of 150 calibration images"),
+        (0.0, "No more unusual than any of 150 calibration images"),
+        (0.004, "More unusual than fewer than 1 of 100 calibration images"),
+        (0.29, "More unusual than 29 of 100 calibration images"),
     ],
 )
 def test_standing_is_a_count_that_never_overstates(percentile, sentence):
@@ -27,8 +28,8 @@ def test_standing_is_a_count_that_never_overstates(percentile, sentence):
 
 def test_fewer_than_a_hundred_images_are_counted_as_they_are():
     """15 of 21 is what was seen; 71 of 100 would be more than was."""
-    assert words.standing(15 / 21, 21, "polyp") == "More unusual than 15 of 21 reference images read as *polyp*"
-    assert words.standing(1 / 99, 99) == "More unusual than 1 of 99 reference images"
+    assert words.standing(15 / 21, 21, "polyp") == "More unusual than 15 of 21 calibration images read as *polyp*"
+    assert words.standing(1 / 99, 99) == "More unusual than 1 of 99 calibration images"
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.05, "5 in 100"), (0.025, "2.5 in 100"), (0.005, "5 in 1000")])
@@ -99,10 +100,11 @@ def test_what_is_usual_is_named():
 
 def test_no_sentence_calls_an_image_healthy_or_diseased():
     said = " ".join(str(value) for name, value in vars(words).items() if name.isupper() and isinstance(value, str))
-    assert "does not mean diseased" in words.STANDING_LINE
-    assert words.STANDING_LINE in said
+    assert "does not mean diseased" in STANDING_LINE
+    assert STANDING_LINE in words.about()
     for sentence in (
-        said.replace(words.STANDING_LINE, ""),
+        said.replace(STANDING_LINE, ""),
+        words.about().replace(STANDING_LINE, ""),
         words.lead_of_nero(1, 2, 0.5, "x"),
         words.standing(0.5, 10),
     ):

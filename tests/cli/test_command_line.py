@@ -16,6 +16,7 @@ from PIL import Image
 from nero_core import Reference
 from nero_core.cli.main import main
 from nero_core.reference.model_card import model_card
+from nero_core.wording import heatmap_method
 
 
 @pytest.fixture
@@ -244,7 +245,7 @@ def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
     assert random["method"] == "random order"
     assert "heatmaps, tested on 1 calibration image" in out
     for row in methods:
-        assert f"{row['method']}: gain {100 * row['gain']:+.1f} points over a random order" in out
+        assert f"{heatmap_method(row['method'])}: gain {100 * row['gain']:+.1f} points over a random order" in out
     assert ref.manifest["split"]["per_class"] == per_class
     assert ref.calibrations["nero"].guarantee.holds
     code, out, _ = run("score", reference, strange_folder, "--json", "--alpha", "0.3")

@@ -64,7 +64,7 @@ def test_a_reference_is_built_looked_at_and_used(page, served, home, class_folde
     page.get_by_text("Needs 9 calibration images of every class").wait_for()
     page.get_by_text("A checkpoint, and more").click()
     fill(page, "Side of the network’s input in pixels (0: its own)", "32")
-    page.get_by_text("whether heatmaps are true (about a minute)").click()  # on at first; here it would take seconds
+    page.get_by_text("Measure the faithfulness of the heatmaps").click()  # on at first; here it would take seconds
     page.get_by_role("button", name="Build", exact=True).click()
     page.get_by_text(STAGE).wait_for()
 

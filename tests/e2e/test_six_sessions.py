@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from nero_core import Reference
-from nero_core.figures.palette import STATES, significant
+from nero_core.figures.palette import significant
+from nero_core.wording import STATES
 from pages.shared import words
 from tests.app.conftest import picture_bytes
 from tests.e2e import test_browser
@@ -68,10 +69,10 @@ def said_by_the_core(reference, data):
     e = reference.explain(activations)[0]
     decision = reference.decide(activations)[0]
     p = activations.probabilities[0]
-    yield STATES[decision.state].word
+    yield STATES[decision.state]
     yield words.standing(decision.percentile, decision.calibration_images, decision.calibration_class)
     yield f"The network’s own answer: {reference.classes[int(p.argmax())]}, {100 * p.max():.0f} % sure."
-    yield f"Score {significant(e.score)} (higher = more unusual)"
+    yield f"OOD score, higher = more unusual: {significant(e.score)}"
     yield re.sub(r"\*+", "", words.lead(e))
     for neuron, _ in e.top(6):
         part = e.low_relevance_share * e.contributions[neuron]

@@ -17,7 +17,7 @@ from nero_core.figures.benchmark import (
     leading,
     roc_chart,
 )
-from nero_core.metrics import METRICS
+from nero_core.wording import METRICS
 from tests.benchmark_results import made_result
 
 HOSTILE = '<a href="x">polyp</a>'

@@ -44,7 +44,7 @@ def test_curves_are_means_in_percent_with_the_range_of_chance(kind, images):
     assert not low.showlegend
     np.testing.assert_allclose(random.y, orders.mean(axis=0))
     assert "range of 4" in random.name
-    assert [trace.name for trace in methods] == ["CRP", "instant map"]
+    assert [trace.name for trace in methods] == ["CRP", "relevance-weighted feature map"]
     for place, trace in enumerate(methods):
         np.testing.assert_allclose(trace.y, 100 * m.probability[kind][place].mean(axis=0))
     np.testing.assert_allclose(chart.figure.data[2].x, [0, 20, 40, 60, 80, 100])
@@ -63,7 +63,7 @@ def test_lines_can_be_seen_on_light_and_dark_pages():
 
 def test_the_table_says_which_end_is_good_and_speaks_of_spread_only_where_there_is_one():
     one, several = (faithfulness_table(measured(n).summary(), n) for n in (1, 3))
-    assert [row["method"] for row in one] == ["CRP", "instant map", RANDOM]
+    assert [row["method"] for row in one] == ["CRP", "relevance-weighted feature map", RANDOM]
     assert "standard error" not in one[0]
     assert several[0]["standard error"] > 0
     m = measured(3)

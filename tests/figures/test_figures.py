@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from nero_core import wording
 from nero_core.errors import InputError
 from nero_core.figures import palette
 from nero_core.figures.charts import account_chart, account_rows, relevance_profile, score_histogram
 from nero_core.figures.overlays import colour_bar, overlay, symmetric_limit, tiled
-from nero_core.figures.palette import ACCENT, DIVERGING, LOWERS, NEUTRAL, RAISES, STATES, UNUSUAL, significant
+from nero_core.figures.palette import ACCENT, DIVERGING, LOWERS, NEUTRAL, RAISES, STATE_COLOURS, UNUSUAL, significant
+from nero_core.records import State
 
 
 @pytest.fixture
@@ -63,15 +66,15 @@ def test_numbers_have_three_significant_digits_and_no_exponent(value, text):
 
 @pytest.mark.parametrize("page", ["#FFFFFF", "#10171D"])
 def test_every_colour_that_carries_meaning_stands_out_on_a_light_and_on_a_dark_page(page):
-    colours = [mark.colour for mark in STATES.values()]
-    colours += [ACCENT, RAISES, LOWERS, NEUTRAL, UNUSUAL]
+    colours = [*STATE_COLOURS.values(), ACCENT, RAISES, LOWERS, NEUTRAL, UNUSUAL]
     assert min(contrast(colour, page) for colour in colours) >= 3
 
 
 def test_states_differ_by_word_and_symbol_not_by_colour_alone():
-    marks = STATES.values()
-    assert [mark.symbol for mark in marks] == ["●", "◐", "▲"]
-    assert len({mark.word for mark in marks}) == len({mark.colour for mark in marks}) == 3
+    states = list(STATE_COLOURS)
+    assert states == list(wording.STATES) == list(get_args(State))
+    assert [wording.state_mark(state)[:2] for state in states] == ["● ", "◐ ", "▲ "]
+    assert len(set(wording.STATES.values())) == len(set(STATE_COLOURS.values())) == 3
 
 
 # Histogram -------------------------------------------------------------------------------------------------------

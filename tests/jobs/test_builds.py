@@ -535,7 +535,7 @@ def test_known_unusual_images_are_compared_and_heatmaps_measured(home, request_,
     manifest = Reference.load(only(home).result).manifest
     assert manifest["ood"] == {"blurred": 3, "tinted": 3}
     assert manifest["heatmaps"]["images"] == 1
-    with pytest.raises(InputError, match="The folder of known unusual images, /nowhere, is not there"):
+    with pytest.raises(InputError, match="The folder of known OOD images, /nowhere, is not there"):
         submit(home, replace(request_, unusual="/nowhere"))
     (unusual / "empty").mkdir()
     submit(home, replace(request_, unusual=str(unusual)))

@@ -131,7 +131,7 @@ def test_channels_of_stages_have_the_images_that_drive_them_most(ref, class_fold
 def test_a_score_without_an_account_says_which_have_one(ref, frames):
     acts = ref.classifier.extract(frames[:1])
     assert ref.score(acts, "msp").shape == (1,)
-    with pytest.raises(InputError, match="no exact account by neuron; choose nero or stage_mahalanobis"):
+    with pytest.raises(InputError, match="no exact score decomposition by neuron; choose nero or stage_mahalanobis"):
         ref.explain(acts, "msp")
 
 
