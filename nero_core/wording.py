@@ -19,15 +19,23 @@ LOCALES = Path(__file__).parent / "locale"
 
 # What a verdict says -----------------------------------------------------------------------------------------------
 
-USUAL, BORDERLINE, UNUSUAL = "Usual", "Borderline", "Unusual"
-STATES: Mapping[str, str] = {"in-distribution": USUAL, "borderline": BORDERLINE, "out-of-distribution": UNUSUAL}
+NOT_FLAGGED, BORDERLINE, UNUSUAL = "Not flagged", "Borderline", "Unusual"
+STATES: Mapping[str, str] = {"in-distribution": NOT_FLAGGED, "borderline": BORDERLINE, "out-of-distribution": UNUSUAL}
 """The word of every state in :data:`nero_core.records.State`."""
 SYMBOLS: Mapping[str, str] = {"in-distribution": "●", "borderline": "◐", "out-of-distribution": "▲"}
 """The sign that stands before it, in every language."""
 NO_VERDICT = "no verdict"
+CAUTIONS: Mapping[str, str] = {
+    "in-distribution": "It can be wrong on an image that is not flagged.",
+    "borderline": "Lean on it with care: few of the images it learned from look like this one.",
+    "out-of-distribution": "Do not lean on it: this image is unlike those it learned from.",
+}
+"""What is said of the network's own answer in every state."""
+ONLY_RENDERED = "This reference knows rendered scenes only: every real image differs from what it knows."
+NOBODY_MEASURED = "Nobody has measured what this reference misses."
 STANDING_LINE = (
     f"Research use. Not a medical device. “{UNUSUAL}” does not mean diseased, "
-    f"and “{USUAL.lower()}” does not mean healthy."
+    f"and “{NOT_FLAGGED.lower()}” does not mean healthy."
 )
 
 # Terms -------------------------------------------------------------------------------------------------------------

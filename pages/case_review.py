@@ -56,6 +56,9 @@ def review(frame: session.Frame) -> None:
         verdict.histogram(read, alpha, decision)
 
     st.subheader("Why this score", anchor=False)
+    if read.explained != read.detector:
+        account.whose(read)
+        read = read.under(read.explained)
     if (explanation := read.explanation) is None:
         account.no_account(read)
         gallery.only_overall(frame, read, overall)

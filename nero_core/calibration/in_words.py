@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nero_core.calibration.stored import calibrated_as
-from nero_core.wording import CALIBRATION_IMAGES, label
+from nero_core.wording import CALIBRATION_IMAGES, KNOWN_UNUSUAL_IMAGES, NOBODY_MEASURED, label, said
 
 
 def promise_lines(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -62,10 +62,10 @@ def caught_in_words(caught: Mapping[str, tuple[int, int]] | None) -> str:
         From :meth:`~nero_core.reference.reference.Reference.caught`.
     """
     if not caught:
-        return "Nobody has measured what this reference misses."
+        return said(NOBODY_MEASURED)
     shares = sorted(math.floor(100 * flagged / images) for flagged, images in caught.values())
     if len(shares) == 1:
         [(flagged, images)] = caught.values()
-        return f"Known unusual images caught: {flagged} of {images}, of one kind; the others are missed."
+        return f"{label(KNOWN_UNUSUAL_IMAGES)} caught: {flagged} of {images}, of one kind; the others are missed."
     range_of = f"{shares[0]} to {shares[-1]}" if shares[0] < shares[-1] else f"{shares[0]}"
-    return f"Known unusual images caught: {range_of} of 100, by kind ({len(shares)} kinds); the others are missed."
+    return f"{label(KNOWN_UNUSUAL_IMAGES)} caught: {range_of} of 100, by kind ({len(shares)} kinds); the others are missed."

@@ -8,7 +8,7 @@ import streamlit as st
 
 from nero_core.figures.charts import account_chart, account_rows, relevance_profile
 from nero_core.figures.palette import significant
-from nero_core.wording import SCORE_DECOMPOSITION, label
+from nero_core.wording import SCORE_DECOMPOSITION, label, said
 from pages.shared import controls, widgets, words
 from pages.shared.words import plain
 
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 LEADING = 8  # neurons with a bar of their own
 LARGEST = 24  # neurons in the profile, unless all are asked for
 RANKINGS: Mapping[Ranking, str] = {"contribution": "difference from usual", "relevance": "weight in the answer"}
+
+
+def whose(reading: Case) -> None:
+    """Of a panel, whose score is taken apart: that of the first member in sight that is a sum over neurons."""
+    titles = {name: plain(detector.info.title) for name, detector in reading.reference.detectors.items()}
+    leader, explained = reading.members[0].name, reading.explained
+    share = {each.name: each.share for each in reading.members}[explained]
+    whose_it_is = f"This is the {said(SCORE_DECOMPOSITION)} of **{titles[explained]}**"
+    text = f"{whose_it_is}, which adds {100 * share:.0f} % to the verdict."
+    if leader != explained:
+        text += f" {titles.get(leader, leader)} adds more, and its score is no sum over neurons."
+    st.markdown(text)
 
 
 def no_account(reading: Case) -> None:

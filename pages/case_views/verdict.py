@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from nero_core import wording
-from nero_core.case import Case
+from nero_core.calibration.in_words import caught_in_words
+from nero_core.case import Case, members_in_words
 from nero_core.figures.charts import score_histogram
-from nero_core.figures.palette import rounded, significant
+from nero_core.figures.palette import Cell, rounded, significant
 from nero_core.records import Decision
 from nero_core.reference.reference import Reference
 from nero_core.storage.spreadsheets import inert
@@ -46,7 +47,7 @@ def marked(decision: Decision | None) -> str:
 
 
 def card(reading: Case) -> tuple[float, Decision | None]:
-    """State, standing, guarantee, and only then what the network itself says."""
+    """State, standing, who led, guarantee, what is missed, and only then what the network itself says."""
     calibration = reading.calibration
     alpha = current_alpha()
     decision = decide(reading, alpha)
@@ -57,19 +58,27 @@ def card(reading: Case) -> tuple[float, Decision | None]:
             st.header(label(wording.NO_VERDICT), anchor=False)
         percentile = reading.percentile
         st.subheader(words.standing(percentile, len(calibration), calibration.of_class), anchor=False)
+        if led := members_in_words(reading.members, alpha):
+            st.markdown(f"**{plain(led)}**")
+        if reading.reference.synthetic:
+            st.markdown(f":gray[{said(wording.ONLY_RENDERED)}]")
         if decision is not None:
             st.markdown(words.guarantee(alpha, decision, calibration))
+            st.markdown(caught_in_words(reading.reference.caught(alpha, reading.detector)))
         else:
             st.warning(words.refusal(alpha, calibration.smallest_alpha, len(calibration), calibration.of_class))
         name, probability = reading.predicted_class, reading.probability
         answer = f"The network’s own answer: **{plain(name)}**, {100 * probability:.0f} % sure."
-        if decision is not None and decision.state == "out-of-distribution":
-            answer = f":gray[{answer} Do not lean on it: this image is unlike those it learned from.]"
-        st.markdown(answer)
+        st.markdown(answer if decision is None else f":gray[{answer} {said(wording.CAUTIONS[decision.state])}]")
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"{said(wording.OOD_SCORE)}: {significant(reading.score)}", width="content")
             alpha_control()
-        other_verdicts(reading, alpha)
+    widgets.table_twin(members(reading, alpha), "What each detector says")
+    if decision is not None and (caught := reading.reference.caught(alpha, reading.detector)):
+        rows: list[dict[str, Cell]] = [
+            {"kind": name, "flagged": flagged, "of": images} for name, (flagged, images) in caught.items()
+        ]
+        widgets.table_twin(rows, label(wording.KNOWN_UNUSUAL_IMAGES))
     return alpha, decision
 
 
@@ -87,18 +96,25 @@ def detector_control(reference: Reference) -> str:
     )
 
 
-def other_verdicts(reading: Case, alpha: float) -> None:
-    """What the reference's other detectors say of the same image, beside the one in use."""
-    verdicts = []
-    for name, fitted in reading.reference.detectors.items():
-        if name == reading.detector or "source" in fitted.info.needs:  # those would touch the network again
-            continue
-        other = reading.under(name)
-        decision = decide(other, alpha)
-        above = words.share_below(other.percentile, len(other.calibration))
-        verdicts.append(f"{fitted.info.title}: {marked(decision)}, above {above}")
-    if verdicts:
-        st.caption("Other detectors · " + " · ".join(verdicts))
+def members(reading: Case, alpha: float) -> list[dict[str, Cell]]:
+    """What each of the reference's detectors says of the same image, those of the panel with what they add to it."""
+    reference, panel = reading.reference, {each.name: each for each in reading.members}
+    names = [*panel, *(name for name in reference.detectors if name not in panel)]
+    rows: list[dict[str, Cell]] = []
+    for name in names:
+        if name not in reference.detectors or "source" in reference.detectors[name].info.needs:
+            continue  # no detector of its own, or one that would touch the network again
+        other, part = reading.under(name), panel.get(name)
+        rows.append(
+            {
+                "detector": reference.detectors[name].info.title,
+                "verdict": marked(decide(other, alpha)),
+                "more unusual than": words.share_below(other.percentile, len(other.calibration)),
+                "weight in the panel (%)": None if part is None else round(100 * part.weight),
+                "adds to this verdict (%)": None if part is None else round(100 * part.share),
+            }
+        )
+    return rows
 
 
 def histogram(reading: Case, alpha: float, decision: Decision | None) -> None:

@@ -30,6 +30,8 @@ BUNDLED_EXAMPLES = ASSETS / "examples"
 FOLDERS_VARIABLE = "NERO_REFERENCES"
 KEYS_VARIABLE = "NERO_TRUSTED_KEYS"
 USER_REFERENCES = user_data_path("nero-dashboard", appauthor=False) / "references"
+LIKE, UNLIKE = "Like what it learned from", "Unlike what it learned from"
+MISSED = "Unlike what it learned from, and missed: this reference does not flag them"
 KEPT = 3  # references in memory at a time, about 100 MB each
 
 # Before torch is imported: threads that wait for each other sleep instead of spinning. With more sessions than cores a
@@ -96,10 +98,13 @@ def home() -> Path:
 
 
 def examples() -> dict[str, list[Path]]:
-    """Bundled example images under a heading each: like and unlike what the demo's network learned from."""
-    named = {"Like what it learned from": True, "Unlike what it learned from": False}
-    found = read_examples(BUNDLED_EXAMPLES)
-    return {heading: [BUNDLED_EXAMPLES / e.file for e in found if e.known == known] for heading, known in named.items()}
+    """Bundled example images under a heading each: like and unlike what the demo's network learned from, or missed."""
+    headings: dict[str, list[Path]] = {LIKE: [], UNLIKE: [], MISSED: []}
+    for example in read_examples(BUNDLED_EXAMPLES):
+        missed = example.state == "in-distribution"
+        heading = LIKE if example.known else MISSED if missed else UNLIKE
+        headings[heading].append(BUNDLED_EXAMPLES / example.file)
+    return {heading: paths for heading, paths in headings.items() if paths}
 
 
 def begin_loading(path: Path) -> Future[Reference]:

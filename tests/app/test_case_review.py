@@ -42,7 +42,7 @@ def test_the_first_screen_asks_for_an_image_and_says_what_this_is_not(app):
     assert app.file_uploader[0].label == "Drop one image or many"
     text = words_of(app)
     assert "Not a medical device" in text
-    assert "“usual” does not mean healthy" in text
+    assert "“not flagged” does not mean healthy" in text
     assert "No case open" in text
     assert "amber" in text, "what is usual for this reference"
 
