@@ -68,4 +68,5 @@ def caught_in_words(caught: Mapping[str, tuple[int, int]] | None) -> str:
         [(flagged, images)] = caught.values()
         return f"{label(KNOWN_UNUSUAL_IMAGES)} caught: {flagged} of {images}, of one kind; the others are missed."
     range_of = f"{shares[0]} to {shares[-1]}" if shares[0] < shares[-1] else f"{shares[0]}"
-    return f"{label(KNOWN_UNUSUAL_IMAGES)} caught: {range_of} of 100, by kind ({len(shares)} kinds); the others are missed."
+    kinds = f"by kind ({len(shares)} kinds)"
+    return f"{label(KNOWN_UNUSUAL_IMAGES)} caught: {range_of} of 100, {kinds}; the others are missed."

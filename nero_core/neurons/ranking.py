@@ -13,7 +13,7 @@ from nero_core.records import Activations, Float32Array, Float64Array, FloatArra
 from nero_core.relevance import DEFAULT_EPSILON, relevance_of
 
 CROPS_PER_NEURON = 8
-STAGE_CHANNELS = 64
+STAGE_CHANNELS = 512
 """How many channels of stages get crops: a reference holds a file for each."""
 
 

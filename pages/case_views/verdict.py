@@ -60,6 +60,10 @@ def card(reading: Case) -> tuple[float, Decision | None]:
         st.subheader(words.standing(percentile, len(calibration), calibration.of_class), anchor=False)
         if led := members_in_words(reading.members, alpha):
             st.markdown(f"**{plain(led)}**")
+        others = members(reading, alpha)
+        if otherwise := [row for row in others if row["verdict"] != marked(decision)]:
+            named = ", ".join(f"{plain(str(row['detector']))} ({row['verdict']})" for row in otherwise)
+            st.markdown(f"Detectors that say otherwise: {named}.")
         if reading.reference.synthetic:
             st.markdown(f":gray[{said(wording.ONLY_RENDERED)}]")
         if decision is not None:
@@ -73,7 +77,7 @@ def card(reading: Case) -> tuple[float, Decision | None]:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"{said(wording.OOD_SCORE)}: {significant(reading.score)}", width="content")
             alpha_control()
-    widgets.table_twin(members(reading, alpha), "What each detector says")
+    widgets.table_twin(others, "What each detector says")
     if decision is not None and (caught := reading.reference.caught(alpha, reading.detector)):
         rows: list[dict[str, Cell]] = [
             {"kind": name, "flagged": flagged, "of": images} for name, (flagged, images) in caught.items()

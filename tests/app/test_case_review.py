@@ -162,7 +162,8 @@ def test_every_picture_and_chart_is_named_and_every_chart_has_its_table(reviewed
     labels = [expander.label for expander in reviewed.expander]
     for name in ("Histogram", "Score decomposition", "Leading neurons", "Relevance of the neurons"):
         assert f"{name} as a table" in labels
-    assert len(reviewed.dataframe) == 4
+    assert "What each detector says as a table" in labels
+    assert len(reviewed.dataframe) == 6, "and what is caught of the known sets"
 
 
 def test_every_chart_has_a_camera_and_what_it_saves_can_be_chosen(reviewed):
@@ -228,9 +229,14 @@ def test_another_detector_is_explained_by_its_own_neurons(reviewed, reference):
 
 
 def test_the_other_detectors_verdicts_stand_beside_the_one_in_use(reviewed):
-    said = next(c.value for c in reviewed.caption if c.value.startswith("Other detectors"))
-    assert "Stage Mahalanobis" in said
-    assert sum(word in said for word in STATE_WORDS) >= 1
+    table = next(d.value for d in reviewed.dataframe if "weight in the panel (%)" in d.value)
+    assert list(table["detector"]) == ["NERO", "Stage Mahalanobis", "MSP"]
+    assert all(verdict.split(" ", 1)[1] in STATE_WORDS for verdict in table["verdict"])
+    headlined = next(verdict for verdict in table["verdict"] if verdict.endswith(headline(reviewed)))
+    otherwise = [row.detector for row in table.itertuples() if row.verdict != headlined]
+    said = [m.value for m in reviewed.markdown if m.value.startswith("Detectors that say otherwise")]
+    assert len(said) == bool(otherwise)
+    assert all(name in said[0].replace("\\", "") for name in otherwise)
 
 
 def test_a_detector_without_an_account_says_so_and_names_those_that_have_one(reviewed):
@@ -396,7 +402,7 @@ def test_several_images_make_a_table_and_one_is_picked(app, reference):
     upload(app, *files)
     table = next(d.value for d in app.dataframe if "verdict" in d.value)
     assert list(table["image"]) == ["0.png", "1.png", "2.png"]
-    assert all(verdict.split()[1] in STATE_WORDS for verdict in table["verdict"])
+    assert all(verdict.split(" ", 1)[1] in STATE_WORDS for verdict in table["verdict"])
     scores = [float(reference.score(reference.classifier.extract([data]))[0]) for _, data in files]
     assert list(table["score"]) == pytest.approx(scores, rel=5e-3)
     app.selectbox(key="chosen").set_value(2).run()
@@ -479,7 +485,8 @@ def examples(monkeypatch, tmp_path):
     index = []
     for i, name in enumerate(["a-red-one.png", "another.png"]):
         (tmp_path / name).write_bytes(picture_bytes(i))
-        index.append({"file": name, "kind": name, "known": i == 0, "score": 1.0})
+        state = "in-distribution" if i == 0 else "out-of-distribution"
+        index.append({"file": name, "kind": name, "known": i == 0, "score": 1.0, "state": state})
     (tmp_path / "examples.json").write_text(json.dumps({"examples": index}))
 
 
