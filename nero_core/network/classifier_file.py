@@ -77,7 +77,6 @@ def read_classifier_file(path: Path) -> ClassifierFile:
         described = check(parsed(metadata["classifier"], "it"), DescriptionFields, "")
         classes = described["classes"]
         _check_classes(classes, weights)
-        preprocessing = Preprocessing.read(described["preprocessing"])
         training = _training(described["training"])
     except (InputError, KeyError, ValueError) as error:
         raise ArtefactError(
