@@ -119,7 +119,7 @@ def test_each_row_carries_its_own_calibration(run, seen_reference, class_folders
     assert knn.calibration.by_class
     assert result.promises() == [
         f"The calibration images are {UNSEEN_WORDS} by the classifier ({knn.title}): the bound on false alarms holds "
-        "on average over calibration sets.",
+        "on average over sets of calibration images.",
         f"No guarantee ({nero.title}): {CALIBRATED_ON_SEEN}.",
     ]
     for sentence in result.promises():

@@ -123,9 +123,8 @@ def score_histogram(
         xaxis={"title": said(wording.OOD_SCORE), "range": [low, high + 0.02 * (high - low)]},
         yaxis={"title": said(wording.SHARE_OF_IMAGES), "range": [0, HEADROOM * max(tallest)]},
     )
-    below = int((ordinary < score).sum())
     alt = f"Histogram of the scores of {len(ordinary)} {said(wording.CALIBRATION_IMAGES)}; this image's score, "
-    alt += f"{significant(score)}, lies above {below} of them"
+    alt += f"{significant(score)}, lies above {int((ordinary < score).sum())} of them"
     alt += f"; images beyond {significant(threshold)} are flagged." if threshold is not None else "."
     return Chart(figure, _histogram_rows(edges, shares), alt)
 

@@ -98,7 +98,7 @@ def _template(dark: bool) -> go.layout.Template:
 
 
 def histogram_shares(values: Float64Array, edges: Float64Array) -> Float64Array:
-    """Percent of values per bin; what lies outside counts in the outermost bins."""
+    """Percent of `values` (n,) per bin between `edges` (b + 1,); what lies outside counts in the outermost bins."""
     counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
     shares: Float64Array = 100 * counts / len(values)
     return shares

@@ -65,7 +65,13 @@ class ReferenceFolder:
         self._verified: dict[str, Path] = {}
 
     def file(self, role: str) -> Path:
-        """A file by what it is for, verified once."""
+        """A file by what it is for, verified once.
+
+        Raises
+        ------
+        InputError
+            The reference was made in memory and has no such part.
+        """
         if self._place is None:
             raise InputError("This reference was made in memory and has no such part; save it, and open it again.")
         if role not in self._verified:

@@ -233,7 +233,8 @@ def test_an_image_that_cannot_be_read_is_not_offered(opened):
 def test_two_references_side_by_side(second, opened, monkeypatch):
     monkeypatch.setenv("NERO_REFERENCES", str(second))
     page = opened()
-    assert [o for o in page.selectbox(key=link.SECOND).options if "eference" in o] == ["Reference Zweite, held-out"]
+    offered = [option for option in page.selectbox(key=link.SECOND).options if "eference" in option]
+    assert offered == ["Reference Zweite, calibration images"]
     page = compare(page, "id", f"ref-{groups.token(second / 'two')}")
     assert not page.exception
     assert "comparable only where they hold the same network" in words_of(page)

@@ -406,7 +406,7 @@ def test_the_choices_are_kept(run, reference, own_folder, tmp_path):
     assert calibration.confident(0.2)
     assert not calibration.confident(0.1)
     card = {name: text for section in model_card(tmp_path / "new").sections for name, text in section.lines}
-    assert "with probability 0.8 over calibration sets" in card["Guarantee"]
+    assert "with probability 0.8 over sets of calibration images" in card["Guarantee"]
     assert "all classes together" in card["Read"]
 
 
