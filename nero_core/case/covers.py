@@ -18,7 +18,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from nero_core.calibration.conformal import TIE_TOLERANCE
-from nero_core.case.places import find_places
+from nero_core.case.places import BORDER, find_places
 from nero_core.errors import InputError
 from nero_core.records import Float32Array, Float64Array
 
@@ -292,6 +292,11 @@ class CoverTest:
         return self.before - self.after
 
     @property
+    def lowers(self) -> bool:
+        """Whether it lowers it at all, by more than rounding."""
+        return self.fall > TIE_TOLERANCE * abs(self.before)
+
+    @property
     def rank(self) -> int:
         """The region's place among all covers by how far each lowers the score: 1 where none lowers it as far.
 
@@ -304,7 +309,7 @@ class CoverTest:
     @property
     def confirmed(self) -> bool:
         """Whether covering the region lowers the score, and by more than covering any of the random places."""
-        return self.rank == 1 and self.fall > TIE_TOLERANCE * abs(self.before)
+        return self.lowers and self.rank == 1
 
 
 def random_places(region: Cover, content: Mask, seed: int, count: int = RANDOM_PLACES) -> tuple[Cover, ...]:
@@ -319,10 +324,10 @@ def random_places(region: Cover, content: Mask, seed: int, count: int = RANDOM_P
         What of the image is no black border.
     seed : int
 
-    Raises
-    ------
-    InputError
-        There are not so many places.
+    Returns
+    -------
+    tuple of Cover
+        `count` of them, or none where there are fewer.
     """
     high, wide = content.shape
     left, top, right, bottom = region.box((wide, high))
@@ -339,10 +344,7 @@ def random_places(region: Cover, content: Mask, seed: int, count: int = RANDOM_P
     beside = (x + w <= left) | (x >= right) | (y + h <= top) | (y >= bottom)
     fit = np.flatnonzero(beside & (held(x, y) >= min(CONTENT_SHARE, float(held(left, top)))))
     if len(fit) < count:
-        raise InputError(
-            f"Beside the region {region} there are {len(fit)} places of its size within the picture's content; wanted "
-            f"{count} to hold it against. Choose a smaller region."
-        )
+        return ()
     chosen = np.random.default_rng(seed).choice(fit, count, replace=False)
     boxes = [(int(x[i]), int(y[i]), int(x[i]) + w, int(y[i]) + h) for i in chosen]
     return tuple(Cover.of_box(box, (wide, high)) for box in boxes)
@@ -350,8 +352,10 @@ def random_places(region: Cover, content: Mask, seed: int, count: int = RANDOM_P
 
 def cover_test(
     case: Case, image: Image.Image, region: Cover, seed: int = 0, fill: Fill = "inpainted", content: Mask | None = None
-) -> CoverTest:
+) -> CoverTest | None:
     """Cover a region, and as much at eight random places instead, each alone; nine passes through the network.
+
+    None where there are no eight places of the region's size beside it.
 
     Parameters
     ----------
@@ -367,9 +371,13 @@ def cover_test(
     Raises
     ------
     InputError
-        There are no eight places of the region's size beside it.
+        The content has not the size of the image, or there is no such filling.
     """
-    inside = ~find_places(image)["black border"] if content is None else content
+    inside = ~find_places(image)[BORDER] if content is None else content
+    if inside.shape != image.size[::-1]:
+        raise InputError(f"The content has shape {inside.shape}; wanted that of the image, {image.size[::-1]}.")
     others = random_places(region, inside, seed)
+    if not others:
+        return None
     after, *elsewhere = (case.cover(image, [cover], fill).score for cover in (region, *others))
     return CoverTest(region, others, fill, seed, case.score, after, tuple(elsewhere))

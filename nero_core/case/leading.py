@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,11 +41,17 @@ class Leading:
         To the score, times the account's factor.
     maps : (k, H, W) float32
         Their heatmaps, at the network's input size.
+    terms : {name: float}
+        What no neuron stands for, times the factor.
+    score : float
+        What the whole account adds up to.
     """
 
     neurons: tuple[Neuron, ...]
     contributions: Float64Array
     maps: Float32Array
+    terms: Mapping[str, float]
+    score: float
 
     @property
     def raising(self) -> Float64Array:
@@ -53,7 +60,8 @@ class Leading:
         A neuron that spoke against the answer looked somewhere as well, so that a map counts by its size.
         """
         weights = np.maximum(self.contributions, 0)
-        return np.einsum("k,khw->hw", weights, shares_of(self.maps))
+        raising: Float64Array = np.tensordot(weights, shares_of(self.maps), axes=1)
+        return raising
 
 
 def shares_of(maps: FloatArray) -> Float64Array:
@@ -97,7 +105,9 @@ def leading_neurons(case: Case, image: Image.Image, count: int = LEADING) -> Lea
                 if own:
                     case.maps[Neuron(stage, channel)] = heatmap
                     case.methods[Neuron(stage, channel)] = maps.method_at(stage)
-    return Leading(neurons, e.factor * e.contributions[places], np.stack([found[neuron] for neuron in neurons]))
+    maps_of_all = np.stack([found[neuron] for neuron in neurons])
+    terms = {name: e.factor * value for name, value in e.terms.items()}
+    return Leading(neurons, e.factor * e.contributions[places], maps_of_all, terms, e.score)
 
 
 def overall_map(case: Case, image: Image.Image) -> Float64Array:

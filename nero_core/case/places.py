@@ -11,13 +11,16 @@ from nero_core.records import Float32Array
 
 Mask = npt.NDArray[np.bool_]
 
+BORDER, GLARE = "black border", "glare"
+"""What is looked for."""
+
 LOOKED_AT_SIDE = 256
 """Longer side, pixels, of the copy that is looked at: borders and glare are larger than its pixels."""
 
 BLACK = 32
 """Grey level, of 255, up to which the brightest colour of a border's pixel goes: JPEG leaves it not quite black."""
 
-GLARE = 235
+WHITE = 235
 """Grey level, of 255, from which the darkest colour of a pixel on is a reflection of the lamp: tissue is not white."""
 
 LEAST_BORDER = 0.005
@@ -34,7 +37,7 @@ def find_places(image: Image.Image) -> dict[str, Mask]:
     scale = min(1.0, LOOKED_AT_SIDE / max(image.size))
     small = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     pixels = np.asarray(image.convert("RGB").resize(small, Image.Resampling.BOX))
-    found = {"black border": _touching_the_edge(pixels.max(axis=2) <= BLACK), "glare": pixels.min(axis=2) >= GLARE}
+    found = {BORDER: _touching_the_edge(pixels.max(axis=2) <= BLACK), GLARE: pixels.min(axis=2) >= WHITE}
     return {name: _of_size(mask, image.size) for name, mask in found.items()}
 
 
