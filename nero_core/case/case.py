@@ -53,6 +53,8 @@ class Case:
         Why not to lean on that method's maps here; empty where nothing speaks against them.
     covers : tuple of Cover
         Rectangles that lie over the image; such a case carries no guarantee.
+    fill : {"mean", "inpainted"} or None
+        What they are filled with; None without covers.
     """
 
     reference: Reference
@@ -65,6 +67,7 @@ class Case:
     method: str | None = None
     caution: str = ""
     covers: tuple[Cover, ...] = ()
+    fill: Fill | None = None
 
     # The panel -----------------------------------------------------------------------------------------------
 
@@ -167,7 +170,7 @@ class Case:
             There is no such filling, or nothing is left uncovered.
         """
         other = open_case(self.reference, covered(image, covers, fill), self.detector)
-        return replace(other, covers=tuple(covers), method=self.method)
+        return replace(other, covers=tuple(covers), fill=fill if covers else None, method=self.method)
 
     # Why -----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -381,3 +381,18 @@ def cover_test(
         return None
     after, *elsewhere = (case.cover(image, [cover], fill).score for cover in (region, *others))
     return CoverTest(region, others, fill, seed, case.score, after, tuple(elsewhere))
+
+
+def before_and_after(before: Case, after: Case, alpha: float) -> dict[str, Any]:
+    """What covering did to a case's score and decision, as plain JSON values.
+
+    Raises
+    ------
+    InputError
+        α is not in (0, 1), or there are too few calibration images for it.
+    """
+    said = {
+        name: {"predicted_class": case.predicted_class, **asdict(case.decide(alpha))}
+        for name, case in (("before", before), ("after", after))
+    }
+    return {"covers": [asdict(cover) for cover in after.covers], "fill": after.fill, **said}

@@ -101,7 +101,7 @@ class Why:
         }
 
 
-def why(
+def tell_why(
     case: Case,
     image: Image.Image,
     regions: Mapping[str, Mask] | None = None,
