@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from sklearn.decomposition import NMF
 
 from nero_core.case.leading import Leading, cell_sums, shares_of
 from nero_core.neurons import crops
@@ -124,6 +123,8 @@ def factorised(maps: FloatArray, most: int = MOST) -> tuple[Float64Array, Float6
     maps : (k, p)
         Not negative, not all zero.
     """
+    from sklearn.decomposition import NMF  # takes a second, which the first paint has not
+
     weights, parts = np.empty((len(maps), 0)), np.empty((0, maps.shape[1]))
     for count in range(1, min(most, *maps.shape) + 1):
         if count == 1:  # the leading singular pair, whose signs agree, since no map is negative (Perron, Frobenius)

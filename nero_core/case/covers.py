@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import sparse
-from scipy.sparse.linalg import splu
 
 from nero_core.calibration.conformal import TIE_TOLERANCE
 from nero_core.case.places import BORDER, find_places
@@ -224,6 +222,9 @@ def harmonic(values: Float64Array, known: Mask) -> Float64Array:
     -------
     (h, w) float64
     """
+    from scipy import sparse  # the first paint waits for none of it
+    from scipy.sparse.linalg import splu
+
     filled = np.array(values, np.float64)
     if known.all():
         return filled

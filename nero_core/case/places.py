@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import ndimage
 
 from nero_core.records import Float32Array
 
@@ -43,6 +42,8 @@ def find_places(image: Image.Image) -> dict[str, Mask]:
 
 def _touching_the_edge(dark: Mask) -> Mask:
     """Connected parts that reach the edge, where together they are more than a sliver."""
+    from scipy import ndimage  # the first paint waits for none of it
+
     labels, _ = ndimage.label(dark)
     at_edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     border: Mask = np.isin(labels, at_edge[at_edge > 0])

@@ -17,8 +17,6 @@ from nero_core.case.case import Case
 from nero_core.case.covers import RANDOM_PLACES, Cover, CoverTest, Mask, cover_test
 from nero_core.case.leading import Leading, leading_neurons, overall_map, region_of, share_on
 from nero_core.case.places import BORDER, find_places
-from nero_core.detectors import Panel
-from nero_core.detectors.panel import LOOKS_FOR
 from nero_core.errors import InputError
 from nero_core.records import Neuron
 
@@ -160,6 +158,8 @@ def _leads(case: Case) -> str:
 
 
 def _title(case: Case, name: str) -> str:
+    from nero_core.detectors import Panel  # the first paint waits for no torch
+
     decides = case.reference.detector(case.detector)
     member = decides.members_.get(name) if isinstance(decides, Panel) else None
     return (member or case.reference.detector(name)).info.title
@@ -167,6 +167,8 @@ def _title(case: Case, name: str) -> str:
 
 def _what_leads(case: Case) -> str:
     """The detector that leads, and what of its account does where that is no neuron."""
+    from nero_core.detectors.panel import LOOKS_FOR
+
     name, e = _leads(case), case.explanation
     said = f"{_title(case, name)} {'leads' if case.leader is not None else 'decides'}"
     said += f" ({LOOKS_FOR[name]})" if name in LOOKS_FOR else ""
