@@ -1,4 +1,4 @@
-"""Where the leading neurons of an account looked: their maps, and the smallest rectangle that holds a part of them."""
+"""Where the leading neurons of an account looked: their maps, and the rectangle where these are densest."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ LEADING = 32
 CELLS = 16
 """A map is read as sums over so many cells along each side: neurons of a 7 × 7 feature map tell apart no more."""
 
-HELD = 0.25
-"""Share of a map that its region holds. One of any image's four quarters holds as much, so that no region is larger
-than a quarter, and one that is smaller says that the map is not everywhere."""
+LONGEST = 5
+"""Cells of a region's longer side at most, of `CELLS`: less than a third, so that wherever it lies there is room beside
+it for others of its size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,60 +139,64 @@ def cell_sums(heatmap: FloatArray, cells: int = CELLS) -> Float64Array:
     return sums
 
 
-def smallest_rectangle(sums: FloatArray, share: float = HELD) -> Box | None:
-    """The rectangle of fewest cells that holds a share of their sum: left, top, right, bottom; None for all zeros.
+def densest_rectangle(sums: FloatArray, longest: int = LONGEST) -> tuple[Box, float] | None:
+    """The rectangle that holds most more than its share of the area, and what share of the sum it holds.
 
-    Of rectangles of equally many cells, the one that holds most; of these the first, row by row.
+    Its excess is Σ sums inside / Σ sums − cells inside / cells. Of rectangles of equal excess the one of fewest cells,
+    of these the lowest, then the first row by row. None where nothing is held, or everywhere alike.
 
     Parameters
     ----------
     sums : (h, w)
         Not negative.
-    share : float
-        In (0, 1].
+    longest : int
+        Cells of its longer side at most.
+
+    Returns
+    -------
+    ((left, top, right, bottom), share) or None
     """
     h, w = sums.shape
     total = float(sums.sum())
     if total <= 0:
         return None
     below = np.zeros((h + 1, w + 1))
-    below[1:, 1:] = np.asarray(sums, np.float64).cumsum(axis=0).cumsum(axis=1)
-    best: tuple[int, float] | None = None
-    found: Box | None = None
-    for high in range(1, h + 1):
-        for wide in range(1, w + 1):
-            if best is not None and high * wide > best[0]:
-                break
-            held = below[high:, wide:] - below[:-high, wide:] - below[high:, :-wide] + below[:-high, :-wide]
-            top, left = np.unravel_index(held.argmax(), held.shape)
-            most = float(held[top, left])
-            if most >= share * total * (1 - ROUNDING) and (best is None or (high * wide, -most) < (best[0], -best[1])):
-                best, found = (high * wide, most), (int(left), int(top), int(left) + wide, int(top) + high)
+    below[1:, 1:] = (np.asarray(sums, np.float64) / total).cumsum(axis=0).cumsum(axis=1)
+    most, found = ROUNDING, None
+    sizes = [(high, wide) for high in range(1, min(h, longest) + 1) for wide in range(1, min(w, longest) + 1)]
+    for high, wide in sorted(sizes, key=lambda size: (size[0] * size[1], size)):
+        held = below[high:, wide:] - below[:-high, wide:] - below[high:, :-wide] + below[:-high, :-wide]
+        top, left = np.unravel_index(held.argmax(), held.shape)
+        share = float(held[top, left])
+        if share - high * wide / (h * w) > most + ROUNDING:
+            most = share - high * wide / (h * w)
+            found = (int(left), int(top), int(left) + wide, int(top) + high), share
     return found
 
 
 ROUNDING = 1e-9
-"""By which sums of cells in another order may fall short."""
+"""By which sums of shares in another order may differ."""
 
 
-def region_of(heatmap: FloatArray, image: Image.Image, preprocessing: Preprocessing) -> Cover | None:
-    """The smallest rectangle of an image that holds a quarter of a map; None for a map of zeros.
+def region_of(heatmap: FloatArray, size: tuple[int, int], preprocessing: Preprocessing) -> tuple[Cover, float] | None:
+    """Where in an image of this width and height a map is densest, and what share of the map lies there.
+
+    See :func:`densest_rectangle`; None for a map of zeros, or one that is everywhere alike.
 
     Parameters
     ----------
     heatmap : (H, W)
         At the network's input size; not negative.
-    image : RGB image
     """
-    box = smallest_rectangle(cell_sums(heatmap))
-    if box is None:
+    if (densest := densest_rectangle(cell_sums(heatmap))) is None:
         return None
-    left, top, wide, high = seen_part(image.size, preprocessing)
+    box, share = densest
+    left, top, wide, high = seen_part(size, preprocessing)
     x0, x1 = (min(max(left + wide * edge / CELLS, 0.0), 1.0) for edge in box[::2])
     y0, y1 = (min(max(top + high * edge / CELLS, 0.0), 1.0) for edge in box[1::2])
     if x1 <= x0 or y1 <= y0:  # a preprocessing that lays the picture on black, and a map of that black alone
         return None
-    return Cover(x0, y0, x1 - x0, y1 - y0)
+    return Cover(x0, y0, x1 - x0, y1 - y0), share
 
 
 def seen_part(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[float, float, float, float]:

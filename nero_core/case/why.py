@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from nero_core.case.case import Case
-from nero_core.case.covers import RANDOM_PLACES, Cover, CoverTest, Mask, cover_test
+from nero_core.case.covers import LEAST_FALL, RANDOM_PLACES, Cover, CoverTest, Mask, cover_test
 from nero_core.case.leading import Leading, leading_neurons, overall_map, region_of, share_on
 from nero_core.case.places import BORDER, find_places
 from nero_core.errors import InputError
@@ -27,6 +27,9 @@ TISSUE = "tissue"
 
 MOSTLY = 0.5
 """Share of a region's relevance that lies on a black border, glare or text for the region to be called that."""
+
+HALF_A_PERCENT = 0.005
+"""Below which a share is not said to exceed the whole."""
 
 ON = {"black border": "the black border", "position picture": "the position picture"}
 """Places that go with an article."""
@@ -52,8 +55,10 @@ class Why:
     neurons : tuple of Neuron
         Those shown, the one of largest contribution first; empty for a score without an account.
     region : Cover or None
-        The smallest rectangle that holds a quarter of where those that raise the score looked; None where they looked
-        nowhere.
+        The rectangle where those that raise the score looked most densely; None where they looked nowhere, or
+        everywhere alike.
+    held : float
+        Share of where they looked that lies in it.
     place : str or None
         What lies there: "tissue" where none of what is looked for was found.
     test : CoverTest or None
@@ -68,6 +73,7 @@ class Why:
     member: str
     neurons: tuple[Neuron, ...]
     region: Cover | None
+    held: float
     place: str | None
     test: CoverTest | None
     carried: float | None
@@ -93,6 +99,7 @@ class Why:
             "member": self.member,
             "neurons": neurons,
             "region": None if self.region is None else asdict(self.region),
+            "held": self.held,
             "place": self.place,
             "cover_test": test,
             "carried": self.carried,
@@ -133,7 +140,7 @@ def tell_why(
     shown = leading or leading_neurons(case, image)
     heatmap = overall_map(case, image) if shown is None else shown.raising
     preprocessing = case.reference.classifier.preprocessing
-    region = region_of(heatmap, image, preprocessing)
+    region, held = region_of(heatmap, image.size, preprocessing) or (None, 0.0)
     place = test = None
     if region is not None:
         on = {name: share_on(mask, heatmap, region, preprocessing) for name, mask in found.items()}
@@ -141,13 +148,13 @@ def tell_why(
         place = most if on.get(most, 0.0) >= MOSTLY else TISSUE
         content = ~found[BORDER] if BORDER in found else np.ones(image.size[::-1], bool)
         test = cover_test(case, image, region, seed, content=content)
-    said = _what_leads(case) + _where(region, place, tuple(found)) + _outcome(test)
+    said = _what_leads(case) + _where(region, held, place, tuple(found)) + _outcome(region, test)
     member = _title(case, case.explained)
     if shown is None:
-        return Why(said, "", _title(case, _leads(case)), member, (), region, place, test, None)
+        return Why(said, "", _title(case, _leads(case)), member, (), region, held, place, test, None)
     carried = float(shown.contributions.sum()) / shown.score
     carries = _carries(member, shown, carried)
-    return Why(said, carries, _title(case, _leads(case)), member, shown.neurons, region, place, test, carried)
+    return Why(said, carries, _title(case, _leads(case)), member, shown.neurons, region, held, place, test, carried)
 
 
 # In words ----------------------------------------------------------------------------------------------------------
@@ -184,18 +191,21 @@ def _what_leads(case: Case) -> str:
     return f"{said}; {whose} looked most"
 
 
-def _where(region: Cover | None, place: str | None, looked_for: Sequence[str]) -> str:
+def _where(region: Cover | None, held: float, place: str | None, looked_for: Sequence[str]) -> str:
     if region is None or place is None:
-        return " nowhere"
+        return " nowhere in particular"
     x, y = region.left + region.width / 2, region.top + region.height / 2
     third = " ".join(filter(None, (HEIGHTS[int(3 * y)], SIDES[int(3 * x)])))
     where = f" at the {third}" if third else " in the middle"
+    where += f" ({100 * held:.0f} % of it in {100 * region.width * region.height:.0f} % of the image)"
     if place != TISSUE:
         return f"{where}, on {ON.get(place, place)}"
     return f"{where}, on tissue (no {' or '.join(looked_for)})" if looked_for else f"{where}"
 
 
-def _outcome(test: CoverTest | None) -> str:
+def _outcome(region: Cover | None, test: CoverTest | None) -> str:
+    if region is None:
+        return ": not tested, as there is no place to cover."
     if test is None:
         return f": not tested, as there is no room for {RANDOM_PLACES} such places beside it."
     scores = f"from {test.before:.3g} to {test.after:.3g}"
@@ -203,6 +213,11 @@ def _outcome(test: CoverTest | None) -> str:
         return (
             f"; covering that place lowers the score {scores}, and covering as much at any of {len(test.others)} "
             "random places lowers it less: confirmed."
+        )
+    if test.lowers and test.rank == 1:
+        return (
+            f"; covering that place lowers the score {scores}, further than covering as much at random places, but by "
+            f"less than {100 * LEAST_FALL:.0f} % of what it is above usual: not confirmed."
         )
     if test.lowers:
         return (
@@ -218,7 +233,7 @@ def _carries(member: str, shown: Leading, carried: float) -> str:
     first = max(parts, key=lambda each: abs(parts[each]))
     most = 100 * parts[first] / shown.score
     moves = f"carries most, {most:.0f} %" if most >= 0 else f"lowers it most, by {-most:.0f} %"
-    others = ", and the others lower it" if carried > 1 else ""
+    others = ", and the others lower it" if carried > 1 + HALF_A_PERCENT else ""
     named = first if first.startswith("neuron") else f"the {first}"
     return (
         f"Of the score of {member} {named} {moves}; the {len(shown.neurons)} neurons shown carry "
