@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.case_views import account, gallery, verdict
+from pages.case_views import account, covers, gallery, verdict
 from pages.shared import controls, door, reading, resources, session, uploads, widgets
 from pages.shared.words import WHAT_YOU_GET, plain
 
@@ -55,6 +55,7 @@ def review(frame: session.Frame) -> None:
     with left:
         verdict.histogram(read, alpha, decision)
 
+    covers.check_by_covering(frame, read)
     st.subheader("Why this score", anchor=False)
     if read.explained != read.detector:
         account.whose(read)

@@ -1,6 +1,31 @@
 """One image held against a reference, used by page, command line and report alike."""
 
 from nero_core.case.case import ALL, Case, open_case
+from nero_core.case.concepts import Concept, group
+from nero_core.case.covers import Cover, CoverTest, Fill, before_and_after, cover_test, covered, parse_cover
+from nero_core.case.leading import Leading, leading_neurons
 from nero_core.case.panel import MemberReading, explained_by, members_in_words, read_members
+from nero_core.case.why import Why, tell_why
 
-__all__ = ["ALL", "Case", "MemberReading", "explained_by", "members_in_words", "open_case", "read_members"]
+__all__ = [
+    "ALL",
+    "Case",
+    "Concept",
+    "Cover",
+    "CoverTest",
+    "Fill",
+    "Leading",
+    "MemberReading",
+    "Why",
+    "before_and_after",
+    "cover_test",
+    "covered",
+    "explained_by",
+    "group",
+    "leading_neurons",
+    "members_in_words",
+    "open_case",
+    "parse_cover",
+    "read_members",
+    "tell_why",
+]

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from nero_core.calibration import Calibration
+from nero_core.case.covers import CHANGED, Cover, Fill, covered
 from nero_core.case.panel import MemberReading, explained_by, read_members
 from nero_core.data.near_duplicates import HashArray, difference_hash
 from nero_core.records import Activations, Decision, Float32Array, Float64Array, Neuron
@@ -50,6 +51,10 @@ class Case:
         Title of the method that was chosen for them; None: the best that the network has.
     caution : str
         Why not to lean on that method's maps here; empty where nothing speaks against them.
+    covers : tuple of Cover
+        Rectangles that lie over the image; such a case carries no guarantee.
+    fill : {"mean", "inpainted"} or None
+        What they are filled with; None without covers.
     """
 
     reference: Reference
@@ -61,6 +66,8 @@ class Case:
     methods: dict[Neuron | None, str] = field(default_factory=dict)
     method: str | None = None
     caution: str = ""
+    covers: tuple[Cover, ...] = ()
+    fill: Fill | None = None
 
     # The panel -----------------------------------------------------------------------------------------------
 
@@ -131,7 +138,8 @@ class Case:
         InputError
             α is not in (0, 1), or there are too few calibration images for it.
         """
-        return self.reference.decide(self.activations, self.detector, alpha, [self.score], self.hashes)[0]
+        decision = self.reference.decide(self.activations, self.detector, alpha, [self.score], self.hashes)[0]
+        return replace(decision, guaranteed=False, no_guarantee_because=CHANGED) if self.covers else decision
 
     def under(self, detector: str) -> Case:
         """The same image under another detector: no pass through the network, and the heatmaps are shared.
@@ -143,6 +151,26 @@ class Case:
         """
         score = float(self.reference.score(self.activations, detector)[0])
         return replace(self, detector=detector, score=score)
+
+    def cover(self, image: Image.Image, covers: Sequence[Cover], fill: Fill = "inpainted") -> Case:
+        """The image with covers over it, held against the same reference; one more pass through the network.
+
+        Parameters
+        ----------
+        image : RGB image
+            The one that the case is of, without covers.
+        covers : sequence of Cover
+            With none, the image is read again as it is.
+        fill : {"mean", "inpainted"}
+            See :func:`~nero_core.case.covers.covered`.
+
+        Raises
+        ------
+        InputError
+            There is no such filling, or nothing is left uncovered.
+        """
+        other = open_case(self.reference, covered(image, covers, fill), self.detector)
+        return replace(other, covers=tuple(covers), fill=fill if covers else None, method=self.method)
 
     # Why -----------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nero_core.cli.console import DONE, AddCommand, add_alpha, load, say, tell
 from nero_core.errors import InputError
@@ -24,27 +26,64 @@ def add_explain(command: AddCommand) -> None:
         metavar="NAME",
         help="heatmap method, such as EpsilonPlusFlat or SmoothGrad (default: the best that the network has)",
     )
+    explain.add_argument(
+        "--cover",
+        action="append",
+        default=[],
+        metavar="L,T,W,H",
+        help="also score the image with this rectangle covered: left, top, width, height as fractions of the image or "
+        "in percent, such as 10%%,20%%,30%%,25%% (repeatable)",
+    )
+    explain.add_argument(
+        "--fill",
+        choices=("inpainted", "mean"),
+        default="inpainted",
+        help="what covers are filled with: smoothly from what surrounds them, or by the mean colour of the rest "
+        "(default: %(default)s)",
+    )
+    explain.add_argument(
+        "--seed", type=int, default=0, help="of the random places that the explanation is tested at (default: 0)"
+    )
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from nero_core.case import ALL, open_case
+    from nero_core.case import ALL, before_and_after, covered, group, leading_neurons, open_case, parse_cover, tell_why
     from nero_core.data.images import read_image
-    from nero_core.reports.case import write_case
+    from nero_core.reports.case import Tested, case_numbers, write_case
 
     if options.neurons < 1:
         raise InputError(f"--neurons is {options.neurons}; wanted at least 1.")
+    if options.seed < 0:
+        raise InputError(f"--seed is {options.seed}; wanted 0 or more.")
+    covers = [parse_cover(text) for text in options.cover]
     reference, image = load(options), read_image(options.image)
     case = open_case(reference, image, options.detector)
     case.decide(options.alpha)  # a share that cannot be supported is refused before anything is written
     if case.explanation is None:
         reference.explain(case.activations, options.detector)  # says which detectors have an exact decomposition
     case.take(None if options.method is None else reference.attributions.by(options.method).method)
-    written = write_case(case, image, options.out, options.alpha, options.neurons)
-    lines = [*(f"Wrote {path}" for path in written), _said_of_heatmaps(case.methods[ALL])]
-    tell(options, case.numbers(options.alpha, options.neurons), "\n".join(lines))
+    leading = leading_neurons(case, image)
+    assert leading is not None, "the account was asked for above"
+    told, concepts = tell_why(case, image, seed=options.seed, leading=leading), group(leading)
+    changed = covered(image, covers, options.fill) if covers else None
+    after = case.cover(image, covers, options.fill) if covers else None
+    tested = Tested(told, concepts, after, changed)
+    written = write_case(case, image, options.out, options.alpha, options.neurons, tested)
+    lines = [*(f"Wrote {path}" for path in written), _said_of_heatmaps(case.methods[ALL]), told.sentence, told.carries]
+    if after is not None:
+        lines.append(_said_of_covers(before_and_after(case, after, options.alpha)))
+    tell(options, case_numbers(case, options.alpha, options.neurons, tested), "\n".join(lines))
     if case.caution:
         say(f"warning: {case.caution}")
     return DONE
+
+
+def _said_of_covers(numbers: Mapping[str, Any]) -> str:
+    before, after = numbers["before"], numbers["after"]
+    return (
+        f"Covered ({numbers['fill']}): score {after['score']:.4g} instead of {before['score']:.4g}, {after['state']} "
+        f"instead of {before['state']}. No guarantee: {after['no_guarantee_because']}."
+    )
 
 
 def _said_of_heatmaps(title: str) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import cast
 
 import streamlit as st
 from PIL import Image
 
-from nero_core.case import Case
+from nero_core.case import Case, Cover, Why
 from nero_core.data.images import read_image
 from nero_core.reference.manifest import ReferenceEntry
 from nero_core.reference.reference import Reference
@@ -40,6 +41,10 @@ class Frame:
     error: str | None = None
     reading: Case | None = None
     stopped: bool = False  # its heatmaps are abandoned
+    covers: list[Cover] = field(default_factory=list)
+    covered: Case | None = None  # as it was read with covers last
+    why: tuple[Case, Why] | None = None  # the tested sentence, and of which reading it is
+    number: int = field(default_factory=count().__next__, compare=False)  # by which its controls are told apart
 
     def decoded(self) -> Image.Image:
         """The upright RGB picture.

@@ -120,7 +120,9 @@ def _of_light(view: View, tissue: BoolArray, foreign: bool) -> list[Check]:
         found.append(Check("too dark", dark, "What is in the dark does not reach the score, and noise may raise it."))
     if light.too_bright(luma):
         bright = "Large parts of the tissue are white or nearly so."
-        found.append(Check("too bright", bright, "What is in the white does not reach the score; the light may move it."))
+        found.append(
+            Check("too bright", bright, "What is in the white does not reach the score; the light may move it.")
+        )
     if not foreign and (cast := light.colour_cast(colours)):
         found.append(
             Check(
@@ -132,7 +134,9 @@ def _of_light(view: View, tissue: BoolArray, foreign: bool) -> list[Check]:
     white = light.glare(view, tissue)
     if white.sum() >= light.GLARE_SHARE * tissue.sum():
         share = f"Glare covers {100 * white.sum() / tissue.sum():.0f} % of the tissue."
-        found.append(Check("glare", share, "White spots hide tissue and bring sharp edges that may move the score.", white))
+        found.append(
+            Check("glare", share, "White spots hide tissue and bring sharp edges that may move the score.", white)
+        )
     return found
 
 
@@ -146,7 +150,9 @@ def _of_size(image: Image.Image) -> list[Check]:
         found.append(Check("too small", small, "Networks mostly enlarge it, and detail that they know is not there."))
     if longer > LONGEST * shorter:
         strip = f"{seen}, a longer strip than endoscopes record."
-        found.append(Check("odd shape", strip, "It is squeezed or cut for the network, and either may raise the score."))
+        found.append(
+            Check("odd shape", strip, "It is squeezed or cut for the network, and either may raise the score.")
+        )
     return found
 
 

@@ -1,0 +1,412 @@
+"""Covers over an image, what an image scores with them, and whether a place matters more than places beside it.
+
+Ours, after occlusion analysis (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014,
+section 4.2), with the same cover at random places as the comparison.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from nero_core.calibration.conformal import TIE_TOLERANCE
+from nero_core.case.places import BORDER, find_places
+from nero_core.errors import InputError
+from nero_core.records import Float32Array, Float64Array
+
+if TYPE_CHECKING:
+    from nero_core.case.case import Case
+
+Mask = npt.NDArray[np.bool_]
+Box = tuple[int, int, int, int]
+
+Fill = Literal["mean", "inpainted"]
+FILLS: tuple[Fill, ...] = get_args(Fill)
+"""How a cover is filled: by the mean colour of what is not covered, or smoothly from what surrounds it."""
+
+CHANGED = "the image was changed by covering"
+"""Why a decision on a covered image has no guarantee."""
+
+INPAINTING_SIDE = 192
+"""Longer side, in cells, of the copy that is inpainted: a harmonic filling has no detail that needs more."""
+
+RANDOM_PLACES = 8
+"""Covers that a region's is held against: by chance alone it would do most in one of nine images."""
+
+LEAST_FALL = 0.1
+"""Share, of what a score is above the usual one, that covering must take away to be worth the name. In noise that is
+tinted all over, the densest place does most in three images of ten, but by a hundredth."""
+
+STEPS = 64
+"""Random places start at multiples of this part of the image's sides."""
+
+CONTENT_SHARE = 0.9
+"""Least share of a random place that is no black border; as little as the region's own where that has less."""
+
+
+@dataclass(frozen=True)
+class Cover:
+    """A rectangle over an image, in fractions of its width and height, each in [0, 1].
+
+    Attributes
+    ----------
+    left, top : float
+        Of its upper left corner.
+    width, height : float
+
+    Raises
+    ------
+    InputError
+        It is empty, not finite, or reaches beyond the image.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        values = (self.left, self.top, self.width, self.height)
+        if not all(math.isfinite(value) for value in values):
+            raise InputError(f"The cover {self} holds NaN or infinity; wanted fractions of the image from 0 to 1.")
+        if self.width <= 0 or self.height <= 0:
+            raise InputError(f"The cover {self} is empty; wanted a width and a height above 0.")
+        if self.left < 0 or self.top < 0 or max(self.left + self.width, self.top + self.height) > 1 + ROUNDING:
+            raise InputError(
+                f"The cover {self} reaches beyond the image; wanted left + width and top + height up to 1."
+            )
+
+    def __str__(self) -> str:
+        return ",".join(f"{100 * value:g}%" for value in (self.left, self.top, self.width, self.height))
+
+    def box(self, size: tuple[int, int]) -> Box:
+        """The pixels it covers in an image of this width and height: left, top, right, bottom; at least one."""
+        (left, right), (top, bottom) = (
+            _pixels(start, length, side)
+            for start, length, side in zip((self.left, self.top), (self.width, self.height), size, strict=True)
+        )
+        return left, top, right, bottom
+
+    @classmethod
+    def of_box(cls, box: Box, size: tuple[int, int]) -> Cover:
+        """The cover of these pixels (left, top, right, bottom) of an image of this width and height.
+
+        Raises
+        ------
+        InputError
+            The box is empty, or reaches beyond the image.
+        """
+        (left, top, right, bottom), (wide, high) = box, size
+        return cls(left / wide, top / high, (right - left) / wide, (bottom - top) / high)
+
+
+ROUNDING = 1e-9
+"""By which a sum of two fractions may exceed 1."""
+
+
+def _pixels(start: float, length: float, side: int) -> tuple[int, int]:
+    first = min(round(start * side), side - 1)
+    return first, min(max(round((start + length) * side), first + 1), side)
+
+
+def parse_cover(text: str) -> Cover:
+    """A cover from "left,top,width,height": fractions such as 0.25, or percent such as 25%.
+
+    Raises
+    ------
+    InputError
+        It is of another form, or no cover.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        values = [float(part[:-1]) / 100 if part.endswith("%") else float(part) for part in parts]
+    except ValueError:
+        values = []
+    if len(values) != 4:
+        raise InputError(
+            f"The cover {text!r} was not understood; wanted LEFT,TOP,WIDTH,HEIGHT as fractions of the image or in "
+            "percent, such as 0.1,0.2,0.3,0.25 or 10%,20%,30%,25%."
+        )
+    return Cover(*values)
+
+
+# Covered images ----------------------------------------------------------------------------------------------------
+
+
+def covered_pixels(size: tuple[int, int], covers: Sequence[Cover]) -> Mask:
+    """Which pixels of an image of this width and height are covered, (H, W)."""
+    mask = np.zeros(size[::-1], bool)
+    for cover in covers:
+        left, top, right, bottom = cover.box(size)
+        mask[top:bottom, left:right] = True
+    return mask
+
+
+def covered(image: Image.Image, covers: Sequence[Cover], fill: Fill = "inpainted") -> Image.Image:
+    """The image with covers over it; what is under them has no part in what is filled in.
+
+    Parameters
+    ----------
+    image : RGB image
+    covers : sequence of Cover
+        With none the image comes back as it is.
+    fill : {"mean", "inpainted"}
+        The mean colour of what is not covered, or the harmonic filling (Laplace's equation) of what surrounds the
+        covers, solved on a reduced copy.
+
+    Raises
+    ------
+    InputError
+        There is no such filling, or nothing is left uncovered.
+    """
+    if fill not in FILLS:
+        raise InputError(f"There is no filling {fill!r}; choose {' or '.join(FILLS)}.")
+    pixels = np.array(image.convert("RGB"))
+    mask = covered_pixels(image.size, covers)
+    if mask.all():
+        raise InputError("The covers leave nothing of the image to fill them from; make them smaller.")
+    if not mask.any():
+        return Image.fromarray(pixels)
+    if fill == "mean":
+        pixels[mask] = np.rint(pixels[~mask].mean(axis=0, dtype=np.float64))
+        return Image.fromarray(pixels)
+    scale = min(1.0, INPAINTING_SIDE / max(image.size))
+    small = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    left, top, right, bottom = _bounds(mask)
+    for channel in range(3):
+        filled = harmonic(*_reduced(pixels[..., channel], ~mask, small))
+        whole = np.asarray(_resized(filled, image.size, Image.Resampling.BILINEAR))
+        inside = mask[top:bottom, left:right]
+        pixels[top:bottom, left:right, channel][inside] = np.rint(whole[top:bottom, left:right][inside])
+    return Image.fromarray(pixels)
+
+
+def _bounds(mask: Mask) -> Box:
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _resized(values: npt.NDArray[Any], size: tuple[int, int], by: Image.Resampling) -> Float32Array:
+    return np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, by))
+
+
+def _reduced(channel: npt.NDArray[np.uint8], known: Mask, size: tuple[int, int]) -> tuple[Float64Array, Mask]:
+    """The mean of what is known in each cell of a smaller copy, and in which cells something is."""
+    weight = _resized(known, size, Image.Resampling.BOX).astype(np.float64)
+    total = _resized(channel * known, size, Image.Resampling.BOX).astype(np.float64)
+    seen = weight > SLIVER
+    if not seen.any():
+        raise InputError("The covers leave nothing of the image to fill them from; make them smaller.")
+    return np.divide(total, weight, out=np.zeros_like(total), where=seen), seen
+
+
+SLIVER = 1e-3
+"""Of a cell: with less than this share known, rounding would decide its mean."""
+
+
+def harmonic(values: Float64Array, known: Mask) -> Float64Array:
+    """Values where they are known and, elsewhere, the mean of their neighbours to four sides: Laplace's equation.
+
+    At the image's edge only the neighbours that there are count, so that nothing flows across it. The filling lies
+    between the smallest and the largest known value.
+
+    Parameters
+    ----------
+    values : (h, w)
+    known : (h, w) bool
+        At least one.
+
+    Returns
+    -------
+    (h, w) float64
+    """
+    from scipy import sparse  # the first paint waits for none of it
+    from scipy.sparse.linalg import splu
+
+    filled = np.array(values, np.float64)
+    if known.all():
+        return filled
+    number = np.full(known.shape, -1)
+    number[~known] = np.arange(int((~known).sum()))
+    rows, columns, right = [], [], np.zeros(int((~known).sum()))
+    degree = np.zeros_like(right)
+    for here, there in _neighbours():
+        own, other = number[here], number[there]
+        unknown = own >= 0
+        np.add.at(degree, own[unknown], 1)
+        both = unknown & (other >= 0)
+        rows.append(own[both])
+        columns.append(other[both])
+        edge = unknown & (other < 0)
+        np.add.at(right, own[edge], filled[there][edge])
+    links = (np.concatenate(rows), np.concatenate(columns))
+    adjacent = sparse.coo_array((np.ones(len(links[0])), links), shape=(len(right), len(right)))
+    filled[~known] = splu(sparse.csc_array(sparse.diags_array(degree) - adjacent)).solve(right)
+    low, high = filled[known].min(), filled[known].max()
+    filled[~known] = filled[~known].clip(low, high)  # rounding of the solver
+    return filled
+
+
+def _neighbours() -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Cells, and their neighbours on one side, for each of four sides."""
+    every, first, last = slice(None), slice(None, -1), slice(1, None)
+    across, down = ((every, first), (every, last)), ((first, every), (last, every))
+    return [across, across[::-1], down, down[::-1]]
+
+
+# The test ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CoverTest:
+    """What covering a region does to a score, beside covering as much at random places.
+
+    Attributes
+    ----------
+    region : Cover
+    others : tuple of Cover
+        Of the region's size, at random places.
+    fill : {"mean", "inpainted"}
+    seed : int
+        Of the random places.
+    before : float
+        The score of the image as it is; larger = more out-of-distribution.
+    after : float
+        With the region covered.
+    elsewhere : tuple of float
+        With each of the others covered instead.
+    usual : float
+        Median of the calibration scores that the image is held against.
+    """
+
+    region: Cover
+    others: tuple[Cover, ...]
+    fill: Fill
+    seed: int
+    before: float
+    after: float
+    elsewhere: tuple[float, ...]
+    usual: float
+
+    @property
+    def fall(self) -> float:
+        """By how much covering the region lowers the score; negative where it raises it."""
+        return self.before - self.after
+
+    @property
+    def lowers(self) -> bool:
+        """Whether it lowers it at all, by more than rounding."""
+        return self.fall > TIE_TOLERANCE * abs(self.before)
+
+    @property
+    def worth(self) -> bool:
+        """Whether that is at least a tenth of what the score is above the usual one."""
+        return self.fall >= LEAST_FALL * max(self.before - self.usual, 0.0)
+
+    @property
+    def rank(self) -> int:
+        """The region's place among all covers by how far each lowers the score: 1 where none lowers it as far.
+
+        Equal within the 1e-4 of the score by which it moves with rounding. Were the region no better than a random
+        place, each of the nine ranks would be as likely.
+        """
+        near = TIE_TOLERANCE * abs(self.before)
+        return 1 + sum(self.before - score >= self.fall - near for score in self.elsewhere)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether covering the region lowers the score by something, and further than covering any random place."""
+        return self.lowers and self.rank == 1 and self.worth
+
+
+def random_places(region: Cover, content: Mask, seed: int, count: int = RANDOM_PLACES) -> tuple[Cover, ...]:
+    """Covers of a region's size at different random places of an image, beside the region and within its content.
+
+    They start at multiples of 1/64 of the image's sides, share no pixel with the region (but perhaps with each other),
+    and hold at most a tenth of what is no content, or as much of it as the region does where that is more.
+
+    Parameters
+    ----------
+    content : (H, W) bool
+        What of the image is no black border.
+    seed : int
+
+    Returns
+    -------
+    tuple of Cover
+        `count` of them, or none where there are fewer.
+    """
+    high, wide = content.shape
+    left, top, right, bottom = region.box((wide, high))
+    w, h = right - left, bottom - top
+    sums = np.zeros((high + 1, wide + 1))
+    sums[1:, 1:] = content.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
+    columns, rows = (np.unique(np.arange(STEPS) * side // STEPS) for side in (wide, high))
+    x, y = (each.ravel() for each in np.meshgrid(columns[columns + w <= wide], rows[rows + h <= high]))
+
+    def held(x: npt.NDArray[np.int64] | int, y: npt.NDArray[np.int64] | int) -> Float64Array:
+        share: Float64Array = (sums[y + h, x + w] - sums[y, x + w] - sums[y + h, x] + sums[y, x]) / (w * h)
+        return share
+
+    beside = (x + w <= left) | (x >= right) | (y + h <= top) | (y >= bottom)
+    fit = np.flatnonzero(beside & (held(x, y) >= min(CONTENT_SHARE, float(held(left, top)))))
+    if len(fit) < count:
+        return ()
+    chosen = np.random.default_rng(seed).choice(fit, count, replace=False)
+    boxes = [(int(x[i]), int(y[i]), int(x[i]) + w, int(y[i]) + h) for i in chosen]
+    return tuple(Cover.of_box(box, (wide, high)) for box in boxes)
+
+
+def cover_test(
+    case: Case, image: Image.Image, region: Cover, seed: int = 0, fill: Fill = "inpainted", content: Mask | None = None
+) -> CoverTest | None:
+    """Cover a region, and as much at eight random places instead, each alone; nine passes through the network.
+
+    None where there are no eight places of the region's size beside it.
+
+    Parameters
+    ----------
+    case : Case
+        Whose score is taken.
+    image : RGB image
+        The one that the case is of.
+    fill : {"mean", "inpainted"}
+        The latter where not given: a flat rectangle is unusual by itself.
+    content : (H, W) bool, optional
+        What of the image is no black border; found here where not given.
+
+    Raises
+    ------
+    InputError
+        The content has not the size of the image, or there is no such filling.
+    """
+    inside = ~find_places(image)[BORDER] if content is None else content
+    if inside.shape != image.size[::-1]:
+        raise InputError(f"The content has shape {inside.shape}; wanted that of the image, {image.size[::-1]}.")
+    others = random_places(region, inside, seed)
+    if not others:
+        return None
+    after, *elsewhere = (case.cover(image, [cover], fill).score for cover in (region, *others))
+    usual = float(np.median(case.calibration.scores))
+    return CoverTest(region, others, fill, seed, case.score, after, tuple(elsewhere), usual)
+
+
+def before_and_after(before: Case, after: Case, alpha: float) -> dict[str, Any]:
+    """What covering did to a case's score and decision, as plain JSON values.
+
+    Raises
+    ------
+    InputError
+        α is not in (0, 1), or there are too few calibration images for it.
+    """
+    said = {
+        name: {"predicted_class": case.predicted_class, **asdict(case.decide(alpha))}
+        for name, case in (("before", before), ("after", after))
+    }
+    return {"covers": [asdict(cover) for cover in after.covers], "fill": after.fill, **said}

@@ -1,0 +1,241 @@
+"""Why an image scores as it does, in one sentence that can be wrong and is tested by covering.
+
+Everything in it is computed on this image: the decomposition says what leads, the leading neurons' heatmaps say where,
+and :func:`~nero_core.case.covers.cover_test` says whether that place matters more than places beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from nero_core.case.case import Case
+from nero_core.case.covers import LEAST_FALL, RANDOM_PLACES, Cover, CoverTest, Mask, cover_test
+from nero_core.case.leading import Leading, leading_neurons, overall_map, region_of, share_on
+from nero_core.case.places import BORDER, find_places
+from nero_core.errors import InputError
+from nero_core.records import Neuron
+
+Outcome = Literal["confirmed", "not confirmed", "not tested"]
+
+TISSUE = "tissue"
+"""A place on which none of what is looked for was found; nothing says that it is tissue but that."""
+
+MOSTLY = 0.5
+"""Share of a region's relevance that lies on a black border, glare or text for the region to be called that."""
+
+HALF_A_PERCENT = 0.005
+"""Below which a share is not said to exceed the whole."""
+
+ON = {"black border": "the black border", "position picture": "the position picture"}
+"""Places that go with an article."""
+
+HEIGHTS, SIDES = ("top", "", "bottom"), ("left", "", "right")
+"""In which third of the image a region's centre lies; the middle goes without a name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Why:
+    """What leads to a score, where it sits, and whether covering that place confirmed it.
+
+    Attributes
+    ----------
+    sentence : str
+        What leads, where it sits, and what covering that place came to.
+    carries : str
+        How much of the account's score the shown neurons carry, in a sentence; empty without an account.
+    leads : str
+        Title of the detector that leads: of a panel, the member that adds most.
+    member : str
+        Title of the detector whose account it is: that one or, where that has none, the first member that has one.
+    neurons : tuple of Neuron
+        Those shown, the one of largest contribution first; empty for a score without an account.
+    region : Cover or None
+        The rectangle where those that raise the score looked most densely; None where they looked nowhere, or
+        everywhere alike.
+    held : float
+        Share of where they looked that lies in it.
+    place : str or None
+        What lies there: "tissue" where none of what is looked for was found.
+    test : CoverTest or None
+        None where there is no room for eight such places beside the region.
+    carried : float or None
+        Share of the account's score that the shown neurons carry; above 1 where others lower it, None without account.
+    """
+
+    sentence: str
+    carries: str
+    leads: str
+    member: str
+    neurons: tuple[Neuron, ...]
+    region: Cover | None
+    held: float
+    place: str | None
+    test: CoverTest | None
+    carried: float | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the test came to."""
+        if self.test is None:
+            return "not tested"
+        return "confirmed" if self.test.confirmed else "not confirmed"
+
+    def numbers(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        test = None
+        if self.test is not None:
+            test = asdict(self.test) | {"rank": self.test.rank, "confirmed": self.test.confirmed}
+        neurons = [{"neuron": n.channel} | ({} if n.stage is None else {"stage": n.stage}) for n in self.neurons]
+        return {
+            "sentence": self.sentence,
+            "carries": self.carries,
+            "outcome": self.outcome,
+            "leads": self.leads,
+            "member": self.member,
+            "neurons": neurons,
+            "region": None if self.region is None else asdict(self.region),
+            "held": self.held,
+            "place": self.place,
+            "cover_test": test,
+            "carried": self.carried,
+        }
+
+
+def tell_why(
+    case: Case,
+    image: Image.Image,
+    regions: Mapping[str, Mask] | None = None,
+    seed: int = 0,
+    leading: Leading | None = None,
+) -> Why:
+    """Say what leads to a case's score and where, and test it; about ten passes through the network.
+
+    Parameters
+    ----------
+    image : RGB image
+        The one that the case is of.
+    regions : {name: (H, W) bool}, optional
+        What lies where in the image, such as "black border" and "glare"; found here where not given.
+    seed : int
+        Of the random places.
+    leading : Leading, optional
+        The leading neurons of the case, where they are known already.
+
+    Raises
+    ------
+    InputError
+        A mask has not the size of the image.
+    """
+    found = dict(find_places(image) if regions is None else regions)
+    for name, mask in found.items():
+        if mask.shape != image.size[::-1]:
+            raise InputError(
+                f"The mask of {name!r} has shape {mask.shape}; wanted that of the image, {image.size[::-1]}."
+            )
+    shown = leading or leading_neurons(case, image)
+    heatmap = overall_map(case, image) if shown is None else shown.raising
+    preprocessing = case.reference.classifier.preprocessing
+    region, held = region_of(heatmap, image.size, preprocessing) or (None, 0.0)
+    place = test = None
+    if region is not None:
+        on = {name: share_on(mask, heatmap, region, preprocessing) for name, mask in found.items()}
+        most = max(on, key=lambda name: on[name], default=TISSUE)
+        place = most if on.get(most, 0.0) >= MOSTLY else TISSUE
+        content = ~found[BORDER] if BORDER in found else np.ones(image.size[::-1], bool)
+        test = cover_test(case, image, region, seed, content=content)
+    said = _what_leads(case) + _where(region, held, place, tuple(found)) + _outcome(region, test)
+    member = _title(case, case.explained)
+    if shown is None:
+        return Why(said, "", _title(case, _leads(case)), member, (), region, held, place, test, None)
+    carried = float(shown.contributions.sum()) / shown.score
+    carries = _carries(member, shown, carried)
+    return Why(said, carries, _title(case, _leads(case)), member, shown.neurons, region, held, place, test, carried)
+
+
+# In words ----------------------------------------------------------------------------------------------------------
+
+
+def _leads(case: Case) -> str:
+    return case.leader.name if case.leader is not None else case.detector
+
+
+def _title(case: Case, name: str) -> str:
+    from nero_core.detectors import Panel  # the first paint waits for no torch
+
+    decides = case.reference.detector(case.detector)
+    member = decides.members_.get(name) if isinstance(decides, Panel) else None
+    return (member or case.reference.detector(name)).info.title
+
+
+def _what_leads(case: Case) -> str:
+    """The detector that leads, and what of its account does where that is no neuron."""
+    from nero_core.detectors.panel import LOOKS_FOR
+
+    name, e = _leads(case), case.explanation
+    said = f"{_title(case, name)} {'leads' if case.leader is not None else 'decides'}"
+    said += f" ({LOOKS_FOR[name]})" if name in LOOKS_FOR else ""
+    if e is None:
+        return f"{said}, which is no sum over neurons; the network looked most"
+    whose = "its neurons"
+    if case.explained != name:
+        said += ", which is no sum over neurons"
+        whose = f"the neurons of {_title(case, case.explained)}"
+    parts = {"neurons": float(e.contributions.sum()), **e.terms}
+    if (part := max(parts, key=lambda each: parts[each])) != "neurons":
+        said += f", most by {'its' if case.explained == name else 'the'} {part}, which sits nowhere in the image"
+    return f"{said}; {whose} looked most"
+
+
+def _where(region: Cover | None, held: float, place: str | None, looked_for: Sequence[str]) -> str:
+    if region is None or place is None:
+        return " nowhere in particular"
+    x, y = region.left + region.width / 2, region.top + region.height / 2
+    third = " ".join(filter(None, (HEIGHTS[int(3 * y)], SIDES[int(3 * x)])))
+    where = f" at the {third}" if third else " in the middle"
+    where += f" ({100 * held:.0f} % of it in {100 * region.width * region.height:.0f} % of the image)"
+    if place != TISSUE:
+        return f"{where}, on {ON.get(place, place)}"
+    return f"{where}, on tissue (no {' or '.join(looked_for)})" if looked_for else f"{where}"
+
+
+def _outcome(region: Cover | None, test: CoverTest | None) -> str:
+    if region is None:
+        return ": not tested, as there is no place to cover."
+    if test is None:
+        return f": not tested, as there is no room for {RANDOM_PLACES} such places beside it."
+    scores = f"from {test.before:.3g} to {test.after:.3g}"
+    if test.confirmed:
+        return (
+            f"; covering that place lowers the score {scores}, and covering as much at any of {len(test.others)} "
+            "random places lowers it less: confirmed."
+        )
+    if test.lowers and test.rank == 1:
+        return (
+            f"; covering that place lowers the score {scores}, further than covering as much at random places, but by "
+            f"less than {100 * LEAST_FALL:.0f} % of what it is above usual: not confirmed."
+        )
+    if test.lowers:
+        return (
+            f"; covering that place lowers the score {scores}, but covering as much at {test.rank - 1} of "
+            f"{len(test.others)} random places lowers it as far or further: not confirmed."
+        )
+    return f"; covering that place does not lower the score ({scores}): not confirmed."
+
+
+def _carries(member: str, shown: Leading, carried: float) -> str:
+    """How much of the account the shown neurons are, what carries most first."""
+    parts = {f"neuron {shown.neurons[0]}": float(shown.contributions[0]), **shown.terms}
+    first = max(parts, key=lambda each: abs(parts[each]))
+    most = 100 * parts[first] / shown.score
+    moves = f"carries most, {most:.0f} %" if most >= 0 else f"lowers it most, by {-most:.0f} %"
+    others = ", and the others lower it" if carried > 1 + HALF_A_PERCENT else ""
+    named = first if first.startswith("neuron") else f"the {first}"
+    return (
+        f"Of the score of {member} {named} {moves}; the {len(shown.neurons)} neurons shown carry "
+        f"{100 * carried:.0f} %{others}."
+    )

@@ -1,0 +1,130 @@
+"""Check by covering: score, state and heatmap with rectangles over the image, and the tested sentence of why."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from nero_core.case import ALL, Case, Cover, covered, tell_why
+from nero_core.figures.overlays import overlay
+from nero_core.figures.palette import significant
+from pages.case_views import verdict
+from pages.case_views.gallery import METHOD, seen_picture
+from pages.shared import controls, heatmaps, words
+from pages.shared.session import Frame
+from pages.shared.words import plain
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from nero_core.case import Fill
+
+FILLS: dict[Fill, str] = {"inpainted": "What surrounds them", "mean": "Mean colour of the rest"}
+SIDES = ("Left", "Top", "Width", "Height")
+FIRST = Cover(0.375, 0.375, 0.25, 0.25)  # what a new cover is: a quarter of each side, in the middle
+STEP = 1.0  # percent of a side by which an arrow key moves a cover
+ABOUT = (
+    "Cover a part of the image, such as text, a border or a finding, and see what the score does without it. A covered "
+    "image is no ordinary image: its verdict carries **no guarantee**, and any cover may change the score a little."
+)
+
+
+@st.fragment
+def check_by_covering(frame: Frame, reading: Case) -> None:
+    """Rectangles over the image under review, and what it scores with them."""
+    with st.expander("Check by covering", icon=":material/select_all:", expanded=bool(frame.covers)):
+        st.markdown(ABOUT)
+        test_of_why(frame, reading)
+        fill: Fill = controls.one_of("Fill covers with", FILLS, "cover-fill")
+        with controls.errors_said():
+            for place in range(len(frame.covers)):
+                cover_fields(frame, place)
+            with st.container(horizontal=True):
+                st.button("Add a cover", key="cover-add", on_click=frame.covers.append, args=(FIRST,))
+                if frame.covers:
+                    st.button("Remove all covers", key="cover-none", on_click=frame.covers.clear)
+            if frame.covers:
+                before_and_after(frame, reading, fill)
+
+
+def cover_fields(frame: Frame, place: int) -> None:
+    """One rectangle in numbers, which arrow keys move; it is taken once it lies within the image."""
+    values = []
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        for side, value in zip(SIDES, astuple(frame.covers[place]), strict=True):
+            asked = f"{side} of cover {place + 1} (%)"
+            key = f"cover-{frame.number}-{place}-{side}"
+            values.append(st.number_input(asked, 0.0, 100.0, round(100 * value, 2), STEP, "%.4g", key, width=150))
+        st.button(f"Remove cover {place + 1}", key=f"cover-remove-{place}", on_click=remove, args=(frame, place))
+    if values != [round(100 * value, 2) for value in astuple(frame.covers[place])]:
+        frame.covers[place] = Cover(*(value / 100 for value in values))
+
+
+def remove(frame: Frame, place: int) -> None:
+    """Take one cover away; those after it move up, and so do their fields."""
+    del frame.covers[place]
+    for key in [key for key in st.session_state if str(key).startswith(f"cover-{frame.number}-")]:
+        del st.session_state[key]
+
+
+def before_and_after(frame: Frame, reading: Case, fill: Fill) -> None:
+    """Both verdicts and heatmaps, side by side."""
+    picture = frame.decoded()
+    changed = covered(picture, frame.covers, fill)
+    after = read_covered(frame, reading, fill)
+    before, beside = st.columns(2, gap="large")
+    for column, title, case, shown in ((before, "As it is", reading, picture), (beside, "Covered", after, changed)):
+        with column:
+            one_side(title, case, shown)
+    st.caption("No guarantee for the covered image: it was changed by covering, and no ordinary image is like it.")
+
+
+def read_covered(frame: Frame, reading: Case, fill: Fill) -> Case:
+    """The covered image under the detector in use: read again only where covers, filling or reference changed."""
+    known = frame.covered
+    if known is None or (known.covers, known.fill) != (tuple(frame.covers), fill):
+        known = None
+    if known is None or known.reference is not reading.reference:
+        known = reading.cover(frame.decoded(), frame.covers, fill)
+    if known.detector != reading.detector:
+        known = known.under(reading.detector)
+    known.take(heatmaps.chosen(reading.reference, METHOD))
+    frame.covered = known
+    return known
+
+
+def one_side(title: str, case: Case, picture: Image.Image) -> None:
+    """State, score and heatmap of the image, as it is or covered."""
+    alpha = verdict.current_alpha()
+    decision = verdict.decide(case, alpha)
+    st.markdown(f"**{title}:** {verdict.marked(decision)}")
+    st.markdown(
+        f"Score **{significant(case.score)}**. "
+        f"{words.standing(case.percentile, len(case.calibration), case.calibration.of_class)}. "
+        f"The network’s own answer: {plain(case.predicted_class)}, {100 * case.probability:.0f} % sure."
+    )
+    if ALL not in case.maps:
+        with st.spinner("Where the network looked…"):
+            list(case.draw(picture, [ALL]))
+    alt = f"Heatmap of all neurons together, image {title.lower()}"
+    st.image(overlay(seen_picture(picture, case), case.maps[ALL]), width="stretch", alt=alt)
+
+
+def test_of_why(frame: Frame, reading: Case) -> None:
+    """The sentence of why, once somebody asks for its test; and its place as a cover."""
+    if frame.why is None or frame.why[0] is not reading:
+        help_text = "Covers where the leading neurons looked, and as much at eight random places, each alone."
+        if not st.button("Test where the score comes from", key="why-test", help=help_text):
+            return
+        with st.spinner("Covering nine places, one by one…"), controls.errors_said():
+            frame.why = (reading, tell_why(reading, frame.decoded()))
+    if frame.why is None:
+        return
+    told = frame.why[1]
+    st.markdown(plain(told.sentence))
+    if told.carries:
+        st.caption(plain(told.carries))
+    if told.region is not None and told.region not in frame.covers:
+        st.button("Cover that place", key="why-cover", on_click=frame.covers.append, args=(told.region,))

@@ -1,0 +1,111 @@
+"""Check by covering on Case review: fields, before and after, no guarantee, the tested sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from nero_core.case import Cover, open_case
+from nero_core.data.images import read_image
+from nero_core.figures.palette import significant
+from tests.app.conftest import picture_bytes, upload, words_of
+
+DATA = picture_bytes(size=(64, 64))
+
+
+@pytest.fixture
+def reviewed(app):
+    return upload(app, ("a.png", DATA))
+
+
+def frame(session):
+    return session.session_state["case"][0]
+
+
+def field(session, label):
+    return next(each for each in session.number_input if each.label == label)
+
+
+def press(session, key):
+    return session.button(key=key).click().run()
+
+
+def test_without_covers_nothing_is_compared(reviewed):
+    assert not reviewed.exception
+    assert "carries **no guarantee**" in words_of(reviewed)
+    assert "As it is" not in words_of(reviewed)
+    assert frame(reviewed).covers == []
+
+
+def test_a_cover_shows_before_and_after_as_the_python_api_says(reviewed, reference):
+    press(reviewed, "cover-add")
+    assert not reviewed.exception
+    image = read_image(DATA)
+    case = open_case(reference, image)
+    after = case.cover(image, [Cover(0.375, 0.375, 0.25, 0.25)])
+    text = words_of(reviewed)
+    assert f"Score **{significant(case.score)}**" in text
+    assert f"Score **{significant(after.score)}**" in text
+    assert "No guarantee for the covered image" in text
+    pictures = [picture.alt for image in reviewed.get("image") for picture in image.proto.imgs]
+    assert {f"Heatmap of all neurons together, image {side}" for side in ("as it is", "covered")} <= set(pictures)
+
+
+def test_fields_move_a_cover_and_the_filling_changes(reviewed, reference):
+    press(reviewed, "cover-add")
+    field(reviewed, "Left of cover 1 (%)").set_value(10.0).run()
+    field(reviewed, "Height of cover 1 (%)").set_value(50.0).run()
+    reviewed.segmented_control(key="cover-fill").set_value("mean").run()
+    assert not reviewed.exception
+    assert frame(reviewed).covers == [Cover(0.1, 0.375, 0.25, 0.5)]
+    image = read_image(DATA)
+    after = open_case(reference, image).cover(image, [Cover(0.1, 0.375, 0.25, 0.5)], "mean")
+    assert frame(reviewed).covered.score == after.score
+
+
+def test_a_cover_beyond_the_image_is_said_and_not_taken(reviewed):
+    press(reviewed, "cover-add")
+    before = list(frame(reviewed).covers)
+    field(reviewed, "Width of cover 1 (%)").set_value(90.0).run()
+    assert not reviewed.exception
+    assert any("reaches beyond the image" in error.value for error in reviewed.error)
+    assert frame(reviewed).covers == before
+
+
+def test_a_cover_over_everything_is_said(reviewed):
+    press(reviewed, "cover-add")
+    for side, value in (("Left", 0.0), ("Top", 0.0), ("Width", 100.0), ("Height", 100.0)):
+        field(reviewed, f"{side} of cover 1 (%)").set_value(value)
+    reviewed.run()
+    assert not reviewed.exception
+    assert any("leave nothing of the image" in error.value for error in reviewed.error)
+
+
+def test_removing_one_of_two_leaves_the_other(reviewed):
+    press(reviewed, "cover-add")
+    field(reviewed, "Top of cover 1 (%)").set_value(5.0).run()
+    press(reviewed, "cover-add")
+    press(reviewed, "cover-remove-0")
+    assert frame(reviewed).covers == [Cover(0.375, 0.375, 0.25, 0.25)]
+    assert field(reviewed, "Top of cover 1 (%)").value == 37.5
+    press(reviewed, "cover-none")
+    assert frame(reviewed).covers == []
+    assert not reviewed.exception
+
+
+def test_covers_belong_to_the_case_and_survive_a_change_of_detector(reviewed, reference):
+    press(reviewed, "cover-add")
+    reviewed.selectbox(key="detector").set_value("stage_mahalanobis").run()
+    assert not reviewed.exception
+    covered = frame(reviewed).covered
+    assert covered.detector == "stage_mahalanobis"
+    assert covered.covers == tuple(frame(reviewed).covers)
+
+
+def test_the_sentence_is_tested_when_asked_and_its_place_can_be_covered(reviewed):
+    press(reviewed, "why-test")
+    assert not reviewed.exception
+    told = frame(reviewed).why[1]
+    assert told.sentence.split(";")[0].split("(")[0].strip() in words_of(reviewed).replace("\\", "")
+    if told.region is not None:
+        press(reviewed, "why-cover")
+        assert frame(reviewed).covers == [told.region]
