@@ -135,18 +135,17 @@ def _guaranteed(calibration: Mapping[str, Any]) -> str:
 
 def _said_of_heatmaps(card: Mapping[str, Any]) -> list[str]:
     """How true the heatmaps of each method were at the fit; nothing where it was not measured."""
-    from nero_core.reference.manifest import stored_heatmaps
+    from nero_core.reference.heatmap_truth import said_of_chance, said_of_left, stored_heatmaps
 
     if (kept := stored_heatmaps(card)) is None:
         return []
-    images, (*methods, _) = kept
-    lines = [f"  heatmaps, tested on {images} calibration image{'s' if images > 1 else ''}:"]
-    for row in methods:
+    lines = [f"  heatmaps, tested on {kept.images} calibration image{'s' if kept.images > 1 else ''}:"]
+    for row in kept.methods:
         line = f"    {row['method']}: gain {100 * row['gain']:+.1f} points over a random order"
-        if images > 1:
+        if kept.images > 1:
             line += f" ± {100 * row['gain_standard_error']:.1f}"
-        lines.append(line + ("; chance can do as well" if row["by_chance"] else ""))
-    return lines
+        lines.append(f"{line}; {said_of_chance(kept.effect(row))}")
+    return [*lines, f"    {said_of_left(kept.left, kept.images)}"]
 
 
 def summary(reference: Reference, folder: Path) -> str:

@@ -73,6 +73,8 @@ def _faithfulness(options: argparse.Namespace) -> int:
         "seed": options.seed,
         "images": len(readable),
         "best": measured.best,
+        "left": measured.left,
+        "score_left": measured.score_left,
         "summary": measured.summary(),
         "shares": measured.shares.tolist(),
         "curves": _mean_curves(measured),
@@ -117,6 +119,8 @@ def _mean_curves(measured: Faithfulness) -> dict[str, Any]:
 
 
 def _print_summary(measured: Faithfulness, images: int, out: Path) -> None:
+    from nero_core.reference.heatmap_truth import LEFT_RULE, RULE, said_of_chance, said_of_left
+
     print(
         f"{'':<26}{'deletion':>9}{'insertion':>10}{'gain ± s.e.':>18}{'beats random':>14}{'stable':>8}{'shuffled':>10}"
     )
@@ -128,5 +132,10 @@ def _print_summary(measured: Faithfulness, images: int, out: Path) -> None:
         print(line)
     print(
         f"Over {images} images, class probability: small deletion and large insertion are good, gain is above a random "
-        f"order; stable 1 and shuffled 0 are best. Best: {measured.best}. Wrote {out / 'faithfulness.json'} and .csv."
+        f"order; stable 1 and shuffled 0 are best. Best: {measured.best}."
     )
+    for method in measured.methods[:-1]:
+        print(f"{method}: {said_of_chance(measured.effect(method))}.")
+    print(f"{said_of_left(measured.left, images)}. {said_of_left(measured.score_left, images, 'score')}.")
+    print(f"{RULE}. {LEFT_RULE}.")
+    print(f"Wrote {out / 'faithfulness.json'} and .csv.")

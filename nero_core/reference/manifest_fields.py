@@ -135,11 +135,15 @@ class MethodFields(HeatmapRow):
     shuffled: float
 
 
-class HeatmapFields(TypedDict):
-    """How true the heatmaps are: a row for each method, and one for a random order."""
-
+class _HeatmapFields(TypedDict):
     images: AtLeastOne
     methods: list[HeatmapRow]
+
+
+class HeatmapFields(_HeatmapFields, total=False):
+    """How true the heatmaps are: a row for each method, and one for a random order."""
+
+    left: Annotated[float, Range(0)]
 
 
 class _ManifestFields(TypedDict):

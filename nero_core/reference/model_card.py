@@ -21,7 +21,15 @@ from nero_core.calibration.in_words import promise_lines
 from nero_core.calibration.stored import calibrated_as
 from nero_core.errors import ArtefactError
 from nero_core.network.given_preprocessing import described, recorded_origins
-from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
+from nero_core.reference.heatmap_truth import (
+    LEFT_RULE,
+    RULE,
+    StoredHeatmaps,
+    said_of_chance,
+    said_of_left,
+    stored_heatmaps,
+)
+from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, verify_file
 from nero_core.reference.signatures import TrustedKey, read_signature, who_made_it
 from nero_core.storage.files import METADATA_KEY, digest
 
@@ -229,19 +237,25 @@ def _heatmaps(manifest: Mapping[str, Any]) -> Lines:
     kept = stored_heatmaps(manifest)
     if kept is None:
         return (("Heatmaps", "not measured when it was fitted"),)
-    n, methods = kept
-    lines = tuple(
-        (
-            f"Heatmaps by {row['method']}",
-            f"gain {_signed(100 * row['gain'])} ± {100 * row['gain_standard_error']:.2g} points over a random order "
-            f"(mean and standard error of {n} calibration images), better on {100 * row['better_than_random']:.0f} % "
-            f"of them; {row['stability']:.2f} alike under noise (1 is best), {row['shuffled']:.2f} with shuffled "
-            "weights (0 is best)" + ("; chance can do as well" if row["by_chance"] else ""),
-        )
-        for row in methods[:-1]
+    how = "places are blurred, or brought back, in the order of their relevance, and the answer’s probability watched. "
+    lines = tuple((f"Heatmaps by {row['method']}", _said_of_method(kept, row)) for row in kept.methods)
+    left = f"{said_of_left(kept.left, kept.images)}. {LEFT_RULE}."
+    return (*lines, ("Without the image", left), ("Gain", f"{how}{RULE}."))
+
+
+def _said_of_method(kept: StoredHeatmaps, row: Mapping[str, Any]) -> str:
+    found = kept.effect(row)
+    text = (
+        f"gain {_signed(100 * found.mean)} ± {100 * row['gain_standard_error']:.2g} points over a random order "
+        f"(mean and standard error of {kept.images} calibration images"
     )
-    how = "places are blurred, or brought back, in the order of their relevance, and the answer’s probability watched"
-    return (*lines, ("Gain", how))
+    if found.low is not None and found.high is not None:
+        text += f"; 95 % interval {_signed(100 * found.low)} to {_signed(100 * found.high)}"
+        text += "" if found.standardized is None else f"; d_z {_signed(found.standardized)}"
+    return (
+        f"{text}), better on {100 * row['better_than_random']:.0f} % of them; {row['stability']:.2f} alike under noise "
+        f"(1 is best), {row['shuffled']:.2f} with shuffled weights (0 is best); {said_of_chance(found)}"
+    )
 
 
 def _signed(points: float) -> str:
