@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nero_core.cli.console import DONE, AddCommand, load, say
 from nero_core.errors import InputError
+
+if TYPE_CHECKING:
+    from nero_core.case import Case
 
 
 def add_explain(command: AddCommand) -> None:
@@ -47,9 +51,21 @@ def _explain(options: argparse.Namespace) -> int:
     else:
         print("\n".join(f"Wrote {path}" for path in written))
         print(_said_of_heatmaps(case.methods[ALL]))
+        print(_said_of_similar(case))
     if case.caution:
         say(f"warning: {case.caution}")
     return DONE
+
+
+def _said_of_similar(case: Case) -> str:
+    from nero_core.neurons.similar import MEANING, NO_FRAMES, lacking
+
+    missing = lacking(case.reference.sample)
+    if missing == NO_FRAMES:
+        return missing
+    nearest = case.similar("relevance")[0]
+    text = f"Nearest by relevance: {nearest.kind} frame, {nearest.class_name} (similar.png, case.json). {MEANING}."
+    return f"{text} {missing}".rstrip()
 
 
 def _said_of_heatmaps(title: str) -> str:

@@ -95,9 +95,12 @@ def said_of_chance(found: Effect) -> str:
     return "chance can do as well"
 
 
-def is_flat(left: float | None) -> bool:
-    """Whether so much is left without the image that the order of places means little."""
-    return left is not None and left >= FLAT_FROM
+def is_flat(left: float | None, of: Of = "answer") -> bool:
+    """Whether so much is left without the image that the order of places means little.
+
+    A score may rise instead, as a blurred image is unusual itself: by more than it may fall, and its curve is not flat.
+    """
+    return left is not None and left >= FLAT_FROM and (of == "answer" or left <= 1 / FLAT_FROM)
 
 
 def said_of_left(left: float | None, images: int = 1, of: Of = "answer") -> str:
@@ -110,15 +113,17 @@ def said_of_left(left: float | None, images: int = 1, of: Of = "answer") -> str:
     images : int
         Over how many it is the mean.
     """
-    this = f"this {of}" if images == 1 else f"the {of}"
+    this, over = (f"this {of}", "") if images == 1 else (f"the {of}", f", on average over {images} images")
     if left is None:
         why = "was not measured" if of == "answer" else "cannot be told, as scores of this detector can be 0 or less"
         return f"How much of {this} does not need the image {why}"
-    share = f"{100 * left:.0f}\u00a0%"
-    if not is_flat(left):
-        return f"{share} of {this} is left when the whole image is blurred away"
-    over = "" if images == 1 else f", on average over {images} images"
-    return (
-        f"{share} of {this} does not need the image: so much of {WATCHED[of]} is left when the whole image is blurred "
-        f"away{over}"
-    )
+    share, when = f"{100 * left:.0f}\u00a0%", f"when the whole image is blurred away{over}"
+    if not is_flat(left, of):
+        if left > 1:
+            return (
+                f"T{this[1:]} rises to {share} of itself {when}: blurring does not tell how much of it needs the image"
+            )
+        return f"{share} of {this} is left {when}"
+    if left > 1:
+        return f"None of {this} needs the image: {WATCHED[of]} is {share} of itself {when}"
+    return f"{share} of {this} does not need the image: so much of {WATCHED[of]} is left {when}"

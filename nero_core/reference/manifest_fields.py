@@ -101,11 +101,16 @@ class DetectorFields(TypedDict):
     parameters: dict[str, Any]
 
 
-class SampleFields(TypedDict):
-    """What is kept of the neurons."""
-
+class _SampleFields(TypedDict):
     images: Count
     pictures: bool
+
+
+class SampleFields(_SampleFields, total=False):
+    """What is kept of the neurons; how many training frames, and whether its held-out images still calibrate."""
+
+    trained: Count
+    calibrates: bool
 
 
 class FileFields(TypedDict):

@@ -269,6 +269,8 @@ def _contents(manifest: Mapping[str, Any]) -> Lines:
     pictures = f"yes, small crops for {shown} neurons" if shown else "no"
     if SAMPLE_ROLE in files:
         pictures += f", and {int(manifest['sample']['images'])} small pictures of calibration and known unusual images"
+        if trained := int(manifest["sample"].get("trained", 0)):
+            pictures += f", {trained} of training frames"
     if crops:
         pictures += f", digest {digest(''.join(crops).encode())}"
     detectors = "; ".join(

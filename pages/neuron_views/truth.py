@@ -93,7 +93,7 @@ def _caution(method: str, found: Effect) -> str:
 def _without_image(left: float | None, images: int, of: Of = "answer") -> str:
     """How much does not need the image; bold where that is most of it."""
     text = f"{said_of_left(left, images, of)}."
-    return f" **{text}**" if is_flat(left) else f" {text}"
+    return f" **{text}**" if is_flat(left, of) else f" {text}"
 
 
 def _table(methods: Sequence[Mapping[str, Any]], images: int, over: str = "") -> None:

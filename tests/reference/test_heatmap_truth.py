@@ -34,8 +34,20 @@ def test_a_flat_curve_is_said_and_a_steep_one_is_not():
     assert said_of_left(0.86, of="score").startswith("86\u00a0% of this score does not need the image")
     assert said_of_left(0.86, 60).endswith("blurred away, on average over 60 images")
     assert said_of_left(0.3) == "30\u00a0% of this answer is left when the whole image is blurred away"
-    assert said_of_left(1.04).startswith("104\u00a0% of this answer does not need the image")
+    said = "None of this answer needs the image: its probability is 104\u00a0% of itself"
+    assert said_of_left(1.04).startswith(said)
+    assert said_of_left(4.26).startswith("None of this answer needs the image")
     assert [is_flat(left) for left in (None, 0.0, 0.7499, 0.75, 1.2)] == [False, False, False, True, True]
+
+
+def test_a_score_that_rises_without_the_image_is_not_said_to_need_none_of_it():
+    """A blurred frame is unusual itself: seen on real frames, where the score came to four times its own size."""
+    assert said_of_left(4.26, 24, "score") == (
+        "The score rises to 426\u00a0% of itself when the whole image is blurred away, on average over 24 images: "
+        "blurring does not tell how much of it needs the image"
+    )
+    assert said_of_left(1.1, of="score").startswith("None of this score needs the image: it is 110\u00a0% of itself")
+    assert [is_flat(left, "score") for left in (0.74, 0.75, 1.33, 1.34)] == [False, True, True, False]
 
 
 def test_what_was_not_measured_is_said():
