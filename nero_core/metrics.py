@@ -13,11 +13,13 @@ Intervals: percentile bootstrap (Efron and Tibshirani, 1993), ID and OOD images 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 from nero_core.errors import InputError
 from nero_core.records import Float64Array, IntArray
@@ -42,6 +44,40 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+MEDIUM_EFFECT = 0.5
+"""Standard deviations: from here on Cohen calls a difference of means medium (Statistical power analysis for the
+behavioral sciences, 2nd edition, 1988, section 2.2.3); below it nobody sees one without counting."""
+
+
+class Effect(NamedTuple):
+    """Paired differences: their mean, its 95 % interval, and how large it is beside their own spread.
+
+    Attributes
+    ----------
+    mean : float
+    low, high : float or None
+        None where there is a single difference, which has no spread.
+    standardized : float or None
+        Cohen's d_z (1988, section 2.3.5): the mean in standard deviations of the differences. None where they do not
+        vary.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    standardized: float | None
+
+    @property
+    def certain(self) -> bool:
+        """Whether the whole interval is above 0, however small the effect."""
+        return self.low is not None and self.low > 0
+
+    @property
+    def better(self) -> bool:
+        """The one rule for "better than chance": the interval is above 0, and d_z at least `MEDIUM_EFFECT`."""
+        return self.certain and (self.standardized is None or self.standardized >= MEDIUM_EFFECT)
 
 
 class RocPoints(NamedTuple):
@@ -162,6 +198,34 @@ def paired_differences(
     return {
         name: interval(value - other_values[name], draws[name] - other_draws[name]) for name, value in values.items()
     }
+
+
+def effect(mean: float, standard_error: float, count: int) -> Effect:
+    """The effect of `count` paired differences with this mean and standard error; Student's t interval of the mean."""
+    return _effect(mean, standard_error * math.sqrt(count), standard_error, count)
+
+
+def effect_of_one(differences: Float64Array) -> Effect:
+    """The effect of one value over r random ones, of which any further one might do as well.
+
+    The interval is that of a further difference, s · √(1 + 1/r) wide instead of s/√r (Hahn, "Factors for calculating
+    two-sided prediction intervals", 1969): the value is one, and more random ones do not make it surer.
+
+    Parameters
+    ----------
+    differences : (r,)
+        The value minus each of the random ones.
+    """
+    count = len(differences)
+    deviation = float(np.std(differences, ddof=1)) if count > 1 else 0.0
+    return _effect(float(np.mean(differences)), deviation, deviation * math.sqrt(1 + 1 / count), count)
+
+
+def _effect(mean: float, deviation: float, width: float, count: int) -> Effect:
+    if count < 2:
+        return Effect(mean, None, None, None)
+    half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * width
+    return Effect(mean, mean - half, mean + half, mean / deviation if deviation else None)
 
 
 def bootstrap(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.case_views import account, covers, gallery, verdict
+from pages.case_views import account, covers, gallery, similar, verdict
 from pages.shared import controls, door, reading, resources, session, uploads, widgets
 from pages.shared.words import WHAT_YOU_GET, plain
 
@@ -63,6 +63,7 @@ def review(frame: session.Frame) -> None:
     if (explanation := read.explanation) is None:
         account.no_account(read)
         gallery.only_overall(frame, read, overall)
+        similar.show(read)
         return
     left, right = st.columns([8, 4], gap="large")
     with right:
@@ -75,6 +76,7 @@ def review(frame: session.Frame) -> None:
     gallery_place = st.container()
     st.subheader("All neurons: this image beside usual ones", anchor=False)
     account.profile(read)
+    similar.show(read)
     with gallery_place:
         gallery.gallery(frame, read, explanation, ranking, overall)
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -265,3 +265,46 @@ def test_rank_correlations_are_scipys(rows):
         assert np.isnan(rank_correlations(rows)[0, 1])
     else:
         assert rank_correlations(rows)[0, 1] == pytest.approx(spearmanr(*rows).statistic, abs=1e-12)
+
+
+# Effects ---------------------------------------------------------------------------------------------------------
+
+
+def test_effects_on_paper():
+    """Differences 1, 2 and 3: mean 2, spread 1, so that d_z is 2; t(2) at 97.5 % is 4.3027."""
+    found = metrics.effect(2.0, 1 / 3**0.5, 3)
+    assert found.standardized == pytest.approx(2)
+    assert (found.low, found.high) == (pytest.approx(2 - 4.302653 / 3**0.5), pytest.approx(2 + 4.302653 / 3**0.5))
+    assert not found.better, "of three images nothing is sure"
+    # A further difference like these three lies within 2 ± 4.3027 · √(4/3).
+    one = metrics.effect_of_one(np.array([1.0, 2.0, 3.0]))
+    assert (one.low, one.standardized) == (pytest.approx(2 - 4.302653 * (4 / 3) ** 0.5), pytest.approx(2))
+
+
+@given(st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=30), st.floats(-1, 1))
+def test_effects_are_those_of_a_second_implementation(values, shift):
+    from scipy import stats
+
+    given_values = np.array(values) + shift
+    assume(np.ptp(given_values) > 1e-3)
+    deviation = given_values.std(ddof=1)
+    found = metrics.effect(given_values.mean(), deviation / len(values) ** 0.5, len(values))
+    interval = stats.ttest_1samp(given_values, 0).confidence_interval(0.95)
+    np.testing.assert_allclose((found.low, found.high), interval, rtol=1e-6, atol=1e-9)
+    assert found.better == (interval.low > 0 and given_values.mean() >= metrics.MEDIUM_EFFECT * deviation)
+    assert not (found.better and not found.certain)
+    assert metrics.effect_of_one(given_values).low <= found.low
+
+
+def test_what_has_no_spread():
+    single, same = metrics.effect(1.0, 0.0, 1), metrics.effect(0.3, 0.0, 5)
+    assert (single.low, single.standardized, single.better) == (None, None, False)
+    assert (same.low, same.standardized, same.better) == (0.3, None, True)
+    assert not metrics.effect(0.0, 0.0, 5).better
+
+
+def test_a_random_map_is_seldom_called_better_than_chance():
+    """One image, eight random orders: of 4,000 maps that are random orders themselves about 25 in 1,000 are."""
+    rng = np.random.default_rng(0)
+    called = [metrics.effect_of_one(own - rng.normal(size=8)).better for own in rng.normal(size=4000)]
+    assert 0.015 < np.mean(called) < 0.035

@@ -21,6 +21,7 @@ import torch
 from nero_core.attribution.attribution import PREFERRED, Attribution
 from nero_core.attribution.regions import area, blurred, cell_means, first_cells, rank_correlation
 from nero_core.errors import InputError
+from nero_core.metrics import Effect, effect, effect_of_one
 from nero_core.network.classifier import Classifier
 from nero_core.network.extraction import BATCH_SIZE
 from nero_core.records import Activations, Float32Array, Float64Array, IntArray, Progress, Source
@@ -36,12 +37,6 @@ NOISE = 0.02
 
 RANDOM_ORDERS = 3
 """Random orders per image, averaged."""
-
-SURE = 2.0
-"""A mean gain of so many standard errors is hardly chance: about 95 in 100 where there is none."""
-
-FLAT = 0.05
-"""Probability: where the whole image blurred changes the answer less, an order of places means little."""
 
 KINDS = ("deletion", "insertion")
 """The curves: the image is blurred place by place, or is brought back."""
@@ -110,14 +105,35 @@ class Faithfulness:
         return self.methods[int(self.gain.mean(axis=1).argmax())]
 
     @property
-    def whole_and_blurred(self) -> Float64Array:
-        """Probability of the answer for the whole image and for the blurred one, (n, 2)."""
-        return cast(Float64Array, self.probability["deletion"][0][:, [0, -1]])
+    def left(self) -> float:
+        """Share of the answer's probability that is left when the whole image is blurred away.
+
+        The last point of the images' mean deletion curve over its first; above 1 where blurring makes the answer surer.
+        """
+        whole, smooth = _ends(self.probability["deletion"])
+        return smooth / whole
 
     @property
-    def flat(self) -> npt.NDArray[np.bool_]:
-        """Images whose answer hardly depends on any place, (n,): the blurred one is within `FLAT` of the whole."""
-        return np.abs(np.diff(self.whole_and_blurred, axis=1)[:, 0]) < FLAT
+    def score_left(self) -> float | None:
+        """The same of the out-of-distribution score; None where scores are not all above 0, and have no share."""
+        curve = self.score["deletion"]
+        if (curve[0][:, [0, -1]] <= 0).any():
+            return None
+        whole, smooth = _ends(curve)
+        return smooth / whole
+
+    def effect(self, method: str) -> Effect:
+        """How much more than chance a method's maps gain: over the images or, of one image, over its random orders.
+
+        Raises
+        ------
+        ValueError
+            The method was not measured.
+        """
+        gain = self.gain[self.methods.index(method)]
+        if len(gain) == 1:
+            return effect_of_one(gain[0] - self.random_gain[:, 0])
+        return effect(float(gain.mean()), _standard_error(gain), len(gain))
 
     def beaten(self, method: str) -> IntArray:
         """How many of the r random orders a method's map gains more than, (n,)."""
@@ -126,18 +142,23 @@ class Faithfulness:
     def summary(self) -> list[dict[str, Any]]:
         """One row per method, means over the images; the random order last.
 
-        "by_chance": chance can do as well, the mean gain being at most `SURE` standard errors; of several images only.
+        "gain_low", "gain_high", "effect" and "better_than_chance" are of :class:`~nero_core.metrics.Effect`, by whose
+        one rule "by_chance" is told, too.
         """
         areas = {kind: self.areas(kind) for kind in KINDS} | {f"score_{kind}": self.score_areas(kind) for kind in KINDS}
         rows = []
         for place, method in enumerate(self.methods):
             row: dict[str, Any] = {"method": method} | {kind: float(of[place].mean()) for kind, of in areas.items()}
             if method != RANDOM:
-                gain = self.gain[place]
+                gain, found = self.gain[place], self.effect(method)
                 row |= {
                     "gain": float(gain.mean()),
                     "gain_standard_error": _standard_error(gain),
-                    "by_chance": _by_chance(gain),
+                    "gain_low": found.low,
+                    "gain_high": found.high,
+                    "effect": found.standardized,
+                    "better_than_chance": found.better,
+                    "by_chance": not found.better,
                     "better_than_random": float((gain > 0).mean()),
                     "stability": float(self.stability[place].mean()),
                     "shuffled": float(self.shuffled[place].mean()),
@@ -164,18 +185,19 @@ def heatmap_summary(
     Returns
     -------
     dict
-        "images": n; "methods": one row per method, the random order last, as :meth:`Faithfulness.summary` gives them
-        but for the detector's score, which is not watched here.
+        "images": n; "left": :attr:`Faithfulness.left`; "methods": one row per method, the random order last, as
+        :meth:`Faithfulness.summary` gives them but for the detector's score, which is not watched here.
     """
     measured = measure_faithfulness(
         classifier, lambda seen: 1 - seen.probabilities.max(axis=1), images, progress=progress
     )
     rows = [{name: value for name, value in row.items() if "score" not in name} for row in measured.summary()]
-    return {"images": len(images), "methods": rows}
+    return {"images": len(images), "left": measured.left, "methods": rows}
 
 
-def _by_chance(gain: Float64Array) -> bool:
-    return len(gain) > 1 and bool(gain.mean() <= SURE * _standard_error(gain))
+def _ends(curves: Float64Array) -> tuple[float, float]:
+    """Mean over the images of the first and of the last point of curves (m, n, s), which all methods share."""
+    return float(curves[0][:, 0].mean()), float(curves[0][:, -1].mean())
 
 
 def _standard_error(values: Float64Array) -> float:

@@ -17,6 +17,7 @@ from nero_core.calibration import Calibration
 from nero_core.case.covers import CHANGED, Cover, Fill, covered
 from nero_core.case.panel import MemberReading, explained_by, read_members
 from nero_core.data.near_duplicates import HashArray, difference_hash
+from nero_core.neurons.similar import BYS, NO_FRAMES, By, SimilarFrame, lacking
 from nero_core.records import Activations, Decision, Float32Array, Float64Array, Neuron
 from nero_core.reference.reference import Reference
 from nero_core.relevance import relevance_of
@@ -55,6 +56,8 @@ class Case:
         Rectangles that lie over the image; such a case carries no guarantee.
     fill : {"mean", "inpainted"} or None
         What they are filled with; None without covers.
+    neighbours : {"relevance" or "features": list of SimilarFrame}
+        Similar frames found so far; the network's, as the heatmaps are.
     """
 
     reference: Reference
@@ -68,6 +71,7 @@ class Case:
     caution: str = ""
     covers: tuple[Cover, ...] = ()
     fill: Fill | None = None
+    neighbours: dict[By, list[SimilarFrame]] = field(default_factory=dict)
 
     # The panel -----------------------------------------------------------------------------------------------
 
@@ -218,6 +222,20 @@ class Case:
             yield neuron
         self.caution = maps.caution
 
+    def similar(self, by: By) -> list[SimilarFrame]:
+        """Training and calibration frames that are nearest to it; looked for once.
+
+        Raises
+        ------
+        InputError
+            The reference keeps none.
+        ArtefactError
+            Their pictures cannot be read.
+        """
+        if by not in self.neighbours:
+            self.neighbours[by] = self.reference.similar_frames(self.activations, by=by)
+        return self.neighbours[by]
+
     # As data -------------------------------------------------------------------------------------------------
 
     def numbers(self, alpha: float, neurons: int) -> dict[str, Any]:
@@ -259,6 +277,27 @@ class Case:
             "top_neurons": [self._described(e, place) for place, _ in e.top(neurons)],
             "contributions": e.contributions.tolist(),
             "relevance": self.relevance.tolist(),
+            **self._similar_described(),
+        }
+
+    def _similar_described(self) -> dict[str, Any]:
+        missing = lacking(self.reference.sample)
+        note = {"similar_lacks": missing} if missing else {}
+        if missing == NO_FRAMES:
+            return note
+        return note | {
+            "similar": {
+                by: [
+                    {
+                        "kind": each.kind,
+                        "class": each.class_name,
+                        "distance": each.distance,
+                        "percentile": each.percentile,
+                    }
+                    for each in self.similar(by)
+                ]
+                for by in BYS
+            }
         }
 
     def _described(self, e: Explanation, place: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, load, say, tell
 from nero_core.cli.preprocessing import agreement_lines, preprocessing_lines
-from nero_core.wording import CHANCE_DOES_AS_WELL, heatmap_method, said
+from nero_core.wording import heatmap_method
 
 if TYPE_CHECKING:
     from nero_core.data.guarantee import CalibrationSettings, Guarantee
@@ -135,18 +135,17 @@ def _guaranteed(calibration: Mapping[str, Any]) -> str:
 
 def _said_of_heatmaps(card: Mapping[str, Any]) -> list[str]:
     """How faithful the heatmaps of each method were at the fit; nothing where it was not measured."""
-    from nero_core.reference.manifest import stored_heatmaps
+    from nero_core.reference.heatmap_truth import said_of_chance, said_of_left, stored_heatmaps
 
     if (kept := stored_heatmaps(card)) is None:
         return []
-    images, (*methods, _) = kept
-    lines = [f"  heatmaps, tested on {images} calibration image{'s' if images > 1 else ''}:"]
-    for row in methods:
+    lines = [f"  heatmaps, tested on {kept.images} calibration image{'s' if kept.images > 1 else ''}:"]
+    for row in kept.methods:
         line = f"    {heatmap_method(row['method'])}: gain {100 * row['gain']:+.1f} points over a random order"
-        if images > 1:
+        if kept.images > 1:
             line += f" ± {100 * row['gain_standard_error']:.1f}"
-        lines.append(line + (f"; {said(CHANCE_DOES_AS_WELL)}" if row["by_chance"] else ""))
-    return lines
+        lines.append(f"{line}; {said_of_chance(kept.effect(row))}")
+    return [*lines, f"    {said_of_left(kept.left, kept.images)}"]
 
 
 def summary(reference: Reference, folder: Path) -> str:

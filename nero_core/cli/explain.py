@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nero_core.cli.console import DONE, AddCommand, add_alpha, load, say, tell
 from nero_core.errors import InputError
 from nero_core.wording import HEATMAPS_BY, heatmap_method, said
+
+if TYPE_CHECKING:
+    from nero_core.case import Case
 
 
 def add_explain(command: AddCommand) -> None:
@@ -70,6 +73,7 @@ def _explain(options: argparse.Namespace) -> int:
     tested = Tested(told, concepts, after, changed)
     written = write_case(case, image, options.out, options.alpha, options.neurons, tested)
     lines = [*(f"Wrote {path}" for path in written), _said_of_heatmaps(case.methods[ALL]), told.sentence, told.carries]
+    lines.append(_said_of_similar(case))
     if after is not None:
         lines.append(_said_of_covers(before_and_after(case, after, options.alpha)))
     tell(options, case_numbers(case, options.alpha, options.neurons, tested), "\n".join(lines))
@@ -84,6 +88,17 @@ def _said_of_covers(numbers: Mapping[str, Any]) -> str:
         f"Covered ({numbers['fill']}): score {after['score']:.4g} instead of {before['score']:.4g}, {after['state']} "
         f"instead of {before['state']}. No guarantee: {after['no_guarantee_because']}."
     )
+
+
+def _said_of_similar(case: Case) -> str:
+    from nero_core.neurons.similar import MEANING, NO_FRAMES, lacking
+
+    missing = lacking(case.reference.sample)
+    if missing == NO_FRAMES:
+        return missing
+    nearest = case.similar("relevance")[0]
+    text = f"Nearest by relevance: {nearest.kind} frame, {nearest.class_name} (similar.png, case.json). {MEANING}."
+    return f"{text} {missing}".rstrip()
 
 
 def _said_of_heatmaps(title: str) -> str:

@@ -73,6 +73,8 @@ def _faithfulness(options: argparse.Namespace) -> int:
         "seed": options.seed,
         "images": len(readable),
         "best": measured.best,
+        "left": measured.left,
+        "score_left": measured.score_left,
         "summary": measured.summary(),
         "shares": measured.shares.tolist(),
         "curves": _mean_curves(measured),
@@ -115,6 +117,8 @@ def _mean_curves(measured: Faithfulness) -> dict[str, Any]:
 
 def _summary(measured: Faithfulness, images: int, out: Path) -> str:
     """A table for a person, and how to read it."""
+    from nero_core.reference.heatmap_truth import LEFT_RULE, RULE, said_of_chance, said_of_left
+
     heads = f"{'deletion':>9}{'insertion':>10}{'gain ± s.e.':>18}{'beats random':>14}{'stable':>8}{'shuffled':>10}"
     lines = [" " * WIDEST + heads]
     for row in measured.summary():
@@ -125,7 +129,10 @@ def _summary(measured: Faithfulness, images: int, out: Path) -> str:
         lines.append(line)
     lines.append(
         f"Over {images} images, class probability: small deletion and large insertion are good, gain is above a random "
-        f"order; stable 1 and shuffled 0 are best. Best: {heatmap_method(measured.best)}. "
-        f"Wrote {out / 'faithfulness.json'} and .csv."
+        f"order; stable 1 and shuffled 0 are best. Best: {heatmap_method(measured.best)}."
     )
+    for method in measured.methods[:-1]:
+        lines.append(f"{heatmap_method(method)}: {said_of_chance(measured.effect(method))}.")
+    lines.append(f"{said_of_left(measured.left, images)}. {said_of_left(measured.score_left, images, 'score')}.")
+    lines += [f"{RULE}. {LEFT_RULE}.", f"Wrote {out / 'faithfulness.json'} and .csv."]
     return "\n".join(lines)

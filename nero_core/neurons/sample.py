@@ -19,8 +19,12 @@ from nero_core.storage.typed import AT_LEAST_ZERO, Range, Shape, check_arrays
 
 SHEET_ROLE = "concepts/sample"
 """What the sheet of the sample's pictures is called in a reference."""
+TRAINED_ROLE = "concepts/trained"
+"""What the sheet of the training frames' pictures is called."""
 ORDINARY_KEPT, KNOWN_KEPT = 1000, 400
 """At most so many in-distribution and known out-of-distribution images are kept: 2 kB each at d = 512."""
+TRAINED_KEPT = 300
+"""At most so many training frames are kept, spread over the classes: 2 kB each at d = 512, and 1 kB for the picture."""
 SAMPLE_SEED = 0
 CHUNK_ROWS = 512
 """Images whose relevance is worked out at a time, so that memory does not grow with their number."""
@@ -34,7 +38,29 @@ SAMPLE_ARRAYS = {
     "counts": Annotated[IntArray, Shape("groups", values=Range(0))],
     "means": Annotated[FloatArray, Shape("groups", "d")],
     "squares": Annotated[FloatArray, Shape("groups", "d", values=AT_LEAST_ZERO)],
+    "trained_features": Annotated[FloatArray, Shape("t", "d")],
+    "trained_labels": Annotated[IntArray, Shape("t", below="K")],
 }
+TRAINED_ARRAYS = ("trained_features", "trained_labels")
+"""Those that a reference without pictures, or of an earlier version, does not have."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedFrames:
+    """Some training frames, kept with pictures.
+
+    Attributes
+    ----------
+    features : (t, d) float32
+    labels : (t,) int64
+        Their true classes.
+    read_sheet : callable
+        Bytes of the sheet of their pictures.
+    """
+
+    features: FloatArray
+    labels: IntArray
+    read_sheet: Callable[[], bytes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +84,10 @@ class NeuronSample:
         Of the relevance, over all images of a group.
     read_sheet : callable or None
         Bytes of the sheet of their pictures; None where the reference carries none.
+    trained : TrainedFrames or None
+        None where the reference carries no pictures, or is of an earlier version.
+    calibrates : bool
+        Whether its held-out images calibrate the reference; not where that was calibrated on others since.
     """
 
     names: tuple[str, ...]
@@ -67,6 +97,8 @@ class NeuronSample:
     groups: IntArray
     moments: tuple[Moments, ...]
     read_sheet: Callable[[], bytes] | None = None
+    trained: TrainedFrames | None = None
+    calibrates: bool = True
 
     @property
     def classes(self) -> int:
@@ -81,7 +113,18 @@ class NeuronSample:
     @cached_property
     def logits(self) -> Float64Array:
         """z = W a + b of the images that were kept, (n, K)."""
-        z: Float64Array = np.asarray(self.features, np.float64) @ np.asarray(self.head.weight, np.float64).T
+        return self._logits(self.features)
+
+    @cached_property
+    def trained_relevance(self) -> Float64Array:
+        """r of the training frames that were kept, (t, d); t is 0 where there are none."""
+        if self.trained is None:
+            return np.empty((0, self.head.width))
+        features = self.trained.features
+        return relevance_of(Activations(features, self._logits(features)), self.head, self.epsilon).neurons
+
+    def _logits(self, features: FloatArray) -> Float64Array:
+        z: Float64Array = np.asarray(features, np.float64) @ np.asarray(self.head.weight, np.float64).T
         return z + self.head.bias
 
     def group(self, name: str, members: Sequence[int]) -> Group:
@@ -109,6 +152,14 @@ class NeuronSample:
             "counts": np.array([moments.count for moments in self.moments], np.int64),
             "means": np.stack([moments.mean for moments in self.moments]),
             "squares": np.stack([moments.squares for moments in self.moments]),
+            **(
+                {}
+                if self.trained is None
+                else {
+                    "trained_features": np.asarray(self.trained.features, np.float32),
+                    "trained_labels": self.trained.labels,
+                }
+            ),
         }
 
     @classmethod
@@ -118,6 +169,8 @@ class NeuronSample:
         names: Sequence[str],
         classes: int,
         read_sheet: Callable[[], bytes] | None,
+        read_trained: Callable[[], bytes] | None = None,
+        calibrates: bool = True,
     ) -> NeuronSample:
         """The sample again, from what `arrays` gave, and the names of its groups, K classes first.
 
@@ -126,14 +179,23 @@ class NeuronSample:
         InputError
             An array is missing, or is not what it can be, or they do not belong together.
         """
-        check_arrays(arrays, SAMPLE_ARRAYS, {"K": classes, "groups": len(names)}, " of the sample")
+        has_trained = any(name in arrays for name in TRAINED_ARRAYS)
+        optional = () if has_trained else TRAINED_ARRAYS
+        check_arrays(arrays, SAMPLE_ARRAYS, {"K": classes, "groups": len(names)}, " of the sample", optional=optional)
+        if has_trained != (read_trained is not None):
+            raise InputError(
+                f"`trained_features` of the sample and the pictures {TRAINED_ROLE} go together; one is not there."
+            )
+        trained = None
+        if read_trained is not None:
+            trained = TrainedFrames(arrays["trained_features"], arrays["trained_labels"], read_trained)
         head = Head(arrays["weight"], arrays["bias"])
         moments = tuple(
             Moments(int(count), mean, squares)
             for count, mean, squares in zip(arrays["counts"], arrays["means"], arrays["squares"], strict=True)
         )
         epsilon, features, groups = float(arrays["epsilon"]), arrays["features"], arrays["groups"]
-        return cls(tuple(names), head, epsilon, features, groups, moments, read_sheet)
+        return cls(tuple(names), head, epsilon, features, groups, moments, read_sheet, trained, calibrates)
 
 
 def chosen_rows(count: int, most: int) -> IntArray:
@@ -141,6 +203,23 @@ def chosen_rows(count: int, most: int) -> IntArray:
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(SAMPLE_SEED).choice(count, most, replace=False))
+
+
+def spread_rows(labels: IntArray, most: int) -> IntArray:
+    """Which of some images are kept: at most `most`, evenly of each class, drawn with a fixed seed; in order.
+
+    Parameters
+    ----------
+    labels : (n,)
+    """
+    drawn = np.random.default_rng(SAMPLE_SEED).permutation(len(labels))
+    place_in_class = np.empty(len(labels), np.int64)
+    for number in np.unique(labels):
+        of_class = drawn[labels[drawn] == number]
+        place_in_class[of_class] = np.arange(len(of_class))
+    # The first of each class, then the second of each, and so on.
+    rows: IntArray = np.sort(np.lexsort((labels, place_in_class))[:most])
+    return rows
 
 
 def sample_neurons(

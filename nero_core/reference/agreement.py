@@ -200,6 +200,8 @@ def check_agreement(reference: Reference) -> None:
         stored["sample.images"] = 0 if sample is None else len(sample.groups)
         stored["sample.pictures"] = SHEET_ROLE in files
         stated |= {name: _at(manifest, name) for name in ("sample.images", "sample.pictures")}
+        stored["sample.trained"] = 0 if sample is None or sample.trained is None else len(sample.trained.labels)
+        stated["sample.trained"] = manifest["sample"].get("trained", 0)
     if manifest["schema"] >= BY_CLASS_SCHEMA:
         described = of_most_images(reference.calibrations).described()
         stored |= {f"calibration.{name}": value for name, value in described.items()}

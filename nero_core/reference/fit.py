@@ -23,7 +23,16 @@ from nero_core.network.classifier import Classifier
 from nero_core.network.extraction import Batch
 from nero_core.neurons.crops import CROP_PIXELS, Concepts, cut_concepts
 from nero_core.neurons.ranking import STAGE_CHANNELS, RankingCollector, leading_channels, rank_channels
-from nero_core.neurons.sample import KNOWN_KEPT, ORDINARY_KEPT, NeuronSample, chosen_rows, sample_neurons
+from nero_core.neurons.sample import (
+    KNOWN_KEPT,
+    ORDINARY_KEPT,
+    TRAINED_KEPT,
+    NeuronSample,
+    TrainedFrames,
+    chosen_rows,
+    sample_neurons,
+    spread_rows,
+)
 from nero_core.neurons.sheets import make_sheet
 from nero_core.neurons.statistics import pooled
 from nero_core.records import Activations, Begin, IntArray, RelevanceProfile, Source
@@ -139,7 +148,11 @@ def fit_reference(
             "training": training_of(classifier, split, passes.train.activations),
             "ood": {name: len(each.activations) for name, each in passes.known.items()},
             "crops": 0 if concepts is None else len(concepts.neurons),
-            "sample": {"images": len(sample.groups), "pictures": crops},
+            "sample": {
+                "images": len(sample.groups),
+                "pictures": crops,
+                "trained": 0 if sample.trained is None else len(sample.trained.labels),
+            },
             "heatmaps": heatmaps,
             "metrics": metrics_of(classifier, fitted, calibrations, ood_scores, passes.tested, settings.alpha)
             | agreement_of(classifier, passes.held_out.activations).metrics(),
@@ -284,7 +297,7 @@ def _find_concepts(
 def _keep_sample(
     classifier: Classifier, detectors: Mapping[str, Detector], passes: _Passes, pictured: bool, start: Begin
 ) -> NeuronSample:
-    """Neurons of some held-out and known out-of-distribution images, with small pictures where they are wanted."""
+    """Neurons of some held-out and known out-of-distribution images; with pictures, of some training frames, too."""
     sets = [passes.held_out, *passes.known.values()]
     shares = [ORDINARY_KEPT] + [KNOWN_KEPT // len(passes.known) for _ in passes.known]
     kept = [chosen_rows(len(each.rows), share) for each, share in zip(sets, shares, strict=True)]
@@ -299,8 +312,14 @@ def _keep_sample(
     if not pictured:
         return sample
     pictures = [picture for each, rows in zip(sets, kept, strict=True) for picture in each.pictures(rows)]
+    train = passes.train.activations
+    assert train.labels is not None
+    rows = spread_rows(train.labels, TRAINED_KEPT)
     sheet = make_sheet(pictures, classifier.preprocessing, start("Keeping small pictures"))
-    return replace(sample, read_sheet=lambda: sheet)
+    trained = make_sheet(passes.train.pictures(rows), classifier.preprocessing, start("Keeping training frames"))
+    features = np.asarray(train.features[rows], np.float32)
+    frames = TrainedFrames(features, train.labels[rows], lambda: trained)
+    return replace(sample, read_sheet=lambda: sheet, trained=frames)
 
 
 def _epsilon(detectors: Mapping[str, Detector]) -> float:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nero_core.errors import ArtefactError, InputError, NeroError
 from nero_core.neurons.crops import Concepts
-from nero_core.neurons.sample import SHEET_ROLE, NeuronSample, Projection, group_names
+from nero_core.neurons.sample import SHEET_ROLE, TRAINED_ROLE, NeuronSample, Projection, group_names
 from nero_core.records import Float64Array, FloatArray, IntArray, RelevanceProfile
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, read_picture, verify_file
 from nero_core.storage.files import arrays_under, read_arrays
@@ -105,8 +105,13 @@ class ReferenceFolder:
         with self._reading():
             if not (kept := arrays_under("sample/", self.arrays)):
                 return None
-            sheet = partial(self.picture, SHEET_ROLE) if SHEET_ROLE in self.manifest["files"] else None
-            return NeuronSample.restore(kept, group_names(self.manifest), len(self.manifest["classes"]), sheet)
+            sheet, trained = (
+                partial(self.picture, role) if role in self.manifest["files"] else None
+                for role in (SHEET_ROLE, TRAINED_ROLE)
+            )
+            calibrates = self.manifest.get("sample", {}).get("calibrates", True)
+            names, classes = group_names(self.manifest), len(self.manifest["classes"])
+            return NeuronSample.restore(kept, names, classes, sheet, trained, calibrates)
 
     @cached_property
     def feature_concepts(self) -> Concepts | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nero_core.errors import ArtefactError, InputError
-from nero_core.reference.manifest_fields import HeatmapFields, ManifestFields, MethodFields, check_together
+from nero_core.reference.manifest_fields import ManifestFields, check_together
 from nero_core.storage.files import digest, disk_errors, write_bytes
 from nero_core.storage.json_files import Versioned, checked, read_json
 
@@ -152,32 +152,6 @@ def _checked(path: Path) -> str:
             "restore it or run `fit` again."
         )
     return json.dumps(content)
-
-
-def stored_heatmaps(manifest: Mapping[str, Any]) -> tuple[int, list[dict[str, Any]]] | None:
-    """How true the heatmaps of each method were at the fit; None where it was not measured.
-
-    Returns
-    -------
-    images, methods
-        On how many calibration images; and a row per method, the one that heatmaps are made by first, the random order
-        last, as :func:`~nero_core.attribution.faithfulness.heatmap_summary` gives them.
-
-    Raises
-    ------
-    ArtefactError
-        A field is missing or of another type.
-    """
-    if (kept := manifest.get("heatmaps")) is None:
-        return None
-    checked(kept, HeatmapFields, MANIFEST_NAME, ADVICE, "heatmaps")
-    methods = kept["methods"]
-    checked(methods[:-1], list[MethodFields], MANIFEST_NAME, ADVICE, "heatmaps.methods")
-    if len(methods) < 2:
-        raise ArtefactError(
-            f"{MANIFEST_NAME}, field `heatmaps.methods` has no method beside the random order. {ADVICE}"
-        )
-    return kept["images"], methods
 
 
 def write_hashed(folder: Path, role: str, suffix: str, write: Callable[[Path], None]) -> dict[str, Any]:

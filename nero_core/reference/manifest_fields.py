@@ -101,11 +101,16 @@ class DetectorFields(TypedDict):
     parameters: dict[str, Any]
 
 
-class SampleFields(TypedDict):
-    """What is kept of the neurons."""
-
+class _SampleFields(TypedDict):
     images: Count
     pictures: bool
+
+
+class SampleFields(_SampleFields, total=False):
+    """What is kept of the neurons; how many training frames, and whether its held-out images still calibrate."""
+
+    trained: Count
+    calibrates: bool
 
 
 class FileFields(TypedDict):
@@ -135,11 +140,15 @@ class MethodFields(HeatmapRow):
     shuffled: float
 
 
-class HeatmapFields(TypedDict):
-    """How true the heatmaps are: a row for each method, and one for a random order."""
-
+class _HeatmapFields(TypedDict):
     images: AtLeastOne
     methods: list[HeatmapRow]
+
+
+class HeatmapFields(_HeatmapFields, total=False):
+    """How true the heatmaps are: a row for each method, and one for a random order."""
+
+    left: Annotated[float, Range(0)]
 
 
 class _ManifestFields(TypedDict):

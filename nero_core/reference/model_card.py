@@ -22,7 +22,15 @@ from nero_core.calibration.in_words import promise_lines
 from nero_core.calibration.stored import calibrated_as
 from nero_core.errors import ArtefactError
 from nero_core.network.given_preprocessing import described, recorded_origins
-from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, stored_heatmaps, verify_file
+from nero_core.reference.heatmap_truth import (
+    LEFT_RULE,
+    RULE,
+    StoredHeatmaps,
+    said_of_chance,
+    said_of_left,
+    stored_heatmaps,
+)
+from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, verify_file
 from nero_core.reference.signatures import TrustedKey, read_signature, who_made_it
 from nero_core.storage.files import METADATA_KEY, digest
 from nero_core.wording import heatmap_method, label, said
@@ -233,19 +241,28 @@ def _heatmaps(manifest: Mapping[str, Any]) -> Lines:
     kept = stored_heatmaps(manifest)
     if kept is None:
         return (("Heatmaps", "not measured when it was fitted"),)
-    n, methods = kept
+    how = "places are blurred, or brought back, in the order of their relevance, and the answer’s probability watched. "
     lines = tuple(
-        (
-            f"{said(wording.HEATMAPS_BY)} {heatmap_method(row['method'])}",
-            f"gain {_signed(100 * row['gain'])} ± {100 * row['gain_standard_error']:.2g} points over a random order "
-            f"(mean and standard error of {n} calibration images), better on {100 * row['better_than_random']:.0f} % "
-            f"of them; {row['stability']:.2f} alike under noise (1 is best), {row['shuffled']:.2f} with shuffled "
-            "weights (0 is best)" + (f"; {said(wording.CHANCE_DOES_AS_WELL)}" if row["by_chance"] else ""),
-        )
-        for row in methods[:-1]
+        (f"{said(wording.HEATMAPS_BY)} {heatmap_method(row['method'])}", _said_of_method(kept, row))
+        for row in kept.methods
     )
-    how = "places are blurred, or brought back, in the order of their relevance, and the answer’s probability watched"
-    return (*lines, ("Gain", how))
+    left = f"{said_of_left(kept.left, kept.images)}. {LEFT_RULE}."
+    return (*lines, ("Without the image", left), ("Gain", f"{how}{RULE}."))
+
+
+def _said_of_method(kept: StoredHeatmaps, row: Mapping[str, Any]) -> str:
+    found = kept.effect(row)
+    text = (
+        f"gain {_signed(100 * found.mean)} ± {100 * row['gain_standard_error']:.2g} points over a random order "
+        f"(mean and standard error of {kept.images} calibration images"
+    )
+    if found.low is not None and found.high is not None:
+        text += f"; 95 % interval {_signed(100 * found.low)} to {_signed(100 * found.high)}"
+        text += "" if found.standardized is None else f"; d_z {_signed(found.standardized)}"
+    return (
+        f"{text}), better on {100 * row['better_than_random']:.0f} % of them; {row['stability']:.2f} alike under noise "
+        f"(1 is best), {row['shuffled']:.2f} with shuffled weights (0 is best); {said_of_chance(found)}"
+    )
 
 
 def _signed(points: float) -> str:
@@ -260,6 +277,8 @@ def _contents(manifest: Mapping[str, Any]) -> Lines:
     if SAMPLE_ROLE in files:
         kept = int(manifest["sample"]["images"])
         pictures += f", and {kept} small pictures of calibration and {said(wording.KNOWN_OOD_IMAGES)}"
+        if trained := int(manifest["sample"].get("trained", 0)):
+            pictures += f", {trained} of training frames"
     if crops:
         pictures += f", digest {digest(''.join(crops).encode())}"
     detectors = "; ".join(

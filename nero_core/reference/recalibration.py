@@ -95,7 +95,7 @@ def recalibrate(
         ood_scores,
         reference.profile,
         reference.concepts,
-        reference.sample,
+        None if reference.sample is None else replace(reference.sample, calibrates=False),
         SeenImages(trained, calibrate),
         ood_predicted=reference.ood_predicted,
     )
@@ -162,5 +162,8 @@ def _described(
         name: {key: auroc(calibrations[name].scores, scores) for key, scores in sets.items()}
         for name, sets in ood_scores.items()
     }
-    calibration = of_most_images(calibrations).described()
-    return {**reference.manifest, "metrics": metrics, "title": title or reference.title, "calibration": calibration}
+    changed = {"metrics": metrics, "title": title or reference.title}
+    changed["calibration"] = of_most_images(calibrations).described()
+    if "sample" in reference.manifest:
+        changed["sample"] = {**reference.manifest["sample"], "calibrates": False}
+    return {**reference.manifest, **changed}

@@ -15,6 +15,7 @@ from nero_core.data.guarantee import DEFAULT_ALPHA, CalibrationSettings
 from nero_core.errors import InputError, UnknownDetectorError
 from nero_core.neurons.crops import Concepts
 from nero_core.neurons.sample import NeuronSample
+from nero_core.neurons.similar import SHOWN, By, SimilarFrame, similar_frames
 from nero_core.records import Activations, Decision, Float32Array, Float64Array, IntArray, RelevanceProfile, Source
 from nero_core.reference.agreement import check_agreement
 from nero_core.reference.folder import DEFAULT_DETECTOR, PANEL, ReferenceFolder, in_order
@@ -278,6 +279,10 @@ class Reference(ReferenceFolder):
                 + (f"choose {' or '.join(explained)}." if explained else "fit this reference with nero.")
             )
         return explain(fitted, activations, self.classes)
+
+    def similar_frames(self, activations: Activations, k: int = SHOWN, by: By = "relevance") -> list[SimilarFrame]:
+        """The k nearest training and calibration frames; see :func:`~nero_core.neurons.similar.similar_frames`."""
+        return similar_frames(self.sample, activations, k, by)
 
     # Heatmaps ------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from nero_core.calibration import of_most_images
 from nero_core.detectors import Detector
 from nero_core.detectors.base import FittedArrays
 from nero_core.errors import ArtefactError, InputError
-from nero_core.neurons.sample import SHEET_ROLE
+from nero_core.neurons.sample import SHEET_ROLE, TRAINED_ROLE
 from nero_core.reference.manifest import MANIFEST_NAME, SCHEMA_VERSION, remove_unlisted, write_hashed, write_manifest
 from nero_core.reference.origin import Origin, read_origin, write_origin
 from nero_core.reference.reference import RETIRED, Reference
@@ -61,6 +61,8 @@ def _write(reference: Reference, folder: Path) -> None:
     sheets = reference.concepts.sheets(reference.classifier.layout.stages) if reference.concepts else {}
     if reference.sample is not None and reference.sample.read_sheet is not None:
         sheets[SHEET_ROLE] = reference.sample.read_sheet()
+    if reference.sample is not None and reference.sample.trained is not None:
+        sheets[TRAINED_ROLE] = reference.sample.trained.read_sheet()
     for role, sheet in sheets.items():
         files[role] = write_hashed(folder, role, "webp", partial(write_synced, data=sheet))
     described = {

@@ -17,6 +17,7 @@ from nero_core.data.images import displayed
 from nero_core.figures.charts import account_chart, account_rows, relevance_profile, score_histogram
 from nero_core.figures.overlays import overlay, tiled
 from nero_core.figures.palette import Chart
+from nero_core.neurons.similar import BYS, NO_FRAMES, lacking
 from nero_core.records import Neuron
 from nero_core.storage.files import make_folder, write_bytes
 
@@ -79,6 +80,9 @@ def write_case(
 ) -> list[Path]:
     """Write a case's numbers (JSON), charts (HTML that opens offline) and heatmaps (PNG); the paths written.
 
+    ``similar.png`` has the similar frames where the reference keeps any: a row by relevance and one by features, in the
+    order of ``similar`` in ``case.json``.
+
     Parameters
     ----------
     image : RGB image
@@ -107,6 +111,9 @@ def write_case(
         pictures[f"{name}.png"] = _png(overlay(picture, case.maps[neuron]), case.methods[neuron])
     if tested is not None:
         pictures |= _tested_pictures(case, picture, tested)
+    if lacking(case.reference.sample) != NO_FRAMES:
+        rows = [[frame.picture for frame in case.similar(by)] for by in BYS]
+        pictures["similar.png"] = _png(tiled([picture for row in rows for picture in row], len(rows[0])))
     files = {"case.json": json.dumps(case_numbers(case, alpha, neurons, tested), indent=1).encode()}
     files |= {f"{name}.html": c.figure.to_html(include_plotlyjs=True).encode() for name, c in charts.items()} | pictures
     for name, data in files.items():

@@ -12,8 +12,17 @@ from nero_core.errors import InputError, NeroError
 from nero_core.figures.faithfulness import WAYS, faithfulness_curves, faithfulness_table
 from nero_core.figures.palette import significant
 from nero_core.records import Source
-from nero_core.reference.manifest import read_manifest, stored_heatmaps
-from nero_core.wording import CALIBRATION_IMAGES, CHANCE_DOES_AS_WELL, FAITHFULNESS, heatmap_method, label, said
+from nero_core.reference.heatmap_truth import (
+    LEFT_RULE,
+    RULE,
+    StoredHeatmaps,
+    is_flat,
+    said_of_chance,
+    said_of_left,
+    stored_heatmaps,
+)
+from nero_core.reference.manifest import read_manifest
+from nero_core.wording import CALIBRATION_IMAGES, FAITHFULNESS, heatmap_method, label, said
 from pages.neuron_views.detail import METHOD
 from pages.neuron_views.groups import Choices
 from pages.shared import controls, heatmaps, resources, session, widgets, words
@@ -22,6 +31,8 @@ from pages.shared.words import plain
 if TYPE_CHECKING:
     from nero_core import Reference
     from nero_core.attribution.faithfulness import Faithfulness, Scores
+    from nero_core.metrics import Effect
+    from nero_core.reference.heatmap_truth import Of
 
 IMAGES, EVERY, RESULT = "neurons-truth-images", "neurons-truth-methods", "neurons-truth"
 IMAGES_AT_MOST = 24
@@ -31,9 +42,9 @@ HOW_TO_READ = (
     "Places are blurred, or brought back, in the order in which the heatmap of all neurons together ranks them. Where "
     "it is true, the answer's probability falls sooner than in the grey band of random orders, and comes back sooner. "
     "Besides, noise that nobody sees should leave the heatmap alike (1), and a network with shuffled weights should "
-    "not (0)."
+    f"not (0). {RULE}. {LEFT_RULE}."
 )
-AS_CHANCE = "Chance can do as well as the heatmaps shown here, by {}: do not lean on them."
+DO_NOT_LEAN = "Of the heatmaps shown here, by {}: {}. Do not lean on them."
 COMMAND = "python -m nero_core faithfulness REF IMAGES --out RESULT"
 
 Key = tuple[str, bool, str | None, tuple[Source, ...]]
@@ -45,7 +56,7 @@ def show(choices: Choices) -> None:
     st.markdown(f"##### {label(FAITHFULNESS)}")
     st.caption(HOW_TO_READ)
     if (kept := stored_heatmaps(read_manifest(choices.entry.path))) is not None:
-        _stored(*kept)
+        _stored(kept)
     offered = choices.pictures
     if offered:
         _on_demand(choices, offered)
@@ -58,22 +69,34 @@ def show(choices: Choices) -> None:
     widgets.command(COMMAND)
 
 
-def _stored(images: int, methods: Sequence[Mapping[str, Any]]) -> None:
+def _stored(kept: StoredHeatmaps) -> None:
     """What was measured when the reference was fitted."""
-    measured = methods[:-1]
-    best = max(measured, key=lambda row: float(row["gain"]))
-    shown = measured[0]  # by it the heatmaps here are made
+    best = max(kept.methods, key=lambda row: float(row["gain"]))
+    shown = kept.methods[0]  # by it the heatmaps here are made
     st.markdown(
-        f"**Over {images} calibration images**, measured when this reference was fitted: "
+        f"**Over {kept.images} calibration images**, measured when this reference was fitted: "
         + ", ".join(
             f"{plain(heatmap_method(row['method']))} gains **{significant(100 * row['gain'])} points** over a random "
-            f"order (standard error {significant(100 * row['gain_standard_error'])})"
-            for row in measured
+            "order "
+            f"(standard error {significant(100 * row['gain_standard_error'])}; {said_of_chance(kept.effect(row))})"
+            for row in kept.methods
         )
-        + (f". Most is gained by {plain(heatmap_method(best['method']))}" if len(measured) > 1 else "")
-        + (f". **{AS_CHANCE.format(plain(heatmap_method(shown['method'])))}**" if shown["by_chance"] else ".")
+        + (f". Most is gained by {plain(heatmap_method(best['method']))}." if len(kept.methods) > 1 else ".")
+        + _caution(heatmap_method(shown["method"]), kept.effect(shown))
+        + _without_image(kept.left, kept.images)
     )
-    _table(methods, images, f" over {images} {said(CALIBRATION_IMAGES)}")
+    _table([*kept.methods, kept.random], kept.images, f" over {kept.images} {said(CALIBRATION_IMAGES)}")
+
+
+def _caution(method: str, found: Effect) -> str:
+    """Not to lean on heatmaps that are not better than chance."""
+    return "" if found.better else f" **{DO_NOT_LEAN.format(plain(method), said_of_chance(found))}**"
+
+
+def _without_image(left: float | None, images: int, of: Of = "answer") -> str:
+    """How much does not need the image; bold where that is most of it."""
+    text = f"{said_of_left(left, images, of)}."
+    return f" **{text}**" if is_flat(left, of) else f" {text}"
 
 
 def _table(methods: Sequence[Mapping[str, Any]], images: int, over: str = "") -> None:
@@ -161,29 +184,24 @@ def _found(choices: Choices, chosen: list[str], measured: Faithfulness, method: 
 
 def _said(choices: Choices, measured: Faithfulness, method: str) -> str:
     """The answer in a sentence, for the heatmaps in use."""
-    gain = measured.gain[measured.methods.index(method)]
+    gain, found = measured.gain[measured.methods.index(method)], measured.effect(method)
     points = f"{significant(100 * float(gain.mean()))} points"
     if len(gain) == 1:
         beaten, orders = int(measured.beaten(method)[0]), len(measured.random_gain)
         answer = choices.sample.names[measured.predicted[0]]
-        verdict = (
-            "better than chance" if beaten == orders else f"{said(CHANCE_DOES_AS_WELL)}, so do not lean on it here"
-        )
-        if measured.flat[0]:
-            whole, blurred = 100 * measured.whole_and_blurred[0]
-            verdict += (
-                f". But blurring the whole image hardly changes the answer ({significant(whole)} to "
-                f"{significant(blurred)} %): no order of places means much"
-            )
-        return (
+        text = (
             f"For the answer *{plain(answer)}*, this heatmap ranks places better than **{beaten} of {orders}** random "
-            f"orders (gain {points}): {verdict}."
+            f"orders (gain {points}): {said_of_chance(found)}."
         )
-    row = next(row for row in measured.summary() if row["method"] == method)
-    error, better = significant(100 * row["gain_standard_error"]), f"{100 * row['better_than_random']:.0f}\u00a0%"
-    text = (
-        f"Over {len(gain)} images the heatmaps by {heatmap_method(method)} gain **{points}** over a random order "
-        f"(standard error {error}) and are better on **{better}** of them."
+    else:
+        row = next(row for row in measured.summary() if row["method"] == method)
+        error, better = significant(100 * row["gain_standard_error"]), f"{100 * row['better_than_random']:.0f}\u00a0%"
+        text = (
+            f"Over {len(gain)} images the heatmaps by {heatmap_method(method)} gain **{points}** over a random order (standard error "
+            f"{error}) and are better on **{better}** of them: {said_of_chance(found)}."
+        )
+        text += f" Most is gained by **{heatmap_method(measured.best)}**." if len(measured.methods) > 2 else ""
+    return (
+        f"{text}{_caution(heatmap_method(method), found)}{_without_image(measured.left, len(gain))}"
+        f"{_without_image(measured.score_left, len(gain), 'score')}"
     )
-    text += f" Most is gained by **{heatmap_method(measured.best)}**." if len(measured.methods) > 2 else ""
-    return text + (f" **{AS_CHANCE.format(plain(heatmap_method(method)))}**" if row["by_chance"] else "")

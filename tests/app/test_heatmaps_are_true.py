@@ -10,6 +10,9 @@ import pytest
 
 from nero_core.attribution import faithfulness, fitting
 from nero_core.attribution.faithfulness import RANDOM, measure_faithfulness
+from nero_core.metrics import Effect
+from nero_core.reference import heatmap_truth
+from nero_core.reference.heatmap_truth import said_of_chance, said_of_left
 from nero_core.reference.manifest import read_manifest, write_manifest
 from nero_core.wording import heatmap_method
 from pages.neuron_views import truth
@@ -136,7 +139,9 @@ def test_one_image_says_what_the_measurement_says(app, reference):
     beaten = int((measured.gain[0] > measured.random_gain[:, 0]).sum())
     text = words_of(page)
     assert f"**{beaten} of {truth.ORDERS_FOR_ONE}** random orders" in text
-    assert ("better than chance" in text) == (beaten == truth.ORDERS_FOR_ONE)
+    assert said_of_chance(measured.effect("CRP")) in text
+    assert said_of_left(measured.left) in text
+    assert said_of_left(measured.score_left, of="score") in text
     assert f"*{reference.classes[measured.predicted[0]]}*" in text
     assert "Heatmaps by **CRP**" in text
     assert "No better one" not in text
@@ -223,7 +228,7 @@ def test_what_was_measured_at_the_fit_is_shown(open_app, tiny_reference, tmp_pat
     shutil.copytree(tiny_reference, tmp_path / "r")
     manifest = {key: value for key, value in read_manifest(tmp_path / "r").items() if key != "sha256"}
     rows = [
-        {"method": method, "deletion": 0.5, "insertion": 0.9, "gain": gain, "gain_standard_error": 0.081,
+        {"method": method, "deletion": 0.5, "insertion": 0.9, "gain": gain, "gain_standard_error": 0.051,
          "better_than_random": 0.75, "stability": 0.99, "shuffled": 0.1, "by_chance": False}
         for method, gain in (("CRP", 0.265), ("gradient × input", 0.334))
     ]  # fmt: skip
@@ -235,26 +240,32 @@ def test_what_was_measured_at_the_fit_is_shown(open_app, tiny_reference, tmp_pat
     said = words_of(page)
     assert "**Over 60 calibration images**, measured when this reference was fitted" in said
     assert "CRP gains **26.5 points**" in said
+    assert "How much of the answer does not need the image was not measured." in said
     assert "Most is gained by gradient × input." in said
-    assert "do not lean on" not in said
+    assert "Do not lean on" not in said
     manifest = {key: value for key, value in read_manifest(tmp_path / "r").items() if key != "sha256"}
-    rows[0]["by_chance"] = True  # the heatmaps shown are the first's
-    write_manifest(tmp_path / "r", {**manifest, "heatmaps": {"images": 60, "methods": rows}})
+    rows[0]["gain_standard_error"] = 0.2  # the heatmaps shown are the first's
+    write_manifest(tmp_path / "r", {**manifest, "heatmaps": {"images": 60, "left": 0.86, "methods": rows}})
     said = words_of(open_app().switch_page(PAGE).run())
-    assert "**Chance can do as well as the heatmaps shown here, by CRP: do not lean on them.**" in said
+    assert "**Of the heatmaps shown here, by CRP: chance can do as well. Do not lean on them.**" in said
+    assert "**86\u00a0% of the answer does not need the image" in said
 
 
-def test_an_answer_that_no_place_changes_is_said_to_be_so(app, monkeypatch):
-    """Where the whole image blurred changes little, an order of places means little."""
+@pytest.mark.parametrize(("left", "flat"), [(0.0, True), (9.0, False)])
+def test_an_answer_that_does_not_need_the_image_is_said_to_be_so(app, monkeypatch, left, flat):
     page = put_to_the_test(with_case(app), "Case, image 1")
-    said = "no order of places means much"
-    for least, flat in ((1.01, True), (0.0, False)):
-        monkeypatch.setattr(faithfulness, "FLAT", least)
-        assert (said in words_of(page.run())) == flat
+    monkeypatch.setattr(heatmap_truth, "FLAT_FROM", left)
+    assert ("of this answer does not need the image" in words_of(page.run())) == flat
 
 
-def test_several_images_say_when_chance_can_do_as_well(app, monkeypatch):
-    page = put_to_the_test(with_case(app, 2), "Case, image 1", "Case, image 2")
-    for sure, by_chance in ((1e9, True), (-1e9, False)):
-        monkeypatch.setattr(faithfulness, "SURE", sure)
-        assert ("Chance can do as well as the heatmaps shown here" in words_of(page.run())) == by_chance
+@pytest.mark.parametrize("images", [1, 2])
+def test_heatmaps_that_chance_does_as_well_as_are_not_to_be_leant_on(app, monkeypatch, images):
+    names = [f"Case, image {number + 1}" for number in range(images)]
+    page = put_to_the_test(with_case(app, images), *names)
+    for low, better in ((0.1, True), (-0.1, False)):
+        monkeypatch.setattr(
+            faithfulness.Faithfulness, "effect", lambda self, method, low=low: Effect(0.2, low, 1.0, 1.0)
+        )
+        text = words_of(page.run())
+        assert ("Do not lean on them" in text) != better
+        assert ("better than chance" in text) == better

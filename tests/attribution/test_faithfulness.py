@@ -185,11 +185,12 @@ def test_gain_and_best_on_paper():
     assert (good["deletion"], good["insertion"], good["score_deletion"]) == (0.25, 0.75, 0.5)
     assert (good["gain"], good["gain_standard_error"], good["better_than_random"], good["stability"]) == (0.5, 0, 1, 1)
     assert (bad["gain"], bad["better_than_random"]) == (-0.5, 0)
-    assert not good["by_chance"], "one image has no spread"
+    # One image, two random orders at ±0.5: differences 0 and 1, mean ½, spread 1/√2, a wide interval about ½.
+    assert (good["effect"], good["by_chance"]) == (pytest.approx(0.5 * 2**0.5), True)
     np.testing.assert_array_equal(measured.beaten("good"), [1])
     np.testing.assert_array_equal(measured.beaten("bad"), [0])
-    np.testing.assert_array_equal(measured.whole_and_blurred, [[1, 0]])
-    assert not measured.flat[0]
+    assert measured.left == 0
+    assert measured.score_left is None, "a score of 0 has no share"
     assert random["method"] == RANDOM
     assert "gain" not in random
     assert [row["method"] for row in measured.rows()] == ["good", "bad"]
@@ -328,23 +329,36 @@ def test_the_command_writes_what_it_says(tiny_reference, class_folders, tmp_path
     assert "no method 'LRP'" in capsys.readouterr().err
 
 
-def test_chance_and_flat_curves_by_hand():
-    """Gains 0.2 and 0.4: mean 0.3, standard error 0.1, three of them. Gains 0 and 0.4: mean 0.2 is one."""
+def made_up(gains, blurred=0.0, score=(2.0, 1.0)):
+    """A method that gains so much on each image over a random order; the answer falls from 1 to `blurred`."""
+    curves = np.array([[[1.0, blurred]] * len(gains)] * 2)
+    insertion = curves.copy()
+    insertion[0] += np.array(gains)[:, None]
+    given = {"deletion": curves, "insertion": insertion}
+    scores = dict.fromkeys(("deletion", "insertion"), np.array([[list(score)] * len(gains)] * 2))
+    none, answers = np.zeros((1, len(gains))), np.zeros(len(gains), np.int64)
+    every = {kind: c[1:] for kind, c in given.items()}
+    return faithfulness.Faithfulness(("m", RANDOM), np.array([0.0, 1.0]), answers, given, scores, none, none, every)
 
-    def measured(gains, blurred=0.0):
-        curves = np.array([[[1.0, blurred]] * len(gains)] * 2)
-        insertion = curves.copy()
-        insertion[0] += np.array(gains)[:, None]
-        given = {"deletion": curves, "insertion": insertion}
-        none = np.zeros((1, len(gains)))
-        answers = np.zeros(len(gains), np.int64)
-        every = {kind: c[1:] for kind, c in given.items()}
-        return faithfulness.Faithfulness(("m", RANDOM), np.array([0.0, 1.0]), answers, given, given, none, none, every)
 
-    np.testing.assert_allclose(measured([0.2, 0.4]).gain, [[0.2, 0.4]])
-    assert not measured([0.2, 0.4]).summary()[0]["by_chance"]
-    assert measured([0.0, 0.4]).summary()[0]["by_chance"]
-    assert measured([0.0, 0.0]).summary()[0]["by_chance"], "no gain at all"
-    np.testing.assert_array_equal(measured([0.2], blurred=0.96).flat, [True])
-    np.testing.assert_array_equal(measured([0.2], blurred=0.94).flat, [False])
-    np.testing.assert_array_equal(measured([0.2], blurred=1.04).flat, [True])
+def test_steep_curves_are_called_better_and_small_effects_are_not():
+    steep = made_up([0.2, 0.3, 0.4]).summary()[0]  # mean 0.3, spread 0.1: d_z = 3; t(2) = 4.30, ± 0.248
+    assert (steep["effect"], steep["gain_low"]) == (pytest.approx(3), pytest.approx(0.3 - 4.302653 * 0.1 / 3**0.5))
+    assert (steep["better_than_chance"], steep["by_chance"]) == (True, False)
+    chance = made_up([-0.1, 0.0, 0.4]).summary()[0]
+    assert (chance["better_than_chance"], chance["by_chance"]) == (False, True)
+    # A hundred images: 61 gain 0.01 and 39 lose as much. Sure beyond 2 standard errors, and a small effect.
+    consistent = made_up([0.01] * 61 + [-0.01] * 39)
+    assert consistent.effect("m").low > 0
+    assert consistent.effect("m").standardized == pytest.approx(0.22 / (1 - 0.22**2) ** 0.5 * 0.99**0.5)
+    assert not consistent.summary()[0]["better_than_chance"]
+    assert not made_up([0.0, 0.0]).summary()[0]["better_than_chance"], "no gain at all"
+    assert not made_up([0.4]).summary()[0]["better_than_chance"], "one image against one random order tells nothing"
+
+
+def test_the_share_that_does_not_need_the_image_is_the_last_point_over_the_first():
+    flat = made_up([0.1, 0.2], blurred=0.86, score=(4.0, 3.0))
+    assert (flat.left, flat.score_left) == (pytest.approx(0.86), 0.75)
+    assert made_up([0.1], blurred=1.5).left == 1.5
+    assert made_up([0.1], score=(-1.0, 2.0)).score_left is None
+    assert made_up([0.1], score=(1.0, 0.0)).score_left is None

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,6 +130,42 @@ def test_explain_writes_numbers_figures_and_heatmaps(run, tiny_reference, class_
             assert image.size == (64, 64)
     for name in ("histogram", "account", "relevance"):
         assert "https://cdn" not in (tmp_path / "case" / f"{name}.html").read_text(encoding="utf-8")[:5000]
+
+
+def test_explain_writes_similar_frames(run, tiny_reference, class_folders, tmp_path):
+    frame = sorted(class_folders.glob("*/*.png"))[0]  # a training image
+    code, out, _ = run("explain", tiny_reference, frame, "--out", tmp_path / "case", "--neurons", "1")
+    assert code == 0
+    assert "Nearest by relevance: training frame, amber (similar.png, case.json)." in out
+    assert "does not mean the same finding" in out
+    case = json.loads((tmp_path / "case" / "case.json").read_text())
+    ref = Reference.load(tiny_reference)
+    activations = ref.classifier.extract([frame])
+    assert set(case["similar"]) == {"relevance", "features"}
+    for by, rows in case["similar"].items():
+        found = ref.similar_frames(activations, by=by)
+        assert [(row["kind"], row["class"]) for row in rows] == [(f.kind, f.class_name) for f in found]
+        assert [row["distance"] for row in rows] == pytest.approx([f.distance for f in found], abs=1e-6)
+        assert [row["percentile"] for row in rows] == [f.percentile for f in found]
+    assert "similar_lacks" not in case
+    with Image.open(tmp_path / "case" / "similar.png") as image:
+        assert image.height > 2 * 48
+        assert image.width > 8 * 48
+
+
+def test_explain_says_how_a_reference_gets_similar_frames(run, tiny_reference, class_folders, tmp_path):
+    bare = Reference.load(tiny_reference)
+    bare.sample, bare.concepts = replace(bare.sample, read_sheet=None, trained=None), None
+    bare.manifest |= {"crops": 0, "sample": {**bare.manifest["sample"], "pictures": False, "trained": 0}}
+    bare.save(tmp_path / "bare")
+    frame = next(class_folders.glob("*/*.png"))
+    code, out, _ = run("explain", tmp_path / "bare", frame, "--out", tmp_path / "case", "--neurons", "1")
+    assert code == 0
+    assert "run `fit` again, without --no-crops" in out
+    case = json.loads((tmp_path / "case" / "case.json").read_text())
+    assert "keeps no frames" in case["similar_lacks"]
+    assert "similar" not in case
+    assert not (tmp_path / "case" / "similar.png").exists()
 
 
 def test_every_command_has_help(run):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from nero_core.errors import ArtefactError
 from nero_core.metrics import bootstrap, interval, point_metrics
 from nero_core.neurons.sample import SHEET_ROLE
-from nero_core.reference.manifest import read_manifest, stored_heatmaps, verify_file, write_manifest
+from nero_core.reference.heatmap_truth import stored_heatmaps
+from nero_core.reference.manifest import read_manifest, verify_file, write_manifest
 from nero_core.reference.model_card import (
     SAMPLE_ROLE,
     Measured,
@@ -104,12 +105,18 @@ def test_it_says_how_true_the_heatmaps_are(lines, tiny_reference, tmp_path):
     )
     assert "better on 75 % of them; 0.99 alike under noise" in said["Heatmaps by CRP"]
     assert "Heatmaps by random order" not in said
-    assert "chance can" not in said["Heatmaps by CRP"]
+    assert "d_z 0.422), better on" in said["Heatmaps by CRP"]
+    assert said["Heatmaps by CRP"].endswith("(d_z 0.42, below 0.5) that it is not called better")
+    assert said["Without the image"].startswith("How much of the answer does not need the image was not measured.")
+    assert "at least 0.5 standard deviations" in said["Gain"]
+    folder = edited(tiny_reference, tmp_path / "flat", heatmaps={"images": 60, "left": 0.86, "methods": [row, chance]})
+    said = {name: text for section in model_card(folder).sections for name, text in section.lines}
+    assert said["Without the image"].startswith("86\u00a0% of the answer does not need the image")
     row |= {"gain": -0.000164, "gain_standard_error": 0.0000859, "by_chance": True}
     folder = edited(tiny_reference, tmp_path / "small", heatmaps={"images": 4, "methods": [row, chance]})
     said = {name: text for section in model_card(folder).sections for name, text in section.lines}
     assert said["Heatmaps by CRP"].startswith("gain −0.0164 ± 0.0086 points over a random order")
-    assert said["Heatmaps by CRP"].endswith("; chance can do as well")
+    assert said["Heatmaps by CRP"].endswith("; chance can do as well"), "two standard errors of four images"
     broken = ({"gain": 1}, {**row, "gain": "much"}, {**row, "by_chance": 1}, {**row, "gain": float("inf")}, "row", None)
     for bad in broken:
         with pytest.raises(ArtefactError, match="field `heatmaps"):
