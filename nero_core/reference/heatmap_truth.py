@@ -16,6 +16,7 @@ from nero_core.metrics import MEDIUM_EFFECT, Effect, effect
 from nero_core.reference.manifest import ADVICE, MANIFEST_NAME
 from nero_core.reference.manifest_fields import HeatmapFields, MethodFields
 from nero_core.storage.json_files import checked
+from nero_core.wording import CHANCE_DOES_AS_WELL, said
 
 FLAT_FROM = 0.75
 """Share of an answer that is left without the image: from here on its curve is called flat. Our choice: whatever order
@@ -92,7 +93,7 @@ def said_of_chance(found: Effect) -> str:
         return f"more than chance by so little{size} that it is not called better"
     if found.high is not None and found.high < 0:
         return "worse than chance"
-    return "chance can do as well"
+    return said(CHANCE_DOES_AS_WELL)
 
 
 def is_flat(left: float | None, of: Of = "answer") -> bool:
