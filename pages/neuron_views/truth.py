@@ -197,8 +197,8 @@ def _said(choices: Choices, measured: Faithfulness, method: str) -> str:
         row = next(row for row in measured.summary() if row["method"] == method)
         error, better = significant(100 * row["gain_standard_error"]), f"{100 * row['better_than_random']:.0f}\u00a0%"
         text = (
-            f"Over {len(gain)} images the heatmaps by {heatmap_method(method)} gain **{points}** over a random order (standard error "
-            f"{error}) and are better on **{better}** of them: {said_of_chance(found)}."
+            f"Over {len(gain)} images the heatmaps by {heatmap_method(method)} gain **{points}** over a random order "
+            f"(standard error {error}) and are better on **{better}** of them: {said_of_chance(found)}."
         )
         text += f" Most is gained by **{heatmap_method(measured.best)}**." if len(measured.methods) > 2 else ""
     return (
