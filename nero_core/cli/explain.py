@@ -31,12 +31,15 @@ def add_explain(command: AddCommand) -> None:
 def _explain(options: argparse.Namespace) -> int:
     from nero_core.case import ALL, open_case
     from nero_core.data.images import read_image
+    from nero_core.data.input_checks import NOTHING_NOTICED
     from nero_core.reports.case import write_case
 
     if options.neurons < 1:
         raise InputError(f"--neurons is {options.neurons}; wanted at least 1.")
     reference, image = load(options), read_image(options.image)
     case = open_case(reference, image, options.detector)
+    if case.nothing_to_judge:
+        raise InputError(f"{case.checks[0].sentence} {case.checks[0].effect} Nothing was explained or written.")
     case.decide(options.alpha)  # a share that cannot be supported is refused before anything is written
     if case.explanation is None:
         reference.explain(case.activations, options.detector)  # says which detectors have an exact account
@@ -47,6 +50,7 @@ def _explain(options: argparse.Namespace) -> int:
     else:
         print("\n".join(f"Wrote {path}" for path in written))
         print(_said_of_heatmaps(case.methods[ALL]))
+        print("\n".join([f"Noticed: {check.sentence} {check.effect}" for check in case.checks] or [NOTHING_NOTICED]))
     if case.caution:
         say(f"warning: {case.caution}")
     return DONE

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from nero_core.case import Case
+from nero_core.data.input_checks import NOTHING_TO_JUDGE
 from nero_core.figures.charts import score_histogram
 from nero_core.figures.palette import STATES, rounded, significant
 from nero_core.records import Decision
@@ -118,18 +119,18 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
     together = batch_control(decisions, alpha)
     rows = []
     for place, ((frame, reading), decision) in enumerate(zip(readings, decisions, strict=True)):
-        mark = STATES[decision.state] if decision is not None else None
         rows.append(
             {
                 "image": inert(frame.name),  # the table can be saved as CSV
-                "verdict": f"{mark.symbol} {mark.word}" if mark else "no verdict",
+                "verdict": _in_a_word(reading, decision),
+                "checks": ", ".join(check.name for check in reading.checks) or None,
                 "more unusual than": words.share_below(reading.percentile, len(reading.calibration)),
                 **({} if together is None else {"flagged together": together.get(place)}),
                 "bound holds": None if decision is None else "yes" if decision.guaranteed else "no",
                 "score": rounded(reading.score),
                 "closest to": reading.explanation.nearest_class if reading.explanation else None,
-                "network’s answer": reading.predicted_class,
-                "sure (%)": round(100 * reading.probability),
+                "network’s answer": None if reading.nothing_to_judge else reading.predicted_class,
+                "sure (%)": None if reading.nothing_to_judge else round(100 * reading.probability),
             }
         )
     st.dataframe(
@@ -142,6 +143,13 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
     )
     named = {place: f"{place + 1} · {frame.name}" for place, (frame, _) in enumerate(readings)}
     return readings[controls.select("Image under review", named, session.CHOSEN)][0]
+
+
+def _in_a_word(reading: Case, decision: Decision | None) -> str:
+    """The verdict for a cell of the table."""
+    if reading.nothing_to_judge:
+        return NOTHING_TO_JUDGE
+    return f"{STATES[decision.state].symbol} {STATES[decision.state].word}" if decision else "no verdict"
 
 
 def batch_control(decisions: Sequence[Decision | None], alpha: float) -> dict[int, str] | None:

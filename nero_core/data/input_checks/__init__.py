@@ -6,15 +6,13 @@ benchmarks/RESULTS.md. Thresholds were chosen on training frames and rendered sc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from PIL import Image
 
 from nero_core.data.input_checks import light, overlays, subject
 from nero_core.data.input_checks.check import BoolArray, Check, Rectangle
 from nero_core.data.input_checks.view import View
 
-__all__ = ["NAMES", "NOTHING_NOTICED", "NOTHING_TO_JUDGE", "Check", "Rectangle", "check_image", "names"]
+__all__ = ["NAMES", "NOTHING_NOTICED", "NOTHING_TO_JUDGE", "Check", "Rectangle", "check_image"]
 
 NOTHING_TO_JUDGE = "nothing to judge"
 NAMES = (
@@ -58,27 +56,22 @@ def check_image(image: Image.Image) -> tuple[Check, ...]:
     view = View.of(image)
     letters, pictures = overlays.text(view), overlays.position_pictures(view)
     tissue = view.tissue((*letters, *pictures))
-    drawn = [*_of_pictures(pictures), *_of_letters(letters)]
+    written = _of_letters(letters)
     if subject.contrast(view, tissue) < subject.LEAST_CONTRAST:
         nothing = Check(
             NOTHING_TO_JUDGE,
             "There is nothing to judge: the image is black, of one colour, or nearly so.",
             "A score of it says nothing about tissue; heatmaps would explain an answer about nothing.",
         )
-        return (nothing, *drawn, *_of_size(image), *_of_border(view))
+        return (nothing, *_of_pictures(pictures), *written, *_of_size(image))
     unlike = subject.foreign(view, tissue)
     foreign = Check(
         "not like endoscopy",
         f"This does not look like endoscopy: {unlike}.",
         "A network answers for any picture; neither its answer nor the score is about tissue then.",
     )
-    first = [foreign] if unlike else []
-    return (*first, *drawn, *_of_light(view, tissue, bool(unlike)), *_of_size(image), *_of_border(view))
-
-
-def names(checks: Sequence[Check]) -> str:
-    """The names of what was noticed, joined by ``;`` for a cell of a table."""
-    return ";".join(check.name for check in checks)
+    first = [foreign] if unlike else _of_pictures(pictures)
+    return (*first, *written, *_of_light(view, tissue, bool(unlike)), *_of_size(image), *_of_border(view))
 
 
 def _of_pictures(found: tuple[Rectangle, ...]) -> list[Check]:
@@ -120,7 +113,9 @@ def _of_light(view: View, tissue: BoolArray, foreign: bool) -> list[Check]:
         found.append(Check("too dark", dark, "What is in the dark does not reach the score, and noise may raise it."))
     if light.too_bright(luma):
         bright = "Large parts of the tissue are white or nearly so."
-        found.append(Check("too bright", bright, "What is in the white does not reach the score; the light may move it."))
+        found.append(
+            Check("too bright", bright, "What is in the white does not reach the score; the light may move it.")
+        )
     if not foreign and (cast := light.colour_cast(colours)):
         found.append(
             Check(
@@ -132,7 +127,9 @@ def _of_light(view: View, tissue: BoolArray, foreign: bool) -> list[Check]:
     white = light.glare(view, tissue)
     if white.sum() >= light.GLARE_SHARE * tissue.sum():
         share = f"Glare covers {100 * white.sum() / tissue.sum():.0f} % of the tissue."
-        found.append(Check("glare", share, "White spots hide tissue and bring sharp edges that may move the score.", white))
+        found.append(
+            Check("glare", share, "White spots hide tissue and bring sharp edges that may move the score.", white)
+        )
     return found
 
 
@@ -146,7 +143,9 @@ def _of_size(image: Image.Image) -> list[Check]:
         found.append(Check("too small", small, "Networks mostly enlarge it, and detail that they know is not there."))
     if longer > LONGEST * shorter:
         strip = f"{seen}, a longer strip than endoscopes record."
-        found.append(Check("odd shape", strip, "It is squeezed or cut for the network, and either may raise the score."))
+        found.append(
+            Check("odd shape", strip, "It is squeezed or cut for the network, and either may raise the score.")
+        )
     return found
 
 
