@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.case_views import account, covers, gallery, similar, verdict
+from pages.case_views import account, checks, covers, gallery, similar, verdict
 from pages.shared import controls, door, reading, resources, session, uploads, widgets
 from pages.shared.words import WHAT_YOU_GET, plain
 
@@ -44,8 +44,11 @@ def review(frame: session.Frame) -> None:
     """One image: verdict first, then why."""
     read = frame.reading
     assert read is not None, "only frames that were read are reviewed"
+    if checks.nothing_to_judge(frame, read):
+        return
     left, right = st.columns([7, 5], gap="large")
     with left:
+        checks.noticed(read)
         alpha, decision = verdict.card(read)
     with right:
         picture = frame.decoded()

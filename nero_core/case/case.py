@@ -16,6 +16,7 @@ from PIL import Image
 from nero_core.calibration import Calibration
 from nero_core.case.covers import CHANGED, Cover, Fill, covered
 from nero_core.case.panel import MemberReading, explained_by, read_members
+from nero_core.data.input_checks import NOTHING_TO_JUDGE, Check, check_image
 from nero_core.data.near_duplicates import HashArray, difference_hash
 from nero_core.neurons.similar import BYS, NO_FRAMES, By, SimilarFrame, lacking
 from nero_core.records import Activations, Decision, Float32Array, Float64Array, Neuron
@@ -50,6 +51,8 @@ class Case:
         By which method each is.
     method : str or None
         Title of the method that was chosen for them; None: the best that the network has.
+    checks : tuple of Check
+        What is noticed about the image before any score; what speaks first stands first.
     caution : str
         Why not to lean on that method's maps here; empty where nothing speaks against them.
     covers : tuple of Cover
@@ -72,6 +75,12 @@ class Case:
     covers: tuple[Cover, ...] = ()
     fill: Fill | None = None
     neighbours: dict[By, list[SimilarFrame]] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def nothing_to_judge(self) -> bool:
+        """Whether the image is black or flat: its score, answer and heatmaps are about nothing then."""
+        return any(check.name == NOTHING_TO_JUDGE for check in self.checks)
 
     # The panel -----------------------------------------------------------------------------------------------
 
@@ -254,6 +263,8 @@ class Case:
             "reference": self.reference.title,
             "detector": self.detector,
             "alpha": alpha,
+            "checks": [check.as_data() for check in self.checks],
+            "nothing_to_judge": self.nothing_to_judge,
             **asdict(self.decide(alpha)),
             **(
                 {"panel": [asdict(each) | {"state": each.state(alpha)} for each in self.members]}
@@ -330,4 +341,5 @@ def open_case(reference: Reference, image: Image.Image, detector: str | None = N
     again = any("source" in fitted.info.needs for fitted in reference.detectors.values())
     activations = reference.classifier.extract([image], keep_source=again)
     hashes = np.array([difference_hash(image)], dtype=np.uint64)
-    return Case(reference, name, activations, hashes, float(reference.score(activations, name)[0]))
+    score = float(reference.score(activations, name)[0])
+    return Case(reference, name, activations, hashes, score, checks=check_image(image))

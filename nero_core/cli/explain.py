@@ -52,6 +52,7 @@ def add_explain(command: AddCommand) -> None:
 def _explain(options: argparse.Namespace) -> int:
     from nero_core.case import ALL, before_and_after, covered, group, leading_neurons, open_case, parse_cover, tell_why
     from nero_core.data.images import read_image
+    from nero_core.data.input_checks import NOTHING_NOTICED
     from nero_core.reports.case import Tested, case_numbers, write_case
 
     if options.neurons < 1:
@@ -61,6 +62,8 @@ def _explain(options: argparse.Namespace) -> int:
     covers = [parse_cover(text) for text in options.cover]
     reference, image = load(options), read_image(options.image)
     case = open_case(reference, image, options.detector)
+    if case.nothing_to_judge:
+        raise InputError(f"{case.checks[0].sentence} {case.checks[0].effect} Nothing was explained or written.")
     case.decide(options.alpha)  # a share that cannot be supported is refused before anything is written
     if case.explanation is None:
         reference.explain(case.activations, options.detector)  # says which detectors have an exact decomposition
@@ -74,6 +77,7 @@ def _explain(options: argparse.Namespace) -> int:
     written = write_case(case, image, options.out, options.alpha, options.neurons, tested)
     lines = [*(f"Wrote {path}" for path in written), _said_of_heatmaps(case.methods[ALL]), told.sentence, told.carries]
     lines.append(_said_of_similar(case))
+    lines += [f"Noticed: {check.sentence} {check.effect}" for check in case.checks] or [NOTHING_NOTICED]
     if after is not None:
         lines.append(_said_of_covers(before_and_after(case, after, options.alpha)))
     tell(options, case_numbers(case, options.alpha, options.neurons, tested), "\n".join(lines))

@@ -42,7 +42,8 @@ def _score(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1))
     elif options.csv:
         fields = list(dict.fromkeys(key for row in sorted(rows, key=lambda row: "error" in row) for key in row))
-        print(comma_separated(rows, fields), end="")
+        joined = [row | ({"checks": ";".join(row["checks"])} if "checks" in row else {}) for row in rows]
+        print(comma_separated(joined, fields), end="")
     else:
         _print_scores(rows)
     if failed == len(rows):
@@ -64,6 +65,7 @@ def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alp
         progress=begin("Scoring") if len(paths) > 1 else None,
         keep_source="source" in reference.detector(detector).info.needs,
         hashed=True,
+        checked=True,
     )
     for batch in stream:
         activations = batch.activations
@@ -84,6 +86,8 @@ def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alp
                 "probability": float(probabilities[place, predicted]),
                 "nearest_class": nearest[explained[place]][place] if explained[place] in nearest else None,
             }
+            if batch.checks is not None:
+                rows[row]["checks"] = [check.name for check in batch.checks[place]]
             if members[place]:
                 rows[row]["led_by"] = members[place][0].name
                 rows[row] |= {f"p_{each.name}": each.p_value for each in members[place]}
@@ -93,6 +97,7 @@ def _scored_rows(reference: Reference, paths: Sequence[Path], detector: str, alp
 
 
 def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
+    from nero_core.data.input_checks import NOTHING_TO_JUDGE
     from nero_core.storage.display_names import display_name
 
     print(f"{'score':>9}  {'above':>6}  {'p':>6}  {'state':<19}  {'bound':<5}  {'predicted':<24}  file")
@@ -101,11 +106,16 @@ def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
         if "error" in row:
             print(f"{'–':>9}  {'–':>6}  {'–':>6}  {'not scored':<19}  {'':<5}  {'':<24}  {name}: {row['error']}")
             continue
-        predicted = f"{row['predicted_class']} ({row['probability']:.0%})"
+        empty = NOTHING_TO_JUDGE in row["checks"]
+        predicted = "–" if empty else f"{row['predicted_class']} ({row['probability']:.0%})"
+        state = NOTHING_TO_JUDGE if empty else state_word(row["state"])
+        noticed = f"  [{', '.join(row['checks'])}]" if row["checks"] else ""
         print(
-            f"{row['score']:9.4g}  {row['percentile']:6.1%}  {row['p_value']:6.3f}  {state_word(row['state']):<19}  "
-            f"{'yes' if row['guaranteed'] else 'no':<5}  {predicted:<24}  {name}"
+            f"{row['score']:9.4g}  {row['percentile']:6.1%}  {row['p_value']:6.3f}  {state:<19}  "
+            f"{'yes' if row['guaranteed'] else 'no':<5}  {predicted:<24}  {name}{noticed}"
         )
     for reason, count in Counter(row["no_guarantee_because"] for row in rows if row.get("guaranteed") is False).items():
         print(f"No guarantee for {count} of {len(rows)}: {reason}.")
+    if any(row.get("checks") for row in rows):
+        print("In brackets: what input checks noticed and may move the score; they do not notice everything.")
     print(said(STANDING_LINE))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nero_core.data.images import DECODING_THREADS, preprocess, read_image
+from nero_core.data.input_checks import Check, check_image
 from nero_core.data.near_duplicates import difference_hash
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
@@ -149,6 +150,7 @@ class Classifier:
         progress: Progress | None = None,
         keep_source: bool = False,
         hashed: bool = False,
+        checked: bool = False,
     ) -> Iterator[Batch]:
         """Batches of activations, decoded ahead of the network by two threads.
 
@@ -161,6 +163,8 @@ class Classifier:
             Whether activations also hold the images, for detectors that have to see them again.
         hashed : bool
             Whether batches hold how their images look (:func:`~nero_core.data.near_duplicates.difference_hash`).
+        checked : bool
+            Whether they hold what is noticed about them (:func:`~nero_core.data.input_checks.check_image`).
 
         Yields
         ------
@@ -173,21 +177,22 @@ class Classifier:
             An image cannot be read and `on_unreadable` is None.
         """
 
-        def decode(source: Source) -> tuple[Float32Array, int]:
+        def decode(source: Source) -> tuple[Float32Array, int, tuple[Check, ...]]:
             image = read_image(source)
-            return preprocess(image, self.preprocessing), difference_hash(image) if hashed else 0
+            looks, noticed = difference_hash(image) if hashed else 0, check_image(image) if checked else ()
+            return preprocess(image, self.preprocessing), looks, noticed
 
         starts = range(0, len(images), batch_size)
         pool = ThreadPoolExecutor(DECODING_THREADS)
-        ahead: list[list[Future[tuple[Float32Array, int]]]] = []
+        ahead: list[list[Future[tuple[Float32Array, int, tuple[Check, ...]]]]] = []
         try:
             for number, start in enumerate(starts):
                 for wanted in starts[number + len(ahead) : number + 2]:
                     ahead.append([pool.submit(decode, image) for image in images[wanted : wanted + batch_size]])
-                rows, inputs, hashes = [], [], []
+                rows, inputs, hashes, checks = [], [], [], []
                 for row, future in enumerate(ahead.pop(0), start):
                     try:
-                        prepared, looks = future.result()
+                        prepared, looks, noticed = future.result()
                     except InputError as error:
                         if on_unreadable is None:
                             raise
@@ -195,13 +200,18 @@ class Classifier:
                     else:
                         inputs.append(prepared)
                         hashes.append(looks)
+                        checks.append(noticed)
                         rows.append(row)
                 if inputs:
                     batch = self.forward(torch.from_numpy(np.stack(inputs)), np.asarray(rows))
                     if keep_source:
                         source = Images(self, [images[row] for row in rows])
                         batch = replace(batch, activations=replace(batch.activations, source=source))
-                    yield replace(batch, hashes=np.array(hashes, dtype=np.uint64)) if hashed else batch
+                    yield replace(
+                        batch,
+                        hashes=np.array(hashes, dtype=np.uint64) if hashed else None,
+                        checks=tuple(checks) if checked else None,
+                    )
                 if progress is not None:
                     progress(min(start + batch_size, len(images)), len(images))
         finally:

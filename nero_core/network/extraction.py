@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nero_core.data.input_checks import Check
 from nero_core.data.near_duplicates import HashArray
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float32Array, FloatArray, IntArray
@@ -37,6 +38,8 @@ class Batch:
         h and w of that map.
     hashes : (n,) uint64 or None
         How the images look (:func:`~nero_core.data.near_duplicates.difference_hash`), where it was asked for.
+    checks : n tuples of Check, or None
+        What is noticed about the images (:func:`~nero_core.data.input_checks.check_image`), where it was asked for.
     """
 
     rows: IntArray
@@ -44,6 +47,7 @@ class Batch:
     places: IntArray | None
     grid: tuple[int, int] | None
     hashes: HashArray | None = None
+    checks: tuple[tuple[Check, ...], ...] | None = None
 
 
 class Rows:

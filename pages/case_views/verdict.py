@@ -9,6 +9,7 @@ import streamlit as st
 from nero_core import wording
 from nero_core.calibration.in_words import caught_in_words
 from nero_core.case import Case, members_in_words
+from nero_core.data.input_checks import NOTHING_TO_JUDGE
 from nero_core.figures.charts import score_histogram
 from nero_core.figures.palette import Cell, rounded, significant
 from nero_core.records import Decision
@@ -146,14 +147,15 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
         rows.append(
             {
                 "image": inert(frame.name),  # the table can be saved as CSV
-                "verdict": marked(decision),
+                "verdict": _in_a_word(reading, decision),
+                "checks": ", ".join(check.name for check in reading.checks) or None,
                 "more unusual than": words.share_below(reading.percentile, len(reading.calibration)),
                 **({} if together is None else {"flagged together": together.get(place)}),
                 "bound holds": None if decision is None else "yes" if decision.guaranteed else "no",
                 "score": rounded(reading.score),
                 "closest to": reading.explanation.nearest_class if reading.explanation else None,
-                "network’s answer": reading.predicted_class,
-                "sure (%)": round(100 * reading.probability),
+                "network’s answer": None if reading.nothing_to_judge else reading.predicted_class,
+                "sure (%)": None if reading.nothing_to_judge else round(100 * reading.probability),
             }
         )
     st.dataframe(
@@ -166,6 +168,11 @@ def table(frames: Sequence[Frame], alpha: float) -> Frame:
     )
     named = {place: f"{place + 1} · {frame.name}" for place, (frame, _) in enumerate(readings)}
     return readings[controls.select("Image under review", named, session.CHOSEN)][0]
+
+
+def _in_a_word(reading: Case, decision: Decision | None) -> str:
+    """The verdict for a cell of the table."""
+    return NOTHING_TO_JUDGE if reading.nothing_to_judge else marked(decision)
 
 
 def batch_control(decisions: Sequence[Decision | None], alpha: float) -> dict[int, str] | None:

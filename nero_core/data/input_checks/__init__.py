@@ -6,15 +6,13 @@ benchmarks/RESULTS.md. Thresholds were chosen on training frames and rendered sc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from PIL import Image
 
 from nero_core.data.input_checks import light, overlays, subject
 from nero_core.data.input_checks.check import BoolArray, Check, Rectangle
 from nero_core.data.input_checks.view import View
 
-__all__ = ["NAMES", "NOTHING_NOTICED", "NOTHING_TO_JUDGE", "Check", "Rectangle", "check_image", "names"]
+__all__ = ["NAMES", "NOTHING_NOTICED", "NOTHING_TO_JUDGE", "Check", "Rectangle", "check_image"]
 
 NOTHING_TO_JUDGE = "nothing to judge"
 NAMES = (
@@ -58,27 +56,22 @@ def check_image(image: Image.Image) -> tuple[Check, ...]:
     view = View.of(image)
     letters, pictures = overlays.text(view), overlays.position_pictures(view)
     tissue = view.tissue((*letters, *pictures))
-    drawn = [*_of_pictures(pictures), *_of_letters(letters)]
+    written = _of_letters(letters)
     if subject.contrast(view, tissue) < subject.LEAST_CONTRAST:
         nothing = Check(
             NOTHING_TO_JUDGE,
             "There is nothing to judge: the image is black, of one colour, or nearly so.",
             "A score of it says nothing about tissue; heatmaps would explain an answer about nothing.",
         )
-        return (nothing, *drawn, *_of_size(image), *_of_border(view))
+        return (nothing, *_of_pictures(pictures), *written, *_of_size(image))
     unlike = subject.foreign(view, tissue)
     foreign = Check(
         "not like endoscopy",
         f"This does not look like endoscopy: {unlike}.",
         "A network answers for any picture; neither its answer nor the score is about tissue then.",
     )
-    first = [foreign] if unlike else []
-    return (*first, *drawn, *_of_light(view, tissue, bool(unlike)), *_of_size(image), *_of_border(view))
-
-
-def names(checks: Sequence[Check]) -> str:
-    """The names of what was noticed, joined by ``;`` for a cell of a table."""
-    return ";".join(check.name for check in checks)
+    first = [foreign] if unlike else _of_pictures(pictures)
+    return (*first, *written, *_of_light(view, tissue, bool(unlike)), *_of_size(image), *_of_border(view))
 
 
 def _of_pictures(found: tuple[Rectangle, ...]) -> list[Check]:

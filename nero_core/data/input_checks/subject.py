@@ -13,13 +13,13 @@ LEAST_TISSUE = 0.02
 """Share of the image, below which nothing of it is left to judge."""
 LEAST_CONTRAST = 8.0
 """Between the 2nd and the 98th percentile of smoothed luma, in grey levels, below which an image is flat: the flattest
-of 460 training frames had 36."""
+of 460 training frames had 30."""
 SMOOTHED_OVER = 5
 """Pixels of the coarse copy over which luma is averaged before, so that noise is no content."""
 
 STRAIGHT, STRAIGHT_EDGES = 0.3, 0.03
 """Share of strong edges that are upright or level, and how much of the tissue they must be. By chance 2 × 12° of 90° is
-0.13; of 460 training frames with so many edges the largest was 0.27, of rendered pages and houses the smallest 0.56."""
+0.13; of 460 training frames the largest was 0.25, of rendered pages and houses the smallest 0.6."""
 ALONG_AXES = 6
 """Degrees from upright or level that still count."""
 STRONG_EDGE = 60
@@ -31,13 +31,13 @@ GREY = 0.12
 """Saturation below which a pixel has no hue."""
 FEWEST_WARM, MOST_WARM = 0.1, 0.6
 """Share of pixels whose strongest channel is red, between which the picture has several hues: of 460 training frames
-none was below 0.85, of rendered dye none below 0.62; a colour cast leaves nearly none."""
+none was below 0.96, of rendered dye none below 0.63; a colour cast leaves nearly none."""
 HUES_APART = 0.45
 """Sum over channels of the standard deviation of a pixel's share of each channel, relative to the mean colour; with the
-same light over one tissue, as in a colour cast of rendered frames, at most 0.39."""
+same light over one tissue, as in a colour cast of rendered frames, at most 0.37."""
 NO_BORDER, COLD = 0.01, 0.7
 """Share of black border and of hues that are not red: a picture without border whose colours are hardly anywhere those
-of tissue. Of 460 training frames 459 have a border, and none has more than 0.12 of such hues."""
+of tissue. Of 460 training frames 459 have a border, and none has more than 0.02 of such hues."""
 
 
 def contrast(view: View, tissue: BoolArray) -> float:

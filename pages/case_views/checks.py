@@ -1,0 +1,42 @@
+"""What input checks noticed about an image: it stands above the verdict."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from nero_core.case import Case
+from nero_core.data.input_checks import NOTHING_NOTICED
+from pages.shared.session import Frame
+
+LOUD = ("not like endoscopy",)  # what puts the whole verdict in doubt
+
+
+def nothing_to_judge(frame: Frame, reading: Case) -> bool:
+    """Say so of a black or flat image, in place of a verdict and heatmaps; whether it is one."""
+    if not reading.nothing_to_judge:
+        return False
+    with st.container(border=True):
+        st.header("Nothing to judge", anchor=False)
+        st.markdown(f"{reading.checks[0].sentence} {reading.checks[0].effect}")
+        for check in reading.checks[1:]:
+            _line(check.sentence, check.effect)
+    st.image(frame.decoded(), width=320, alt="The image under review", output_format="JPEG")
+    st.text(frame.name)
+    return True
+
+
+def noticed(reading: Case) -> None:
+    """Every check that speaks, what speaks first above; one sentence where none does."""
+    if not reading.checks:
+        st.caption(NOTHING_NOTICED)
+        return
+    for check in reading.checks:
+        if check.name in LOUD:
+            st.warning(f"{check.sentence} {check.effect}")
+        else:
+            _line(check.sentence, check.effect)
+
+
+def _line(sentence: str, effect: str) -> None:
+    """What was seen, and smaller what it may do."""
+    st.markdown(f"**{sentence}** :small[:gray[{effect}]]")
