@@ -1,7 +1,7 @@
 """Is the sentence of why confirmed by covering? ``python -m benchmarks.covers REF --frames DIR --frames DIR``.
 
-Of each folder some frames, evenly spaced by name: the sentence, and what covering its place came to. With ``--known DIR``
-also where the truth is known: ordinary frames of that folder with a strange square pasted into them, and as they are.
+Of each folder some frames, evenly spaced by name: the sentence, and what covering its place came to. ``--known DIR``
+adds what is known: ordinary frames of that folder with a strange square pasted into them, and as they are.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def where_known(reference: Reference, folder: Path) -> list[Row]:
         hit = told.region is not None and overlap(told.region.box(image.size), box) >= HIT
         right = told.outcome == "confirmed"
         found, confirmed, both = found + hit, confirmed + right, both + (hit and right)
-    of, square = f"of {len(paths)}", f"a square of {SQUARE:.0%} of the shorter side, its colours turned"
+    of = f"of {len(paths)}"
+    square = f"a square of {SQUARE:.0%} of the shorter side"
     return [
         Row(
             f"{folder.name}, {square}: confirmed",
@@ -90,7 +91,7 @@ def where_known(reference: Reference, folder: Path) -> list[Row]:
 
 
 def with_square(image: Image.Image, seed: int) -> tuple[Image.Image, tuple[int, int, int, int]]:
-    """The image with a square whose colour channels are exchanged and inverted, at a random place of its middle half."""
+    """The image with a square of exchanged and inverted colours, at a random place of its middle half."""
     side, rng = round(SQUARE * min(image.size)), np.random.default_rng(seed)
     left, top = (int(rng.integers(length // 4, 3 * length // 4 - side)) for length in image.size)
     box = (left, top, left + side, top + side)
