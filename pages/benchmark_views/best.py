@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -12,7 +13,7 @@ from nero_core.jobs import builds
 from nero_core.jobs.benchmarks import BenchmarkJob
 from nero_core.jobs.builds import BUILD, BuildRequest
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest
-from nero_core.reference.panel_card import PANEL, titled
+from nero_core.reference.panel_card import PANEL
 from pages.shared import controls, permission, resources, watching, widgets
 from pages.shared.words import plain
 
@@ -37,14 +38,15 @@ def offer(result: BenchmarkResult, reference: Path | None, job: BenchmarkJob | N
     if reference is None or not (reference / MANIFEST_NAME).is_file():
         return
     has = read_manifest(reference)["detectors"]
-    names = [*([] if PANEL in has else [PANEL]), *best_to_add(result, has)]
+    titles = {row.detector: row.title for row in result.detectors} | {PANEL: "Panel"}
+    names = {name: titles[name] for name in [*([] if PANEL in has else [PANEL]), *best_to_add(result, has)]}
     st.subheader("Use the best detectors", anchor=False)
     if not names:
         st.caption("The reference has the best of these already.")
         return
     st.markdown(
-        f"Of the best here the reference has not: **{plain(', '.join(map(titled, names)))}**. {ABOUT}"
-        if names != [PANEL]
+        f"Of the best here the reference has not: **{plain(', '.join(names.values()))}**. {ABOUT}"
+        if list(names) != [PANEL]
         else "The reference has the best of these already, but no panel, in which several decide together."
     )
     if job is not None and permission.granted():
@@ -55,10 +57,15 @@ def offer(result: BenchmarkResult, reference: Path | None, job: BenchmarkJob | N
 
 
 @permission.needed
-def _ask(reference: Path, job: BenchmarkJob, names: list[str]) -> None:
+def _ask(reference: Path, job: BenchmarkJob, names: Mapping[str, str]) -> None:
     asked, number = job.request, st.session_state.get(ADDED, 0)
     chosen = controls.several(
-        "Add", names, f"benchmark-add-{job.folder.name}", "Choose detectors", default=names, format_func=titled
+        "Add",
+        names,
+        f"benchmark-add-{job.folder.name}",
+        "Choose detectors",
+        default=list(names),
+        format_func=lambda name: plain(names[name]),
     )
     named = f"{asked.title}, more detectors"
     title = controls.line("Name of the reference with them", "benchmark-add-title", named) or named
