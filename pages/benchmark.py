@@ -1,19 +1,21 @@
 """Benchmark: which detector serves this reference, on whose images, and how surely."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
 
 from nero_core.benchmark.result import BenchmarkResult
+from nero_core.jobs.benchmarks import BenchmarkJob
 from nero_core.reference.manifest import ReferenceEntry
-from pages.benchmark_views import about, asking, charts, leaving, results, tables
+from pages.benchmark_views import about, asking, best, charts, leaving, results, tables
 from pages.shared import controls, door, permission, session, widgets
 
 STORED, OPENED, NEW = "stored", "opened", "new"
 SOURCES = {STORED: "This reference’s own result", OPENED: "A results file", NEW: "Runs"}
 
 
-def show(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
+def show(result: BenchmarkResult, entry: ReferenceEntry | None, run: BenchmarkJob | None = None) -> None:
     """All of a result, the table first."""
     about.result(result, entry)
     if not any(row.done for row in result.detectors):
@@ -40,6 +42,7 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
         if tab.open:
             with tab:
                 draw()
+    best.offer(result, about.reference_of(result, entry) if run is None else Path(run.request.reference), run)
     leaving.command(result)
     st.subheader("Take it with you", anchor=False)
     leaving.downloads(result)
@@ -50,13 +53,13 @@ entry = session.entry()
 with controls.errors_said():
     if entry is None:
         widgets.how_to_get_a_reference(session.entries())
-        found = results.opened()
+        found, run = results.opened(), None
     else:
         own = results.stored_folder(entry.path)
         source = controls.one_of(
             "What to look at", SOURCES, "benchmark-source", default=STORED if own.is_dir() else NEW
         )
-        found = None
+        found = run = None
         if source == STORED:
             found = results.written(own)
             if found is None:
@@ -64,8 +67,9 @@ with controls.errors_said():
         elif source == OPENED:
             found = results.opened()
         elif permission.granted():
-            found = asking.new_result(entry)
+            if (kept := asking.new_result(entry)) is not None:
+                found, run = kept
         else:
             st.info(permission.not_offered("A run"))
     if found is not None:
-        show(found, entry)
+        show(found, entry, run)

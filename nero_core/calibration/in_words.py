@@ -14,7 +14,6 @@ def promise_lines(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """What the calibration of a stored reference promises, as names and texts of a model card."""
     calibration = manifest["calibration"]
     guarantee, settings = calibrated_as(manifest)
-    smallest = math.ceil(1e4 * float(calibration["smallest_alpha"]) - 1e-9) / 100  # up: a smaller one is refused
     if guarantee.holds:
         how = (
             "the expected share of false alarms is at most the one chosen"
@@ -39,12 +38,19 @@ def promise_lines(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     lines += [("Left out of the calibration", note) for note in guarantee.left_out]
     for name, each in calibration.get("per_class", {}).items():
         short = "" if each["guaranteed"] or not guarantee.holds else "; too few: no guarantee for these"
-        lines.append((f"Calibration images read as {name}", f"{int(each['predicted'])}{short}"))
+        count = int(each["predicted"])
+        supports = f"{count}, which support a share of {_percent(1 / (count + 1))} % and more"
+        lines.append((f"Calibration images read as {name}", f"{supports}{short}"))
     lines += [
         ("Patients, examinations or clips", _grouped(calibration.get("groups"))),
-        ("Smallest share of false alarms that can be asked for", f"{smallest:g} %"),
+        ("Smallest share of false alarms that can be asked for", f"{_percent(calibration['smallest_alpha'])} %"),
     ]
     return tuple(lines)
+
+
+def _percent(share: float) -> str:
+    """Rounded up, as a smaller one is refused."""
+    return f"{math.ceil(1e4 * float(share) - 1e-9) / 100:g}"
 
 
 def _grouped(groups: int | None) -> str:

@@ -118,9 +118,12 @@ def say_guarantee(guarantee: Guarantee) -> None:
 
 def said_per_class(calibration: Mapping[str, Any]) -> list[str]:
     """For each class how many images calibrate it, and whether that is enough."""
+    from nero_core.calibration import rounded_up
+
     alpha = calibration["settings"]["alpha"]
     return [
-        f"{name}: {each['predicted']} calibration images are read as this class"
+        f"{name}: {each['predicted']} calibration images are read as this class, which support α ≥ "
+        f"{rounded_up(1 / (each['predicted'] + 1))}"
         + ("" if each["guaranteed"] else f"; no guarantee at α = {alpha:g}")
         for name, each in calibration["per_class"].items()
     ]
@@ -152,6 +155,7 @@ def summary(reference: Reference, folder: Path) -> str:
     """What `fit` wrote, in lines for a person."""
     from nero_core.calibration import rounded_up
     from nero_core.data.guarantee import DEFAULT_ALPHA
+    from nero_core.reference.panel_card import NO_PANEL, PANEL, weights_in_words
 
     card = reference.manifest
     calibration, metrics = card["calibration"], card["metrics"]
@@ -169,6 +173,10 @@ def summary(reference: Reference, folder: Path) -> str:
     else:
         lines += agreement_lines(card)
     lines += [f"  warning: {warning}" for warning in metrics["warnings"]]
+    if "panel" in card:
+        lines.append(f"  panel, by weight: {weights_in_words(card['panel'])}")
+    elif PANEL not in reference.detectors:
+        lines.append(f"  {NO_PANEL}")
     if calibration["smallest_alpha"] > DEFAULT_ALPHA:
         lines.append(
             f"  too few calibration images for α = {DEFAULT_ALPHA}: give --alpha "

@@ -126,7 +126,7 @@ def named_folder(text: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
-def settle_names(options: argparse.Namespace, place: str, what: str) -> None:
+def settle_names(options: argparse.Namespace, place: str, what: str, option: str = "detectors") -> None:
     """Names of `--detectors`, with spaces or commas between them; a folder after them is no name.
 
     ``fit --detectors nero vim DATA`` gives the parser three names and no DATA.
@@ -134,24 +134,26 @@ def settle_names(options: argparse.Namespace, place: str, what: str) -> None:
     Parameters
     ----------
     options : Namespace
-        Its `detectors` become names.
+        What the option was given becomes names.
     place : str
         What the folder is called there; it is set where it went to the names.
     what : str
         The folder for people.
+    option : str
+        Whose names, without its hyphens.
 
     Raises
     ------
     InputError
         There is no such folder, or no name.
     """
-    given = list(options.detectors or ())
+    given = list(getattr(options, option) or ())
     if getattr(options, place) is None:
         metavar = {"reference": "REF"}.get(place, place.upper())
         if not given or not Path(given[-1]).exists():
-            raise InputError(f"{metavar} is missing: {what}; give it before --detectors and its names.")
+            raise InputError(f"{metavar} is missing: {what}; give it before --{option} and its names.")
         setattr(options, place, Path(given.pop()))
     names = [name for text in given for name in text.split(",") if name]
-    if options.detectors and not names:
-        raise InputError("--detectors names none; give registry names, which `detectors` lists.")
-    options.detectors = names or None
+    if getattr(options, option) and not names:
+        raise InputError(f"--{option} names none; give registry names, which `detectors` lists.")
+    setattr(options, option, names or None)

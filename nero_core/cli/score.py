@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nero_core.cli.console import DONE, NOTHING_DONE, SOME_FAILED, AddCommand, add_alpha, begin, given_images, load
+from nero_core.cli.console import DONE, NOTHING_DONE, SOME_FAILED, AddCommand, add_alpha, begin, given_images, load, say
 from nero_core.wording import STANDING_LINE, said, state_word
 
 if TYPE_CHECKING:
@@ -30,10 +30,13 @@ def add_score(command: AddCommand) -> None:
 
 def _score(options: argparse.Namespace) -> int:
     from nero_core.data.guarantee import CalibrationSettings
+    from nero_core.reference.panel_card import NO_PANEL, PANEL
     from nero_core.storage.spreadsheets import comma_separated
 
     reference = load(options)
     reference.detector(options.detector)
+    if options.detector is None and PANEL not in reference.detectors:
+        say(f"note: {NO_PANEL}.")
     CalibrationSettings(alpha=options.alpha)  # refuses one that is no share, before anything is read
     paths = given_images(options)
     rows = _scored_rows(reference, paths, options.detector or reference.deciding, options.alpha)

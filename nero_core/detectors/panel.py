@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -118,7 +118,7 @@ class Panel(Detector):
             raise InputError(f"`members` is {self.members!r}; wanted detector names, each once.")
         members = {name: make_detector(name) for name in self.members}
         for name, member in members.items():
-            if member.info.needs - {"peaks", "stages"}:
+            if not may_join(member):
                 raise InputError(f"{name!r} cannot be a member of the panel: it needs more than activations.")
         return members
 
@@ -154,6 +154,24 @@ class Panel(Detector):
             for each in strange
         ]
         return weights, np.vstack([auroc, together])
+
+    def described(self) -> dict[str, Any]:
+        """What was chosen and how good it looked, as plain JSON values.
+
+        Returns
+        -------
+        dict
+            `members` in their order; `weights` by member; `auroc` by member and distortion, and that of all `together`
+            by distortion, empty where nothing was measured.
+        """
+        names, weights = list(self.members_), map(float, self.weights_)
+        rows = [dict(zip(DISTORTIONS, map(float, row), strict=True)) for row in self.auroc_]
+        return {
+            "members": names,
+            "weights": dict(zip(names, weights, strict=True)),
+            "auroc": dict(zip(names, rows, strict=False)),  # none, or one more: that of all together
+            "together": rows[-1] if rows else {},
+        }
 
     # Calibration images --------------------------------------------------------------------------------------
 
@@ -273,5 +291,21 @@ def left_out(labels: IntArray) -> npt.NDArray[np.bool_]:
     left = np.zeros(len(labels), bool)
     for number in np.unique(labels):
         rows = np.flatnonzero(labels == number)
-        left[rows[len(rows) - int(LEFT_OUT * len(rows)) :]] = True
+        left[rows[len(rows) - left_out_of(len(rows)) :]] = True
     return left
+
+
+def left_out_of(images: int) -> int:
+    """How many of so many training images of a class are left out."""
+    return int(LEFT_OUT * images)
+
+
+def may_join(detector: Detector) -> bool:
+    """Whether a detector can be a member: one that reads activations alone."""
+    return not detector.info.needs - {"peaks", "stages"}
+
+
+def panel_for(layout: Layout) -> Panel:
+    """The unfitted panel of a network: of :data:`MEMBERS`, those whose activations it gives."""
+    needs = {name: make_detector(name).info.needs for name in MEMBERS}
+    return Panel(tuple(name for name, each in needs.items() if layout.stages or "stages" not in each))

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from nero_core.calibration import Calibration, of_most_images
+from nero_core.calibration.stored import calibrated_as
 from nero_core.data.class_folders import LabelledImages, list_images
 from nero_core.data.guarantee import CalibrationSettings, Guarantee, needed_images
 from nero_core.data.listing import read_images, read_in_distribution
@@ -21,7 +22,7 @@ from nero_core.data.near_duplicates import (
     near_duplicate_groups,
 )
 from nero_core.data.preprocessing import Preprocessing
-from nero_core.data.splits import Split, set_aside, split_for_fit
+from nero_core.data.splits import SEEN_ORIGIN, Split, set_aside, split_for_fit
 from nero_core.detectors.nero import COMPONENT_SHARE
 from nero_core.errors import InputError
 from nero_core.jobs.builds import (
@@ -41,6 +42,7 @@ from nero_core.network.given import given_classifier
 from nero_core.network.given_preprocessing import described, given_preprocessing
 from nero_core.network.training import train
 from nero_core.records import Progress
+from nero_core.reference.adding import add_detectors, with_added
 from nero_core.reference.description import Card
 from nero_core.reference.fit import Unreadable, fit_reference
 from nero_core.reference.recalibration import recalibrate
@@ -71,6 +73,8 @@ def build(job: Build, report: Reporter) -> None:
     try:
         if job.request.calibrate:
             _calibrate(job, folder, report)
+        elif job.request.add_to:
+            _add(job, folder, report)
         else:
             _build(job, folder, report)
     except InputError as error:
@@ -189,6 +193,32 @@ def _calibrate(job: Build, folder: Path, report: Reporter) -> None:
     for note in [*short_of(calibration), *promised(calibration.guarantee), *left_out.reasons.values()]:
         report.note(note)
     _finish(job, calibrated)
+
+
+def _add(job: Build, folder: Path, report: Reporter) -> None:
+    """A reference with more detectors, fitted and calibrated on the same images."""
+    request = job.request
+    reference = Reference.load(request.add_to)
+    with_added(reference, request.add)  # a refusal before minutes are spent on the images
+    group, calibration = request.group or None, None
+    images = read_images(folder, reference.classes, group, report.begin("Reading files"))
+    if request.calibration:
+        calibration = read_images(Path(request.calibration), reference.classes, group, report.begin("Reading files"))
+    seen = calibrated_as(reference.manifest)[0].origin == SEEN_ORIGIN
+    looking = report.begin("Looking at every image")
+    split = split_for_fit(reference.classifier.training, images, calibration, seen, looking)
+    report.stage("fitting")
+    unusual = known_unusual(Path(request.unusual)) if request.unusual else None
+    left_out = Unreadable()
+    added = add_detectors(reference, split, request.add, unusual, report.begin, left_out)
+    added.manifest["title"] = request.title
+    if lost := sorted(reference.manifest["ood"].keys() - added.manifest["ood"].keys()):
+        report.note(
+            f"Left out with their scores, as they were not given again: known unusual images {', '.join(lost)}."
+        )
+    for note in [*promised(split.guarantee), *left_out.reasons.values()]:
+        report.note(note)
+    _finish(job, added)
 
 
 def _finish(job: Build, reference: Reference) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -64,6 +65,11 @@ class BuildRequest(JobRequest):
     calibrate : str
         Folder of a reference that is calibrated on `images` as it is: nothing is trained and nothing is fitted; empty
         where a reference is built.
+    add_to : str
+        Folder of a reference that gets more detectors, fitted to `images`; it stays as it is, and a copy has them.
+        Empty where a reference is built.
+    add : names
+        The detectors that are added to it.
     mean, std, interpolation, crop : str
         How images are prepared for the weights given, as typed (see
         :meth:`~nero_core.network.given_preprocessing.Settings.parsed`); empty for the architecture's own.
@@ -93,6 +99,8 @@ class BuildRequest(JobRequest):
     init_unseen: bool = False
     side: int = 0
     calibrate: str = ""
+    add_to: str = ""
+    add: Sequence[str] = ()
     mean: str = ""
     std: str = ""
     interpolation: str = ""
@@ -182,9 +190,11 @@ def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, Bi
     for what, path in folders.items():
         if path and not (Path(path).is_absolute() and Path(path).is_dir()):
             raise InputError(f"The folder of {what}, {path}, is not there; give the whole path of a folder.")
-    if request.calibrate:
-        if not (Path(request.calibrate) / MANIFEST_NAME).is_file():
-            raise InputError(f"There is no reference in {request.calibrate}; choose one that is listed.")
+    if place := request.calibrate or request.add_to:
+        if not (Path(place) / MANIFEST_NAME).is_file():
+            raise InputError(f"There is no reference in {place}; choose one that is listed.")
+        if request.add_to and not request.add:
+            raise InputError("No detector was named; choose at least one to add.")
         return
     given = weights[0] if weights else request.weights
     if request.epochs < 0:

@@ -23,6 +23,7 @@ from nero_core.neurons.crops import sheet_role
 from nero_core.neurons.sample import SHEET_ROLE
 from nero_core.records import Float64Array, FloatArray, Head, IntArray, RelevanceProfile
 from nero_core.reference.manifest import MANIFEST_NAME
+from nero_core.reference.panel_card import PANEL, chosen
 from nero_core.storage.files import arrays_under
 from nero_core.storage.typed import AT_LEAST_ZERO, Range, Shape, check_array, check_arrays
 
@@ -208,6 +209,7 @@ def check_agreement(reference: Reference) -> None:
         stated |= {f"calibration.{name}": manifest["calibration"].get(name) for name in described}
     for name, found in stored.items():
         _agree(name, stated[name], found)
+    _check_panel(reference)
     for detector, sets in manifest["metrics"].get("auroc", {}).items():
         for name, value in sets.items() if detector in reference.calibrations else ():
             found = auroc(reference.calibrations[detector].scores, reference.ood_scores[detector][name])
@@ -221,6 +223,23 @@ def check_agreement(reference: Reference) -> None:
     head = classifier.head
     if sample is not None and not (_equal(sample.head.weight, head.weight) and _equal(sample.head.bias, head.bias)):
         raise ArtefactError("The head of the sample is not that of the classifier; fit again.")
+
+
+def _check_panel(reference: Reference) -> None:
+    """Refuse what the manifest says of the panel where its arrays, or the training images, say something else."""
+    from nero_core.detectors import Panel
+
+    if (stated := reference.manifest.get("panel")) is None:
+        return
+    if PANEL not in reference.manifest["detectors"]:
+        raise ArtefactError(f"{MANIFEST_NAME}, field `panel`: there is no panel in `detectors`; fit again.")
+    if not isinstance(panel := reference.detectors.get(PANEL), Panel):  # a member is not installed here
+        return
+    if foreign := sorted(set(stated["added"]) - set(stated["members"])):
+        raise ArtefactError(f"{MANIFEST_NAME}, field `panel.added`: {foreign[0]!r} is no member; fit again.")
+    found = chosen(panel, reference.manifest["training"]["per_class"], stated["added"])
+    for name, value in found.items():
+        _agree(f"panel.{name}", stated[name], value)
 
 
 def _at(manifest: Mapping[str, Any], name: str) -> Any:

@@ -62,12 +62,17 @@ def training_of(classifier: Classifier, split: Split, train: Activations) -> dic
     return {
         "images": len(train),
         "per_class": dict(counts),
-        "digest": digest("".join(sorted(split.fit.digests)).encode()),
+        "digest": digest_of_fit(split),
         "known": record is not None,
         "looks_known": split.looks_known,
         "groups": sorted(set(group_digests(split.fit).values())),
         "recipe": {} if record is None else dict(record.recipe),
     }
+
+
+def digest_of_fit(split: Split) -> str:
+    """One digest for all images that detectors learn from, whatever their order."""
+    return digest("".join(sorted(split.fit.digests)).encode())
 
 
 def agreement_of(classifier: Classifier, held_out: Activations) -> ClassAgreement:

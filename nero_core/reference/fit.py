@@ -17,7 +17,7 @@ from nero_core.data.seen import SeenImages
 from nero_core.data.splits import Split, looking_alike, numbered
 from nero_core.detectors import Detector, Nero, Panel, make_detector
 from nero_core.detectors.calibrating import calibrated, promised
-from nero_core.detectors.panel import MEMBERS
+from nero_core.detectors.panel import panel_for
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
 from nero_core.network.extraction import Batch
@@ -37,6 +37,7 @@ from nero_core.neurons.sheets import make_sheet
 from nero_core.neurons.statistics import pooled
 from nero_core.records import Activations, Begin, IntArray, RelevanceProfile, Source
 from nero_core.reference.description import Card, agreement_of, made_with, metrics_of, training_of
+from nero_core.reference.panel_card import PANEL, chosen
 from nero_core.reference.reference import Reference
 from nero_core.relevance import DEFAULT_EPSILON
 from nero_core.wording import FAITHFULNESS, said
@@ -76,10 +77,8 @@ def unfitted_detectors(
     """
     unfitted = {name: make_detector(name, **given) for name, given in (detectors or {}).items()}
     if detectors is None:
-        members = {name: make_detector(name) for name in MEMBERS}
-        if not classifier.layout.stages:
-            members = {name: member for name, member in members.items() if "stages" not in member.info.needs}
-        unfitted = {"panel": Panel(tuple(members)), **members}
+        panel = panel_for(classifier.layout)
+        unfitted = {PANEL: panel, **{name: make_detector(name) for name in panel.members}}
     for detector in unfitted.values():
         detector.check_network(classifier.layout, classifier.head)
     return unfitted
@@ -158,14 +157,16 @@ def fit_reference(
             | agreement_of(classifier, passes.held_out.activations).metrics(),
             **made_with(classifier),
         }
+        if isinstance(panel := fitted.get(PANEL), Panel):
+            manifest["panel"] = chosen(panel, manifest["training"]["per_class"])
     read = {name: each.activations.logits.argmax(axis=1) for name, each in passes.known.items()}
-    profile, seen = _profile(sample), _seen(classifier, split)
+    profile, seen = _profile(sample), seen_in(classifier, split)
     return Reference(
         classifier, fitted, calibrations, manifest, ood_scores, profile, concepts, sample, seen, None, read
     )
 
 
-def _seen(classifier: Classifier, split: Split) -> SeenImages:
+def seen_in(classifier: Classifier, split: Split) -> SeenImages:
     """How the images look that the network was trained on, that detectors were fitted to, and that calibrate."""
     return SeenImages(
         split.hashes_of(split.fit, () if classifier.training is None else classifier.training.train),
@@ -257,8 +258,9 @@ def _fit_and_calibrate(
     guarantee = promised(split.guarantee, held_out, classifier.classes, groups, looks, settings)
     train, fitted = passes.train.activations, dict[str, Detector]()
     for name, detector in detectors.items():
-        if isinstance(panel := fitted.get("panel"), Panel) and name in panel.members_:
-            fitted[name] = panel.members_[name]
+        member = panel.members_.get(name) if isinstance(panel := fitted.get(PANEL), Panel) else None
+        if member is not None and member.parameters() == detector.parameters():
+            fitted[name] = member
             continue
         fitted[name] = detector.fit(train, classifier.head, held_out).held_against(held_out, settings)
     calibrations = {

@@ -15,6 +15,7 @@ from nero_core.neurons.crops import Concepts
 from nero_core.neurons.sample import SHEET_ROLE, TRAINED_ROLE, NeuronSample, Projection, group_names
 from nero_core.records import Float64Array, FloatArray, IntArray, RelevanceProfile
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, read_picture, verify_file
+from nero_core.reference.panel_card import PANEL
 from nero_core.storage.files import arrays_under, read_arrays
 from nero_core.storage.typed import MOST, Shape, check_arrays
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from nero_core.network.classifier import Classifier
 
 DEFAULT_DETECTOR = "nero"
-PANEL = "panel"
 DAMAGE = (
     *(LookupError, TypeError, ValueError, AttributeError),
     *(ArithmeticError, AssertionError, RuntimeError, MemoryError),

@@ -101,7 +101,20 @@ class DetectorFields(TypedDict):
     parameters: dict[str, Any]
 
 
+class PanelFields(TypedDict):
+    """What a panel was chosen by, and how good it looked: AUROC by distortion, empty where nothing was measured."""
+
+    members: list[str]
+    added: list[str]
+    weights: dict[str, Share]
+    auroc: dict[str, dict[str, Share]]
+    together: dict[str, Share]
+    images: Count
+
+
 class _SampleFields(TypedDict):
+    """What is kept of the neurons."""
+
     images: Count
     pictures: bool
 
@@ -178,6 +191,7 @@ class ManifestFields(_ManifestFields, total=False):
     sample: SampleFields
     split: SplitFields
     preprocessing_origins: dict[str, str]
+    panel: PanelFields
 
 
 def check_together(manifest: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors
 
@@ -31,12 +31,10 @@ from nero_core.reference.heatmap_truth import (
     stored_heatmaps,
 )
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, verify_file
+from nero_core.reference.panel_card import PANEL, installed, panel_lines, titled
 from nero_core.reference.signatures import TrustedKey, read_signature, who_made_it
 from nero_core.storage.files import METADATA_KEY, digest
 from nero_core.wording import heatmap_method, label, said
-
-if TYPE_CHECKING:
-    from nero_core.detectors import Detector
 
 CARD_NAME = "MODEL_CARD.md"
 MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&!]|(?<=\w)://|(?<=\w)@)")
@@ -125,6 +123,7 @@ def model_card(folder: Path, trusted: Sequence[TrustedKey] = ()) -> ModelCard:
             Section("How it was trained", _training(manifest)),
             Section(PREPARED, _prepared(manifest)),
             Section(PROMISE, promise_lines(manifest)),
+            Section("What decides", panel_lines(manifest)),
             Section(HOW_WELL, _measured(manifest, folder)),
             Section(label(wording.FAITHFULNESS), _heatmaps(manifest)),
             Section("What is inside", _contents(manifest)),
@@ -285,7 +284,7 @@ def _contents(manifest: Mapping[str, Any]) -> Lines:
         f"{titled(name)} {json.dumps(entry['parameters'], sort_keys=True)}"
         for name, entry in manifest["detectors"].items()
     )
-    missing = [name for name in manifest["detectors"] if not _installed(name)]
+    missing = [name for name in manifest["detectors"] if not installed(name)]
     note = f"{', '.join(missing)}; install the package that brings it. The other detectors can be used."
     whole = sum(entry["bytes"] for entry in files.values())
     return (
@@ -299,18 +298,6 @@ def _contents(manifest: Mapping[str, Any]) -> Lines:
     )
 
 
-def titled(detector: str) -> str:
-    """A detector as it is written in the field; its name where none of that name is installed here."""
-    found = _installed(detector)
-    return found.info.title if found is not None else detector
-
-
-def _installed(detector: str) -> type[Detector] | None:
-    from nero_core.detectors import DETECTORS  # a second; nothing else of a card needs it
-
-    return DETECTORS.get(detector)
-
-
 def separation(folder: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str], Measured]:
     """AUROC of each detector on each set of known unusual images, {(detector, set): figure}, from the stored scores.
 
@@ -322,12 +309,14 @@ def separation(folder: Path, manifest: Mapping[str, Any]) -> dict[tuple[str, str
     if not manifest["ood"]:
         return {}
     from nero_core.metrics import bootstrap, interval, point_metrics  # scikit-learn: only where there is something
-    from nero_core.storage.files import read_arrays
+    from nero_core.storage.files import arrays_under, read_arrays
 
     arrays, _ = read_arrays(verify_file(folder, "fitted", manifest["files"]))
     found = {}
     for detector in manifest["detectors"]:
         usual = arrays[f"calibration/{detector}"]
+        if detector == PANEL and not arrays_under(f"ood/{detector}/", arrays):
+            continue  # calibrated anew, and not all of its members' scores are known
         for name in manifest["ood"]:
             unusual = arrays[f"ood/{detector}/{name}"]
             value = point_metrics(usual, unusual)["auroc"]

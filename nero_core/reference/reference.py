@@ -18,8 +18,9 @@ from nero_core.neurons.sample import NeuronSample
 from nero_core.neurons.similar import SHOWN, By, SimilarFrame, similar_frames
 from nero_core.records import Activations, Decision, Float32Array, Float64Array, IntArray, RelevanceProfile, Source
 from nero_core.reference.agreement import check_agreement
-from nero_core.reference.folder import DEFAULT_DETECTOR, PANEL, ReferenceFolder, in_order
+from nero_core.reference.folder import DEFAULT_DETECTOR, ReferenceFolder, in_order
 from nero_core.reference.manifest import list_references
+from nero_core.reference.panel_card import PANEL
 from nero_core.relevance import DEFAULT_EPSILON
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class Reference(ReferenceFolder):
             if name in self.missing:
                 has, todo = f"was fitted with {name!r}, which is not installed here", "Install it, or choose another."
             if name in RETIRED:
-                has, todo = f"has no detector {name!r}", f"{RETIRED[name]}; run `fit` again for one."
+                has, todo = f"has no detector {name!r}", f"{RETIRED[name]}; `fit … --add panel` adds one."
             raise UnknownDetectorError(f"This reference {has}; it has {', '.join(self.detectors)}. {todo}")
         return self.detectors[name]
 

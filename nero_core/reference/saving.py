@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from nero_core.errors import ArtefactError, InputError
 from nero_core.neurons.sample import SHEET_ROLE, TRAINED_ROLE
 from nero_core.reference.manifest import MANIFEST_NAME, SCHEMA_VERSION, remove_unlisted, write_hashed, write_manifest
 from nero_core.reference.origin import Origin, read_origin, write_origin
+from nero_core.reference.panel_card import PANEL
 from nero_core.reference.reference import RETIRED, Reference
 from nero_core.reference.signatures import SIGNATURE_NAME
 from nero_core.storage.files import disk_errors, sync_folder, write_arrays, write_synced
@@ -66,10 +68,11 @@ def _write(reference: Reference, folder: Path) -> None:
     for role, sheet in sheets.items():
         files[role] = write_hashed(folder, role, "webp", partial(write_synced, data=sheet))
     described = {
-        **reference.manifest,
+        **{key: value for key, value in reference.manifest.items() if key != PANEL or PANEL in reference.detectors},
         "schema": SCHEMA_VERSION,
         "calibration": of_most_images(reference.calibrations).described(),
         "detectors": {name: {"parameters": d.parameters()} for name, d in reference.detectors.items()},
+        "metrics": _metrics_of(reference),
         "files": files,
     }
     for written in {(folder / entry["name"]).parent for entry in files.values()}:
@@ -83,6 +86,14 @@ def _write(reference: Reference, folder: Path) -> None:
     write_manifest(folder, described)
     write_origin(folder, origin)  # what was made here is told so only once nothing of what was imported is left
     remove_unlisted(folder, files)
+
+
+def _metrics_of(reference: Reference) -> dict[str, Any]:
+    """What was measured, without the figures of detectors that it has not, such as a retired one."""
+    metrics = dict(reference.manifest["metrics"])
+    for name in {"auroc", "false_alarms"} & metrics.keys():
+        metrics[name] = {key: each for key, each in metrics[name].items() if key in reference.detectors}
+    return metrics
 
 
 def _own_arrays(detector: Detector, others: Mapping[str, Detector]) -> FittedArrays:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from nero_core.benchmark.result import BenchmarkResult
@@ -25,6 +27,13 @@ def nothing_stored(entry: ReferenceEntry) -> None:
     )
 
 
+def reference_of(result: BenchmarkResult, entry: ReferenceEntry | None) -> Path | None:
+    """Where the reference in use lies if the result is of it, by its title; else None."""
+    if entry is None or entry.title not in (result.title, resources.told_apart(result.title, entry.path)):
+        return None
+    return entry.path
+
+
 def result(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
     """What was compared on what, and what a reader must know before any figure."""
     images = {each.role: each.images for each in result.sets}
@@ -37,7 +46,7 @@ def result(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
         f"{', '.join(f'*{plain(name)}*' for name in result.classes)} against out-of-distribution (OOD) images: {ood}."
         f"{accuracy}"
     )
-    if entry is not None and entry.title not in (result.title, resources.told_apart(result.title, entry.path)):
+    if entry is not None and reference_of(result, entry) is None:
         st.info(f"These are figures of *{plain(result.title)}*, not of the reference in use, *{plain(entry.title)}*.")
     elif entry is not None and entry.synthetic:
         st.info("Rendered images: these figures show what the page does, and say nothing about real endoscopy.")

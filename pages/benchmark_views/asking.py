@@ -9,6 +9,7 @@ import streamlit as st
 from nero_core.benchmark.plan import Plan
 from nero_core.benchmark.result import BenchmarkResult
 from nero_core.jobs import benchmarks
+from nero_core.jobs.benchmarks import BenchmarkJob
 from nero_core.reference.manifest import ReferenceEntry
 from nero_core.wording import CHOOSE_DETECTORS, FALSE_ALARMS_ACCEPTED, NEVER_TRAINED_ON, said
 from pages.benchmark_views import watching
@@ -21,8 +22,8 @@ CHOICES = {"quick": "One pass", "all": "All", "some": "Choose"}
 
 
 @permission.needed
-def new_result(entry: ReferenceEntry) -> BenchmarkResult | None:
-    """Ask for a run, show how far those under way are; the result that is chosen among those that are kept."""
+def new_result(entry: ReferenceEntry) -> tuple[BenchmarkResult, BenchmarkJob] | None:
+    """Ask for a run, show how far those under way are; the result that is chosen among those kept, and its run."""
     found = watching.runs()
     asked: int = st.session_state.get(ASKED, 0)
     # A key of its own for each run asked for: the form folds again, and what was asked for is in sight.

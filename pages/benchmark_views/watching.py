@@ -65,8 +65,8 @@ def _show_rows(job: BenchmarkJob) -> None:
 
 
 @permission.needed
-def kept_result(found: Sequence[BenchmarkJob]) -> BenchmarkResult | None:
-    """The result that is chosen among those that are kept, the newest at first; None where there is none."""
+def kept_result(found: Sequence[BenchmarkJob]) -> tuple[BenchmarkResult, BenchmarkJob] | None:
+    """The result that is chosen among those that are kept, the newest at first, and its run; None without any."""
     kept = {
         job.folder.name: job
         for job in reversed(found)
@@ -87,7 +87,8 @@ def kept_result(found: Sequence[BenchmarkJob]) -> BenchmarkResult | None:
     result = results.written(job.result)
     if result is None:
         st.error(f"There is no result in {plain(str(job.result))} any more; remove it, and run it again.")
-    return result
+        return None
+    return result, job
 
 
 def _kept_words(job: BenchmarkJob) -> str:

@@ -17,6 +17,7 @@ from nero_core.benchmark.tables import Column, judged, metric_columns
 from nero_core.errors import InputError
 from nero_core.jobs import benchmarks
 from nero_core.jobs.benchmarks import BENCHMARK, RESULT, ROWS, submit
+from nero_core.jobs.builds import BUILD
 from nero_core.jobs.job import CANCEL, JOBS, State, cancel, list_jobs, read_job, write_record, write_state
 from nero_core.jobs.queue import run_queue
 from nero_core.storage.files import make_private_folder
@@ -97,7 +98,9 @@ def test_a_stored_result_is_there_at_once(open_page, home):
     assert not page.exception
     assert page.dataframe[0].value["Detector"].tolist() == ["ENERGY", "NERO", "KNN"], "best first, none taken apart"
     headings = [each.value for each in page.subheader]
-    assert headings == ["Detectors", "ROC curves", "Scores", "The same again", "Take it with you"]
+    assert headings == [
+        "Detectors", "ROC curves", "Scores", "Use the best detectors", "The same again", "Take it with you",
+    ]  # fmt: skip
     assert [each.label for each in page.tabs] == [
         "Curves and scores", "Each OOD set", "Agreement", "NERO taken apart", "Published figures",
     ]  # fmt: skip
@@ -335,6 +338,34 @@ def test_a_run_from_its_questions_to_its_figures(
     assert jobs(home) == []
     assert not another.dataframe
     assert (tmp_path / "out" / RESULTS_NAME).is_file(), "what was written elsewhere stays"
+
+
+def test_the_best_detectors_of_a_run_are_added_by_a_button(
+    open_page, own_cache, home, class_folders, strange_folder, unseen, tmp_path
+):
+    page = fill(open_page(), class_folders, strange_folder, "msp", "energy")
+    choose(page, "Training folder, if not the one above", str(class_folders))
+    choose(page, "Folder of in-distribution images", str(unseen))
+    page = work(home, press(page, "Run"))
+    assert "reference has not: **Panel, Energy**" in words_of(page)
+    assert "on them every figure of the new reference is too good" in words_of(page)
+    assert f"fit {class_folders} --out {home} --add panel energy" in page.code[0].value
+    choose(page, "Name of the reference with them", "Mine, more")
+    press(page, "Add them")
+    assert not page.exception
+    assert not page.error
+    assert page.success[0].value.startswith("In the queue.")
+    [build] = list_jobs(home.parent, BUILD)
+    asked = build.request
+    assert (asked.title, asked.images, asked.add_to) == ("Mine, more", str(class_folders), str(home.resolve()))
+    assert list(asked.add) == ["panel", "energy"]
+
+
+def test_where_the_folders_are_not_known_the_command_says_how(open_page, home):
+    store(home, made_result(DETECTORS, title="Coloured noise"))
+    page = open_page()
+    assert page.code[0].value == "python -m nero_core fit DATA --out REF --add panel energy knn"
+    assert "Add them" not in [button.label for button in page.button]
 
 
 def test_what_the_questions_were_answered_with_is_checked(open_page, no_process, home, tmp_path, class_folders):

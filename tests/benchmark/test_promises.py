@@ -211,12 +211,11 @@ def test_rows_and_tables_of_frames(small, monkeypatch):
     for module, name, value in (
         (promises_frames, "SPLITS", 2),
         (promises_by_class, "SPLITS", 2),
-        (promises_frames, "REFITTED_SPLITS", 2),
         (promises_frames, "DETECTORS", {name: DETECTORS[name] for name in ("msp", "nero", "stage_mahalanobis")}),
     ):
         monkeypatch.setattr(module, name, value)
     rows, tables = promises_by_class.main(small)
-    assert len(rows) == 8
+    assert len(rows) == 5
     assert all(str(row).count("|") == 5 for row in rows)
     assert all(len({line.count("|") for line in text.splitlines()}) == 1 for text in tables)
 

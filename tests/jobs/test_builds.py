@@ -613,6 +613,34 @@ def test_a_reference_is_calibrated_anew_in_the_background(home, request_, class_
     assert any(note.startswith("4 images that were to calibrate take no part") for note in found.state.notes)
 
 
+def test_detectors_are_added_in_the_background(home, class_folders, tiny_reference, strange_folder):
+    """The best of a benchmark, say: the reference stays, and a copy has them, a panel and its members."""
+    asked = BuildRequest("More", str(class_folders), add_to=str(tiny_reference), add=("panel", "vim"))
+    submit(home, asked)
+    run_queue(home, BUILD)
+    found = only(home)
+    assert (found.state.stage, found.state.error) == ("done", None)
+    old, new = Reference.load(tiny_reference), Reference.load(found.result)
+    assert {*old.detectors, "panel", "energy", "mahalanobis_pp", "vim"} == set(new.detectors)
+    assert (new.title, new.deciding, new.manifest["panel"]["added"]) == ("More", "panel", ["vim"])
+    assert any("known unusual images strange" in note for note in found.state.notes)
+    remove(found)
+    submit(home, replace(asked, unusual=str(strange_folder)))
+    run_queue(home, BUILD)
+    assert list(Reference.load(only(home).result).manifest["ood"]) == [strange_folder.name]
+
+
+def test_what_cannot_be_added_is_said(home, class_folders, tiny_reference, tmp_path):
+    asked = BuildRequest("More", str(class_folders), add_to=str(tiny_reference), add=("nero",))
+    with pytest.raises(InputError, match="No detector was named"):
+        submit(home, replace(asked, add=()))
+    with pytest.raises(InputError, match="There is no reference in"):
+        submit(home, replace(asked, add_to=str(tmp_path)))
+    submit(home, asked)
+    run_queue(home, BUILD)
+    assert "has nero already" in only(home).state.error
+
+
 def test_weights_that_are_brought_are_fed_as_was_asked_and_the_notes_say_so(home, request_, tiny_reference, tmp_path):
     from safetensors.torch import save_file
 

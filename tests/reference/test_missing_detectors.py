@@ -100,7 +100,7 @@ def test_an_earlier_reference_with_fused_opens_without_it_and_says_what_to_do(ti
     found = Reference.load(old)
     assert found.missing == ("fused",)
     assert found.deciding == "nero"
-    with pytest.raises(UnknownDetectorError, match="The panel has taken its place; run `fit` again"):
+    with pytest.raises(UnknownDetectorError, match="The panel has taken its place; `fit … --add panel`"):
         found.detector("fused")
     found.save(tmp_path / "new")
     assert Reference.load(tmp_path / "new").missing == ()
