@@ -51,8 +51,6 @@ class Case:
         By which method each is.
     method : str or None
         Title of the method that was chosen for them; None: the best that the network has.
-    checks : tuple of Check
-        What is noticed about the image before any score; what speaks first stands first.
     caution : str
         Why not to lean on that method's maps here; empty where nothing speaks against them.
     covers : tuple of Cover
@@ -61,6 +59,8 @@ class Case:
         What they are filled with; None without covers.
     neighbours : {"relevance" or "features": list of SimilarFrame}
         Similar frames found so far; the network's, as the heatmaps are.
+    checks : tuple of Check
+        What is noticed about the image before any score; what speaks first stands first.
     """
 
     reference: Reference

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nero_core import wording
 from nero_core.cli.calibrate import add_calibration, add_group, calibration_settings, say_guarantee, summary
-from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, device, named_folder, say, settle_names
+from nero_core.cli.console import DONE, SOME_FAILED, AddCommand, begin, device, named_folder, say, settle_names, tell
 from nero_core.cli.preprocessing import add_preprocessing, given_settings
 from nero_core.data.guarantee import DEFAULT_ALPHA
 from nero_core.errors import InputError
