@@ -159,9 +159,9 @@ def test_every_picture_and_chart_is_named_and_every_chart_has_its_table(reviewed
     assert len(pictures) >= 1 + 1 + 6
     assert all(image.alt for image in pictures)
     labels = [expander.label for expander in reviewed.expander]
-    for name in ("Histogram", "Account of the score", "Leading neurons", "Relevance of the neurons"):
+    for name in ("Histogram", "Account of the score", "Leading neurons", "Relevance of the neurons", "Similar frames"):
         assert f"{name} as a table" in labels
-    assert len(reviewed.dataframe) == 4
+    assert len(reviewed.dataframe) == 5
 
 
 def test_every_chart_has_a_camera_and_what_it_saves_can_be_chosen(reviewed):
