@@ -123,13 +123,7 @@ class Faithfulness:
         return smooth / whole
 
     def effect(self, method: str) -> Effect:
-        """How much more than chance a method's maps gain: over the images or, of one image, over its random orders.
-
-        Raises
-        ------
-        ValueError
-            The method was not measured.
-        """
+        """How much more than chance a method's maps gain: over the images or, of one image, over its random orders."""
         gain = self.gain[self.methods.index(method)]
         if len(gain) == 1:
             return effect_of_one(gain[0] - self.random_gain[:, 0])

@@ -160,10 +160,10 @@ def test_every_picture_and_chart_is_named_and_every_chart_has_its_table(reviewed
     assert len(pictures) >= 1 + 1 + 6
     assert all(image.alt for image in pictures)
     labels = [expander.label for expander in reviewed.expander]
-    for name in ("Histogram", "Score decomposition", "Leading neurons", "Relevance of the neurons"):
+    for name in ("Histogram", "Score decomposition", "Leading neurons", "Relevance of the neurons", "Similar frames"):
         assert f"{name} as a table" in labels
     assert "What each detector says as a table" in labels
-    assert len(reviewed.dataframe) == 6, "and what is caught of the known sets"
+    assert len(reviewed.dataframe) == 7, "and what is caught of the known sets"
 
 
 def test_every_chart_has_a_camera_and_what_it_saves_can_be_chosen(reviewed):

@@ -251,11 +251,13 @@ def test_what_was_measured_at_the_fit_is_shown(open_app, tiny_reference, tmp_pat
     assert "**86\u00a0% of the answer does not need the image" in said
 
 
-@pytest.mark.parametrize(("left", "flat"), [(0.0, True), (9.0, False)])
+@pytest.mark.parametrize(("left", "flat"), [(1e-9, True), (9.0, False)])
 def test_an_answer_that_does_not_need_the_image_is_said_to_be_so(app, monkeypatch, left, flat):
     page = put_to_the_test(with_case(app), "Case, image 1")
     monkeypatch.setattr(heatmap_truth, "FLAT_FROM", left)
-    assert ("of this answer does not need the image" in words_of(page.run())) == flat
+    text = words_of(page.run())
+    said = ("of this answer does not need the image", "None of this answer needs the image")  # less, or more, is left
+    assert any(words in text for words in said) == flat
 
 
 @pytest.mark.parametrize("images", [1, 2])

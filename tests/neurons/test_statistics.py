@@ -264,7 +264,7 @@ def test_raw_arrays_open_without_pickles(tiny_reference):
 
 def test_the_card_says_what_is_kept(tiny_reference):
     manifest = json.loads((tiny_reference / "manifest.json").read_text())
-    assert manifest["sample"] == {"images": 41, "pictures": True}
+    assert manifest["sample"] == {"images": 41, "pictures": True, "trained": 36}
 
 
 # Pictures --------------------------------------------------------------------------------------------------------
