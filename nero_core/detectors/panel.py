@@ -189,7 +189,13 @@ class Panel(Detector):
         return other
 
     def calibration_scores(self, calibration: Activations) -> Float64Array:
-        """−log of each calibration image's rank share among those of its pool, (n,)."""
+        """−log of each calibration image's rank share among those of its pool, (n,).
+
+        Raises
+        ------
+        InputError
+            These are not as many images as the panel holds.
+        """
         if len(calibration) != len(self.predicted_):
             raise InputError(f"The panel holds {len(self.predicted_)} calibration images; got {len(calibration)}.")
         found = ranks_as_scores(self.scores_, self.weights_)
