@@ -63,7 +63,7 @@ def test_the_page_of_calls_runs_from_top_to_bottom(class_folders, strange_folder
     shutil.copytree(strange_folder, "other-images")
     shutil.copyfile(next(class_folders.glob("*/*.png")), "frame.jpg")
     blocks, names = fenced("python", ["docs/python.md"]), {}
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         exec(compile(block.replace("epochs=12", "epochs=1"), "docs/python.md", "exec"), names)
     assert names["scores"].shape == (1,)

@@ -194,7 +194,7 @@ class Panel(Detector):
         Raises
         ------
         InputError
-            These are not the images that it is held against.
+            These are not as many images as the panel holds.
         """
         if len(calibration) != len(self.predicted_):
             raise InputError(f"The panel holds {len(self.predicted_)} calibration images; got {len(calibration)}.")

@@ -63,7 +63,8 @@ def restore_detectors(manifest: Mapping[str, Any], arrays: Arrays, head: Head) -
         try:
             unfitted = make_detector(name, **entry["parameters"])
             stored = arrays_under(f"detector/{name}/", arrays)
-            for member in entry["parameters"].get("members", ()) if isinstance(unfitted, Panel) else ():
+            members = entry["parameters"].get("members") if isinstance(unfitted, Panel) else ()
+            for member in members if isinstance(members, list) else ():  # anything else `restore` refuses by name
                 shared = arrays_under(f"detector/{member}/", arrays)  # written once, see `saving`
                 stored = {f"{member}/{key}": array for key, array in shared.items()} | stored
             found[name] = unfitted.restore(stored, head)

@@ -215,6 +215,8 @@ def check_together(manifest: Mapping[str, Any]) -> None:
     if "per_class" in training:
         _check_names("training.per_class", training["per_class"], classes)
         _check_same("training.images", training["images"], sum(training["per_class"].values()))
+    elif "panel" in manifest:
+        raise InputError("`training.per_class` is missing, and `panel` is there.")
     _check_accuracy(metrics, classes)
     _check_false_alarms(metrics, detectors)
     _check_names("split.per_class", manifest.get("split", {}).get("per_class", {}), classes)

@@ -76,7 +76,7 @@ def test_the_table_of_the_registry_links_them():
 
 def test_a_report_links_those_that_are_installed():
     result = made_result({"nero": 0.5, "knn": 1.5, "panel": 1.0, "elsewhere": 0.2, "nero[k=25]": 0.1})
-    assert list(papers(result.detectors)) == ["NERO", "KNN", "FUSED"]
+    assert list(papers(result.detectors)) == ["NERO", "KNN", "PANEL"]
     told = page(result)
     assert '<a href="https://arxiv.org/abs/2204.06507">https://arxiv.org/abs/2204.06507</a>' in told
     assert 'href=""' not in told

@@ -334,7 +334,7 @@ FORGERIES = {
     ),
     "a name from the root": (lambda m: m["files"]["fitted"].update(name="/etc/passwd"), "not a name of ours"),
     "a hash of something else": (lambda m: m["files"]["fitted"].update(sha256="0" * 64), "SHA-256 differs"),
-    "a negative size": (lambda m: m["files"]["fitted"].update(bytes=-1), "another size"),
+    "a negative size": (lambda m: m["files"]["fitted"].update(bytes=-1), "`files.fitted.bytes` is -1"),
     "an accuracy that is none": (
         setting(metrics={"accuracy": math.nan, "test_images": 3}),
         "`metrics.accuracy` is nan",

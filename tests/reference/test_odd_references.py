@@ -309,7 +309,7 @@ def test_a_file_is_listed_by_its_role_and_its_hash(files, tmp_path, change):
 
 def test_older_references_have_fewer_fields(files, tmp_path):
     def older(content):
-        for name in ("sample", "heatmaps"):
+        for name in ("sample", "heatmaps", "panel"):
             content.pop(name)
         content["training"].pop("per_class")
         content["metrics"].pop("test_per_class")
