@@ -40,5 +40,5 @@ def test_the_table_says_what_was_noticed(app):
     session = upload(app, *files)
     assert not session.exception
     rows = session.dataframe[0].value
-    assert list(rows["verdict"])[0] == NOTHING_TO_JUDGE
-    assert "position picture" in list(rows["checks"])[1]
+    assert rows["verdict"].iloc[0] == NOTHING_TO_JUDGE
+    assert "position picture" in rows["checks"].iloc[1]

@@ -131,9 +131,9 @@ def test_letters_are_found_where_they_are(tissue):
     check = of("burnt-in text", frame.write(tissue, lines, (120, 120), 255))
     boxes = np.array(check.region)
     drawn = np.array([120, 120, 240, 180]) * 320 / frame.PAGE  # x and y of the first line; four lines of 13
-    assert (boxes[:, :2] >= drawn[:2] - 6).all()
-    assert (boxes[:, 2:] <= drawn[2:] + 6).all()
-    assert check.covered(320, 320).any()
+    inside = (boxes[:, :2] >= drawn[:2] - 6).all(axis=1) & (boxes[:, 2:] <= drawn[2:] + 6).all(axis=1)
+    assert inside.sum() >= 4, "each line; glare beside them may be taken for a fifth"
+    assert check.covered(320, 320)[94:128, 92:140].any(axis=1).mean() > 0.7, "four lines, and the gaps between them"
 
 
 def test_the_position_picture_is_found_where_it_is(tissue):
@@ -165,10 +165,8 @@ def test_a_page_and_houses_are_no_endoscopy():
 
 
 def test_what_speaks_first_stands_first(tissue):
-    image = frame.write(
-        frame.inset(tissue, stream("order"), 0.3, True), frame.caption(stream("order"), 4), (200, 90), 255
-    )
-    names = said(image.convert("RGB"))
+    inset = frame.inset(tissue, stream("order"), 0.3, vivid=True)
+    names = said(frame.write(inset, frame.caption(stream("order"), 4), (200, 90), 255))
     assert names == sorted(names, key=NAMES.index)
     assert names[:2] == ["position picture", "burnt-in text"]
 
