@@ -9,6 +9,7 @@ draw none, and over examples. Rendered scenes know what is drawn on them by them
 from __future__ import annotations
 
 import argparse
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -206,8 +207,11 @@ def as_they_are(where: str, images: Sequence[Image.Image]) -> Row:
 def speed() -> Row:
     """One check of a large frame."""
     image = render("cecum", FIRST_SEED).resize((1280, 1024))
-    seconds = side_by_side({"check": lambda: check_image(image)}, rounds=15)["check"]
-    return Row("one image of 1280 × 1024", "≤ 50 ms", f"{1000 * seconds:.0f} ms", machine())
+    start, rounds = time.process_time(), 15
+    wall = side_by_side({"check": lambda: check_image(image)}, rounds=rounds)["check"]
+    busy = (time.process_time() - start) / (rounds + 1)
+    reached = f"{1000 * busy:.0f} ms of processor time, {1000 * wall:.0f} ms by the clock"
+    return Row("one image of 1280 × 1024", "wanted: ≤ 50 ms", reached, machine())
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Row]:
