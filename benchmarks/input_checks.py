@@ -9,6 +9,7 @@ draw none, and over examples. Rendered scenes know what is drawn on them by them
 from __future__ import annotations
 
 import argparse
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,9 @@ SCENES = 8
 FIRST_SEED = 30_000
 """Of scenes that no threshold was chosen on."""
 MIDDLE = (0.28, 0.12, 0.92, 0.8)
-"""Left, top, right and bottom of the part of a colonoscopy frame on which processors draw nothing."""
+"""Left, top, right and bottom of the part of a colonoscopy frame on which processors write nothing."""
+BESIDE_PICTURE = (0.45, 0.12, 0.92, 0.8)
+"""The same, where they draw no position picture either."""
 LEAST_SIDE = 300
 """Shorter side in pixels of what is drawn over, so that letters have the size they have in whole frames."""
 TEXT, PICTURE = "burnt-in text", "position picture"
@@ -149,10 +152,10 @@ def frames_of(data: Path) -> dict[str, list[Image.Image]]:
     return found
 
 
-def without_drawing(name: str, image: Image.Image) -> Image.Image:
+def without_drawing(name: str, image: Image.Image, middle: tuple[float, float, float, float]) -> Image.Image:
     """A capsule frame as it is, of another the middle; large enough to draw on."""
     if not name.startswith("capsule"):
-        left, top, right, bottom = MIDDLE
+        left, top, right, bottom = middle
         image = image.crop(
             (int(left * image.width), int(top * image.height), int(right * image.width), int(bottom * image.height))
         )
@@ -204,8 +207,11 @@ def as_they_are(where: str, images: Sequence[Image.Image]) -> Row:
 def speed() -> Row:
     """One check of a large frame."""
     image = render("cecum", FIRST_SEED).resize((1280, 1024))
-    seconds = side_by_side({"check": lambda: check_image(image)}, rounds=15)["check"]
-    return Row("one image of 1280 × 1024", "≤ 50 ms", f"{1000 * seconds:.0f} ms", machine())
+    start, rounds = time.process_time(), 15
+    wall = side_by_side({"check": lambda: check_image(image)}, rounds=rounds)["check"]
+    busy = (time.process_time() - start) / (rounds + 1)
+    reached = f"{1000 * busy:.0f} ms of processor time, {1000 * wall:.0f} ms by the clock"
+    return Row("one image of 1280 × 1024", "wanted: ≤ 50 ms", reached, machine())
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Row]:
@@ -217,9 +223,13 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     rows = [*tried(DRAWN[:4], examples, "examples without it before", known=False), *of_scenes(), of_photographs()]
     for data in options.data:
         frames = frames_of(data)
-        plain = [without_drawing(name, image) for name, images in frames.items() for image in images]
+        plain, beside = (
+            [without_drawing(name, image, middle) for name, images in frames.items() for image in images]
+            for middle in (MIDDLE, BESIDE_PICTURE)
+        )
         whole = [image for images in frames.values() for image in images]
-        rows += [*tried(DRAWN[:4], plain, data.name), *tried(DRAWN[4:], plain, data.name, known=False)]
+        rows += [*tried(DRAWN[:2], plain, data.name), *tried(DRAWN[2:4], beside, data.name)]
+        rows += tried(DRAWN[4:], plain, data.name, known=False)
         rows += tried(DEGRADED, whole, data.name)
         rows += [as_they_are(f"{data.name}, {name}", images) for name, images in frames.items()]
     rows.append(speed())
