@@ -204,6 +204,9 @@ def test_explain_by_a_chosen_method(run, tiny_reference, class_folders, tmp_path
     ):
         assert own.pop("heatmap_sum") == pytest.approx(other.pop("heatmap_sum"), rel=1e-3)
         assert own == other
+    for numbers in (written["CRP"], written["EpsilonPlusFlat"]):
+        assert numbers.pop("why")["cover_test"]["before"] == numbers["score"]
+        assert numbers.pop("concepts"), "these and why are of the maps"
     assert written["CRP"] == written["EpsilonPlusFlat"], "the verdict is the detector's, whatever shows where"
 
 
