@@ -49,10 +49,10 @@ class Case:
         By which method each is.
     method : str or None
         Title of the method that was chosen for them; None: the best that the network has.
-    checks : tuple of Check
-        What is noticed about the image before any score; what speaks first stands first.
     caution : str
         Why not to lean on that method's maps here; empty where nothing speaks against them.
+    checks : tuple of Check
+        What is noticed about the image before any score; what speaks first stands first.
     """
 
     reference: Reference
