@@ -85,7 +85,7 @@ def _looked(auroc: Mapping[str, float]) -> str:
 
 
 def _chosen_by(panel: Mapping[str, Any]) -> str:
-    nobody = "no calibration image and no known unusual image took part"
+    nobody = "no calibration image and no known OOD image took part"
     if not panel["together"]:
         return f"nothing: all members count the same; {nobody}"
     return (

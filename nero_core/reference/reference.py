@@ -262,7 +262,7 @@ class Reference(ReferenceFolder):
         return found
 
     def explain(self, activations: Activations, detector: str | None = None) -> list[Explanation]:
-        """Exact accounts of the scores.
+        """Exact accounts of the scores of a detector; where none is named, of the first that has one, such as NERO.
 
         Raises
         ------
@@ -272,9 +272,9 @@ class Reference(ReferenceFolder):
         from nero_core.detectors import ExplainedDetector
         from nero_core.explanation import explain
 
-        fitted = self.detector(detector)
+        explained = [name for name, other in self.detectors.items() if isinstance(other, ExplainedDetector)]
+        fitted = self.detector(detector or next(iter(explained), None))
         if not isinstance(fitted, ExplainedDetector):
-            explained = [name for name, other in self.detectors.items() if isinstance(other, ExplainedDetector)]
             raise InputError(
                 f"{fitted.info.title} has no exact score decomposition by neuron; "
                 + (f"choose {' or '.join(explained)}." if explained else "fit this reference with nero.")

@@ -14,6 +14,7 @@ from nero_core.jobs.benchmarks import BenchmarkJob
 from nero_core.jobs.builds import BUILD, BuildRequest
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest
 from nero_core.reference.panel_card import PANEL
+from nero_core.wording import CHOOSE_DETECTORS, KNOWN_OOD_IMAGES, said
 from pages.shared import controls, permission, resources, watching, widgets
 from pages.shared.words import plain
 
@@ -63,14 +64,16 @@ def _ask(reference: Path, job: BenchmarkJob, names: Mapping[str, str]) -> None:
         "Add",
         names,
         f"benchmark-add-{job.folder.name}",
-        "Choose detectors",
+        said(CHOOSE_DETECTORS),
         default=list(names),
         format_func=lambda name: plain(names[name]),
     )
     named = f"{asked.title}, more detectors"
     title = controls.line("Name of the reference with them", "benchmark-add-title", named) or named
     unusual = controls.line(
-        "Folder of other known unusual images, to measure it (may be left out)", "benchmark-add-unusual", "/data/others"
+        f"Folder of other {said(KNOWN_OOD_IMAGES)}, to measure it (may be left out)",
+        "benchmark-add-unusual",
+        "/data/others",
     )
     images = asked.train or asked.id
     if st.button("Add them", icon=":material/add:", key="benchmark-add"):
