@@ -35,35 +35,32 @@ ALL = None
 class Case:
     """What one detector of one reference says of one image.
 
-        Attributes
-        ----------
-        reference : Reference
-        detector : str
-        activations : Activations
-            Of the one image.
-        hashes : (1,) uint64
-            How it looks.
-        score : float
-            Larger = more out-of-distribution.
-        maps : {neuron or ALL: (H, W) float32}
-            Heatmaps made so far; they are the network's, so that all detectors share them.
-        methods : {neuron or ALL: title}
-            By which method each is.
-        method : str or None
-            Title of the method that was chosen for them; None: the best that the network has.
-        caution : str
-            Why not to lean on that method's maps here; empty where nothing speaks against them.
-    <<<<<<< HEAD
-        covers : tuple of Cover
-            Rectangles that lie over the image; such a case carries no guarantee.
-        fill : {"mean", "inpainted"} or None
-            What they are filled with; None without covers.
-        neighbours : {"relevance" or "features": list of SimilarFrame}
-            Similar frames found so far; the network's, as the heatmaps are.
-    =======
-    >>>>>>> checks
-        checks : tuple of Check
-            What is noticed about the image before any score; what speaks first stands first.
+    Attributes
+    ----------
+    reference : Reference
+    detector : str
+    activations : Activations
+        Of the one image.
+    hashes : (1,) uint64
+        How it looks.
+    score : float
+        Larger = more out-of-distribution.
+    maps : {neuron or ALL: (H, W) float32}
+        Heatmaps made so far; they are the network's, so that all detectors share them.
+    methods : {neuron or ALL: title}
+        By which method each is.
+    method : str or None
+        Title of the method that was chosen for them; None: the best that the network has.
+    caution : str
+        Why not to lean on that method's maps here; empty where nothing speaks against them.
+    covers : tuple of Cover
+        Rectangles that lie over the image; such a case carries no guarantee.
+    fill : {"mean", "inpainted"} or None
+        What they are filled with; None without covers.
+    neighbours : {"relevance" or "features": list of SimilarFrame}
+        Similar frames found so far; the network's, as the heatmaps are.
+    checks : tuple of Check
+        What is noticed about the image before any score; what speaks first stands first.
     """
 
     reference: Reference

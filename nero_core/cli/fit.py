@@ -153,8 +153,8 @@ def _added(options: argparse.Namespace, ood: Known, unreadable: Unreadable) -> R
     check_same_images(reference, split)
     if lost := sorted(reference.manifest["ood"].keys() - ood.keys()):
         say(
-            f"note: {said(wording.KNOWN_OOD_IMAGES)} that are not given again with --ood are left out of the reference, with their "
-            f"scores: {', '.join(lost)}."
+            f"note: {said(wording.KNOWN_OOD_IMAGES)} that are not given again with --ood are left out of the "
+            f"reference, with their scores: {', '.join(lost)}."
         )
     return add_detectors(reference, split, options.add, ood, begin, unreadable)
 

@@ -213,9 +213,7 @@ def _add(job: Build, folder: Path, report: Reporter) -> None:
     added = add_detectors(reference, split, request.add, unusual, report.begin, left_out)
     added.manifest["title"] = request.title
     if lost := sorted(reference.manifest["ood"].keys() - added.manifest["ood"].keys()):
-        report.note(
-            f"Left out with their scores, as they were not given again: known unusual images {', '.join(lost)}."
-        )
+        report.note(f"Left out with their scores, as they were not given again: known OOD images {', '.join(lost)}.")
     for note in [*promised(split.guarantee), *left_out.reasons.values()]:
         report.note(note)
     _finish(job, added)

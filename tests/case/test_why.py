@@ -10,7 +10,7 @@ from PIL import Image
 
 from nero_core.case import Cover, leading_neurons, open_case, tell_why
 from nero_core.case.leading import cell_sums, densest_rectangle, region_of, seen_part, share_on, shares_of
-from nero_core.case.places import find_places
+from nero_core.case.places import LOOKED_FOR, find_places
 from nero_core.data.images import displayed
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
@@ -74,7 +74,7 @@ def test_what_is_said_is_what_was_computed(green_reference):
     assert why.carried == pytest.approx(float(e.contributions.sum()) / e.score)
     assert why.neurons[0].channel == GREEN
     assert (why.leads, why.member, why.place) == ("Greenness", "Greenness", "tissue")
-    assert "no black border or glare" in why.sentence
+    assert "no position picture or burnt-in text or glare or black border" in why.sentence
     assert f"neuron {GREEN} carries most" in why.carries
     assert json.loads(json.dumps(why.numbers()))["cover_test"]["rank"] == why.test.rank
 
@@ -123,21 +123,19 @@ def test_a_mask_of_another_size_is_refused(green_reference):
         told(green_reference, grey(0), regions={"glare": np.zeros((5, 5), bool)})
 
 
-def test_border_and_glare_are_found():
-    frame = np.full((200, 300, 3), 120, np.uint8)
-    frame[:, :40] = 4
-    frame[90:110, 150:180] = 0  # dark, but not at the edge
-    frame[20:30, 200:220] = 250
+def test_places_are_those_of_the_input_checks():
+    """A tissue-coloured frame with a black margin of an eighth: the border is there, and nothing else is."""
+    rng = np.random.default_rng(0)
+    frame = np.clip(np.array([170, 90, 70]) + rng.normal(0, 18, (240, 320, 1)), 0, 255).astype(np.uint8)
+    frame[:, :40] = 3
     found = find_places(Image.fromarray(frame))
-    wanted = {"black border": np.zeros((200, 300), bool), "glare": np.zeros((200, 300), bool)}
-    wanted["black border"][:, :40] = True
-    wanted["glare"][20:30, 200:220] = True
-    for name, mask in wanted.items():
-        assert (found[name] != mask).mean() < 0.01, name
-    speck = frame.copy()
-    speck[:, :40] = 120
-    speck[:5, :5] = 0
-    assert not find_places(Image.fromarray(speck))["black border"].any(), "a sliver is no border"
+    assert list(found) == list(LOOKED_FOR)
+    wanted = np.zeros((240, 320), bool)
+    wanted[:, :40] = True
+    assert (found["black border"] != wanted).mean() < 0.02
+    assert not found["position picture"].any()
+    assert not found["burnt-in text"].any()
+    assert all(mask.shape == (240, 320) and mask.dtype == bool for mask in found.values())
 
 
 # Where -------------------------------------------------------------------------------------------------------------
