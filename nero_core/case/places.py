@@ -54,7 +54,7 @@ def parts_of(mask: Mask) -> list[Rectangle]:
     boxes: list[Rectangle] = []
     for part in larger:
         rows, columns = slices[part]
-        boxes.append((columns.start, rows.start, columns.stop, rows.stop))
+        boxes.append(Rectangle(columns.start, rows.start, columns.stop, rows.stop))
     return boxes
 
 
@@ -72,10 +72,10 @@ def bands_of(border: Mask) -> list[Rectangle]:
     if not content:
         return []
     (high, wide), (left, top, right, bottom) = border.shape, content[0]
-    bands: list[Rectangle] = [
-        (0, 0, wide, top),
-        (0, bottom, wide, high),
-        (0, top, left, bottom),
-        (right, top, wide, bottom),
-    ]
-    return [band for band in bands if band[0] < band[2] and band[1] < band[3]]
+    bands = (
+        Rectangle(0, 0, wide, top),
+        Rectangle(0, bottom, wide, high),
+        Rectangle(0, top, left, bottom),
+        Rectangle(right, top, wide, bottom),
+    )
+    return [band for band in bands if band.left < band.right and band.top < band.bottom]
