@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.case_views import account, checks, covers, gallery, similar, verdict
+from pages.case_views import account, checks, covers, gallery, reasons, similar, verdict
 from pages.shared import controls, door, reading, resources, session, uploads, widgets
 from pages.shared.words import WHAT_YOU_GET, plain
 
@@ -46,10 +46,13 @@ def review(frame: session.Frame) -> None:
     assert read is not None, "only frames that were read are reviewed"
     if checks.nothing_to_judge(frame, read):
         return
+    gallery.take_method(frame, read)
+    whole = read
     left, right = st.columns([7, 5], gap="large")
     with left:
         checks.noticed(read)
-        alpha, decision = verdict.card(read)
+        alpha, decision, sentence = verdict.card(read)
+        reasons.show_sentence(frame, read, sentence)
     with right:
         picture = frame.decoded()
         st.image(picture, width="stretch", alt="The image under review", output_format="JPEG")
@@ -67,6 +70,7 @@ def review(frame: session.Frame) -> None:
         account.no_account(read)
         gallery.only_overall(frame, read, overall)
         similar.show(read)
+        reasons.tell(frame, whole, sentence, None, None)
         return
     left, right = st.columns([8, 4], gap="large")
     with right:
@@ -81,7 +85,8 @@ def review(frame: session.Frame) -> None:
     account.profile(read)
     similar.show(read)
     with gallery_place:
-        gallery.gallery(frame, read, explanation, ranking, overall)
+        cards, lay_over = gallery.gallery(frame, read, explanation, ranking, overall)
+    reasons.tell(frame, whole, sentence, cards, lay_over)
 
 
 door.enter()

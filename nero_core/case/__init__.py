@@ -2,7 +2,16 @@
 
 from nero_core.case.case import ALL, Case, open_case
 from nero_core.case.concepts import Concept, group
-from nero_core.case.covers import Cover, CoverTest, Fill, before_and_after, cover_test, covered, parse_cover
+from nero_core.case.covers import (
+    Cover,
+    CoverTest,
+    Fill,
+    before_and_after,
+    cover_test,
+    covered,
+    parse_cover,
+    suggested_covers,
+)
 from nero_core.case.leading import Leading, leading_neurons
 from nero_core.case.panel import MemberReading, explained_by, members_in_words, read_members
 from nero_core.case.why import Why, tell_why
@@ -27,5 +36,6 @@ __all__ = [
     "open_case",
     "parse_cover",
     "read_members",
+    "suggested_covers",
     "tell_why",
 ]

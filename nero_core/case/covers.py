@@ -17,7 +17,8 @@ from PIL import Image
 
 from nero_core.calibration.conformal import TIE_TOLERANCE
 from nero_core.case.inpainting import harmonic
-from nero_core.case.places import BORDER, find_places
+from nero_core.case.places import BORDER, bands_of, find_places, parts_of
+from nero_core.data.input_checks import Check
 from nero_core.errors import InputError
 from nero_core.records import Float32Array, Float64Array
 
@@ -135,6 +136,30 @@ def parse_cover(text: str) -> Cover:
             "percent, such as 0.1,0.2,0.3,0.25 or 10%,20%,30%,25%."
         )
     return Cover(*values)
+
+
+def suggested_covers(checks: Sequence[Check], size: tuple[int, int]) -> tuple[Cover, ...]:
+    """Covers over what the input checks say where it is, in their order; what they did not notice stays uncovered.
+
+    Rectangles as they are, a black border as up to four bands (:func:`~nero_core.case.places.bands_of`), another mask
+    as rectangles round its larger parts (:func:`~nero_core.case.places.parts_of`).
+
+    Parameters
+    ----------
+    checks : sequence of Check
+    size : (width, height)
+        Of the image that was checked, in pixels.
+    """
+    boxes: list[Box] = []
+    for check in checks:
+        if isinstance(check.region, tuple):
+            boxes += check.region
+            continue
+        cells = bands_of(check.region) if check.name == BORDER else parts_of(check.region)
+        across, down = (side / count for side, count in zip(size, check.region.shape[::-1], strict=True))
+        ends = [(left * across, top * down, right * across, bottom * down) for left, top, right, bottom in cells]
+        boxes += [(math.ceil(a), math.ceil(b), math.ceil(c), math.ceil(d)) for a, b, c, d in ends]
+    return tuple(Cover.of_box(box, size) for box in dict.fromkeys(boxes))
 
 
 # Covered images ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,10 @@ from nero_core.errors import InputError
 from nero_core.wording import HEATMAPS_BY, heatmap_method, said
 
 if TYPE_CHECKING:
-    from nero_core.case import Case
+    from nero_core.case import Case, Cover
+
+CHECKS = "checks"
+"""In place of a rectangle: cover what the input checks suggest."""
 
 
 def add_explain(command: AddCommand) -> None:
@@ -35,7 +38,7 @@ def add_explain(command: AddCommand) -> None:
         default=[],
         metavar="L,T,W,H",
         help="also score the image with this rectangle covered: left, top, width, height as fractions of the image or "
-        "in percent, such as 10%%,20%%,30%%,25%% (repeatable)",
+        "in percent, such as 10%%,20%%,30%%,25%%; or `checks` for what the input checks noticed (repeatable)",
     )
     explain.add_argument(
         "--fill",
@@ -59,11 +62,13 @@ def _explain(options: argparse.Namespace) -> int:
         raise InputError(f"--neurons is {options.neurons}; wanted at least 1.")
     if options.seed < 0:
         raise InputError(f"--seed is {options.seed}; wanted 0 or more.")
-    covers = [parse_cover(text) for text in options.cover]
+    covers = [parse_cover(text) for text in options.cover if text != CHECKS]
     reference, image = load(options), read_image(options.image)
     case = open_case(reference, image, options.detector)
     if case.nothing_to_judge:
         raise InputError(f"{case.checks[0].sentence} {case.checks[0].effect} Nothing was explained or written.")
+    if CHECKS in options.cover:
+        covers += _suggested(case, image.size)
     case.decide(options.alpha)  # a share that cannot be supported is refused before anything is written
     if case.explanation is None:
         reference.explain(case.activations, options.detector)  # says which detectors have an exact decomposition
@@ -84,6 +89,18 @@ def _explain(options: argparse.Namespace) -> int:
     if case.caution:
         say(f"warning: {case.caution}")
     return DONE
+
+
+def _suggested(case: Case, size: tuple[int, int]) -> tuple[Cover, ...]:
+    from nero_core.case import suggested_covers
+
+    if not (found := suggested_covers(case.checks, size)):
+        noticed = ", ".join(check.name for check in case.checks) or "nothing"
+        raise InputError(
+            f"--cover {CHECKS}: the input checks noticed {noticed}, and wanted is something that has a place; leave it "
+            "out, or give rectangles as --cover L,T,W,H."
+        )
+    return found
 
 
 def _said_of_covers(numbers: Mapping[str, Any]) -> str:

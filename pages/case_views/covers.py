@@ -1,13 +1,14 @@
-"""Check by covering: score, state and heatmap with rectangles over the image, and the tested sentence of why."""
+"""Check by covering: score, state and heatmap with rectangles over the image."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.case import ALL, Case, Cover, covered, tell_why
+from nero_core.case import ALL, Case, Cover, covered, suggested_covers
 from nero_core.figures.overlays import overlay
 from nero_core.figures.palette import significant
 from pages.case_views import verdict
@@ -30,23 +31,38 @@ ABOUT = (
     "image is no ordinary image: its verdict carries **no guarantee**, and any cover may change the score a little."
 )
 
+SUGGESTED = (
+    "The checks suggest what they noticed, such as text, a position picture, glare or a black border. What they did "
+    "not notice stays uncovered, and so do the corners of a round picture and small spots of glare."
+)
+
 
 @st.fragment
 def check_by_covering(frame: Frame, reading: Case) -> None:
     """Rectangles over the image under review, and what it scores with them."""
     with st.expander("Check by covering", icon=":material/select_all:", expanded=bool(frame.covers)):
         st.markdown(ABOUT)
-        test_of_why(frame, reading)
         fill: Fill = controls.one_of("Fill covers with", FILLS, "cover-fill")
         with controls.errors_said():
             for place in range(len(frame.covers)):
                 cover_fields(frame, place)
             with st.container(horizontal=True):
                 st.button("Add a cover", key="cover-add", on_click=frame.covers.append, args=(FIRST,))
+                suggested = suggested_covers(reading.checks, frame.decoded().size)
+                if suggested:
+                    asked = "Cover what the checks suggest"
+                    st.button(asked, key="cover-checks", on_click=cover_all, args=(frame, suggested))
                 if frame.covers:
                     st.button("Remove all covers", key="cover-none", on_click=frame.covers.clear)
+            if suggested:
+                st.caption(SUGGESTED)
             if frame.covers:
                 before_and_after(frame, reading, fill)
+
+
+def cover_all(frame: Frame, covers: Sequence[Cover]) -> None:
+    """Take these covers in, each once."""
+    frame.covers.extend(cover for cover in covers if cover not in frame.covers)
 
 
 def cover_fields(frame: Frame, place: int) -> None:
@@ -110,21 +126,3 @@ def one_side(title: str, case: Case, picture: Image.Image) -> None:
             list(case.draw(picture, [ALL]))
     alt = f"Heatmap of all neurons together, image {title.lower()}"
     st.image(overlay(seen_picture(picture, case), case.maps[ALL]), width="stretch", alt=alt)
-
-
-def test_of_why(frame: Frame, reading: Case) -> None:
-    """The sentence of why, once somebody asks for its test; and its place as a cover."""
-    if frame.why is None or frame.why[0] is not reading:
-        help_text = "Covers where the leading neurons looked, and as much at eight random places, each alone."
-        if not st.button("Test where the score comes from", key="why-test", help=help_text):
-            return
-        with st.spinner("Covering nine places, one by one…"), controls.errors_said():
-            frame.why = (reading, tell_why(reading, frame.decoded()))
-    if frame.why is None:
-        return
-    told = frame.why[1]
-    st.markdown(plain(told.sentence))
-    if told.carries:
-        st.caption(plain(told.carries))
-    if told.region is not None and told.region not in frame.covers:
-        st.button("Cover that place", key="why-cover", on_click=frame.covers.append, args=(told.region,))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nero_core.case import Case
     from nero_core.explanation import Explanation, Ranking
     from nero_core.neurons.crops import Concepts
-    from nero_core.records import Neuron
+    from nero_core.records import Float32Array, Neuron
 
 SHOWN = 6  # neurons with a heatmap
 PICTURE_PIXELS = 448  # longer side of an overlay
@@ -40,10 +40,13 @@ def seen_picture(picture: Image.Image, reading: Case) -> Image.Image:
     return displayed(picture, replace(size, width=max(1, round(wide * scale)), height=max(1, round(high * scale))))
 
 
-def gallery(frame: Frame, reading: Case, e: Explanation, ranking: Ranking, overall: DeltaGenerator) -> None:
+def gallery(
+    frame: Frame, reading: Case, e: Explanation, ranking: Ranking, overall: DeltaGenerator
+) -> tuple[DeltaGenerator, Callable[[Float32Array], Image.Image]]:
     """Heatmaps of the leading neurons beside training images; they arrive one by one and can be abandoned.
 
-    `overall` is the place for the map of all neurons together.
+    `overall` is the place for the map of all neurons together. Returns the place above them, of concepts, and what lays
+    a map over the picture in the same way.
     """
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         percent = st.slider("Heatmap opacity (%)", 0, 100, 75, 5, key="opacity", persist_state="session", width=220)
@@ -52,16 +55,21 @@ def gallery(frame: Frame, reading: Case, e: Explanation, ranking: Ranking, overa
         widgets.colour_bar()
     take_method(frame, reading)
     status, by, caution, picture = st.empty(), st.empty(), st.empty(), seen_picture(frame.decoded(), reading)
+    cards = st.empty()
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
     slots: dict[Neuron | None, DeltaGenerator] = {}
-    with st.grid(2, min_column_width=420, border=True) as grid:
+    single = st.expander("Single neurons", icon=":material/center_focus_strong:")
+    with single, st.grid(2, min_column_width=420, border=True) as grid:
         for place in places:
             slots[e.neurons[place]] = neuron_card(grid, reading.reference.concepts, e, place)
     slots[ALL] = overall
     wanted = list(slots) if reading.single_neurons else [ALL]
 
+    def lay_over(heatmap: Float32Array) -> Image.Image:
+        return overlay(picture, heatmap, opacity=percent / 100, outline=outline)
+
     def draw(neuron: Neuron | None) -> None:
-        laid_over = overlay(picture, reading.maps[neuron], opacity=percent / 100, outline=outline)
+        laid_over = lay_over(reading.maps[neuron])
         if neuron is ALL:
             show_overall(overall, laid_over)
         else:
@@ -84,6 +92,7 @@ def gallery(frame: Frame, reading: Case, e: Explanation, ranking: Ranking, overa
     with control:
         heatmaps.method_control(reading.reference, METHOD)
     widgets.table_twin(gallery_rows(e, places), "Leading neurons")
+    return cards, lay_over
 
 
 def show_overall(place: DeltaGenerator, heatmap: Image.Image) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -19,6 +20,9 @@ from nero_core.wording import label, said, state_mark
 from pages.shared import controls, session, widgets, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 PAINT = {"in-distribution": "blue", "borderline": "orange", "out-of-distribution": "red"}  # names of theme colours
 
@@ -47,8 +51,11 @@ def marked(decision: Decision | None) -> str:
     return said(wording.NO_VERDICT) if decision is None else state_mark(decision.state)
 
 
-def card(reading: Case) -> tuple[float, Decision | None]:
-    """State, standing, who led, guarantee, what is missed, and only then what the network itself says."""
+def card(reading: Case) -> tuple[float, Decision | None, DeltaGenerator]:
+    """State, standing, who led, guarantee, what is missed, and only then what the network itself says.
+
+    Returns also the place of the tested sentence of why, which is filled last.
+    """
     calibration = reading.calibration
     alpha = current_alpha()
     decision = decide(reading, alpha)
@@ -67,6 +74,7 @@ def card(reading: Case) -> tuple[float, Decision | None]:
             st.markdown(f"Detectors that say otherwise: {named}.")
         if reading.reference.synthetic:
             st.markdown(f":gray[{said(wording.ONLY_RENDERED)}]")
+        sentence = st.empty()
         if decision is not None:
             st.markdown(words.guarantee(alpha, decision, calibration))
             st.markdown(caught_in_words(reading.reference.caught(alpha, reading.detector)))
@@ -84,7 +92,7 @@ def card(reading: Case) -> tuple[float, Decision | None]:
             {"kind": name, "flagged": flagged, "of": images} for name, (flagged, images) in caught.items()
         ]
         widgets.table_twin(rows, label(wording.KNOWN_UNUSUAL_IMAGES))
-    return alpha, decision
+    return alpha, decision, sentence
 
 
 def detector_control(reference: Reference) -> str:

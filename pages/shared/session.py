@@ -11,7 +11,7 @@ from typing import cast
 import streamlit as st
 from PIL import Image
 
-from nero_core.case import Case, Cover, Why
+from nero_core.case import Case, Concept, Cover, Why
 from nero_core.data.images import read_image
 from nero_core.reference.manifest import ReferenceEntry
 from nero_core.reference.reference import Reference
@@ -32,6 +32,15 @@ LARGEST = 20  # megabytes of one image
 
 
 @dataclass
+class Reasons:
+    """What was found behind one score of one image: kept once it is computed, None until then."""
+
+    concepts: list[Concept] | None = None
+    why: Why | None = None  # the tested sentence
+    failed: str = ""  # why there is none
+
+
+@dataclass
 class Frame:
     """One image of the case: its file as it came, decoded once, and what was read from it."""
 
@@ -43,7 +52,7 @@ class Frame:
     stopped: bool = False  # its heatmaps are abandoned
     covers: list[Cover] = field(default_factory=list)
     covered: Case | None = None  # as it was read with covers last
-    why: tuple[Case, Why] | None = None  # the tested sentence, and of which reading it is
+    reasons: dict[tuple[Reference, str, str | None], Reasons] = field(default_factory=dict)
     number: int = field(default_factory=count().__next__, compare=False)  # by which its controls are told apart
 
     def decoded(self) -> Image.Image:
@@ -57,6 +66,11 @@ class Frame:
         if self.picture is None:
             self.picture = read_image(self.data)
         return self.picture
+
+    def reasons_of(self, reading: Case) -> Reasons:
+        """Those of this reading's reference, detector and heatmap method; of other references none are kept."""
+        self.reasons = {key: found for key, found in self.reasons.items() if key[0] is reading.reference}
+        return self.reasons.setdefault((reading.reference, reading.detector, reading.method), Reasons())
 
 
 def entry() -> ReferenceEntry | None:

@@ -1,11 +1,15 @@
-"""Check by covering on Case review: fields, before and after, no guarantee, the tested sentence."""
+"""Check by covering on Case review: fields, before and after, no guarantee, what the checks suggest."""
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
-from nero_core.case import Cover, open_case
+from nero_core.case import Cover, open_case, suggested_covers
 from nero_core.data.images import read_image
+from nero_core.data.input_checks import check_image
+from nero_core.data.scenes import render
 from nero_core.figures.palette import significant
 from tests.app.conftest import picture_bytes, upload, words_of
 
@@ -101,11 +105,18 @@ def test_covers_belong_to_the_case_and_survive_a_change_of_detector(reviewed, re
     assert covered.covers == tuple(frame(reviewed).covers)
 
 
-def test_the_sentence_is_tested_when_asked_and_its_place_can_be_covered(reviewed):
-    press(reviewed, "why-test")
-    assert not reviewed.exception
-    told = frame(reviewed).why[1]
-    assert told.sentence.split(";")[0].split("(")[0].strip() in words_of(reviewed).replace("\\", "")
-    if told.region is not None:
-        press(reviewed, "why-cover")
-        assert frame(reviewed).covers == [told.region]
+def test_what_the_checks_suggest_is_covered_in_one_click(app):
+    buffer = io.BytesIO()
+    picture = render("inset-picture", 30_000)
+    picture.save(buffer, "PNG")
+    upload(app, ("frame.png", buffer.getvalue()))
+    assert "What they did not notice stays uncovered" in words_of(app)
+    press(app, "cover-checks")
+    assert not app.exception
+    assert frame(app).covers == list(suggested_covers(check_image(picture), picture.size))
+    press(app, "cover-checks")
+    assert len(frame(app).covers) == len(set(frame(app).covers)), "each once"
+
+
+def test_without_a_place_nothing_is_offered(reviewed):
+    assert not any(button.key == "cover-checks" for button in reviewed.button)

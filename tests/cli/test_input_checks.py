@@ -50,3 +50,22 @@ def test_explain_writes_what_was_noticed(tiny_reference, pictures, tmp_path, cap
     assert case["checks"][0]["name"] == "position picture"
     assert len(case["checks"][0]["rectangles"][0]) == 4
     assert "Noticed: A green position picture" in capsys.readouterr().out
+
+
+def test_explain_covers_what_was_noticed(tiny_reference, pictures, tmp_path, capsys):
+    explain = ["explain", str(tiny_reference), str(pictures[1]), "--neurons", "1", "--cover", "checks"]
+    assert main([*explain, "--out", str(tmp_path / "out")]) == 0
+    assert "Covered (inpainted): score " in capsys.readouterr().out
+    case = json.loads((tmp_path / "out" / "case.json").read_text())
+    with Image.open(pictures[1]) as picture:
+        wide = picture.width
+    left = case["checks"][0]["rectangles"][0][0]
+    assert case["covered"]["covers"][0]["left"] == pytest.approx(left / wide)
+
+
+def test_explain_says_where_the_checks_have_nothing_to_cover(tiny_reference, class_folders, tmp_path, capsys):
+    flat = next(class_folders.glob("*/*.png"))
+    explain = ["explain", str(tiny_reference), str(flat), "--out", str(tmp_path / "out"), "--cover", "checks"]
+    assert main(explain) == 2
+    assert "something that has a place" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

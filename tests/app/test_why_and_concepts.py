@@ -1,0 +1,126 @@
+"""The tested sentence in the verdict card, and concepts above single neurons: when they are computed, and how often."""
+
+from __future__ import annotations
+
+import pytest
+
+from nero_core.case import group, leading_neurons, open_case, tell_why
+from nero_core.data.images import read_image
+from pages.case_views import reasons
+from pages.shared.words import plain
+from tests.app.conftest import picture_bytes, upload, words_of
+
+DATA = picture_bytes(size=(64, 64))
+
+
+@pytest.fixture
+def tested(monkeypatch):
+    """Of which detector and image each test was."""
+    calls = []
+
+    def noting(case, image, **named):
+        calls.append((case.detector, image.size))
+        return tell_why(case, image, **named)
+
+    monkeypatch.setattr(reasons, "tell_why", noting)
+    return calls
+
+
+def frame(session, place=0):
+    return session.session_state["case"][place]
+
+
+def why_of(session, place=0):
+    return frame(session, place).reasons_of(frame(session, place).reading).why
+
+
+def test_the_sentence_is_that_of_the_python_api(app, reference):
+    upload(app, ("a.png", DATA))
+    assert not app.exception
+    image = read_image(DATA)
+    told = tell_why(open_case(reference, image), image)
+    assert why_of(app).sentence == told.sentence
+    assert why_of(app).outcome == told.outcome
+    assert plain(told.sentence) in words_of(app)
+    assert plain(told.carries) in words_of(app)
+    assert told.outcome.split()[-1] in told.sentence
+
+
+def test_it_is_tested_once_for_each_detector(app, tested):
+    upload(app, ("a.png", DATA))
+    app.run()
+    app.number_input[0].set_value(20.0).run()
+    app.selectbox(key="detector").set_value("stage_mahalanobis").run()
+    first = tested[0][0]
+    app.selectbox(key="detector").set_value(first).run()
+    assert not app.exception
+    assert [detector for detector, _ in tested] == [first, "stage_mahalanobis"]
+
+
+def test_of_several_images_only_the_one_under_review_is_tested(app, tested):
+    upload(app, ("a.png", DATA), ("b.png", picture_bytes(3, size=(70, 64))))
+    assert [size for _, size in tested] == [(64, 64)]
+    app.selectbox(key="chosen").set_value(1).run()
+    assert [size for _, size in tested] == [(64, 64), (70, 64)]
+
+
+def test_nothing_is_tested_while_heatmaps_are_stopped(app, tested):
+    upload(app, ("a.png", DATA))
+    frame(app).reasons.clear()
+    frame(app).stopped = True
+    app.run()
+    assert len(tested) == 1
+    assert reasons.STOPPED in words_of(app)
+    frame(app).stopped = False
+    app.run()
+    assert len(tested) == 2
+    assert plain(why_of(app).sentence) in words_of(app)
+
+
+def test_a_score_without_a_decomposition_has_a_sentence_and_no_concepts(app):
+    upload(app, ("a.png", DATA))
+    app.selectbox(key="detector").set_value("msp").run()
+    assert not app.exception
+    assert plain(why_of(app).sentence) in words_of(app)
+    assert "**Concept 1**" not in words_of(app)
+
+
+def test_the_place_can_be_covered_from_the_card(app):
+    upload(app, ("a.png", DATA))
+    region = why_of(app).region
+    assert region is not None
+    app.button(key="why-cover").click().run()
+    assert not app.exception
+    assert frame(app).covers == [region]
+    assert not any(button.key == "why-cover" for button in app.button)
+
+
+def test_a_failed_test_is_said_and_stops_nothing_else(app, monkeypatch):
+    from nero_core.errors import InputError
+
+    def refuse(case, image, **named):
+        raise InputError("No room.")
+
+    monkeypatch.setattr(reasons, "tell_why", refuse)
+    upload(app, ("a.png", DATA))
+    assert not app.exception
+    assert "was not tested: No room" in words_of(app)
+    assert "**Concept 1**" in words_of(app)
+
+
+def test_concepts_are_those_of_the_python_api_with_a_table(app, reference):
+    upload(app, ("a.png", DATA))
+    image = read_image(DATA)
+    concepts = group(leading_neurons(open_case(reference, image), image))
+    text = words_of(app)
+    assert 1 <= len(concepts) <= 4
+    for number, concept in enumerate(concepts, start=1):
+        assert f"**Concept {number}** {reasons.does(concept.share)}" in text
+        assert plain(str(concept.neurons[0])) in text
+    assert f"**Concept {len(concepts) + 1}**" not in text
+    pictures = [picture.alt for image in app.get("image") for picture in image.proto.imgs]
+    assert sum(alt.startswith("Where the neurons of concept") for alt in pictures) == len(concepts)
+    assert "Concepts as a table" in [expander.label for expander in app.expander]
+    table = next(d.value for d in app.dataframe if "concept" in d.value)
+    assert list(table["share of the score (%)"]) == [round(100 * concept.share, 1) for concept in concepts]
+    assert "Single neurons" in [expander.label for expander in app.expander]
