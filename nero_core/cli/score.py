@@ -35,12 +35,12 @@ def _score(options: argparse.Namespace) -> int:
 
     reference = load(options)
     reference.detector(options.detector)
-    if options.detector is None and PANEL not in reference.detectors:
-        say(f"note: {NO_PANEL}.")
     CalibrationSettings(alpha=options.alpha)  # refuses one that is no share, before anything is read
     paths = given_images(options)
     rows = _scored_rows(reference, paths, options.detector or reference.deciding, options.alpha)
     failed = sum("error" in row for row in rows)
+    if options.detector is None and PANEL not in reference.detectors and failed < len(rows):
+        say(f"note: {NO_PANEL}.")
     if options.json:
         print(json.dumps(rows, indent=1))
     elif options.csv:

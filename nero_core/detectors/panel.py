@@ -108,10 +108,19 @@ class Panel(Detector):
     # Fit -----------------------------------------------------------------------------------------------------
 
     def check_network(self, layout: Layout, head: Head) -> None:
-        """Refuse a network that one of its members cannot be fitted to; raises as that of a detector."""
+        """Refuse a network that one of its members cannot be fitted to.
+
+        Raises
+        ------
+        InputError
+            A parameter cannot be used, or the network lacks what a member reads; the member is named.
+        """
         super().check_network(layout, head)
         for member in self._unfitted().values():
-            member.check_network(layout, head)
+            try:
+                member.check_network(layout, head)
+            except InputError as error:
+                raise InputError(f"{self.info.title}, of which {member.info.title} is a member: {error}") from error
 
     def _unfitted(self) -> dict[str, Detector]:
         if not self.members or len(set(self.members)) < len(self.members):

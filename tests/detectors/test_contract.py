@@ -33,7 +33,7 @@ class Material:
     @cache
     def of(cls, pictures):
         if pictures:
-            (train, head), test = image_activations(30, seed=0), image_activations(12, seed=1)[0]
+            (train, head), test = image_activations(36, seed=0), image_activations(12, seed=1)[0]
             return cls(train, head, image_activations(24, seed=2)[0], test)
         train, head = make_activations(n=90, d=24, K=3, seed=0, trained=True)
         calibration = make_activations(n=40, d=24, K=3, seed=2, trained=True)[0]

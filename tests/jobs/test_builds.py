@@ -623,7 +623,7 @@ def test_detectors_are_added_in_the_background(home, class_folders, tiny_referen
     old, new = Reference.load(tiny_reference), Reference.load(found.result)
     assert {*old.detectors, "panel", "energy", "mahalanobis_pp", "vim"} == set(new.detectors)
     assert (new.title, new.deciding, new.manifest["panel"]["added"]) == ("More", "panel", ["vim"])
-    assert any("known unusual images strange" in note for note in found.state.notes)
+    assert any("known OOD images strange" in note for note in found.state.notes)
     remove(found)
     submit(home, replace(asked, unusual=str(strange_folder)))
     run_queue(home, BUILD)

@@ -108,7 +108,7 @@ def test_the_card_says_what_decides(panelled, plain):
         assert card[title].startswith(f"weight {weight:.2g}" if weight else "weight 0: takes no part in the verdict")
         assert "AUROC" in card[title]
     assert card["Chosen by"].startswith("12 training images left out")
-    assert "no calibration image and no known unusual image took part" in card["Chosen by"]
+    assert "no calibration image and no known OOD image took part" in card["Chosen by"]
     assert "Added later" not in card
     assert card_of(plain)["Panel"] == NO_PANEL
 
@@ -246,7 +246,7 @@ def test_the_command(run, plain, class_folders, classifier, tmp_path):
         "fit", "--classifier", tmp_path / "network.safetensors", "--out", place, "--add", "panel,knn", class_folders
     )
     assert code == 0, err
-    assert "known unusual images that are not given again with --ood are left out" in err
+    assert "known OOD images that are not given again with --ood are left out" in err
     assert "panel, by weight: " in out
     assert "which support α ≥" in out
     reference = Reference.load(place)

@@ -48,7 +48,7 @@ def edited(source, target, **fields):
 def test_it_says_what_the_manifest_holds(lines, tiny_reference):
     manifest = read_manifest(tiny_reference)
     assert lines["amber"] == lines["moss"] == "12 images fitted on; 12 for calibration"
-    assert lines["known as unusual: strange"] == "5 images"
+    assert lines["Known OOD images: strange"] == "5 images"
     assert lines["Source of the images"] == "made by the tests"
     assert lines["Licence of the images"] == "Apache-2.0"
     assert lines["Intended use"] == manifest["intended_use"]
@@ -138,7 +138,7 @@ def test_no_guarantee_no_crops_no_unusual_images(tiny_reference, tmp_path):
     lines = {name: text for section in model_card(folder).sections for name, text in section.lines}
     assert lines["Guarantee"] == f"no: {reason}"
     assert lines["Pictures of training images"] == "no"
-    assert lines["Separation from unusual images"].startswith("not measured")
+    assert lines["Separation from OOD images"].startswith("not measured")
 
 
 def test_metrics_have_intervals(tiny_reference, tmp_path):

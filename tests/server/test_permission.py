@@ -248,7 +248,7 @@ def test_the_watcher_sees_an_owner_look(tmp_path, known):
     ):
         list(walk(s))
         list(walk(s, {place: state(place, str(bait))}))
-    assert "os.stat" in log.read_text()
+    assert BAIT in log.read_text()
 
 
 # Behind a proxy ---------------------------------------------------------------------------------------------------
