@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from nero_core.case import ALL
 from nero_core.data.class_folders import list_images
 from nero_core.data.guarantee import Guarantee
 from nero_core.figures.palette import significant
@@ -163,7 +164,7 @@ def test_every_picture_and_chart_is_named_and_every_chart_has_its_table(reviewed
     for name in ("Histogram", "Score decomposition", "Leading neurons", "Relevance of the neurons", "Similar frames"):
         assert f"{name} as a table" in labels
     assert "What each detector says as a table" in labels
-    assert len(reviewed.dataframe) == 7, "and what is caught of the known sets"
+    assert len(reviewed.dataframe) == 8, "and what is caught of the known sets, and concepts"
 
 
 def test_every_chart_has_a_camera_and_what_it_saves_can_be_chosen(reviewed):
@@ -274,12 +275,14 @@ def test_everything_else_is_on_the_screen_before_the_first_heatmap_is_computed(a
         noting(owner, name)
     upload(app, ("a.png", picture_bytes()))
     assert not app.exception
-    assert order == ["card", "histogram", "account", "profile", "open_heatmaps"]
+    assert order[:4] == ["card", "histogram", "account", "profile"]
+    assert order[4:] == ["open_heatmaps"] * 2, "those of single neurons, then those that concepts need beside them"
 
 
 def test_heatmaps_can_be_abandoned_and_taken_up_again(reviewed):
     reading = frames(reviewed)[0].reading
-    kept = reading.maps.popitem()[0]
+    kept = ALL
+    del reading.maps[kept]
     frames(reviewed)[0].stopped = True
     reviewed.run()
     assert kept not in reading.maps
