@@ -200,7 +200,7 @@ def _where(region: Cover | None, held: float, place: str | None, looked_for: Seq
     where += f" ({100 * held:.0f} % of it in {100 * region.width * region.height:.0f} % of the image)"
     if place != TISSUE:
         return f"{where}, on {ON.get(place, place)}"
-    return f"{where}, on tissue (no {' or '.join(looked_for)})" if looked_for else f"{where}"
+    return f"{where}, on tissue (no {' or '.join(looked_for)} there)" if looked_for else f"{where}"
 
 
 def _outcome(region: Cover | None, test: CoverTest | None) -> str:
