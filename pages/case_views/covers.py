@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core.case import ALL, Case, Cover, covered, suggested_covers
+from nero_core.figures.covers import drawing_board, drawn_covers
 from nero_core.figures.overlays import overlay
 from nero_core.figures.palette import significant
 from pages.case_views import verdict
@@ -44,6 +45,7 @@ def check_by_covering(frame: Frame, reading: Case) -> None:
         st.markdown(ABOUT)
         fill: Fill = controls.one_of("Fill covers with", FILLS, "cover-fill")
         with controls.errors_said():
+            draw_with_the_mouse(frame)
             for place in range(len(frame.covers)):
                 cover_fields(frame, place)
             with st.container(horizontal=True):
@@ -58,6 +60,21 @@ def check_by_covering(frame: Frame, reading: Case) -> None:
                 st.caption(SUGGESTED)
             if frame.covers:
                 before_and_after(frame, reading, fill)
+
+
+def draw_with_the_mouse(frame: Frame) -> None:
+    """The image, on which a box that is drawn becomes a cover; then it is drawn anew, and no box is left."""
+    board = f"cover-board-{frame.number}-{len(frame.covers)}"
+
+    def take() -> None:
+        cover_all(frame, drawn_covers(st.session_state[board].selection.box))
+
+    st.caption("Draw a box with the mouse, or give it in numbers; arrow keys move a number.")
+    shown = drawing_board(frame.decoded(), frame.covers)
+    bare = {"displayModeBar": False}
+    st.plotly_chart(
+        shown.figure, width="content", key=board, on_select=take, selection_mode="box", config=bare, alt=shown.alt
+    )
 
 
 def cover_all(frame: Frame, covers: Sequence[Cover]) -> None:

@@ -155,7 +155,7 @@ def test_the_app_says_the_same_as_the_python_api(reviewed, reference):
 
 def test_every_picture_and_chart_is_named_and_every_chart_has_its_table(reviewed):
     charts = reviewed.get("plotly_chart")
-    assert len(charts) == 4
+    assert len(charts) == 5, "and the picture on which covers are drawn"
     assert all(chart.proto.alt for chart in charts)
     pictures = [picture for image in reviewed.get("image") for picture in image.proto.imgs]
     assert len(pictures) >= 1 + 1 + 6
@@ -171,7 +171,7 @@ def test_every_chart_has_a_camera_and_what_it_saves_can_be_chosen(reviewed):
     def saved():
         configs = [json.loads(chart.proto.config) for chart in reviewed.get("plotly_chart")]
         cameras = [config["toImageButtonOptions"] for config in configs if "toImageButtonOptions" in config]
-        assert len(cameras) == len(configs) - 1, "all but the legend of the heatmaps"
+        assert len(cameras) == len(configs) - 2, "all but the legend of the heatmaps and the picture to draw on"
         return {camera["filename"]: camera["format"] for camera in cameras}
 
     names = ("nero histogram", "nero score decomposition", "nero relevance of the neurons")

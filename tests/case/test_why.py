@@ -114,7 +114,7 @@ def test_the_place_is_what_most_of_the_relevance_lies_on(green_reference):
     assert "on burnt-in text" in why.sentence
     nothing = told(green_reference, image, regions={"position picture": np.zeros((SIDE, SIDE), bool)})
     assert nothing.place == "tissue"
-    assert "on tissue (no position picture)" in nothing.sentence
+    assert "on tissue (no position picture there)" in nothing.sentence
     assert "tissue" not in told(green_reference, image, regions={}).sentence
 
 
