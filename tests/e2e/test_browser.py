@@ -80,7 +80,7 @@ def test_upload_verdict_heatmaps(page):
     page.get_by_text("Not a medical device").wait_for()
     upload(page, ("a.png", picture_bytes(size=(320, 240))))
     page.get_by_text("The network’s own answer").wait_for()
-    heatmaps(page).nth(5).wait_for()
+    heatmaps(page).nth(5).wait_for(state="attached")  # in an expander, below the concepts
     page.locator('img[alt="Heatmap of all neurons together"]').wait_for()
     assert heatmaps(page).count() == 6
     assert page.locator(".js-plotly-plot").count() == 4
@@ -93,7 +93,7 @@ def test_upload_verdict_heatmaps(page):
 
 def test_a_camera_saves_its_chart(page):
     upload(page, ("a.png", picture_bytes(size=(320, 240))))
-    heatmaps(page).nth(5).wait_for()
+    heatmaps(page).nth(5).wait_for(state="attached")  # in an expander, below the concepts
     page.locator('[data-test-script-state="notRunning"]').wait_for()
     with page.expect_download() as waiting:  # the button is there, also where no pointer is over the chart
         page.locator(".modebar-btn").first.evaluate("button => button.click()")
@@ -116,7 +116,7 @@ def test_a_name_with_markup_is_shown_and_never_run(page):
 def test_usable_on_a_phone(page):
     page.set_viewport_size({"width": 390, "height": 844})
     upload(page, ("a.png", picture_bytes(size=(320, 240))))
-    heatmaps(page).nth(5).wait_for()
+    heatmaps(page).nth(5).wait_for(state="attached")  # in an expander, below the concepts
     assert not overflows(page)
 
 
