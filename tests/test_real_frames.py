@@ -31,9 +31,9 @@ def kept():
 def test_real_features_are_scored_and_explained(kept, reference):
     activations = Activations(kept["features"], kept["logits"])
     assert len(activations) == capsule_frames.FRAMES * len(capsule_frames.CLASSES)
-    scores = reference.score(activations)
+    scores = reference.score(activations, "nero")
     np.testing.assert_allclose(scores, kept["nero"], rtol=1e-9)
-    for e, decision in zip(reference.explain(activations), reference.decide(activations), strict=True):
+    for e, decision in zip(reference.explain(activations, "nero"), reference.decide(activations, "nero"), strict=True):
         assert e.score == decision.score
         assert e.contributions.sum() == pytest.approx(e.distance, rel=1e-9)
 
@@ -59,17 +59,17 @@ def test_every_frame_is_read_scored_and_explained(gi_real, reference):
     frames = list_images(gi_real / "ood")
     assert len(frames) == 20
     acts = reference.classifier.extract(frames)
-    scores = reference.score(acts)
-    for e, decision in zip(reference.explain(acts), reference.decide(acts), strict=True):
+    scores = reference.score(acts, "nero")
+    for e, decision in zip(reference.explain(acts, "nero"), reference.decide(acts, "nero"), strict=True):
         assert e.score == decision.score
         assert e.contributions.sum() == pytest.approx(e.distance, rel=1e-9)
-    again = reference.score(reference.classifier.extract([read_image(frame) for frame in frames], batch_size=7))
+    again = reference.score(reference.classifier.extract([read_image(frame) for frame in frames], batch_size=7), "nero")
     np.testing.assert_allclose(again, scores, rtol=1e-3)
 
 
 def test_a_heatmap_of_a_whole_frame(gi_real, reference):
     frame = list_images(gi_real / "ood")[0]
-    [(neuron, _)] = reference.explain(reference.classifier.extract([frame]))[0].top(1)
+    [(neuron, _)] = reference.explain(reference.classifier.extract([frame]), "nero")[0].top(1)
     maps = reference.heatmaps(frame, neurons=[neuron])
     assert maps.shape == (1, 224, 224)
     assert np.abs(maps).max() > 0

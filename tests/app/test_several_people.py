@@ -62,7 +62,7 @@ def test_somebody_is_explained_completely_while_anothers_heatmap_is_under_way(op
     frame = app.session_state["case"][0]
     assert frame.reading.reference is shared
     assert any(word in header.value for word in STATES.values() for header in app.header)
-    assert len(frame.reading.maps) == 7
+    assert len(frame.reading.maps) >= 7
     assert theirs.result(PATIENCE).any()
 
 

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.soak]  # minutes of a real browse
 SIZE = (1280, 1024)  # pixels, as endoscopes give
 COLOURS = [(200, 140, 60), (90, 150, 70), (90, 110, 160), (240, 20, 230), (30, 30, 30), (230, 230, 220)]
 MAPS = 7  # six neurons and all of them together
-CHARTS = 4
+CHARTS = 5  # with the picture on which covers are drawn
 MEMORY_SHARE = 0.2  # of the server's resident memory after a warm-up
 SETTLING = 150  # seconds until the server may have forgotten sessions that are gone
 
