@@ -131,13 +131,15 @@ def larger(command: str) -> str:
 def watched() -> Iterator[None]:
     """Around a run of a page: what no uploader of it holds any more is dropped at its end.
 
-    A run that is cut short, by another or by an error, says nothing of the uploaders that it did not come to.
+    A run that is cut short, by another or by an error, says nothing of the uploaders that it did not come to; nor does
+    one that ends when the next has begun: what is on the screen then is for the next to say.
     """
     context = get_script_run_ctx()
     assert context is not None
+    shown = _Shown()
     with _lock:
         session = _known(context.session_id)
-        session.now = _Shown()
+        session.now = shown
     whole = False
     try:
         yield
@@ -147,11 +149,14 @@ def watched() -> Iterator[None]:
         raise
     finally:
         with _lock:
-            left = session.before.files - session.now.files if whole else set()
-            if not whole:
-                session.now.limits |= session.before.limits
-                session.now.files |= session.before.files
-            session.before, session.now = session.now, _Shown()
+            last = session.now is shown
+            left = session.before.files - shown.files if whole and last else set()
+            if not (whole and last):
+                shown.limits |= session.before.limits
+                shown.files |= session.before.files
+            session.before = shown
+            if last:
+                session.now = _Shown()
         for file in left:
             _kept_in_memory(context.uploaded_file_mgr).remove_file(context.session_id, file)
 

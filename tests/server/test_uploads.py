@@ -7,6 +7,7 @@ import http.client
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -226,6 +227,28 @@ def test_a_run_that_is_cut_short_drops_nothing(monkeypatch):
     assert not known.holds("a")
     assert known.largest() is None
     assert manager.get_files("s", ["a"]) == []
+
+
+def test_a_run_that_ends_after_the_next_has_begun_takes_nothing_from_it(monkeypatch):
+    """Streamlit begins the run that an upload asks for before the empty page's run has come to its end."""
+    removed = []
+    manager = SimpleNamespace(remove_file=lambda identity, file: removed.append(file))
+    monkeypatch.setattr(uploads, "_sessions", {"s": uploads._Session()})
+    monkeypatch.setattr(
+        uploads, "get_script_run_ctx", lambda: SimpleNamespace(session_id="s", uploaded_file_mgr=manager)
+    )
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(uploads.watched())
+        second.enter_context(uploads.watched())
+        uploads._sessions["s"].now.files.add("frame")
+        first.close()
+        assert uploads._sessions["s"].holds("frame")
+        second.close()
+    assert removed == []
+    assert uploads._sessions["s"].holds("frame")
+    with uploads.watched():
+        pass
+    assert removed == ["frame"], "the next run shows it no more"
 
 
 def test_what_no_uploader_has_claimed_is_dropped_in_time(alone, monkeypatch):
