@@ -27,12 +27,16 @@ SYMBOLS: Mapping[str, str] = {"in-distribution": "●", "borderline": "◐", "ou
 NO_VERDICT = "no verdict"
 CAUTIONS: Mapping[str, str] = {
     "in-distribution": "It can be wrong on an image that is not flagged.",
-    "borderline": "Lean on it with care: few of the images it learned from look like this one.",
-    "out-of-distribution": "Do not lean on it: this image is unlike those it learned from.",
+    "borderline": "Lean on it with care: few calibration images are as unusual as this one.",
+    "out-of-distribution": "Do not lean on it: hardly any calibration image is as unusual as this one.",
 }
 """What is said of the network's own answer in every state."""
 ONLY_RENDERED = "This reference knows rendered scenes only: every real image differs from what it knows."
 NOBODY_MEASURED = "Nobody has measured what this reference misses."
+NOT_KEPT = (
+    "What this reference misses cannot be said: an earlier version made it, and did not keep enough of its known "
+    "unusual images. Run `fit` again."
+)
 STANDING_LINE = (
     f"Research use. Not a medical device. “{UNUSUAL}” does not mean diseased, "
     f"and “{NOT_FLAGGED.lower()}” does not mean healthy."

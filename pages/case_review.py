@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.case_views import account, checks, covers, gallery, reasons, similar, verdict
+from pages.case_views import account, checks, covers, gallery, reasons, several, similar, verdict
 from pages.shared import controls, door, reading, resources, session, uploads, widgets
 from pages.shared.words import WHAT_YOU_GET, plain
 
@@ -111,6 +111,6 @@ with controls.errors_said():
         if frame.error is not None:
             st.error(f"**{plain(frame.name)}** could not be read. {plain(frame.error)}")
     if len(readable) > 1:
-        review(verdict.table(readable, verdict.current_alpha()))
+        review(several.table(readable, verdict.current_alpha()))
     elif readable:
         review(readable[0])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nero_core.calibration.stored import calibrated_as
-from nero_core.wording import CALIBRATION_IMAGES, KNOWN_UNUSUAL_IMAGES, NOBODY_MEASURED, label, said
+from nero_core.wording import CALIBRATION_IMAGES, KNOWN_UNUSUAL_IMAGES, NOBODY_MEASURED, NOT_KEPT, label, said
 
 
 def promise_lines(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -59,20 +59,24 @@ def _grouped(groups: int | None) -> str:
     return f"{int(groups)} among the calibration images; bands and intervals are by them"
 
 
-def caught_in_words(caught: Mapping[str, tuple[int, int]] | None) -> str:
+def caught_in_words(caught: Mapping[str, tuple[int, int]] | None, sets: int = 0) -> str:
     """What is flagged of the known out-of-distribution sets, as a range over sets.
 
     Parameters
     ----------
     caught : {set: (flagged, images)} or None
         From :meth:`~nero_core.reference.reference.Reference.caught`.
+    sets : int
+        How many sets the reference has scores of.
     """
     if not caught:
-        return said(NOBODY_MEASURED)
+        return said(NOT_KEPT if sets else NOBODY_MEASURED)
     shares = sorted(math.floor(100 * flagged / images) for flagged, images in caught.values())
     if len(shares) == 1:
         [(flagged, images)] = caught.values()
         return f"{label(KNOWN_UNUSUAL_IMAGES)} caught: {flagged} of {images}, of one kind; the others are missed."
     range_of = f"{shares[0]} to {shares[-1]}" if shares[0] < shares[-1] else f"{shares[0]}"
-    kinds = f"by kind ({len(shares)} kinds)"
+    fewest, most = (extreme(images for _, images in caught.values()) for extreme in (min, max))
+    sizes = f"{fewest} to {most}" if fewest < most else f"{fewest}"
+    kinds = f"by kind ({len(shares)} kinds of {sizes} images)"
     return f"{label(KNOWN_UNUSUAL_IMAGES)} caught: {range_of} of 100, {kinds}; the others are missed."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nero_core.calibration import BORDERLINE_FACTOR, state_of
+from nero_core.calibration import state_of
 from nero_core.records import Activations, State
 from nero_core.reference.reference import DEFAULT_DETECTOR, Reference
 
@@ -81,8 +81,11 @@ def explained_by(reference: Reference, detector: str, members: Sequence[MemberRe
     return exact[0] if exact else detector
 
 
-def members_in_words(members: Sequence[MemberReading], alpha: float) -> str:
-    """Which member led, what it looks for, and which members see it otherwise; empty for a single detector.
+def members_in_words(members: Sequence[MemberReading], alpha: float, flagged: bool = False) -> str:
+    """Which members see something, what the leading one looks for, and which see nothing; empty for a single detector.
+
+    The member that adds most to the panel's value is said to have led where it finds the image unusual, or borderline,
+    by itself.
 
     Parameters
     ----------
@@ -90,25 +93,36 @@ def members_in_words(members: Sequence[MemberReading], alpha: float) -> str:
         Of one image, as :func:`read_members` orders them.
     alpha : float
         The accepted share of false alarms.
+    flagged : bool
+        Whether the panel as a whole flags the image.
     """
     from nero_core.detectors import DETECTORS
     from nero_core.detectors.panel import LOOKS_FOR
 
-    if not members:
+    shown = [each for each in members if each.weight > 0 or each.name == DEFAULT_DETECTOR]
+    if not shown:
         return ""
-    titles = {each.name: DETECTORS[each.name].info.title for each in members}
-    leader, shown = members[0], [each for each in members if each.weight > 0 or each.name == DEFAULT_DETECTOR]
-    if leader.p_value > BORDERLINE_FACTOR * alpha:
-        return "None of the panel’s detectors finds this image unusual."
-    looks = LOOKS_FOR.get(leader.name)
-    said = f"{titles[leader.name]} led" + (f": {looks}" if looks else "")
-    quiet = [titles[each.name] for each in shown if each.p_value > BORDERLINE_FACTOR * alpha]
-    also = [titles[each.name] for each in shown[1:] if each.p_value <= alpha]
-    if also:
-        said += f"; {_listed(also)} {'agrees' if len(also) == 1 else 'agree'}"
-    if quiet:
-        said += f"; {_listed(quiet)} {'sees' if len(quiet) == 1 else 'see'} nothing unusual"
-    return f"{said}."
+    titles: dict[State, list[str]] = {"out-of-distribution": [], "borderline": [], "in-distribution": []}
+    for each in shown:
+        titles[each.state(alpha)].append(DETECTORS[each.name].info.title)
+    unusual, borderline, quiet = titles.values()
+    nothing = [f"{_listed(quiet)} {'sees' if len(quiet) == 1 else 'see'} nothing unusual"] if quiet else []
+    leader = shown[0]
+    if not unusual and not borderline:
+        together = "alone finds this image unusual; together they do" if flagged else "finds this image unusual"
+        return f"None of the panel’s detectors {together}."
+    if leader.state(alpha) == "in-distribution":
+        seen = [
+            f"{_listed(names)} {'finds' if len(names) == 1 else 'find'} this image {word}"
+            for names, word in ((unusual, "unusual"), (borderline, "borderline"))
+            if names
+        ]
+        return "; ".join([*seen, *nothing]) + "."
+    title = DETECTORS[leader.name].info.title
+    led = f"{title} led" + (f": {LOOKS_FOR[leader.name]}" if leader.name in LOOKS_FOR else "")
+    also = [name for name in unusual if name != title]
+    agree = [f"{_listed(also)} {'agrees' if len(also) == 1 else 'agree'}"] if also else []
+    return "; ".join([led, *agree, *nothing]) + "."
 
 
 def _listed(names: Sequence[str]) -> str:

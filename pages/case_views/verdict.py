@@ -1,8 +1,7 @@
-"""The verdict on one image, and the table of several."""
+"""The verdict on one image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -10,15 +9,12 @@ import streamlit as st
 from nero_core import wording
 from nero_core.calibration.in_words import caught_in_words
 from nero_core.case import Case, members_in_words
-from nero_core.data.input_checks import NOTHING_TO_JUDGE
 from nero_core.figures.charts import score_histogram
-from nero_core.figures.palette import Cell, rounded, significant
+from nero_core.figures.palette import Cell, significant
 from nero_core.records import Decision
 from nero_core.reference.reference import Reference
-from nero_core.storage.spreadsheets import inert
 from nero_core.wording import label, said, state_mark
 from pages.shared import controls, session, widgets, words
-from pages.shared.session import Frame
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -59,6 +55,7 @@ def card(reading: Case) -> tuple[float, Decision | None, DeltaGenerator]:
     calibration = reading.calibration
     alpha = current_alpha()
     decision = decide(reading, alpha)
+    caught = None
     with st.container(border=True):
         if decision is not None:
             st.header(f":{PAINT[decision.state]}[{state_mark(decision.state)}]", anchor=False)
@@ -66,7 +63,8 @@ def card(reading: Case) -> tuple[float, Decision | None, DeltaGenerator]:
             st.header(label(wording.NO_VERDICT), anchor=False)
         percentile = reading.percentile
         st.subheader(words.standing(percentile, len(calibration), calibration.of_class), anchor=False)
-        if led := members_in_words(reading.members, alpha):
+        flagged = decision is not None and decision.state == "out-of-distribution"
+        if led := members_in_words(reading.members, alpha, flagged):
             st.markdown(f"**{plain(led)}**")
         others = members(reading, alpha)
         if otherwise := [row for row in others if row["verdict"] != marked(decision)]:
@@ -77,7 +75,8 @@ def card(reading: Case) -> tuple[float, Decision | None, DeltaGenerator]:
         sentence = st.empty()
         if decision is not None:
             st.markdown(words.guarantee(alpha, decision, calibration))
-            st.markdown(caught_in_words(reading.reference.caught(alpha, reading.detector)))
+            caught = reading.reference.caught(alpha, reading.detector)
+            st.markdown(caught_in_words(caught, len(reading.reference.ood_scores.get(reading.detector, {}))))
         else:
             st.warning(words.refusal(alpha, calibration.smallest_alpha, len(calibration), calibration.of_class))
         name, probability = reading.predicted_class, reading.probability
@@ -87,7 +86,7 @@ def card(reading: Case) -> tuple[float, Decision | None, DeltaGenerator]:
             st.caption(f"{said(wording.OOD_SCORE)}: {significant(reading.score)}", width="content")
             alpha_control()
     widgets.table_twin(others, "What each detector says")
-    if decision is not None and (caught := reading.reference.caught(alpha, reading.detector)):
+    if caught:
         rows: list[dict[str, Cell]] = [
             {"kind": name, "flagged": flagged, "of": images} for name, (flagged, images) in caught.items()
         ]
@@ -143,64 +142,3 @@ def histogram(reading: Case, alpha: float, decision: Decision | None) -> None:
     )
     flagged = f"Images to the right of the dashed line are flagged: {words.count(alpha)} ordinary ones on average."
     widgets.chart(chart, table="Histogram", note=flagged if threshold is not None else "")
-
-
-def table(frames: Sequence[Frame], alpha: float) -> Frame:
-    """All images of the case, sortable; returns the one under review."""
-    readings = [(frame, frame.reading) for frame in frames if frame.reading is not None]
-    decisions = [decide(reading, alpha) for _, reading in readings]
-    together = batch_control(decisions, alpha)
-    rows = []
-    for place, ((frame, reading), decision) in enumerate(zip(readings, decisions, strict=True)):
-        rows.append(
-            {
-                "image": inert(frame.name),  # the table can be saved as CSV
-                "verdict": _in_a_word(reading, decision),
-                "checks": ", ".join(check.name for check in reading.checks) or None,
-                "more unusual than": words.share_below(reading.percentile, len(reading.calibration)),
-                **({} if together is None else {"flagged together": together.get(place)}),
-                "bound holds": None if decision is None else "yes" if decision.guaranteed else "no",
-                "score": rounded(reading.score),
-                "closest to": reading.explanation.nearest_class if reading.explanation else None,
-                "network’s answer": None if reading.nothing_to_judge else reading.predicted_class,
-                "sure (%)": None if reading.nothing_to_judge else round(100 * reading.probability),
-            }
-        )
-    st.dataframe(
-        rows,
-        hide_index=True,
-        key="frames",
-        on_select=_choose_row,
-        selection_mode="single-row",
-        alt="All images of the case with their verdicts; select a row to review that image",
-    )
-    named = {place: f"{place + 1} · {frame.name}" for place, (frame, _) in enumerate(readings)}
-    return readings[controls.select("Image under review", named, session.CHOSEN)][0]
-
-
-def _in_a_word(reading: Case, decision: Decision | None) -> str:
-    """The verdict for a cell of the table."""
-    return NOTHING_TO_JUDGE if reading.nothing_to_judge else marked(decision)
-
-
-def batch_control(decisions: Sequence[Decision | None], alpha: float) -> dict[int, str] | None:
-    """What flagging each image at α means for so many, and flagging them together: {place: "yes" or "no"} where asked.
-
-    Benjamini–Hochberg bounds the share of false alarms among the flagged instead of among the ordinary images.
-    """
-    from nero_core.calibration import flag_batch
-
-    decided = [place for place, decision in enumerate(decisions) if decision is not None]
-    if not decided:
-        return None
-    st.caption(words.of_so_many(alpha, len(decided)))
-    if not st.toggle("Flag together", key="flag-together", persist_state="session", help=words.TOGETHER):
-        return None
-    flags = flag_batch([decision.p_value for decision in decisions if decision is not None], alpha)
-    st.caption(words.flagged_together(int(flags.sum()), len(decided), alpha))
-    return {place: "yes" if flag else "no" for place, flag in zip(decided, flags, strict=True)}
-
-
-def _choose_row() -> None:
-    if rows := st.session_state["frames"].selection.rows:
-        st.session_state[session.CHOSEN] = rows[0]

@@ -44,10 +44,24 @@ def member(name, p, weight=0.25, share=0.25):
             "NERO led: which neurons the answer rests on; Stage Mahalanobis sees nothing unusual.",
         ),
         ([member("nero", 0.4), member("energy", 0.8)], "None of the panel’s detectors finds this image unusual."),
+        (  # a member that counts little, or nothing, sees it all the same
+            [member("energy", 0.2), member("mahalanobis_pp", 0.3), member("nero", 0.01, 0.0, 0.0)],
+            "NERO finds this image unusual; Energy and Mahalanobis++ see nothing unusual.",
+        ),
+        (  # the first by weight is not the one that sees it
+            [member("stage_mahalanobis", 0.2, 0.8, 0.7), member("energy", 0.08, 0.2, 0.3)],
+            "Energy finds this image borderline; Stage Mahalanobis sees nothing unusual.",
+        ),
     ],
 )
 def test_who_led_and_who_sees_it_otherwise(members, said):
     assert members_in_words(members, 0.05) == said
+
+
+def test_an_image_that_only_the_panel_as_a_whole_flags_is_said_to_be_one():
+    members = [member("nero", 0.2), member("energy", 0.12)]
+    said = "None of the panel’s detectors alone finds this image unusual; together they do."
+    assert members_in_words(members, 0.05, flagged=True) == said
 
 
 def test_a_panel_s_value_is_what_its_members_add(reference, class_folders):
@@ -95,20 +109,29 @@ def test_numbers_name_the_panel_s_members(reference, class_folders):
     ("caught", "said"),
     [
         (None, "Nobody has measured what this reference misses."),
+        (
+            {"a": (1, 10), "b": (9, 10)},
+            "Known unusual images caught: 10 to 90 of 100, by kind (2 kinds of 10 images); the others are missed.",
+        ),
         ({}, "Nobody has measured what this reference misses."),
         ({"polyp": (3, 10)}, "Known unusual images caught: 3 of 10, of one kind; the others are missed."),
         (
             {"polyp": (31, 100), "ulcer": (39, 40), "blood": (1, 3)},
-            "Known unusual images caught: 31 to 97 of 100, by kind (3 kinds); the others are missed.",
+            "Known unusual images caught: 31 to 97 of 100, by kind (3 kinds of 3 to 100 images); the others are "
+            "missed.",
         ),
         (
             {"polyp": (5, 10), "ulcer": (2, 4)},
-            "Known unusual images caught: 50 of 100, by kind (2 kinds); the others are missed.",
+            "Known unusual images caught: 50 of 100, by kind (2 kinds of 4 to 10 images); the others are missed.",
         ),
     ],
 )
 def test_what_is_caught_is_a_range_over_sets(caught, said):
     assert caught_in_words(caught) == said
+
+
+def test_an_earlier_reference_with_known_images_does_not_say_that_nobody_measured():
+    assert caught_in_words(None, sets=2).startswith("What this reference misses cannot be said: an earlier version")
 
 
 def test_a_case_of_a_folder_is_read_the_same_alone_and_in_a_batch(reference, class_folders):
