@@ -22,7 +22,6 @@ from nero_core.data.input_checks import (
 )
 from nero_core.data.input_checks.check import marked
 from nero_core.data.input_checks.view import BLACK, View
-from nero_core.data.input_checks.windows import largest, smallest
 from nero_core.data.scenes import frame, render
 from nero_core.data.scenes.field import stream
 
@@ -44,19 +43,6 @@ def tissue():
 
 
 # By hand ---------------------------------------------------------------------------------------------------------
-
-
-def test_windows_by_hand():
-    values = np.array([[3, 1, 2, 5, 4]], np.uint8)
-    assert smallest(values, 1, 3).tolist() == [[1, 1, 1, 2, 4]]
-    assert largest(values, 1, 3).tolist() == [[3, 3, 5, 5, 5]]
-
-
-@pytest.mark.parametrize("size", [(1, 1), (3, 1), (1, 5), (7, 7), (5, 9)])
-def test_windows_are_those_of_scipy(size):
-    values = np.random.default_rng(0).integers(0, 256, (23, 31), np.uint8)
-    assert np.array_equal(smallest(values, *size), ndimage.minimum_filter(values, size, mode="nearest"))
-    assert np.array_equal(largest(values, *size), ndimage.maximum_filter(values, size, mode="nearest"))
 
 
 def test_a_region_by_hand():

@@ -13,7 +13,6 @@ from scipy import ndimage
 
 from nero_core.data.input_checks.check import BoolArray, Rectangle
 from nero_core.data.input_checks.view import View
-from nero_core.data.input_checks.windows import largest, smallest
 
 STROKE = 7
 """Letters are thinner than this, in pixels of the fine copy. This number and the next were chosen, as those of `SURE`,
@@ -87,7 +86,7 @@ class Line(NamedTuple):
 
 def text(view: View) -> tuple[Rectangle, ...]:
     """Lines of burnt-in letters, each a rectangle in pixels of the image, from the top."""
-    behind = largest(smallest(view.fine, STROKE, STROKE), STROKE, STROKE)
+    behind = ndimage.grey_opening(view.fine, (STROKE, STROKE), mode="nearest")
     lit = view.fine - behind > BRIGHTER
     candidates = [line for gap in GAPS for line in _lines(lit, gap)]
     block = [line for line in candidates if line.sure]
@@ -103,7 +102,7 @@ def text(view: View) -> tuple[Rectangle, ...]:
 
 def _lines(lit: BoolArray, gap: int) -> list[Line]:
     """What could be a line, with letters so far apart."""
-    joined = smallest(largest(lit, 1, gap), 1, gap)
+    joined = ndimage.grey_closing(lit.view(np.uint8), (1, gap), mode="nearest")
     parts, _ = ndimage.label(joined)
     lines = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(parts), start=1):

@@ -12,7 +12,6 @@ from PIL import Image
 from scipy import ndimage
 
 from nero_core.data.input_checks.check import BoolArray, Rectangle
-from nero_core.data.input_checks.windows import largest, smallest
 
 Pixels = npt.NDArray[np.uint8]
 Levels = npt.NDArray[np.float32]
@@ -76,8 +75,8 @@ class View:
         """What lies inside the border and under none of these rectangles of the image, (h', w')."""
         high, wide = self.luma.shape
         window = 2 * RIM + 1
-        opened = largest(smallest(~self.border, window, window), window, window)
-        found: BoolArray = smallest(opened, window, window)
+        opened = ndimage.grey_opening((~self.border).view(np.uint8), (window, window), mode="nearest")
+        found: BoolArray = ndimage.minimum_filter(opened, window, mode="nearest").view(bool)
         for left, top, right, bottom in drawn_over:
             rows = slice(top * high // self.height, -(-bottom * high // self.height))
             found[rows, left * wide // self.width : -(-right * wide // self.width)] = False
@@ -100,7 +99,8 @@ class View:
         tissue : (h', w') bool
         """
         window = 2 * AWAY_FROM_RIM + 1
-        return smallest(np.pad(tissue, 1), window, window)[1:-1, 1:-1]
+        inner: BoolArray = ndimage.minimum_filter(np.pad(tissue, 1).view(np.uint8), window, mode="nearest").view(bool)
+        return inner[1:-1, 1:-1]
 
     def rectangle(self, rows: slice, columns: slice, copy: Pixels, margin: int = 0) -> Rectangle:
         """A part of one of the copies with a margin around it, in pixels of the image.
