@@ -79,6 +79,36 @@ IN_PERCENT = (
 )
 POINTS_AGAINST = "Percentage points, each detector minus {baseline} on the same resampled images."
 
+# The frame and its heatmaps, the strip of images ---------------------------------------------------------------------
+
+VIEWER: Mapping[str, str] = {
+    "ways": "show the heatmap as",
+    "outline": "outline",
+    "fade": "fade",
+    "wipe": "wipe",
+    "off": "off",
+    "opacity": "strength of the heatmap",
+    "edge": "edge of the heatmap",
+    "cover": "cover a part",
+    "drawing": "draw a rectangle on the image; or move it with the arrow keys, size it with Shift and the arrow keys, "
+    "and press Enter. Escape leaves it",
+    "waiting": "where the network looked…",
+    "against": "speaks against",
+    "nothing": "nothing",
+    "for": "speaks for",
+}
+CARDS: Mapping[str, str] = {
+    "waiting": "Its heatmap is being made…",
+    "map": "Where it looked on this image",
+    "keep": "Show on the image",
+}
+FILMSTRIP: Mapping[str, str] = {
+    "label": "Images of this case; arrow keys go from one to the next, N to the next flagged",
+    "next": "Next flagged",
+    "none": "No other is flagged",
+    "unread": "could not be read",
+}
+
 # Metrics, and what each counts, in the order of columns -------------------------------------------------------------
 
 METRICS: Mapping[str, str] = {
