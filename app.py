@@ -3,7 +3,7 @@
 import streamlit as st
 from starlette.middleware import Middleware
 
-from pages.shared import door, origins, resources, session, start, uploads, widgets, words
+from pages.shared import door, origins, resources, session, start, style, uploads, widgets, words
 
 PAGES = {
     "case_review": (
@@ -34,6 +34,7 @@ def show() -> None:
         layout="wide",
         menu_items={"About": words.about()},
     )
+    style.apply()
     st.logo(str(resources.ASSETS / "logo.svg"), size="large")
 
     pages = [

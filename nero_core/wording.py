@@ -79,6 +79,9 @@ IN_PERCENT = (
 )
 POINTS_AGAINST = "Percentage points, each detector minus {baseline} on the same resampled images."
 
+THIS_IMAGE = "this image"
+ALL_NEURONS = "where the network looked, all neurons together"
+
 # The frame and its heatmaps, the strip of images ---------------------------------------------------------------------
 
 VIEWER: Mapping[str, str] = {

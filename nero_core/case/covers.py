@@ -7,7 +7,7 @@ section 4.2), with the same cover at random places as the comparison.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -136,6 +136,28 @@ def parse_cover(text: str) -> Cover:
             "percent, such as 0.1,0.2,0.3,0.25 or 10%,20%,30%,25%."
         )
     return Cover(*values)
+
+
+def drawn_cover(box: Sequence[float]) -> Cover | None:
+    """The cover that a drawn rectangle is, cut to the image; None for a slip of the hand, see `SMALLEST_DRAWN`.
+
+    Parameters
+    ----------
+    box : left, top, width, height
+        In fractions of the image; what was drawn may reach beyond it.
+    """
+    left, top, width, height = box
+    (left, right), (top, bottom) = (
+        sorted(min(max(float(end), 0.0), 1.0) for end in (start, start + length))
+        for start, length in ((left, width), (top, height))
+    )
+    if not (right - left >= SMALLEST_DRAWN and bottom - top >= SMALLEST_DRAWN):  # so that NaN is a slip, too
+        return None
+    return Cover(left, top, right - left, bottom - top)
+
+
+SMALLEST_DRAWN = 0.01
+"""Share of a side below which a rectangle is a slip of the hand."""
 
 
 def suggested_covers(checks: Sequence[Check], size: tuple[int, int]) -> tuple[Cover, ...]:
@@ -340,7 +362,13 @@ def random_places(region: Cover, content: Mask, seed: int, count: int = RANDOM_P
 
 
 def cover_test(
-    case: Case, image: Image.Image, region: Cover, seed: int = 0, fill: Fill = "inpainted", content: Mask | None = None
+    case: Case,
+    image: Image.Image,
+    region: Cover,
+    seed: int = 0,
+    fill: Fill = "inpainted",
+    content: Mask | None = None,
+    between: Callable[[], object] | None = None,
 ) -> CoverTest | None:
     """Cover a region, and as much at eight random places instead, each alone; nine passes through the network.
 
@@ -356,6 +384,8 @@ def cover_test(
         The latter where not given: a flat rectangle is unusual by itself.
     content : (H, W) bool, optional
         What of the image is no black border; found here where not given.
+    between : callable, optional
+        Called before each pass through the network; it may leave by an exception.
 
     Raises
     ------
@@ -368,7 +398,12 @@ def cover_test(
     others = random_places(region, inside, seed)
     if not others:
         return None
-    after, *elsewhere = (case.cover(image, [cover], fill).score for cover in (region, *others))
+    scores = []
+    for cover in (region, *others):
+        if between is not None:
+            between()
+        scores.append(case.cover(image, [cover], fill).score)
+    after, *elsewhere = scores
     usual = float(np.median(case.calibration.scores))
     return CoverTest(region, others, fill, seed, case.score, after, tuple(elsewhere), usual)
 

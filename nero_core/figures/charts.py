@@ -54,6 +54,7 @@ def score_histogram(
     threshold: float | None = None,
     known: Mapping[str, npt.ArrayLike] | None = None,
     state: State | None = None,
+    height: int = 320,
     dark: bool = False,
 ) -> Chart:
     """Histogram of the reference's in-distribution scores, with this image's score among them.
@@ -70,6 +71,8 @@ def score_histogram(
         Scores of images known to be out-of-distribution, drawn together beside the reference's.
     state : optional
         Colours and marks this image's line.
+    height : int
+        Of the figure, in pixels.
     dark : bool
         Text and grid for a dark page.
 
@@ -86,7 +89,7 @@ def score_histogram(
     kinds = {"reference": ordinary, **others}
     shares = {name: histogram_shares(values, edges) for name, values in kinds.items()}
 
-    figure = blank_figure(dark, height=320)
+    figure = blank_figure(dark, height)
     hover = "score about %{{x:.3g}}: %{{y:.2g}} % of {}<extra></extra>"
     bars: dict[str, Any] = {"x": (edges[:-1] + edges[1:]) / 2, "width": np.diff(edges) * 0.94, "offset": None}
     figure.add_bar(

@@ -58,12 +58,19 @@ def ranking_control(e: Explanation) -> Ranking:
     )
 
 
-def account(e: Explanation, ranking: Ranking) -> None:
-    """The score, added up neuron by neuron."""
-    st.markdown(words.lead(e))
-    leading = [place for place, _ in e.top(LEADING, by=ranking)]
-    rows = account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
-    widgets.chart(account_chart(rows), table=label(SCORE_DECOMPOSITION))
+def why(reading: Case, e: Explanation, carries: str) -> None:
+    """The score, added up neuron by neuron, and what it would be without some of them."""
+    left, right = st.columns([8, 4], gap="large")
+    with right:
+        ranking = ranking_control(e)
+        what_if(reading, e, ranking)
+    with left:
+        st.markdown(words.lead(e))
+        if carries:
+            st.caption(carries)
+        leading = [place for place, _ in e.top(LEADING, by=ranking)]
+        rows = account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
+        widgets.chart(account_chart(rows), table=label(SCORE_DECOMPOSITION))
 
 
 @st.fragment

@@ -39,4 +39,4 @@ def noticed(reading: Case) -> None:
 
 def _line(sentence: str, effect: str) -> None:
     """What was seen, and smaller what it may do."""
-    st.markdown(f"**{sentence}** :small[:gray[{effect}]]")
+    st.markdown(f":small[**{sentence}** {effect}]")

@@ -1,0 +1,131 @@
+"""How rare a score is among ordinary images, on a scale that is read as "1 in N"."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from nero_core import wording
+from nero_core.calibration.conformal import BORDERLINE_FACTOR
+from nero_core.errors import InputError
+from nero_core.figures import palette
+from nero_core.figures.palette import Cell, Chart, blank_figure, significant
+from nero_core.records import State
+from nero_core.wording import said, state_word
+
+HEIGHT = 84
+"""Pixels: the bar, the ticks above it, its words and the axis below."""
+
+DECADES = (1, 10, 100, 1_000, 10_000, 100_000)
+"""Where the axis has its marks, as far as it reaches."""
+
+BAR = 1.0
+"""Half the height of the bar, to which all else in the gauge is relative."""
+
+
+def gauge(
+    p_value: float,
+    alpha: float,
+    images: int,
+    members: Mapping[str, float] | None = None,
+    *,
+    state: State,
+    dark: bool = False,
+) -> Chart:
+    """The gauge of one image: −log10 p, from every ordinary image to one in n + 1, with the states as its stretches.
+
+    Parameters
+    ----------
+    p_value : float
+        In (0, 1]: of ordinary images from the same source, the share that is at least as unusual.
+    alpha : float
+        In (0, 1): at or below it an image is flagged.
+    images : int
+        n calibration images: no p is smaller than 1/(n + 1), where the axis ends.
+    members : {title: p}, optional
+        Of each detector alone, a tick.
+    state : State
+        Of the image.
+    dark : bool
+        Text and grid for a dark page.
+
+    Raises
+    ------
+    InputError
+        A p or α is not in (0, 1], or there is no calibration image.
+    """
+    others = dict(members or {})
+    for name, p in {"the image": p_value, "α": alpha, **others}.items():
+        if not 0 < p <= 1:
+            raise InputError(f"The p-value of {name} is {p}; wanted more than 0 and at most 1.")
+    if images < 1:
+        raise InputError(f"There are {images} calibration images; wanted at least 1.")
+    smallest = min(1 / (images + 1), p_value, alpha, *others.values())
+    end, at = -math.log10(smallest), {name: -math.log10(p) for name, p in others.items()}
+    borderline = min(BORDERLINE_FACTOR * alpha, 1.0)
+    stretches: tuple[tuple[State, float, float], ...] = (
+        ("in-distribution", 1.0, borderline),
+        ("borderline", borderline, alpha),
+        ("out-of-distribution", alpha, smallest),
+    )
+    figure = blank_figure(dark, height=HEIGHT)
+    for name, most, least in stretches:
+        left, right = -math.log10(most), -math.log10(least)
+        own = name == state
+        figure.add_shape(
+            type="rect",
+            x0=left,
+            x1=right,
+            y0=-BAR / 2,
+            y1=BAR / 2,
+            line={"width": 0},
+            fillcolor=palette.STATE_COLOURS[name],
+            opacity=0.85 if own else 0.35,
+            layer="below",
+        )
+        if name != "borderline":  # it is too narrow for a word; its sign stands in the table and above the image
+            figure.add_annotation(
+                x=(left + right) / 2, y=-BAR, yanchor="top", yshift=2, text=state_word(name), showarrow=False
+            )
+    figure.add_scatter(
+        x=list(at.values()),
+        y=[BAR] * len(at),
+        mode="markers",
+        marker={"symbol": "line-ns-open", "size": 13, "line": {"width": 2, "color": palette.NEUTRAL}},
+        text=[f"{name}: {one_in(p)}" for name, p in others.items()],
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=[-math.log10(p_value)],
+        y=[0],
+        mode="markers",
+        marker={"symbol": "diamond", "size": 17, "color": palette.STATE_COLOURS[state]}
+        | {"line": {"width": 2, "color": "#101418" if not dark else "#FFFFFF"}},
+        hovertemplate=f"{said(wording.THIS_IMAGE)}: {one_in(p_value)}<extra></extra>",
+        showlegend=False,
+    )
+    ticks = [n for n in DECADES if math.log10(n) <= end + 1e-9]
+    figure.update_layout(
+        margin={"l": 12, "r": 12, "t": 0, "b": 22},
+        xaxis={
+            "range": [-0.03 * end, 1.03 * end],
+            "tickvals": [math.log10(n) for n in ticks],
+            "ticktext": [f"1 in {n:,}".replace(",", "\u202f") for n in ticks],
+            "title": None,
+            "showgrid": False,
+            "zeroline": False,
+        },
+        yaxis={"visible": False, "range": [-2.2 * BAR, 1.7 * BAR]},
+    )
+    rows: list[dict[str, Cell]] = [
+        {"what": name, "as unusual among ordinary images": one_in(p), "p": palette.rounded(p)}
+        for name, p in {said(wording.THIS_IMAGE): p_value, "flagged from": alpha, **others}.items()
+    ]
+    alt = f"Gauge: {one_in(p_value)} ordinary images is as unusual as this one; flagged from {one_in(alpha)}"
+    return Chart(figure, rows, alt + (f"; {len(at)} detectors have a tick each." if at else "."))
+
+
+def one_in(p_value: float) -> str:
+    """A p-value as "1 in N": 0.05 → "1 in 20"."""
+    return f"1 in {significant(1 / p_value, 3 if p_value > 0.1 else 2)}"
