@@ -92,6 +92,7 @@ VIEWER: Mapping[str, str] = {
     "cover": "cover a part",
     "drawing": "draw a rectangle on the image; or move it with the arrow keys, size it with Shift and the arrow keys, "
     "and press Enter. Escape leaves it",
+    "box": "{left} % from the left, {top} % from the top, {width} % wide, {height} % high",
     "waiting": "where the network looked…",
     "against": "speaks against",
     "nothing": "nothing",

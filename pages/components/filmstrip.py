@@ -64,6 +64,9 @@ def filmstrip(
 
 
 def chosen_in(key: str) -> int | None:
-    """The place that was chosen on a strip; None where none was."""
+    """The place that was just chosen on a strip; None where none was.
+
+    Told once, and then forgotten: what is under review is the page's to know, and may change elsewhere.
+    """
     place: int | None = st.session_state[key].chosen
     return place

@@ -1,7 +1,8 @@
 """The frame under review, with heatmaps laid over it in the browser, and covers drawn on it.
 
 A viewer knows its frame. Heatmaps come to it one by one, as layers that name its channel, whenever they are made; cards
-name a layer each, and the viewer shows it while the pointer or the focus is on the card.
+name a layer each, and the viewer shows it while the pointer or the focus is on the card. All three name the number of
+their frame: what was made of another, and comes late, is never drawn.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import streamlit as st
 
 from nero_core import wording
 from nero_core.case import Cover
-from nero_core.figures.overlays import Layer
+from nero_core.figures.overlays import OUTLINE_SIDE, Layer
+from nero_core.figures.palette import DIVERGING
 from nero_core.wording import label, said
 from pages.components.bundles import component
 
@@ -46,6 +48,7 @@ def frame_viewer(
     picture: Shown,
     alt: str,
     *,
+    frame: int,
     seen: tuple[float, float, float, float],
     covers: Sequence[Cover],
     on_drawn: Callable[[], None] | None,
@@ -56,6 +59,8 @@ def frame_viewer(
     ----------
     key : str
         Also the channel that layers and cards name.
+    frame : int
+        Number of what is under review; another one whenever the picture or its covers are.
     seen : left, top, width, height
         Where the layers lie, in fractions of the picture.
     covers : sequence of Cover
@@ -65,6 +70,7 @@ def frame_viewer(
     """
     data = {
         "channel": key,
+        "frame": frame,
         "picture": picture.url,
         "width": picture.width,
         "height": picture.height,
@@ -72,6 +78,7 @@ def frame_viewer(
         "seen": list(seen),
         "covers": [list(astuple(cover)) for cover in covers],
         "drawing": on_drawn is not None,
+        "colours": list(DIVERGING),
         "words": {name: label(text) for name, text in wording.VIEWER.items()},
     }
     _viewer(key=key, data=data, on_drawn_change=on_drawn or _nothing)
@@ -83,7 +90,7 @@ def drawn(key: str) -> Sequence[float] | None:
     return box
 
 
-def frame_layer(channel: str, name: str, title: str, layer: Layer) -> None:
+def frame_layer(channel: str, name: str, title: str, layer: Layer, *, frame: int) -> None:
     """A heatmap for the viewer of that channel, which draws it; nothing is seen where it is called.
 
     Parameters
@@ -92,13 +99,23 @@ def frame_layer(channel: str, name: str, title: str, layer: Layer) -> None:
         By which cards name it; :data:`ALL` for that of all neurons together.
     title : str
         What it is, for the viewer's caption: "neuron 12".
+    frame : int
+        That it was made of, as the viewer names it.
     """
-    data = {"channel": channel, "name": name, "title": title, "colours": layer.colours, "outline": layer.outline}
+    data = {
+        "channel": channel,
+        "frame": frame,
+        "name": name,
+        "title": title,
+        "colours": layer.colours,
+        "outline": layer.outline,
+        "side": OUTLINE_SIDE,
+    }
     _layer(key=f"{channel}-layer-{name}", data=data)
 
 
 def layer_card(
-    channel: str, name: str, title: str, text: str, crops: Shown | None, crops_alt: str, caption: str
+    channel: str, name: str, title: str, text: str, crops: Shown | None, crops_alt: str, caption: str, *, frame: int
 ) -> None:
     """A card with the frame under one layer, small, beside pictures of what the reference knows of it.
 
@@ -111,9 +128,12 @@ def layer_card(
         Plain text: what it is, and what it does.
     crops : Shown or None
         Reference crops as one picture; None where there are none, and `caption` says why.
+    frame : int
+        That the card is about, as the viewer names it.
     """
     data: dict[str, Any] = {
         "channel": channel,
+        "frame": frame,
         "name": name,
         "title": title,
         "text": text,

@@ -46,6 +46,6 @@ def picture_grid(key: str, label: str, choices: Sequence[Choice], on_chosen: Cal
 
 
 def chosen_in(key: str) -> str | None:
-    """The name of the picture that was chosen last; None where none was."""
+    """The name of the picture that was just chosen; None where none was."""
     name: str | None = st.session_state[key].chosen
     return name
