@@ -57,6 +57,7 @@ def filmstrip(
     data = {
         "frames": [vars(thumbnail) for thumbnail in thumbnails],
         "chosen": chosen,
+        "heard": _told(key)[1],
         "counts": counts,
         "words": {name: said(text) for name, text in wording.FILMSTRIP.items()},
     }
@@ -64,9 +65,17 @@ def filmstrip(
 
 
 def chosen_in(key: str) -> int | None:
-    """The place that was just chosen on a strip; None where none was.
+    """The place that was last chosen on a strip; None where none was.
 
-    Told once, and then forgotten: what is under review is the page's to know, and may change elsewhere.
+    For `on_chosen` alone: what is under review is the page's to know, and may have been chosen elsewhere since.
     """
-    place: int | None = st.session_state[key].chosen
-    return place
+    return _told(key)[0]
+
+
+def _told(key: str) -> tuple[int | None, int]:
+    """What a strip told last: the place that was chosen, and how many times one was.
+
+    The number makes the same place something new when it is chosen again, and the strip knows by it what is late.
+    """
+    told: tuple[int, int] | None = st.session_state[key].chosen if key in st.session_state else None
+    return told or (None, 0)
