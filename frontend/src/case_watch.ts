@@ -80,6 +80,7 @@ function follow(anchor: string): () => void {
     }
     if (document.activeElement === null || document.activeElement === document.body) {
       headline.tabIndex = -1;
+      headline.style.outline = "none"; // a place to read from, that no key does anything with
       headline.focus({ preventScroll: true });
       stop();
     }

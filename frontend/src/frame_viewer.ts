@@ -47,7 +47,8 @@ export default component<Data>((place, tell) => {
   const caption = element("p", { class: "caption" });
   const strength = element("input", { type: "range", min: "0", max: "100" });
   const bar = element("div", { class: "scale" }, element("span"), element("span"), element("span"));
-  const more = element("div", { class: "more" }, strength, bar);
+  const hint = element("p", { class: "hint" });
+  const more = element("div", { class: "more" }, strength, bar, hint);
   const cover = element("button", { type: "button", "aria-pressed": "false" });
   const ways = new Ways((way) => change({ way }));
   const drawing = new Drawing(stage, cover, (box) => tell.event("drawn", box), () => draw());
@@ -71,22 +72,23 @@ export default component<Data>((place, tell) => {
     if (!data || !board) return;
     const { way, strength: opacity, edge: at } = look();
     const layer = board.shown();
+    const scaled = way === "fade" || way === "wipe";
     over.show(layer);
-    const coloured = layer !== null && (way === "fade" || way === "wipe");
     set(root, "data-way", way);
     ways.show(way);
-    veil.hidden = !coloured;
+    veil.hidden = layer === null || !scaled;
     veil.style.opacity = way === "fade" ? String(opacity) : "";
     veil.style.clipPath = way === "wipe" ? `inset(0 ${percent(1 - at)} 0 0)` : "";
     over.outline.toggleAttribute("hidden", way !== "outline");
-    edge.hidden = way !== "wipe";
+    edge.hidden = way !== "wipe" || drawing.on;
     edge.style.left = percent(at);
     set(edge, "aria-valuenow", String(Math.round(100 * at)));
     set(edge, "aria-valuetext", `${Math.round(100 * at)} %`);
     strength.value = String(Math.round(100 * opacity));
-    strength.hidden = way !== "fade";
-    more.classList.toggle("unused", way !== "fade" && way !== "wipe");
-    write(caption, drawing.on ? data.words.drawing : way === "off" ? "" : (layer?.title ?? data.words.waiting));
+    strength.hidden = way !== "fade" || drawing.on;
+    bar.hidden = !scaled || drawing.on;
+    hint.hidden = !drawing.on;
+    write(caption, way === "off" ? "" : (layer?.title ?? data.words.waiting));
   };
 
   strength.addEventListener("input", () => change({ strength: Number(strength.value) / 100 }));
@@ -137,6 +139,7 @@ export default component<Data>((place, tell) => {
       covers.replaceChildren(...now.covers.map(hatched));
       cover.hidden = !now.drawing;
       write(cover, now.words.cover);
+      write(hint, now.words.drawing);
       drawing.words = now.words;
       ways.name(now.words.ways, now.words);
       set(strength, "aria-label", now.words.opacity);
