@@ -38,7 +38,7 @@ const LEAP = 0.1;
 
 export default component<Data>((place, tell) => {
   const over = new Overlay();
-  const picture = element("img", { class: "picture", draggable: "false" });
+  const picture = element("img", { class: "picture", alt: "", draggable: "false" });
   const grey = element("img", { class: "grey", alt: "", draggable: "false" });
   const veil = element("div", { class: "veil" }, grey, over.colours);
   const covers = element("div", { class: "covers", "aria-hidden": "true" });
