@@ -46,18 +46,20 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
         below = st.container(gap="xsmall")
     case_watch(frame.number, f"{frame.name}: {verdict.announced(read)}", verdict.HEADLINE)
     with left:
-        viewer.show(frame, read, covers.take_drawn)
-        checks.noticed(read)
+        viewer.show(frame, read, len(session.case()) > 1, covers.take_drawn)
+        with st.container(key="below-frame", gap="xxsmall"):
+            checks.noticed(read)
+            verdict.answer(read)
     with below:
-        sentence = verdict.evidence(read, tables)
-        reasons.show_sentence(frame, read, sentence)
+        why = verdict.evidence(read, tables)
+        reasons.show_sentence(frame, read, why)
     verdict.promises(read)
     cards, wanted = parts(frame, read)
 
     def rest() -> None:
         with st.container(key="layers"):
             viewer.make(frame, read, wanted)
-            reasons.tell(frame, read, sentence, cards)
+            reasons.tell(frame, read, why, cards)
 
     return rest
 
