@@ -5,33 +5,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.case import ALL, Case
-from pages.case_views import (
-    account,
-    checks,
-    covers,
-    detectors,
-    opening,
-    reasons,
-    similar,
-    strip,
-    top_neurons,
-    verdict,
-    viewer,
-)
+from nero_core.case import Case
+from pages.case_views import checks, covers, opening, parts, reasons, strip, top_neurons, verdict, viewer
 from pages.components.case_watch import case_watch
-from pages.shared import controls, door, reading, resources, session, widgets
+from pages.shared import controls, door, heatmaps, reading, resources, session, widgets
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
-    from streamlit.delta_generator import DeltaGenerator
-
-    from nero_core.records import Neuron
     from nero_core.reference.reference import Reference
-
-WHY, TOP, CONCEPTS, DETECTORS = "Why", "Top neurons", "Concepts", "Detectors"
-EVERY, SIMILAR, COVERS = "All neurons", "Similar frames", covers.PART
-PARTS = (WHY, TOP, CONCEPTS, DETECTORS, EVERY, SIMILAR, COVERS)
 
 
 def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
@@ -48,52 +29,19 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
     with left:
         viewer.show(frame, read, covers.take_drawn)
         checks.noticed(read)
+        about = st.container()
     verdict.promises(read)
-    cards, wanted = parts(frame, read)
+    waiting = parts.in_sight(frame, read)
 
     def rest() -> None:
         with st.container(key="layers"):
-            viewer.make(frame, read, wanted)
-            reasons.tell(frame, read, sentence, cards)
+            viewer.make(frame, read, waiting.maps, about)
+            if waiting.method is not None:
+                with waiting.method:
+                    heatmaps.method_control(read.reference, top_neurons.METHOD)
+            reasons.tell(frame, read, sentence, waiting.concepts)
 
     return rest
-
-
-def parts(frame: session.Frame, whole: Case) -> tuple["DeltaGenerator | None", list["Neuron | None"]]:
-    """What explains the verdict; only the part in sight is made.
-
-    Returns the place of the concepts, where these are in sight, and the heatmaps that are.
-    """
-    tabs = dict(zip(PARTS, st.tabs(PARTS, key=session.PART, on_change="rerun"), strict=True))
-    title = next((title for title, tab in tabs.items() if tab.open), WHY)
-    read = whole.under(whole.explained) if whole.explained != whole.detector else whole
-    wanted: list[Neuron | None] = [ALL]
-    cards = None
-    with tabs[title]:
-        if title == DETECTORS:
-            detectors.show(whole)
-        elif title == SIMILAR:
-            similar.show(whole)
-        elif title == COVERS:
-            covers.check_by_covering(frame, whole)
-        elif title == EVERY:
-            account.profile(whole)
-        elif (e := read.explanation) is None:
-            account.no_account(read)
-            top_neurons.by(read)
-        else:
-            if read is not whole:
-                account.whose(whole)
-            if title == WHY:
-                account.why(read, e, reasons.carries(frame, whole))
-            elif title == TOP:
-                ranking = account.ranking_control(e)
-                top_neurons.show(frame, read, e, ranking)
-                wanted += top_neurons.leading(e, ranking) if read.single_neurons else []
-            else:
-                cards = st.empty()
-                cards.caption(reasons.waiting(frame, whole))
-    return cards, wanted
 
 
 def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
