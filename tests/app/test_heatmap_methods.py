@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import streamlit as st
+from pages.case_views.gallery import METHOD
 
 from nero_core.attribution import ENTRY_POINTS, METHODS, OverallMap
 from nero_core.attribution.zennit_crp import CompositePass
 from nero_core.entry_points import load_entry_points
 from nero_core.wording import heatmap_method
-from pages.case_views.gallery import METHOD
 from pages.neuron_views import detail, truth
 from tests.app.conftest import picture_bytes, upload, words_of
 from tests.plug_in import OCCLUSION, install
