@@ -52,6 +52,8 @@ def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
     for other in frames:
         if other not in waiting:
             reading.read(other, reference, detector)
+        if other is not frame:
+            other.picture = None  # only the image under review is kept decoded
     progress = strip.show(frames, frame, verdict.current_alpha()) if len(frames) > 1 else None
     for other in frames:
         if other.error is not None:

@@ -415,7 +415,7 @@ def test_an_alpha_that_the_reference_cannot_support_is_refused_in_words(reviewed
     assert "are too few to promise 1 in 100" in reviewed.warning[0].value
     assert f"{smallest} in 100" in reviewed.warning[0].value
     assert any(f"of {len(calibration)} calibration images" in m.value for m in reviewed.markdown)
-    assert "No verdict" in mounted(reviewed)["case-watch"]["headline"]
+    assert "a.png: no verdict. " in mounted(reviewed)["case-watch"]["headline"]
     reviewed.number_input[0].set_value(float(smallest)).run()
     assert headline(reviewed) in STATE_WORDS
 
