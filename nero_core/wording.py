@@ -93,8 +93,8 @@ VIEWER: Mapping[str, str] = {
     "opacity": "strength of the heatmap",
     "edge": "edge of the heatmap",
     "cover": "cover a part",
-    "drawing": "draw a rectangle on the image; or move it with the arrow keys, size it with Shift and the arrow keys, "
-    "and press Enter. Escape leaves it",
+    "drawing": "drag over the image. Keys: arrows move, Shift and arrows size, Enter takes, Escape leaves.",
+    "box": "{left} % from the left, {top} % from the top, {width} % wide, {height} % high",
     "waiting": "where the network looked…",
     "against": "speaks against",
     "nothing": "nothing",

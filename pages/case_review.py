@@ -22,14 +22,17 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
         return lambda: None
     top_neurons.take_method(frame, read)
     left, right = st.columns([6, 5], gap="medium")
-    with right:
-        sentence = verdict.card(read)
-        reasons.show_sentence(frame, read, sentence)
+    with right, st.container(key="card", gap="xsmall"):
+        tables = verdict.headline(read)
+        below = st.container(gap="xsmall")
     case_watch(frame.number, f"{frame.name}: {verdict.announced(read)}", verdict.HEADLINE)
     with left:
         viewer.show(frame, read, covers.take_drawn)
         checks.noticed(read)
         about = st.container()
+    with below:
+        sentence = verdict.evidence(read, tables)
+        reasons.show_sentence(frame, read, sentence)
     verdict.promises(read)
     waiting = parts.in_sight(frame, read)
 

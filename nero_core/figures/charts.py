@@ -119,7 +119,7 @@ def score_histogram(
     own = f"<b>{wording.SYMBOLS[state]} this image</b>" if state else "<b>this image</b>"
     if score > high:
         own += f" ({significant(score)}, off the scale →)"
-    colour = palette.STATE_COLOURS[state] if state else palette.ACCENT
+    colour = palette.STATE_COLOURS[state] if state else palette.NEUTRAL
     _line(figure, min(score, high), own, colour, "solid", 1.0, anchor=_side(min(score, high), low, high))
     figure.update_layout(
         barmode="overlay",
@@ -280,7 +280,7 @@ def relevance_profile(
     else:
         figure.add_scatter(
             x=np.concatenate([order, order[::-1]]), y=np.concatenate([(m + s)[order], (m - s)[order][::-1]]),
-            fill="toself", fillcolor="rgba(63,132,166,0.3)", line={"width": 0}, hoverinfo="skip",
+            fill="toself", fillcolor=palette.see_through(palette.ACCENT, 0.3), line={"width": 0}, hoverinfo="skip",
             name=f"{calibrated}: ± one standard deviation",
         )  # fmt: skip
         figure.add_scatter(
@@ -289,7 +289,7 @@ def relevance_profile(
     if u is not None:
         marks = {"color": palette.UNUSUAL, "symbol": "diamond-open", "size": 9 if few else 4, "line": {"width": 2}}
         figure.add_scatter(x=x, y=u[order], mode="markers", name=f"{known}: mean", marker=marks)
-    own_marks = {"color": palette.RAISES, "symbol": "circle", "size": 9 if few else 5}
+    own_marks = palette.OWN | {"symbol": "circle", "size": 10 if few else 6}
     figure.add_scatter(x=x, y=r[order], mode="markers", name="This image", marker=own_marks)
     title = "Neuron, most different first" if few else "Neuron"
     figure.update_layout(
@@ -338,11 +338,11 @@ def _signed(value: float) -> str:
 
 
 def _line(figure: go.Figure, x: float, label: str, colour: str, dash: str, height: float, *, anchor: str) -> None:
-    """A labelled vertical line; the label stands beside its upper end."""
+    """A labelled vertical line; the label stands beside its upper end, in the colour of the page's text."""
     figure.add_shape(
         type="line", x0=x, x1=x, y0=0, y1=height, yref="paper", line={"color": colour, "width": 2.5, "dash": dash}
     )
     figure.add_annotation(
         x=x, y=height, yref="paper", text=label, showarrow=False, xanchor=anchor, yanchor="top",
-        xshift=6 if anchor == "left" else -6, font={"color": colour, "size": 14},
+        xshift=6 if anchor == "left" else -6, font={"size": 14},
     )  # fmt: skip

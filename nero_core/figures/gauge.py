@@ -20,7 +20,16 @@ DECADES = (1, 10, 100, 1_000, 10_000, 100_000)
 """Where the axis has its marks, as far as it reaches."""
 
 BAR = 1.0
-"""Half the height of the bar, to which all else in the gauge is relative."""
+"""Height of the bar, to which all else in the gauge is relative."""
+
+SIDE = 0.03
+"""Room beside the bar for a mark that lies on its end, as a share of it."""
+
+OWN, OTHER = 0.85, 0.35
+"""Opacity of the stretch that the image lies in, and of the others."""
+
+ROUNDING = 1e-9
+"""By which a logarithm may exceed the end of the axis."""
 
 
 def gauge(
@@ -68,51 +77,64 @@ def gauge(
         ("borderline", borderline, alpha),
         ("out-of-distribution", alpha, smallest),
     )
+    shapes = [
+        {
+            "type": "rect",
+            "x0": -math.log10(most),
+            "x1": -math.log10(least),
+            "y0": -BAR / 2,
+            "y1": BAR / 2,
+            "line": {"width": 0},
+            "fillcolor": palette.STATE_COLOURS[name],
+            "opacity": OWN if name == state else OTHER,
+            "layer": "below",
+        }
+        for name, most, least in stretches
+    ]
+    named = [  # a borderline stretch is too narrow for a word; its sign and word stand above the gauge where it is the image's
+        {
+            "x": -math.log10(most * least) / 2,
+            "y": -BAR,
+            "yanchor": "top",
+            "yshift": 4,
+            "text": state_word(name),
+            "showarrow": False,
+        }
+        for name, most, least in stretches
+        if name != "borderline"
+    ]
+    ticks = [n for n in DECADES if math.log10(n) <= end + ROUNDING]
     figure = blank_figure(dark, height=HEIGHT)
-    for name, most, least in stretches:
-        left, right = -math.log10(most), -math.log10(least)
-        own = name == state
-        figure.add_shape(
-            type="rect",
-            x0=left,
-            x1=right,
-            y0=-BAR / 2,
-            y1=BAR / 2,
-            line={"width": 0},
-            fillcolor=palette.STATE_COLOURS[name],
-            opacity=0.85 if own else 0.35,
-            layer="below",
-        )
-        if name != "borderline":  # it is too narrow for a word; its sign stands in the table and above the image
-            figure.add_annotation(
-                x=(left + right) / 2, y=-BAR, yanchor="top", yshift=2, text=state_word(name), showarrow=False
-            )
-    figure.add_scatter(
-        x=list(at.values()),
-        y=[BAR] * len(at),
-        mode="markers",
-        marker={"symbol": "line-ns-open", "size": 13, "line": {"width": 2, "color": palette.NEUTRAL}},
-        text=[f"{name}: {one_in(p)}" for name, p in others.items()],
-        hovertemplate="%{text}<extra></extra>",
-        showlegend=False,
+    figure.add_traces(
+        [
+            {
+                "type": "scatter",
+                "x": list(at.values()),
+                "y": [BAR] * len(at),
+                "mode": "markers",
+                "marker": {"symbol": "line-ns-open", "size": 13, "line": {"width": 2, "color": palette.NEUTRAL}},
+                "text": [f"{name}: {one_in(p)}" for name, p in others.items()],
+                "hovertemplate": "%{text}<extra></extra>",
+            },
+            {
+                "type": "scatter",
+                "x": [-math.log10(p_value)],
+                "y": [0],
+                "mode": "markers",
+                "marker": {"symbol": "diamond", "size": 17} | palette.OWN,
+                "hovertemplate": f"{said(wording.THIS_IMAGE)}: {one_in(p_value)}<extra></extra>",
+            },
+        ]
     )
-    figure.add_scatter(
-        x=[-math.log10(p_value)],
-        y=[0],
-        mode="markers",
-        marker={"symbol": "diamond", "size": 17, "color": palette.STATE_COLOURS[state]}
-        | {"line": {"width": 2, "color": "#101418" if not dark else "#FFFFFF"}},
-        hovertemplate=f"{said(wording.THIS_IMAGE)}: {one_in(p_value)}<extra></extra>",
-        showlegend=False,
-    )
-    ticks = [n for n in DECADES if math.log10(n) <= end + 1e-9]
     figure.update_layout(
+        showlegend=False,
+        shapes=shapes,
+        annotations=named,
         margin={"l": 12, "r": 12, "t": 0, "b": 22},
         xaxis={
-            "range": [-0.03 * end, 1.03 * end],
+            "range": [-SIDE * end, (1 + SIDE) * end],
             "tickvals": [math.log10(n) for n in ticks],
             "ticktext": [f"1 in {n:,}".replace(",", "\u202f") for n in ticks],
-            "title": None,
             "showgrid": False,
             "zeroline": False,
         },

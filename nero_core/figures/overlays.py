@@ -70,9 +70,9 @@ def symmetric_limit(heatmap: FloatArray) -> float:
 
 
 def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, outline: bool = False) -> Image.Image:
-    """A signed map over a picture: orange where positive, blue where negative, clear where zero.
+    """A signed map over a picture: purple where positive, teal where negative, clear where zero.
 
-    The picture itself turns grey with the opacity, since orange hardly shows on mucosa.
+    The picture itself turns grey with the opacity, since no colour shows well on mucosa.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def outline_path(strength: FloatArray) -> str:
 
 
 def colour_bar(*, dark: bool = False) -> Chart:
-    """The labelled colour bar of `overlay`: from lowering (blue) over nothing (white) to raising (orange)."""
+    """The labelled colour bar of `overlay`: from lowering (teal) over nothing (white) to raising (purple)."""
     figure = blank_figure(dark, height=74)
     steps = np.linspace(-1, 1, 101)
     figure.add_heatmap(x=steps, z=[steps], colorscale=SCALE, zmin=-1, zmax=1, showscale=False, hoverinfo="skip")
@@ -165,9 +165,9 @@ def colour_bar(*, dark: bool = False) -> Chart:
         xaxis={"tickvals": [-1, 0, 1], "ticktext": ["speaks against", "nothing", "speaks for"], "showgrid": False},
         yaxis={"visible": False},
     )
-    alt = "Colour bar: blue speaks against the neuron's relevance, white is nothing, orange speaks for it."
+    alt = "Colour bar: teal speaks against the neuron's relevance, white is nothing, purple speaks for it."
     return Chart(
-        figure, [{"colour": "blue", "meaning": "speaks against"}, {"colour": "orange", "meaning": "speaks for"}], alt
+        figure, [{"colour": "teal", "meaning": "speaks against"}, {"colour": "purple", "meaning": "speaks for"}], alt
     )
 
 

@@ -51,9 +51,13 @@ def first_screen(entry: ReferenceEntry) -> None:
 def in_header(entry: ReferenceEntry) -> None:
     """A case is open: all that in one line, and how to close it."""
     with session.tools():
-        with st.popover("Open images", icon=":material/add_photo_alternate:", type="tertiary"):
-            uploader()
-            examples("examples-in-header")
+        opened = st.popover(
+            "Open images", icon=":material/add_photo_alternate:", type="tertiary", key="open-images", on_change="rerun"
+        )
+        with opened:
+            uploader()  # also while it is closed: one that is not on the page forgets its files
+            if opened.open:
+                examples("examples-in-header")
         st.button("Close case", icon=":material/close:", type="tertiary", key="close-case", on_click=session.close_case)
 
 

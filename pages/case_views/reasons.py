@@ -43,7 +43,7 @@ def tell(frame: Frame, reading: Case, sentence: DeltaGenerator, cards: DeltaGene
         Of the sentence, and of the concepts where these are in sight.
     """
     found = frame.reasons_of(reading)
-    leading, known = None, found.why is not None
+    leading, ends = None, found.why is not None or bool(found.failed) or frame.stopped
 
     def testing() -> None:
         with sentence.container(horizontal=True, vertical_alignment="center"):
@@ -55,19 +55,19 @@ def tell(frame: Frame, reading: Case, sentence: DeltaGenerator, cards: DeltaGene
 
     step = st.empty()
     try:
-        if not known and not found.failed and not frame.stopped:
+        if not ends:
             testing()
-        if found.concepts is None and not found.failed and not frame.stopped:
+        if found.concepts is None and not ends:
             leading = leading_neurons(reading, frame.decoded(), between=between)
             found.concepts = [] if leading is None else group(leading)
         if cards is not None and found.concepts:
             with cards.container():
                 show_concepts(frame, reading, found.concepts)
-        if found.concepts is not None and found.why is None and not found.failed and not frame.stopped:
+        if not ends:
             found.why = tell_why(reading, frame.decoded(), leading=leading, between=between)
     except NeroError as error:
         found.failed = str(error)
-    if not known:  # else it stands there already
+    if not ends:  # else what there is to say stands there already
         show_sentence(frame, reading, sentence)
 
 

@@ -34,8 +34,11 @@ def show(frames: Sequence[Frame], chosen: Frame, alpha: float) -> DeltaGenerator
     with strip:
         thumbnails = [thumbnail(frame, decision) for frame, decision in zip(frames, decisions, strict=True)]
         filmstrip(STRIP, thumbnails, frames.index(chosen), counted(frames, decisions), _take)
-    with beside, st.popover("Table", icon=":material/table_rows:", type="tertiary", width="stretch"):
-        table(frames, decisions, alpha)
+    with beside:
+        opened = st.popover("Table", icon=":material/table_rows:", type="tertiary", key="case-table", on_change="rerun")
+        if opened.open:
+            with opened:
+                table(frames, decisions, alpha)
     return beside.empty()
 
 

@@ -21,6 +21,7 @@ from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
+    from streamlit.elements.lib.mutable_popover_container import PopoverContainer
 
 HEADLINE = "headline"  # key of what is announced and scrolled to
 HISTOGRAM_PIXELS = 170  # as high as leaves room for all of the card on a screen of 800
@@ -49,46 +50,49 @@ def marked(decision: Decision | None) -> str:
     return said(wording.NO_VERDICT) if decision is None else state_mark(decision.state)
 
 
-def card(reading: Case) -> DeltaGenerator:
-    """State and standing, gauge and histogram, who led; returns the place of the tested sentence, which comes last."""
+def headline(reading: Case) -> PopoverContainer:
+    """State and standing, beside what they rest on; returns the place of all that stands below, as tables."""
+    calibration, alpha = reading.calibration, current_alpha()
+    decision = decide(reading, alpha)
+    with st.container(horizontal=True, vertical_alignment="top"):
+        with st.container(key=HEADLINE, gap="xsmall"):
+            painted = f":{PAINT[decision.state]}[{state_mark(decision.state)}]" if decision is not None else ""
+            st.header(painted or label(wording.NO_VERDICT), anchor=False)
+            standing = words.standing(reading.percentile, len(calibration), calibration.of_class)
+            st.markdown(f"**{standing}** :small[{said(wording.OOD_SCORE)}: {significant(reading.score)}]")
+        return settings(reading)
+
+
+def evidence(reading: Case, tables: PopoverContainer) -> DeltaGenerator:
+    """Gauge and histogram, and who led; returns the place of the tested sentence of why, which comes last."""
     calibration, alpha = reading.calibration, current_alpha()
     decision = decide(reading, alpha)
     others = members(reading, alpha)
     twins: dict[str, Sequence[Mapping[str, Cell]]] = {"What each detector says": others}
-    with st.container(key="card", gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="top"):
-            with st.container(key=HEADLINE, gap="xsmall"):
-                state = None if decision is None else decision.state
-                st.header(
-                    label(wording.NO_VERDICT) if state is None else f":{PAINT[state]}[{state_mark(state)}]",
-                    anchor=False,
-                )
-                standing = words.standing(reading.percentile, len(calibration), calibration.of_class)
-                st.markdown(f"**{standing}** :small[{said(wording.OOD_SCORE)}: {significant(reading.score)}]")
-            tables = settings(reading)
-        if decision is None:
-            st.warning(words.refusal(alpha, calibration.smallest_alpha, len(calibration), calibration.of_class))
-        else:
-            rarity = rarity_of(reading, decision, alpha)
-            widgets.plot(rarity, "Gauge", key="gauge")
-            twins["Gauge"] = rarity.rows
-        scores = histogram(reading, alpha, decision)
-        widgets.plot(scores, "Histogram", key="histogram")
-        twins["Histogram"] = scores.rows
-        flagged = decision is not None and decision.state == "out-of-distribution"
-        lines = [f"**{plain(led)}**"] if (led := members_in_words(reading.members, alpha, flagged)) else []
-        if otherwise := [row for row in others if row["verdict"] != marked(decision)]:
-            named = ", ".join(f"{plain(str(row['detector']))} ({row['verdict']})" for row in otherwise)
-            lines.append(f"Detectors that say otherwise: {named}.")
-        small(*lines)
-        with st.container(key="why"):
-            sentence = st.empty()
+    if decision is None:
+        st.warning(words.refusal(alpha, calibration.smallest_alpha, len(calibration), calibration.of_class))
+    else:
+        rarity = rarity_of(reading, decision, alpha)
+        widgets.plot(rarity, "Gauge", key="gauge")
+        twins["Gauge"] = rarity.rows
+    scores = histogram(reading, alpha, decision)
+    widgets.plot(scores, "Histogram", key="histogram")
+    twins["Histogram"] = scores.rows
+    flagged = decision is not None and decision.state == "out-of-distribution"
+    lines = [f"**{plain(led)}**"] if (led := members_in_words(reading.members, alpha, flagged)) else []
+    if otherwise := [row for row in others if row["verdict"] != marked(decision)]:
+        named = ", ".join(f"{plain(str(row['detector']))} ({row['verdict']})" for row in otherwise)
+        lines.append(f"Detectors that say otherwise: {named}.")
+    small(*lines)
+    with st.container(key="why"):
+        sentence = st.empty()
     if caught := reading.reference.caught(alpha, reading.detector) if decision is not None else None:
         twins[label(wording.KNOWN_UNUSUAL_IMAGES)] = [
             {"kind": name, "flagged": flagged, "of": images} for name, (flagged, images) in caught.items()
         ]
-    with tables:
-        as_tables(twins)
+    if tables.open:
+        with tables:
+            as_tables(twins)
     return sentence
 
 
@@ -128,13 +132,13 @@ def small(*sentences: str) -> None:
         st.markdown(f":small[{' '.join(sentences)}]")
 
 
-def settings(reading: Case) -> DeltaGenerator:
+def settings(reading: Case) -> PopoverContainer:
     """What decides and how strictly; returns the place of all that the card shows, as tables."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
         with st.popover("Settings", icon=":material/tune:", type="tertiary"):
             alpha_control()
             detector_control(reading.reference)
-        return st.popover("Tables", icon=":material/table_rows:", type="tertiary")
+        return st.popover("Tables", icon=":material/table_rows:", type="tertiary", key="card-tables", on_change="rerun")
 
 
 def as_tables(twins: Mapping[str, Sequence[Mapping[str, Cell]]]) -> None:

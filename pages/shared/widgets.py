@@ -48,7 +48,7 @@ def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | No
                     if entry.error is not None:
                         st.caption(f"{plain(entry.title)} cannot be used: {plain(entry.error)}")
             if chosen is not None and chosen.synthetic:
-                st.badge("Synthetic images: for trying out only", icon=":material/science:", color="orange")
+                st.badge("Synthetic images: for trying out only", icon=":material/science:", color="gray")
         st.space("stretch")
         st.text(_case_line())
         st.session_state[session.TOOLS] = st.container(horizontal=True, vertical_alignment="center", width="content")

@@ -114,6 +114,12 @@ def show_part(session, title):
     return session.run()
 
 
+def open_popover(session, key):
+    """Open what is made only while it is open."""
+    session.session_state[key] = True
+    return session.run()
+
+
 def choose_image(session, place):
     """Choose a thumbnail of the strip."""
     return tell(session, "filmstrip", chosen=[place, mounted(session)["filmstrip"]["heard"] + 1])

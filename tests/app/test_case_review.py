@@ -27,6 +27,7 @@ from tests.app.conftest import (
     choose_image,
     layers,
     mounted,
+    open_popover,
     picture_bytes,
     show_part,
     tell,
@@ -189,7 +190,7 @@ TABLE_OF = {
 
 @pytest.mark.parametrize("part", CHARTS_OF)
 def test_every_picture_and_chart_is_named_and_every_chart_has_its_table(reviewed, part):
-    show_part(reviewed, part)
+    show_part(open_popover(reviewed, "card-tables"), part)
     assert not reviewed.exception
     charts = reviewed.get("plotly_chart")
     assert len(charts) == 2 + CHARTS_OF[part], "gauge and histogram, and those of this part alone"
@@ -210,7 +211,7 @@ def test_each_part_shows_only_itself(reviewed):
     for part in CHARTS_OF:
         show_part(reviewed, part)
         controls = [each for kind in ("toggle", "multiselect", "segmented_control") for each in getattr(reviewed, kind)]
-        keys = {each.key for each in controls} - {"camera-Histogram"}
+        keys = {each.key for each in controls}
         keys |= {each.key for each in reviewed.button if each.key and each.key.startswith("cover-")}
         pictures = [image.alt for element in reviewed.get("image") for image in element.proto.imgs]
         seen[part] = (keys, set(cards(reviewed)), pictures)
@@ -267,6 +268,7 @@ def test_every_chart_has_a_camera_and_what_it_saves_can_be_chosen(reviewed):
 
     names = ("nero gauge", "nero histogram", "nero score decomposition")
     assert saved() == dict.fromkeys(names, "svg")
+    open_popover(reviewed, "card-tables")
     reviewed.segmented_control(key="camera-Histogram").set_value("PNG").run()
     assert saved() == dict.fromkeys(names, "svg") | {"nero histogram": "png"}
     show_part(reviewed, "All neurons")
@@ -326,6 +328,7 @@ def test_another_detector_is_explained_by_its_own_neurons(reviewed, reference):
 
 
 def test_the_other_detectors_verdicts_stand_beside_the_one_in_use(reviewed):
+    open_popover(reviewed, "card-tables")
     table = next(d.value for d in reviewed.dataframe if "weight in the panel (%)" in d.value)
     assert list(table["detector"]) == ["NERO", "Stage Mahalanobis", "MSP"]
     assert all(verdict.split(" ", 1)[1] in STATE_WORDS for verdict in table["verdict"])
