@@ -43,6 +43,8 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
                 with waiting.method:
                     heatmaps.method_control(read.reference, top_neurons.METHOD)
             reasons.tell(frame, read, sentence, waiting.concepts)
+        if waiting.carried is not None:
+            reasons.show_carried(frame, read, waiting.carried)
 
     return rest
 

@@ -27,6 +27,7 @@ class Waiting:
 
     maps: list[Neuron | None]  # those that are in sight
     concepts: DeltaGenerator | None = None  # their place
+    carried: DeltaGenerator | None = None  # of how much the leading neurons carry
     method: DeltaGenerator | None = None  # of the control that asks by which method: what fits is known late
 
 
@@ -52,7 +53,8 @@ def in_sight(frame: session.Frame, whole: Case) -> Waiting:
             if read is not whole:
                 account.whose(whole)
             if title == WHY:
-                account.why(read, e, reasons.carries(frame, whole))
+                waiting.carried = account.why(read, e)
+                reasons.show_carried(frame, whole, waiting.carried)
             elif title == TOP:
                 ranking = account.ranking_control(e)
                 waiting.method = st.container(key="method")

@@ -79,10 +79,10 @@ def waiting(frame: Frame, reading: Case) -> str:
     return STOPPED if frame.stopped else GROUPING
 
 
-def carries(frame: Frame, reading: Case) -> str:
+def show_carried(frame: Frame, reading: Case, place: DeltaGenerator) -> None:
     """How much of the score the leading neurons carry, once that is known."""
-    why = frame.reasons_of(reading).why
-    return "" if why is None else plain(why.carries)
+    if (why := frame.reasons_of(reading).why) is not None:
+        place.caption(plain(why.carries))
 
 
 def show_sentence(frame: Frame, reading: Case, place: DeltaGenerator) -> None:

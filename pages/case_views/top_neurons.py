@@ -78,6 +78,7 @@ def neuron_card(frame: Frame, reading: Case, e: Explanation, place: int) -> None
         alt,
         caption,
         frame=frame.number,
+        waiting="none" if not reading.single_neurons else "stopped" if frame.stopped else "waiting",
     )
 
 

@@ -366,9 +366,9 @@ def test_everything_else_is_on_the_screen_before_the_first_heatmap_is_computed(a
         monkeypatch.setattr(owner, name, lambda *args, **named: order.append(name) or original(*args, **named))
 
     for owner, name in [
-        (verdict, "card"),
-        (verdict, "histogram"),
+        (verdict, "headline"),
         (viewer, "show"),
+        (verdict, "histogram"),
         (verdict, "promises"),
         (account, "why"),
         (Reference, "open_heatmaps"),
@@ -376,7 +376,7 @@ def test_everything_else_is_on_the_screen_before_the_first_heatmap_is_computed(a
         noting(owner, name)
     upload(app, ("a.png", picture_bytes()))
     assert not app.exception
-    assert order[:5] == ["card", "histogram", "show", "promises", "why"]
+    assert order[:5] == ["headline", "show", "histogram", "promises", "why"]
     assert order[5:] == ["open_heatmaps"] * 2, "that of all neurons, then those that concepts need beside it"
     assert frames(app)[0].reading.maps.keys() > {ALL}
 
@@ -507,6 +507,7 @@ def test_file_names_are_text_never_markup(app, name):
 def test_several_images_make_a_table_and_one_is_picked(app, reference):
     files = [(f"{i}.png", picture_bytes(i)) for i in range(3)]
     upload(app, *files)
+    open_popover(app, "case-table")
     table = next(d.value for d in app.dataframe if "verdict" in d.value)
     assert list(table["image"]) == ["0.png", "1.png", "2.png"]
     assert all(verdict.split(" ", 1)[1] in STATE_WORDS for verdict in table["verdict"])
@@ -663,6 +664,7 @@ def test_many_images_can_be_flagged_together(app):
     from nero_core.calibration import flag_batch
 
     upload(app, *((f"{n}.png", picture_bytes(n)) for n in range(4)))
+    open_popover(app, "case-table")
     assert "of 4 ordinary images about 0.2 would be flagged" in words_of(app)
     assert "flagged together" not in app.dataframe[0].value.columns
     app.toggle(key="flag-together").set_value(True).run()
