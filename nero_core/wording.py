@@ -102,6 +102,8 @@ VIEWER: Mapping[str, str] = {
 }
 CARDS: Mapping[str, str] = {
     "waiting": "Its heatmap is being made…",
+    "none": "This method gives none of one neuron",
+    "stopped": "Stopped before its heatmap was made",
     "map": "Where it looked on this image",
     "keep": "Show on the image",
 }

@@ -8,7 +8,7 @@ import streamlit as st
 from nero_core.case import Case
 from pages.case_views import checks, covers, opening, parts, reasons, strip, top_neurons, verdict, viewer
 from pages.components.case_watch import case_watch
-from pages.shared import controls, door, reading, resources, session, widgets
+from pages.shared import controls, door, heatmaps, reading, resources, session, widgets
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
@@ -31,16 +31,22 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
         with st.container(key="below-frame", gap="xxsmall"):
             checks.noticed(read)
             verdict.answer(read)
+            about = st.container()
     with below:
         why = verdict.evidence(read, tables)
         reasons.show_sentence(frame, read, why)
     verdict.promises(read)
-    cards, wanted = parts.show(frame, read)
+    waiting = parts.in_sight(frame, read)
 
     def rest() -> None:
         with st.container(key="layers"):
-            viewer.make(frame, read, wanted)
-            reasons.tell(frame, read, why, cards)
+            viewer.make(frame, read, waiting.maps, about)
+            if waiting.method is not None:
+                with waiting.method:
+                    heatmaps.method_control(read.reference, top_neurons.METHOD)
+            reasons.tell(frame, read, why, waiting.concepts)
+        if waiting.carried is not None:
+            reasons.show_carried(frame, read, waiting.carried)
 
     return rest
 
@@ -53,6 +59,8 @@ def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
     for other in frames:
         if other not in waiting:
             reading.read(other, reference, detector)
+        if other is not frame:
+            other.picture = None  # only the image under review is kept decoded
     progress = strip.show(frames, frame, verdict.current_alpha()) if len(frames) > 1 else None
     for other in frames:
         if other.error is not None:

@@ -1,20 +1,19 @@
-"""What explains a verdict, one press away each: only the part in sight is made."""
+"""What explains the verdict, below the frame: tabs, one press away each, of which only the one in sight is made."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.case import ALL
+from nero_core.case import ALL, Case
 from pages.case_views import account, covers, detectors, reasons, similar, top_neurons
 from pages.shared import session
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
-    from nero_core.case import Case
-    from nero_core.explanation import Explanation
     from nero_core.records import Neuron
 
 WHY, TOP, CONCEPTS, DETECTORS = "Why", "Top neurons", "Concepts", "Detectors"
@@ -22,14 +21,22 @@ EVERY, SIMILAR, COVERS = "All neurons", "Similar frames", covers.PART
 PARTS = (WHY, TOP, CONCEPTS, DETECTORS, EVERY, SIMILAR, COVERS)
 
 
-def show(frame: session.Frame, whole: Case) -> tuple[DeltaGenerator | None, list[Neuron | None]]:
-    """The part in sight.
+@dataclass
+class Waiting:
+    """What of the part in sight is made once everything else is painted."""
 
-    Returns the place of the concepts, where these are in sight, and the heatmaps that are.
-    """
+    maps: list[Neuron | None]  # those that are in sight
+    concepts: DeltaGenerator | None = None  # their place
+    carried: DeltaGenerator | None = None  # of how much the leading neurons carry
+    method: DeltaGenerator | None = None  # of the control that asks by which method: what fits is known late
+
+
+def in_sight(frame: session.Frame, whole: Case) -> Waiting:
+    """What explains the verdict; only the part in sight is made."""
     tabs = dict(zip(PARTS, st.tabs(PARTS, key=session.PART, on_change="rerun"), strict=True))
     title = next((title for title, tab in tabs.items() if tab.open), WHY)
-    wanted: list[Neuron | None] = [ALL]
+    read = whole.under(whole.explained) if whole.explained != whole.detector else whole
+    waiting = Waiting([ALL])
     with tabs[title]:
         if title == DETECTORS:
             detectors.show(whole)
@@ -39,31 +46,21 @@ def show(frame: session.Frame, whole: Case) -> tuple[DeltaGenerator | None, list
             covers.check_by_covering(frame, whole)
         elif title == EVERY:
             account.profile(whole)
+        elif (e := read.explanation) is None:
+            account.no_account(read)
+            waiting.method = st.container(key="method") if title == TOP else None
         else:
-            return _of_the_account(title, frame, whole, wanted)
-    return None, wanted
-
-
-def _of_the_account(
-    title: str, frame: session.Frame, whole: Case, wanted: list[Neuron | None]
-) -> tuple[DeltaGenerator | None, list[Neuron | None]]:
-    """A part that takes the score apart: of a panel, that of the first member that has an account."""
-    read = whole.under(whole.explained) if whole.explained != whole.detector else whole
-    e: Explanation | None = read.explanation
-    if e is None:
-        account.no_account(read)
-        top_neurons.by(read)
-        return None, wanted
-    if read is not whole:
-        account.whose(whole)
-    if title == WHY:
-        account.why(read, e, reasons.carries(frame, whole))
-    elif title == TOP:
-        ranking = account.ranking_control(e)
-        top_neurons.show(frame, read, e, ranking)
-        wanted += top_neurons.leading(e, ranking) if read.single_neurons else []
-    else:
-        cards = st.empty()
-        cards.caption(reasons.waiting(frame, whole))
-        return cards, wanted
-    return None, wanted
+            if read is not whole:
+                account.whose(whole)
+            if title == WHY:
+                waiting.carried = account.why(read, e)
+                reasons.show_carried(frame, whole, waiting.carried)
+            elif title == TOP:
+                ranking = account.ranking_control(e)
+                waiting.method = st.container(key="method")
+                top_neurons.show(frame, read, e, ranking)
+                waiting.maps += top_neurons.leading(e, ranking) if read.single_neurons else []
+            else:
+                waiting.concepts = st.empty()
+                waiting.concepts.caption(reasons.waiting(frame, whole))
+    return waiting

@@ -11,7 +11,7 @@ from nero_core.errors import NeroError
 from nero_core.figures.palette import Cell
 from nero_core.wording import SCORE_DECOMPOSITION, said
 from pages.case_views.top_neurons import tiles
-from pages.case_views.viewer import CHANNEL, lay
+from pages.case_views.viewer import CHANNEL, lay, set_stopped
 from pages.components.frame_viewer import layer_card
 from pages.shared import controls, widgets, words
 from pages.shared.words import plain
@@ -76,15 +76,10 @@ def waiting(frame: Frame, reading: Case) -> str:
     return STOPPED if frame.stopped else GROUPING
 
 
-def carries(frame: Frame, reading: Case) -> str:
+def show_carried(frame: Frame, reading: Case, place: DeltaGenerator) -> None:
     """How much of the score the leading neurons carry, once that is known."""
-    why = frame.reasons_of(reading).why
-    return "" if why is None else plain(why.carries)
-
-
-def set_stopped(frame: Frame, stopped: bool) -> None:
-    """Abandon this image's heatmaps and what is tested with them, or go on."""
-    frame.stopped = stopped
+    if (why := frame.reasons_of(reading).why) is not None:
+        place.caption(plain(why.carries))
 
 
 def show_sentence(frame: Frame, reading: Case, why: tuple[DeltaGenerator, DeltaGenerator]) -> None:

@@ -14,7 +14,6 @@ from pages.case_views import viewer
 from pages.components.frame_viewer import Shown, layer_card
 from pages.shared import controls, heatmaps, widgets, words
 from pages.shared.session import Frame
-from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,9 +39,6 @@ def leading(e: Explanation, ranking: Ranking) -> list[Neuron]:
 
 def show(frame: Frame, reading: Case, e: Explanation, ranking: Ranking) -> None:
     """A card for each of the leading neurons; pointing at one lays its map over the frame."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        heatmaps.method_control(reading.reference, METHOD)
-        by(reading)
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
     if not reading.single_neurons:
         st.markdown("This method gives one map of the whole answer, and none of single neurons.")
@@ -51,14 +47,6 @@ def show(frame: Frame, reading: Case, e: Explanation, ranking: Ranking) -> None:
             with grid.cell():
                 neuron_card(frame, reading, e, place)
     widgets.table_twin(rows(e, places), "Leading neurons")
-
-
-def by(reading: Case) -> None:
-    """Which method the maps are by, and what speaks against leaning on them."""
-    if reading.methods:
-        st.caption(words.heatmaps_by(reading.methods.values()))
-    if reading.caution:
-        st.warning(plain(reading.caution))
 
 
 def neuron_card(frame: Frame, reading: Case, e: Explanation, place: int) -> None:
@@ -90,6 +78,7 @@ def neuron_card(frame: Frame, reading: Case, e: Explanation, place: int) -> None
         alt,
         caption,
         frame=frame.number,
+        waiting="none" if not reading.single_neurons else "stopped" if frame.stopped else "waiting",
     )
 
 

@@ -12,7 +12,7 @@ from nero_core.calibration.in_words import caught_in_words
 from nero_core.case import Case, MemberReading, members_in_words
 from nero_core.figures.charts import score_histogram
 from nero_core.figures.gauge import gauge
-from nero_core.figures.palette import Cell, Chart
+from nero_core.figures.palette import Cell, Chart, significant
 from nero_core.records import Decision
 from nero_core.reference.reference import Reference
 from nero_core.wording import label, said, state_mark, state_word
@@ -59,7 +59,8 @@ def headline(reading: Case) -> PopoverContainer:
             painted = f":{PAINT[decision.state]}[{state_mark(decision.state)}]" if decision is not None else ""
             st.header(painted or label(wording.NO_VERDICT), anchor=False)
             tables = settings(reading)
-        st.markdown(f"**{words.standing(reading.percentile, len(calibration), calibration.of_class)}**")
+        standing = words.standing(reading.percentile, len(calibration), calibration.of_class)
+        st.markdown(f"**{standing}** :small[{said(wording.OOD_SCORE)}: {significant(reading.score)}]")
     return tables
 
 

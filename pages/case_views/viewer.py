@@ -12,9 +12,12 @@ from nero_core.figures.data_urls import fitted, jpeg_url
 from nero_core.figures.overlays import layer
 from nero_core.wording import ALL_NEURONS, said
 from pages.components import frame_viewer as viewer
-from pages.shared import controls
+from pages.shared import controls, words
+from pages.shared.words import plain
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from nero_core.case import Case
     from nero_core.records import Float32Array, Neuron
     from pages.shared.session import Frame
@@ -55,19 +58,37 @@ def name_of(neuron: Neuron | None) -> str:
     return viewer.ALL if neuron is ALL else f"neuron-{neuron}"
 
 
-def make(frame: Frame, reading: Case, wanted: Sequence[Neuron | None]) -> None:
+def make(frame: Frame, reading: Case, wanted: Sequence[Neuron | None], about: DeltaGenerator) -> None:
     """Lay the maps over the frame that are known, then make what is missing, one by one.
 
     A press anywhere ends it after the map at work, and what is made by then is kept.
+
+    Parameters
+    ----------
+    about : container
+        In sight: where it stands by which method the maps are, and why there are none.
     """
     for neuron in wanted:
         if neuron in reading.maps:
             lay(frame, name_of(neuron), title_of(neuron), reading.maps[neuron])
     missing = [neuron for neuron in wanted if neuron not in reading.maps]
-    if missing and not frame.stopped:
-        with controls.errors_said(st.warning, "No heatmaps: "):
+    if missing and frame.stopped:
+        with about.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"Stopped: {len(wanted) - len(missing)} of {len(wanted)} heatmaps are shown.", width="content")
+            st.button("Continue", key="continue-heatmaps", type="tertiary", on_click=set_stopped, args=(frame, False))
+    elif missing:
+        with controls.errors_said(about.warning, "No heatmaps: "):
             for neuron in reading.draw(frame.decoded(), missing):
                 lay(frame, name_of(neuron), title_of(neuron), reading.maps[neuron])
+    if made := [reading.methods[neuron] for neuron in wanted if neuron in reading.maps]:
+        about.caption(words.heatmaps_by(made))
+    if reading.caution:
+        about.warning(plain(reading.caution))
+
+
+def set_stopped(frame: Frame, stopped: bool) -> None:
+    """Abandon this image's heatmaps and what is tested with them, or go on."""
+    frame.stopped = stopped
 
 
 def title_of(neuron: Neuron | None) -> str:

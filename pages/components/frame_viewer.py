@@ -123,7 +123,16 @@ def frame_layer(channel: str, name: str, title: str, layer: Layer, *, frame: int
 
 
 def layer_card(
-    channel: str, name: str, title: str, text: str, crops: Shown | None, crops_alt: str, caption: str, *, frame: int
+    channel: str,
+    name: str,
+    title: str,
+    text: str,
+    crops: Shown | None,
+    crops_alt: str,
+    caption: str,
+    *,
+    frame: int,
+    waiting: str = "waiting",
 ) -> None:
     """A card with the frame under one layer, small, beside pictures of what the reference knows of it.
 
@@ -138,6 +147,8 @@ def layer_card(
         Reference crops as one picture; None where there are none, and `caption` says why.
     frame : int
         That the card is about, as the viewer names it.
+    waiting : {"waiting", "none", "stopped"}
+        What stands in place of its map until that is there, of `wording.CARDS`.
     """
     data: dict[str, Any] = {
         "channel": channel,
@@ -148,7 +159,8 @@ def layer_card(
         "crops": None if crops is None else {"url": crops.url, "width": crops.width, "height": crops.height},
         "crops_alt": crops_alt,
         "caption": caption,
-        "words": {name: said(text) for name, text in wording.CARDS.items()},
+        "words": {name: said(wording.CARDS[name]) for name in ("map", "keep")}
+        | {"waiting": said(wording.CARDS[waiting])},
     }
     _card(key=f"{channel}-card-{name}", data=data)
 

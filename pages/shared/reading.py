@@ -8,7 +8,6 @@ from nero_core.case import open_case
 from nero_core.errors import InputError
 from nero_core.figures.data_urls import fitted, jpeg_url
 from nero_core.reference.reference import Reference
-from pages.shared import session
 from pages.shared.session import Frame
 
 THUMBNAIL_PIXELS = 160
@@ -35,14 +34,12 @@ def read(frame: Frame, reference: Reference, detector: str) -> None:
         frame.thumbnail = jpeg_url(fitted(frame.decoded(), THUMBNAIL_PIXELS))
     if frame.reading is not None and frame.reading.detector != detector:
         frame.reading = frame.reading.under(detector)
-    if frame is not session.under_review():
-        frame.picture = None  # only the image under review is kept decoded
 
 
 def read_case(
     frames: Sequence[Frame], reference: Reference, detector: str, tell: Callable[[int, int], object] | None = None
 ) -> list[Frame]:
-    """Have all images read, and return those that could be.
+    """Have all images read, and return those that could be; none of them stays decoded.
 
     Parameters
     ----------
@@ -52,6 +49,7 @@ def read_case(
     unread = waiting(frames, reference)
     for frame in frames:
         read(frame, reference, detector)
+        frame.picture = None
         if tell is not None and frame in unread:
             tell(unread.index(frame) + 1, len(unread))
     return [frame for frame in frames if frame.error is None]
