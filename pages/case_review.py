@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
     """The frame, its verdict, and below them all that explains it, one press away each; returns what makes the rest."""
     if checks.nothing_to_judge(frame, read):
-        case_watch(frame.number, f"{frame.name}: nothing to judge", verdict.HEADLINE)
+        case_watch(frame.number, f"{frame.name}: {checks.NOTHING}", verdict.HEADLINE)
         return lambda: None
     top_neurons.take_method(frame, read)
     left, right = st.columns([6, 5], gap="medium")
     with right, st.container(key="card", gap="xsmall"):
         tables = verdict.headline(read)
         below = st.container(gap="xsmall")
-    case_watch(frame.number, f"{frame.name}: {verdict.announced(read)}", verdict.HEADLINE)
+    said = f"{frame.name}: {verdict.announced(read)}"
+    case_watch(frame.number, said, verdict.HEADLINE, session.PART, parts.in_use())
     with left:
         viewer.show(frame, read, len(session.case()) > 1, covers.take_drawn)
         with st.container(key="below-frame", gap="xxsmall"):
             checks.noticed(read)
-            verdict.answer(read)
             about = st.container()
     with below:
         why = verdict.evidence(read, tables)
@@ -80,7 +80,7 @@ def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
 door.enter()
 entry = widgets.needed_reference()
 if not (frames := session.case()):
-    case_watch(None, "", verdict.HEADLINE)
+    case_watch(None)
     opening.first_screen(entry)
     widgets.make_charts_ready()
     st.stop()

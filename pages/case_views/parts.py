@@ -21,6 +21,12 @@ EVERY, SIMILAR, COVERS = "All neurons", "Similar frames", covers.PART
 PARTS = (WHY, TOP, CONCEPTS, DETECTORS, EVERY, SIMILAR, COVERS)
 
 
+def in_use() -> str:
+    """The part that is in sight."""
+    title: str = st.session_state.get(session.PART) or WHY
+    return title
+
+
 @dataclass
 class Waiting:
     """What of the part in sight is made once everything else is painted."""
@@ -50,14 +56,16 @@ def in_sight(frame: session.Frame, whole: Case) -> Waiting:
             account.no_account(read)
             waiting.method = st.container(key="method") if title == TOP else None
         else:
+            heading = st.container(horizontal=True, vertical_alignment="bottom")
             if read is not whole:
-                account.whose(whole)
+                with heading:
+                    account.whose(whole)
             if title == WHY:
                 waiting.carried = account.why(read, e)
                 reasons.show_carried(frame, whole, waiting.carried)
             elif title == TOP:
                 ranking = account.ranking_control(e)
-                waiting.method = st.container(key="method")
+                waiting.method = heading.container(key="method", width="content")
                 top_neurons.show(frame, read, e, ranking)
                 waiting.maps += top_neurons.leading(e, ranking) if read.single_neurons else []
             else:
