@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.case import Case
+from nero_core.case import ALL, Case
 from pages.case_views import checks, covers, opening, parts, reasons, strip, top_neurons, verdict, viewer
 from pages.components.case_watch import case_watch
 from pages.shared import controls, door, heatmaps, reading, resources, session, widgets
@@ -32,6 +32,9 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
         with st.container(key="below-frame", gap="xxsmall"):
             checks.noticed(read)
             about = st.container()
+        layers = st.container(key="layers")
+        with layers:
+            viewer.make(frame, read, [ALL], about)
     with below:
         why = verdict.evidence(read, tables)
         reasons.show_sentence(frame, read, why)
@@ -39,8 +42,9 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
     waiting = parts.in_sight(frame, read)
 
     def rest() -> None:
-        with st.container(key="layers"):
+        with layers:
             viewer.make(frame, read, waiting.maps, about)
+            viewer.tell(frame, read, [ALL, *waiting.maps], about)
             if waiting.method is not None:
                 with waiting.method:
                     heatmaps.method_control(read.reference, top_neurons.METHOD)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.case import ALL, Case
+from nero_core.case import Case
 from pages.case_views import account, covers, detectors, reasons, similar, top_neurons
 from pages.shared import session
 
@@ -42,7 +42,7 @@ def in_sight(frame: session.Frame, whole: Case) -> Waiting:
     tabs = dict(zip(PARTS, st.tabs(PARTS, key=session.PART, on_change="rerun"), strict=True))
     title = next((title for title, tab in tabs.items() if tab.open), WHY)
     read = whole.under(whole.explained) if whole.explained != whole.detector else whole
-    waiting = Waiting([ALL])
+    waiting = Waiting([])
     with tabs[title]:
         if title == DETECTORS:
             detectors.show(whole)
