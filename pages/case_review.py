@@ -83,9 +83,11 @@ def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
 
 door.enter()
 entry = widgets.needed_reference()
+first = st.empty()  # so that it is gone as soon as a case is open, and not only once the page is through
 if not (frames := session.case()):
     case_watch(None)
-    opening.first_screen(entry)
+    with first.container():
+        opening.first_screen(entry)
     widgets.make_charts_ready()
     st.stop()
 opening.in_header(entry)
