@@ -27,12 +27,14 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
         below = st.container(gap="xsmall")
     case_watch(frame.number, f"{frame.name}: {verdict.announced(read)}", verdict.HEADLINE)
     with left:
-        viewer.show(frame, read, covers.take_drawn)
-        checks.noticed(read)
-        about = st.container()
+        viewer.show(frame, read, len(session.case()) > 1, covers.take_drawn)
+        with st.container(key="below-frame", gap="xxsmall"):
+            checks.noticed(read)
+            verdict.answer(read)
+            about = st.container()
     with below:
-        sentence = verdict.evidence(read, tables)
-        reasons.show_sentence(frame, read, sentence)
+        why = verdict.evidence(read, tables)
+        reasons.show_sentence(frame, read, why)
     verdict.promises(read)
     waiting = parts.in_sight(frame, read)
 
@@ -42,7 +44,7 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
             if waiting.method is not None:
                 with waiting.method:
                     heatmaps.method_control(read.reference, top_neurons.METHOD)
-            reasons.tell(frame, read, sentence, waiting.concepts)
+            reasons.tell(frame, read, why, waiting.concepts)
         if waiting.carried is not None:
             reasons.show_carried(frame, read, waiting.carried)
 

@@ -32,6 +32,13 @@ HEADROOM = 1.25
 
 FEWEST_BINS, MOST_BINS = 12, 40
 
+HATCHED: Mapping[str, Any] = {
+    "color": "rgba(0,0,0,0)",
+    "line": {"width": 1.5, "color": palette.UNUSUAL},
+    "pattern": {"shape": "/", "fgcolor": palette.UNUSUAL, "size": 6},
+}
+"""Bars of known unusual images, which lie over those of the calibration images."""
+
 ROW_HEIGHT = 34  # pixels per horizontal bar, enough for its label at the body's font size
 
 
@@ -104,11 +111,7 @@ def score_histogram(
             **bars,
             y=[share or None for share in histogram_shares(pooled, edges)],  # no outline round an empty bin
             name=f"{label(wording.KNOWN_UNUSUAL_IMAGES)} ({len(pooled)})",
-            marker={
-                "color": "rgba(0,0,0,0)",
-                "line": {"width": 1.5, "color": palette.UNUSUAL},
-                "pattern": {"shape": "/", "fgcolor": palette.UNUSUAL, "size": 6},
-            },
+            marker=HATCHED,
             hovertemplate=hover.format(said(wording.KNOWN_UNUSUAL_IMAGES)),
         )
     low, high = edges[0], edges[-1]
@@ -116,14 +119,14 @@ def score_histogram(
     if threshold is not None and threshold <= high:
         side = "right" if score >= threshold else "left"
         _line(figure, threshold, said(wording.FLAGGED_BEYOND), palette.NEUTRAL, "dash", 0.8, anchor=side)
-    own = f"<b>{wording.SYMBOLS[state]} this image</b>" if state else "<b>this image</b>"
+    own = f"<b>{wording.SYMBOLS[state] + ' ' if state else ''}{said(wording.THIS_IMAGE)}</b>"
     if score > high:
         own += f" ({significant(score)}, off the scale →)"
     colour = palette.STATE_COLOURS[state] if state else palette.NEUTRAL
     _line(figure, min(score, high), own, colour, "solid", 1.0, anchor=_side(min(score, high), low, high))
     figure.update_layout(
         barmode="overlay",
-        xaxis={"title": said(wording.OOD_SCORE), "range": [low, high + 0.02 * (high - low)]},
+        xaxis={"title": {"text": said(wording.OOD_SCORE), "standoff": 4}, "range": [low, high + 0.02 * (high - low)]},
         yaxis={"title": said(wording.SHARE_OF_IMAGES), "range": [0, HEADROOM * max(tallest)]},
     )
     alt = f"Histogram of the scores of {len(ordinary)} {said(wording.CALIBRATION_IMAGES)}; this image's score, "
@@ -290,13 +293,13 @@ def relevance_profile(
         marks = {"color": palette.UNUSUAL, "symbol": "diamond-open", "size": 9 if few else 4, "line": {"width": 2}}
         figure.add_scatter(x=x, y=u[order], mode="markers", name=f"{known}: mean", marker=marks)
     own_marks = palette.OWN | {"symbol": "circle", "size": 10 if few else 6}
-    figure.add_scatter(x=x, y=r[order], mode="markers", name="This image", marker=own_marks)
+    figure.add_scatter(x=x, y=r[order], mode="markers", name=label(wording.THIS_IMAGE), marker=own_marks)
     title = "Neuron, most different first" if few else "Neuron"
     figure.update_layout(
         xaxis={"title": title, "type": "category" if few else "linear", "showgrid": False},
         yaxis={"title": said(wording.RELEVANCE_TO_THE_ANSWER), "zeroline": True},
     )
-    columns = {"this image": r, said(wording.CALIBRATION_IMAGES): m, "spread": s}
+    columns = {said(wording.THIS_IMAGE): r, said(wording.CALIBRATION_IMAGES): m, "spread": s}
     columns |= ({} if u is None else {said(wording.KNOWN_UNUSUAL_IMAGES): u}) | {"difference": r - m}
     rows = table({"neuron": order} | {name: values[order] for name, values in columns.items()})
     most = int(np.argmax(np.abs(r - m)))

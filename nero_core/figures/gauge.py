@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from nero_core import wording
 from nero_core.calibration.conformal import BORDERLINE_FACTOR
@@ -13,8 +14,8 @@ from nero_core.figures.palette import Cell, Chart, blank_figure, significant
 from nero_core.records import State
 from nero_core.wording import said, state_word
 
-HEIGHT = 84
-"""Pixels: the bar, the ticks above it, its words and the axis below."""
+HEIGHT = 66
+"""Pixels: the bar with its words, the ticks above it and the axis below."""
 
 DECADES = (1, 10, 100, 1_000, 10_000, 100_000)
 """Where the axis has its marks, as far as it reaches."""
@@ -25,7 +26,7 @@ BAR = 1.0
 SIDE = 0.03
 """Room beside the bar for a mark that lies on its end, as a share of it."""
 
-OWN, OTHER = 0.85, 0.35
+OWN, OTHER = 0.75, 0.3
 """Opacity of the stretch that the image lies in, and of the others."""
 
 ROUNDING = 1e-9
@@ -70,7 +71,33 @@ def gauge(
     if images < 1:
         raise InputError(f"There are {images} calibration images; wanted at least 1.")
     smallest = min(1 / (images + 1), p_value, alpha, *others.values())
-    end, at = -math.log10(smallest), {name: -math.log10(p) for name, p in others.items()}
+    end = -math.log10(smallest)
+    ticks = [n for n in DECADES if math.log10(n) <= end + ROUNDING]
+    figure = blank_figure(dark, height=HEIGHT)
+    figure.add_traces(_marks(p_value, others))
+    figure.update_layout(
+        **_stretches(alpha, smallest, state),
+        showlegend=False,
+        margin={"l": 12, "r": 12, "t": 0, "b": 24},
+        xaxis={
+            "range": [-SIDE * end, (1 + SIDE) * end],
+            "tickvals": [math.log10(n) for n in ticks],
+            "ticktext": [f"1 in {n:,}".replace(",", "\u202f") for n in ticks],
+            "showgrid": False,
+            "zeroline": False,
+        },
+        yaxis={"visible": False, "range": [-0.8 * BAR, 1.6 * BAR]},
+    )
+    rows: list[dict[str, Cell]] = [
+        {"what": name, "as unusual among ordinary images": one_in(p), "p": palette.rounded(p)}
+        for name, p in {said(wording.THIS_IMAGE): p_value, "flagged from": alpha, **others}.items()
+    ]
+    alt = f"Gauge: {one_in(p_value)} ordinary images is as unusual as this one; flagged from {one_in(alpha)}"
+    return Chart(figure, rows, alt + (f"; {len(others)} detectors have a tick each." if others else "."))
+
+
+def _stretches(alpha: float, smallest: float, state: State) -> dict[str, Any]:
+    """The bar as three stretches, that of the image the strongest, with their words."""
     borderline = min(BORDERLINE_FACTOR * alpha, 1.0)
     stretches: tuple[tuple[State, float, float], ...] = (
         ("in-distribution", 1.0, borderline),
@@ -91,61 +118,41 @@ def gauge(
         }
         for name, most, least in stretches
     ]
-    named = [  # a borderline stretch is too narrow for a word; its sign and word stand above the gauge where it is the image's
+    named = [  # but the narrow one: where the image is borderline, its sign and word stand above the gauge
         {
             "x": -math.log10(most * least) / 2,
-            "y": -BAR,
-            "yanchor": "top",
-            "yshift": 4,
+            "y": 0,
+            "font": {"size": 12},
             "text": state_word(name),
             "showarrow": False,
         }
         for name, most, least in stretches
         if name != "borderline"
     ]
-    ticks = [n for n in DECADES if math.log10(n) <= end + ROUNDING]
-    figure = blank_figure(dark, height=HEIGHT)
-    figure.add_traces(
-        [
-            {
-                "type": "scatter",
-                "x": list(at.values()),
-                "y": [BAR] * len(at),
-                "mode": "markers",
-                "marker": {"symbol": "line-ns-open", "size": 13, "line": {"width": 2, "color": palette.NEUTRAL}},
-                "text": [f"{name}: {one_in(p)}" for name, p in others.items()],
-                "hovertemplate": "%{text}<extra></extra>",
-            },
-            {
-                "type": "scatter",
-                "x": [-math.log10(p_value)],
-                "y": [0],
-                "mode": "markers",
-                "marker": {"symbol": "diamond", "size": 17} | palette.OWN,
-                "hovertemplate": f"{said(wording.THIS_IMAGE)}: {one_in(p_value)}<extra></extra>",
-            },
-        ]
-    )
-    figure.update_layout(
-        showlegend=False,
-        shapes=shapes,
-        annotations=named,
-        margin={"l": 12, "r": 12, "t": 0, "b": 22},
-        xaxis={
-            "range": [-SIDE * end, (1 + SIDE) * end],
-            "tickvals": [math.log10(n) for n in ticks],
-            "ticktext": [f"1 in {n:,}".replace(",", "\u202f") for n in ticks],
-            "showgrid": False,
-            "zeroline": False,
+    return {"shapes": shapes, "annotations": named}
+
+
+def _marks(p_value: float, others: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The image on the bar, and a tick above it for each detector."""
+    return [
+        {
+            "type": "scatter",
+            "x": [-math.log10(p) for p in others.values()],
+            "y": [BAR] * len(others),
+            "mode": "markers",
+            "marker": {"symbol": "line-ns-open", "size": 13, "color": palette.NEUTRAL, "line": {"width": 2}},
+            "text": [f"{name}: {one_in(p)}" for name, p in others.items()],
+            "hovertemplate": "%{text}<extra></extra>",
         },
-        yaxis={"visible": False, "range": [-2.2 * BAR, 1.7 * BAR]},
-    )
-    rows: list[dict[str, Cell]] = [
-        {"what": name, "as unusual among ordinary images": one_in(p), "p": palette.rounded(p)}
-        for name, p in {said(wording.THIS_IMAGE): p_value, "flagged from": alpha, **others}.items()
+        {
+            "type": "scatter",
+            "x": [-math.log10(p_value)],
+            "y": [0],
+            "mode": "markers",
+            "marker": {"symbol": "diamond", "size": 17} | palette.OWN,
+            "hovertemplate": f"{said(wording.THIS_IMAGE)}: {one_in(p_value)}<extra></extra>",
+        },
     ]
-    alt = f"Gauge: {one_in(p_value)} ordinary images is as unusual as this one; flagged from {one_in(alpha)}"
-    return Chart(figure, rows, alt + (f"; {len(at)} detectors have a tick each." if at else "."))
 
 
 def one_in(p_value: float) -> str:

@@ -55,6 +55,10 @@ def check_by_covering(frame: Frame, reading: Case) -> None:
             if suggested:
                 asked = "Cover what the checks suggest"
                 st.button(asked, key="cover-checks", on_click=cover_all, args=(frame, suggested))
+            why = frame.reasons_of(reading).why
+            if why is not None and why.region is not None and why.region not in frame.covers:
+                asked = "Cover where the score comes from"
+                st.button(asked, key="why-cover", on_click=cover_all, args=(frame, [why.region]))
             if frame.covers:
                 st.button("Remove all covers", key="cover-none", on_click=frame.covers.clear)
         if suggested:

@@ -10,7 +10,6 @@ from nero_core.case import Concept, group, leading_neurons, tell_why
 from nero_core.errors import NeroError
 from nero_core.figures.palette import Cell
 from nero_core.wording import SCORE_DECOMPOSITION, said
-from pages.case_views.covers import cover_all
 from pages.case_views.top_neurons import tiles
 from pages.case_views.viewer import CHANNEL, lay, set_stopped
 from pages.components.frame_viewer import layer_card
@@ -32,23 +31,20 @@ NO_CROPS = "This reference carries no example images for it."
 LISTED = 6  # neurons of a concept that are named on its card
 
 
-def tell(frame: Frame, reading: Case, sentence: DeltaGenerator, cards: DeltaGenerator | None) -> None:
+def tell(frame: Frame, reading: Case, why: tuple[DeltaGenerator, DeltaGenerator], cards: DeltaGenerator | None) -> None:
     """Compute what is not known yet, and show each part as soon as it is there; of stopped heatmaps nothing is made.
 
     A press anywhere ends it before the next pass through the network, and what is made by then is kept.
 
     Parameters
     ----------
-    sentence, cards : empty places
-        Of the sentence, and of the concepts where these are in sight.
+    why : empty places
+        Of the sentence, and of a button under it.
+    cards : empty place
+        Of the concepts, where these are in sight.
     """
     found = frame.reasons_of(reading)
     leading, ends = None, found.why is not None or bool(found.failed) or frame.stopped
-
-    def testing() -> None:
-        with sentence.container(horizontal=True, vertical_alignment="center"):
-            st.caption(TESTING, width="stretch")
-            st.button("Stop", key="stop-testing", type="tertiary", on_click=set_stopped, args=(frame, True))
 
     def between() -> None:
         step.empty()  # where Streamlit ends a run that another is asked for
@@ -56,7 +52,8 @@ def tell(frame: Frame, reading: Case, sentence: DeltaGenerator, cards: DeltaGene
     step = st.empty()
     try:
         if not ends:
-            testing()
+            why[0].caption(TESTING)
+            why[1].button("Stop", key="stop-testing", type="tertiary", on_click=set_stopped, args=(frame, True))
         if found.concepts is None and not ends:
             leading = leading_neurons(reading, frame.decoded(), between=between)
             found.concepts = [] if leading is None else group(leading)
@@ -68,7 +65,7 @@ def tell(frame: Frame, reading: Case, sentence: DeltaGenerator, cards: DeltaGene
     except NeroError as error:
         found.failed = str(error)
     if not ends:  # else what there is to say stands there already
-        show_sentence(frame, reading, sentence)
+        show_sentence(frame, reading, why)
 
 
 def waiting(frame: Frame, reading: Case) -> str:
@@ -85,27 +82,19 @@ def show_carried(frame: Frame, reading: Case, place: DeltaGenerator) -> None:
         place.caption(plain(why.carries))
 
 
-def show_sentence(frame: Frame, reading: Case, place: DeltaGenerator) -> None:
+def show_sentence(frame: Frame, reading: Case, why: tuple[DeltaGenerator, DeltaGenerator]) -> None:
     """The sentence where it is known, else why it is not there."""
-    found = frame.reasons_of(reading)
-    with place.container(horizontal=True, gap="small"):
-        if (told := found.why) is not None:
-            st.markdown(f":small[{plain(told.sentence)}]", width="stretch")
-            if told.region is not None and told.region not in frame.covers:
-                st.button(
-                    "Cover that place",
-                    key="why-cover",
-                    on_click=cover_all,
-                    args=(frame, [told.region]),
-                    type="tertiary",
-                )
-        elif found.failed:
-            st.caption(f"Where the score comes from was not tested: {plain(found.failed)}")
-        elif frame.stopped:
-            st.caption(STOPPED)
-            st.button("Continue", key="continue", type="tertiary", on_click=set_stopped, args=(frame, False))
-        else:
-            st.caption(WAITING)
+    found, (sentence, button) = frame.reasons_of(reading), why
+    button.empty()
+    if found.why is not None:
+        sentence.markdown(f":small[{plain(found.why.sentence)}]")
+    elif found.failed:
+        sentence.caption(f"Where the score comes from was not tested: {plain(found.failed)}")
+    elif frame.stopped:
+        sentence.caption(STOPPED)
+        button.button("Continue", key="continue", type="tertiary", on_click=set_stopped, args=(frame, False))
+    else:
+        sentence.caption(WAITING)
 
 
 def show_concepts(frame: Frame, reading: Case, concepts: list[Concept]) -> None:

@@ -11,6 +11,7 @@ from nero_core.data.input_checks import NOTHING_TO_JUDGE
 from nero_core.figures.palette import NEUTRAL, STATE_COLOURS, Cell, rounded
 from nero_core.records import Decision
 from nero_core.storage.spreadsheets import inert
+from nero_core.wording import FILMSTRIP, said
 from pages.case_views.verdict import decide, marked
 from pages.components.filmstrip import Thumbnail, chosen_in, filmstrip
 from pages.shared import session, words
@@ -55,7 +56,7 @@ def counted(frames: Sequence[Frame], decisions: Sequence[Decision | None]) -> st
     unread = sum(frame.error is not None for frame in frames)
     text = f"{flagged} of {read} flagged"
     if unread:
-        text += f", {unread} could not be read"
+        text += f", {unread} {said(FILMSTRIP['unread'])}"
     if left := len(frames) - read - unread:
         text += f", {left} to be read"
     return text
@@ -75,7 +76,7 @@ def thumbnail(frame: Frame, decision: Decision | None) -> Thumbnail:
 def verdict_of(frame: Frame, decision: Decision | None) -> str:
     """What the table says of an image."""
     if frame.error is not None:
-        return "could not be read"
+        return said(FILMSTRIP["unread"])
     if frame.reading is None:
         return "waits to be read"
     return NOTHING_TO_JUDGE if frame.reading.nothing_to_judge else marked(decision)

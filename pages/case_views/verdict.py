@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from streamlit.elements.lib.mutable_popover_container import PopoverContainer
 
 HEADLINE = "headline"  # key of what is announced and scrolled to
-HISTOGRAM_PIXELS = 170  # as high as leaves room for all of the card on a screen of 800
+HISTOGRAM_PIXELS = 160  # as high as leaves room for all of the card on a screen of 800
 PAINT = {"in-distribution": "blue", "borderline": "orange", "out-of-distribution": "red"}  # names of theme colours
 
 
@@ -54,17 +54,18 @@ def headline(reading: Case) -> PopoverContainer:
     """State and standing, beside what they rest on; returns the place of all that stands below, as tables."""
     calibration, alpha = reading.calibration, current_alpha()
     decision = decide(reading, alpha)
-    with st.container(horizontal=True, vertical_alignment="top"):
-        with st.container(key=HEADLINE, gap="xsmall"):
+    with st.container(key=HEADLINE, gap="xxsmall"):
+        with st.container(horizontal=True, vertical_alignment="center"):
             painted = f":{PAINT[decision.state]}[{state_mark(decision.state)}]" if decision is not None else ""
             st.header(painted or label(wording.NO_VERDICT), anchor=False)
-            standing = words.standing(reading.percentile, len(calibration), calibration.of_class)
-            st.markdown(f"**{standing}** :small[{said(wording.OOD_SCORE)}: {significant(reading.score)}]")
-        return settings(reading)
+            tables = settings(reading)
+        standing = words.standing(reading.percentile, len(calibration), calibration.of_class)
+        st.markdown(f"**{standing}** :small[{said(wording.OOD_SCORE)}: {significant(reading.score)}]")
+    return tables
 
 
-def evidence(reading: Case, tables: PopoverContainer) -> DeltaGenerator:
-    """Gauge and histogram, and who led; returns the place of the tested sentence of why, which comes last."""
+def evidence(reading: Case, tables: PopoverContainer) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Gauge and histogram, and who led; returns the places of the tested sentence of why, and of a button under it."""
     calibration, alpha = reading.calibration, current_alpha()
     decision = decide(reading, alpha)
     others = members(reading, alpha)
@@ -84,8 +85,8 @@ def evidence(reading: Case, tables: PopoverContainer) -> DeltaGenerator:
         named = ", ".join(f"{plain(str(row['detector']))} ({row['verdict']})" for row in otherwise)
         lines.append(f"Detectors that say otherwise: {named}.")
     small(*lines)
-    with st.container(key="why"):
-        sentence = st.empty()
+    with st.container(key="why", gap="xxsmall"):
+        sentence, button = st.empty(), st.empty()
     if caught := reading.reference.caught(alpha, reading.detector) if decision is not None else None:
         twins[label(wording.KNOWN_UNUSUAL_IMAGES)] = [
             {"kind": name, "flagged": flagged, "of": images} for name, (flagged, images) in caught.items()
@@ -93,22 +94,27 @@ def evidence(reading: Case, tables: PopoverContainer) -> DeltaGenerator:
     if tables.open:
         with tables:
             as_tables(twins)
-    return sentence
+    return sentence, button
+
+
+def answer(reading: Case) -> None:
+    """What the network itself says, with the caution that goes with the state."""
+    decision = decide(reading, current_alpha())
+    said_by_it = (
+        f"The network’s own answer: **{plain(reading.predicted_class)}**, {100 * reading.probability:.0f} % sure."
+    )
+    small(said_by_it, *([] if decision is None else [said(wording.CAUTIONS[decision.state])]))
 
 
 def promises(reading: Case) -> None:
-    """What the flag promises, what is missed, and what the network itself says, side by side."""
-    calibration, alpha = reading.calibration, current_alpha()
-    decision = decide(reading, alpha)
-    answer = f"The network’s own answer: **{plain(reading.predicted_class)}**, {100 * reading.probability:.0f} % sure."
+    """What the flag promises beside what is missed; nothing where there is no verdict."""
+    alpha = current_alpha()
+    if (decision := decide(reading, alpha)) is None:
+        return
     with st.container(key="promises"):
-        promise, missed, own = st.columns(3, gap="medium")
-        with own:
-            small(answer, *([] if decision is None else [said(wording.CAUTIONS[decision.state])]))
-        if decision is None:
-            return
+        promise, missed = st.columns([6, 5], gap="medium")
         with promise:
-            small(words.guarantee(alpha, decision, calibration))
+            small(words.guarantee(alpha, decision, reading.calibration))
         with missed:
             caught = reading.reference.caught(alpha, reading.detector)
             sets = len(reading.reference.ood_scores.get(reading.detector, {}))

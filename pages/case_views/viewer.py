@@ -26,7 +26,11 @@ CHANNEL = "frame"
 LONGEST = 1024  # pixels of the longer side that the browser gets: as large as it is shown on a screen of 1920
 
 
-def show(frame: Frame, reading: Case, on_drawn: Callable[[], None]) -> None:
+RESERVED, STRIP = 430, 70
+"""Pixels of a screen's height that all but the frame needs down to the names of the parts, and the strip of many."""
+
+
+def show(frame: Frame, reading: Case, many: bool, on_drawn: Callable[[], None]) -> None:
     """The frame; its heatmaps come by :func:`lay`."""
     picture = frame.decoded()
     sent = fitted(picture, LONGEST)
@@ -36,11 +40,12 @@ def show(frame: Frame, reading: Case, on_drawn: Callable[[], None]) -> None:
         viewer.Shown(jpeg_url(sent), *sent.size),
         "The image under review",
         frame=frame.number,
+        note=f"{frame.name} · {picture.width} × {picture.height}",
+        reserved=RESERVED + STRIP * many,
         seen=seen_part(picture.size, preprocessing),
         covers=frame.covers,
         on_drawn=on_drawn,
     )
-    st.caption(f"{plain(frame.name)} · {picture.width} × {picture.height}")
 
 
 def lay(frame: Frame, name: str, title: str, heatmap: Float32Array) -> None:

@@ -49,6 +49,8 @@ def frame_viewer(
     alt: str,
     *,
     frame: int,
+    note: str,
+    reserved: int,
     seen: tuple[float, float, float, float],
     covers: Sequence[Cover],
     on_drawn: Callable[[], None] | None,
@@ -61,6 +63,10 @@ def frame_viewer(
         Also the channel that layers and cards name.
     frame : int
         Number of what is under review; another one whenever the picture or its covers are.
+    note : str
+        Plain text below the frame, beside what is shown on it.
+    reserved : int
+        Pixels of the window's height that all else needs: the frame is as high as leaves them.
     seen : left, top, width, height
         Where the layers lie, in fractions of the picture.
     covers : sequence of Cover
@@ -75,6 +81,8 @@ def frame_viewer(
         "width": picture.width,
         "height": picture.height,
         "alt": alt,
+        "note": note,
+        "reserved": reserved,
         "seen": list(seen),
         "covers": [list(astuple(cover)) for cover in covers],
         "drawing": on_drawn is not None,
