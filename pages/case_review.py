@@ -79,11 +79,11 @@ def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
 
 door.enter()
 entry = widgets.needed_reference()
-if not (frames := session.case()):
+if frames := session.case():
+    opening.in_header(entry)
+    with controls.errors_said():
+        review(frames, resources.reference(entry.path))
+else:
     case_watch(None, "", verdict.HEADLINE)
     opening.first_screen(entry)
     widgets.make_charts_ready()
-    st.stop()
-opening.in_header(entry)
-with controls.errors_said():
-    review(frames, resources.reference(entry.path))
