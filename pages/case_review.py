@@ -84,12 +84,12 @@ def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
 door.enter()
 entry = widgets.needed_reference()
 first = st.empty()  # so that it is gone as soon as a case is open, and not only once the page is through
-if not (frames := session.case()):
+if frames := session.case():
+    opening.in_header(entry)
+    with controls.errors_said():
+        review(frames, resources.reference(entry.path))
+else:
     case_watch(None)
     with first.container():
         opening.first_screen(entry)
     widgets.make_charts_ready()
-    st.stop()
-opening.in_header(entry)
-with controls.errors_said():
-    review(frames, resources.reference(entry.path))

@@ -102,6 +102,7 @@ def cover_fields(frame: Frame, place: int) -> None:
         st.button(f"Remove cover {place + 1}", key=f"cover-remove-{place}", on_click=remove, args=(frame, place))
     if values != [round(100 * value, 2) for value in astuple(frame.covers[place])]:
         frame.covers[place] = Cover(*(value / 100 for value in values))
+        st.rerun()  # the frame above shows it where it was
 
 
 def remove(frame: Frame, place: int) -> None:

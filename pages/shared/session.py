@@ -73,6 +73,12 @@ class Frame:
             self.picture = read_image(self.data)
         return self.picture
 
+    def forget(self) -> None:
+        """Let go of the image and of all that was read from it: controls that are gone may still know this frame."""
+        self.data, self.picture, self.thumbnail, self.reading, self.covered = b"", None, "", None, None
+        self.covers.clear()
+        self.reasons.clear()
+
     def reasons_of(self, reading: Case) -> Reasons:
         """Those of this reading's reference, detector and heatmap method; of other references none are kept."""
         self.reasons = {key: found for key, found in self.reasons.items() if key[0] is reading.reference}
@@ -143,6 +149,9 @@ def take_examples(paths: Sequence[Path]) -> None:
 
 def close_case() -> None:
     """Forget every image and all that was read from it; the next uploader is empty."""
+    for frame in case():
+        frame.forget()
     st.session_state.pop(CASE, None)
     st.session_state.pop(CHOSEN, None)
+    st.session_state.pop(upload_key(), None)  # Streamlit keeps what it held where a run does not come to its end
     st.session_state[UPLOADS] = st.session_state.get(UPLOADS, 0) + 1

@@ -514,7 +514,7 @@ def test_several_images_make_a_table_and_one_is_picked(app, reference):
     scores = [float(reference.score(reference.classifier.extract([data]))[0]) for _, data in files]
     assert list(table["score"]) == pytest.approx(scores, rel=5e-3)
     choose_image(app, 2)
-    assert any(c.value.startswith("2\\.png · 60 × 48") for c in app.caption)
+    assert mounted(app)["frame"]["note"] == "2.png · 60 × 48"
     assert f"higher = more unusual: {significant(scores[2])}" in words_of(app)
 
 

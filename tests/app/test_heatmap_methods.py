@@ -78,7 +78,8 @@ def test_another_method_makes_other_maps_and_is_named(reviewed, reference):
     assert abs(reading.maps[None] - before[None]).max() > 0.01 * abs(before[None]).max()
     choose(reviewed, "CRP")
     for slot, heatmap in reading_of(reviewed).maps.items():
-        np.testing.assert_array_equal(heatmap, before[slot])
+        # Alone or with others of its stage a map differs by the order of sums.
+        np.testing.assert_allclose(heatmap, before[slot], atol=1e-6 * abs(before[slot]).max())
 
 
 @pytest.mark.parametrize("title", ONE_MAP)

@@ -128,3 +128,53 @@ def test_concepts_are_those_of_the_python_api_with_a_table(app, reference):
     assert "Concepts as a table" in [expander.label for expander in app.expander]
     table = next(d.value for d in app.dataframe if "concept" in d.value)
     assert list(table["share of the score (%)"]) == [round(100 * concept.share, 1) for concept in concepts]
+
+
+# Stopping ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_test_of_the_sentence_is_stopped_and_gone_on_with(app, tested, monkeypatch):
+    """A press ends the run between two passes; "Stop" leaves it at that, "Continue" goes on."""
+    upload(app, ("a.png", DATA))
+    assert len(tested) == 1
+    assert not any(button.key in ("stop-testing", "continue") for button in app.button), "nothing is under way"
+    frame(app).reasons.clear()
+    frame(app).stopped = True  # what "Stop" does, see below
+    app.run()
+    assert not app.exception
+    assert len(tested) == 1
+    assert reasons.STOPPED in words_of(app)
+    app.button(key="continue").click().run()
+    assert not app.exception
+    assert not frame(app).stopped
+    assert len(tested) == 2
+    assert plain(why_of(app).sentence) in words_of(app)
+    assert not any(button.key == "continue" for button in app.button)
+
+
+def test_while_it_is_tested_it_can_be_stopped(app, monkeypatch):
+    """The button stands there before the first pass, and what it calls abandons the test of this image."""
+    offered = []
+    button = reasons.st.button
+
+    def noting(label, **named):
+        offered.append((label, named))
+        return button(label, **named)
+
+    def leading(*args, **named):
+        [(_, stop)] = [each for each in offered if each[0] == "Stop"]
+        stop["on_click"](*stop["args"])
+        return leading_neurons(*args, **named)
+
+    monkeypatch.setattr(reasons.st, "button", noting)
+    monkeypatch.setattr(reasons, "leading_neurons", leading)
+    upload(app, ("a.png", DATA))
+    assert not app.exception
+    assert frame(app).stopped
+
+
+def test_what_the_leading_neurons_carry_is_said_in_the_run_that_finds_it(app):
+    upload(app, ("a.png", DATA))
+    assert words_of(app).count(plain(why_of(app).carries)) == 1
+    app.run()
+    assert words_of(app).count(plain(why_of(app).carries)) == 1
