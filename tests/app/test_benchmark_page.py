@@ -487,12 +487,14 @@ def test_a_run_under_way_shows_what_is_done_and_can_be_stopped(open_page, home, 
         assert bar.proto.value == 40
         assert "Go on" not in labels(page)
         assert "Remove" not in labels(page)
-        press(page, "Stop")
+        assert not (folder / CANCEL).exists()
+        assert "**Stop this benchmark?** What was done so far is kept, and it can go on later" in text
+        press(page, "Stop it")
         assert (folder / CANCEL).is_file()
         text = words_of(page)
         assert "Stopping" in text
         assert "what is done is kept" in text
-        assert "Stop" not in labels(page)
+        assert "Stop it" not in labels(page)
 
 
 def test_a_stopped_run_shows_its_result_and_goes_on(open_page, home, own_cache, asked, monkeypatch):
@@ -532,7 +534,7 @@ def test_an_interrupted_run_says_what_is_kept_and_goes_on(open_page, home, asked
 
 def test_a_waiting_run_that_is_stopped_never_ran(open_page, home, asked):
     asked()
-    page = press(open_page(), "Stop")
+    page = press(open_page(), "Stop it")
     assert jobs(home)[0].state.stage == "cancelled"
     assert "Stopped before any detector was done" in words_of(page)
     press(page, "Remove")
@@ -566,7 +568,7 @@ def test_damaged_rows_hide_no_run(open_page, home, asked):
     page = open_page()
     assert not page.exception
     assert "is damaged" in page.error[0].value
-    assert "Stop" in labels(page)
+    assert "Stop it" in labels(page)
 
 
 def test_results_are_kept_side_by_side_the_newest_first(open_page, home, asked):
@@ -590,7 +592,7 @@ def test_a_run_that_somebody_else_removed_is_an_error_in_words(open_page, asked)
     folder = asked()
     page = open_page()
     shutil.rmtree(folder)
-    press(page, "Stop")
+    press(page, "Stop it")
     assert not page.exception
     assert "The benchmark 000001 is gone" in page.error[0].value
 
