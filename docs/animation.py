@@ -1,6 +1,6 @@
 """The README's picture and animation: ``python docs/animation.py``. Needs Chromium ($CHROMIUM) and Playwright.
 
-A rendered scene with an instrument goes from the drop to the headline and to why, in a real browser. It takes 30 seconds,
+A rendered scene with an instrument goes from the drop to the headline and to why, in a real browser. It takes 30 s,
 however long this machine takes: each picture stands for its own time.
 """
 

@@ -8,11 +8,21 @@ import streamlit as st
 from nero_core.benchmark.result import BenchmarkResult
 from nero_core.jobs.benchmarks import BenchmarkJob
 from nero_core.reference.manifest import ReferenceEntry
-from pages.benchmark_views import about, asking, best, charts, leaving, results, tables
+from pages.benchmark_views import about, asking, best, charts, concluding, detail, leaving, results, tables
 from pages.shared import controls, door, permission, session, widgets
 
 STORED, OPENED, NEW = "stored", "opened", "new"
 SOURCES = {STORED: "This reference’s own result", OPENED: "A results file", NEW: "Runs"}
+
+
+@controls.section
+def beside(result: BenchmarkResult, ood_set: str) -> None:
+    """The table, and beside it the detector of the row that is chosen."""
+    left, right = st.columns([7, 5], gap="medium")
+    with left:
+        tables.main_table(result, ood_set, detail.choice(result)[0])
+    with right:
+        detail.show(result, ood_set)
 
 
 def show(result: BenchmarkResult, entry: ReferenceEntry | None, run: BenchmarkJob | None = None) -> None:
@@ -22,14 +32,15 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None, run: BenchmarkJo
         st.error("No detector could run.")
         tables.refused(result.detectors)
         return
-    st.subheader("Detectors", anchor=False)
     ood_set = result.columns[-1]
-    if len(result.columns) > 1:
-        options = {name: tables.set_words(name) for name in [ood_set, *result.columns[:-1]]}
-        ood_set = controls.select("OOD images", options, charts.key_of("set", options), width=340)
-    tables.main_table(result, ood_set)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.subheader("Detectors", anchor=False, width="content")
+        if len(result.columns) > 1:
+            options = {name: tables.set_words(name) for name in [ood_set, *result.columns[:-1]]}
+            ood_set = controls.select("OOD images", options, charts.key_of("set", options), width=340)
+    beside(result, ood_set)
     tables.refused(result.detectors)
-    parts: dict[str, Callable[[], None]] = {"Curves and scores": lambda: charts.curves_and_histogram(result, ood_set)}
+    parts: dict[str, Callable[[], None]] = {"ROC curves": lambda: charts.curves(result, ood_set)}
     if len(result.ood_sets) > 1:
         parts["Each OOD set"] = lambda: charts.breakdown(result)
     if len(charts.whole(result)) > 1:
@@ -46,6 +57,7 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None, run: BenchmarkJo
     leaving.command(result)
     st.subheader("Take it with you", anchor=False)
     leaving.downloads(result)
+    concluding.show(result, ood_set)
 
 
 door.enter()

@@ -1,21 +1,16 @@
 """Neurons: which of them tell ordinary images from unusual ones, and what each has learnt."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec
-
 import pandas  # noqa: F401  # waits for the loader's import: plotly trips over a pandas that is half there
 import streamlit as st
 
+from nero_core.errors import NeroError
 from nero_core.neurons.statistics import Comparison
 from nero_core.records import IntArray
 from nero_core.reference.manifest import ReferenceEntry
 from nero_core.reference.reference import Reference
-from pages.neuron_views import detail, groups, link, overview, relevance_map, truth
+from pages.neuron_views import detail, groups, heatmaps, link, overview, relevance_map, truth
 from pages.shared import controls, door, widgets
 from pages.shared.words import plain
-
-P = ParamSpec("P")
 
 
 def no_sample(entry: ReferenceEntry) -> None:
@@ -30,43 +25,29 @@ def no_sample(entry: ReferenceEntry) -> None:
     )
 
 
-def section(part: Callable[P, None]) -> Callable[P, None]:
-    """A part of the page that runs by itself when a control in it is used, and says itself what is wrong."""
-
-    @st.fragment
-    @wraps(part)
-    def run(*args: P.args, **named: P.kwargs) -> None:
-        with controls.errors_said():
-            part(*args, **named)
-
-    return run
-
-
-@section
+@controls.section
 def neurons(stored: Reference, choices: groups.Choices, comparison: Comparison, order: IntArray) -> None:
-    """The neurons that were asked for, and one of them."""
+    """The neurons that were asked for, and beside them one of these, or two."""
     sample = choices.sample
-    if len(few := order[: st.session_state[link.SHOWN]]):
-        overview.bars(comparison, few)
-        overview.table(comparison, few, choices)
-    else:
-        st.info("No neuron is left: widen the range of numbers, or choose another class.")
-    st.subheader("One neuron", anchor=False)
-    neuron = detail.number_box(sample.head.width, int(order[0]) if len(order) else 0)
-    link.write(groups.token(choices.entry.path), sample.head.width)
-    detail.numbers(comparison, neuron)
-    left, right = st.columns([7, 5], gap="large")
+    width, leading = sample.head.width, int(order[0]) if len(order) else 0
+    shown = detail.chosen(leading)
+    left, *places = st.columns([6, 5] if len(shown) == 1 else [5, 4, 4], gap="medium")
+    detail.boxes(places, width)
     with left:
-        detail.distributions(choices, neuron, choices.case_points())
-    with right:
-        detail.weights(choices, neuron)
-    st.markdown("##### Training images it stands for")
-    detail.reference_images(stored.feature_concepts, list(sample.names[: sample.classes]), neuron)
-    st.markdown("##### Where it looked")
-    detail.heatmaps(choices, neuron)
+        if len(few := order[: st.session_state[link.SHOWN]]):
+            overview.bars(comparison, few, shown)
+            overview.table(comparison, few, choices)
+        else:
+            st.info("No neuron is left: widen the range of numbers, or choose another class.")
+    for place, neuron in zip(places, shown, strict=True):
+        with place:
+            detail.show(stored.feature_concepts, choices, comparison, neuron, shown)
+    link.write(groups.token(choices.entry.path), width)
+    st.subheader("Where it looked" if len(shown) == 1 else "Where they looked", anchor=False)
+    heatmaps.show(choices, shown)
 
 
-@section
+@controls.section
 def images(stored: Reference, choices: groups.Choices) -> None:
     """The map of this reference, and of those that it is compared with."""
     st.subheader("Images by relevance", anchor=False)
@@ -79,7 +60,7 @@ def images(stored: Reference, choices: groups.Choices) -> None:
     for place, (key, entry) in zip(st.columns(1 + len(others)), [("own", choices.entry), *others.items()], strict=True):
         with place:
             st.markdown(f"**{plain(entry.title)}**")
-            relevance_map.show(entry, groups.stored(entry.path), case if key == "own" else {}, key)
+            relevance_map.show(entry, groups.stored(entry.path), case if key == "own" else {}, key, wide=False)
 
 
 door.enter()
@@ -100,10 +81,12 @@ with controls.errors_said():
         )
     if rest := [name for name in ignored if name != "reference"]:
         st.info(f"Ignored in the link, as nothing here fits: {', '.join(plain(name) for name in rest)}.")
+    overview.ask(choices)
     try:
         comparison = overview.compared(choices)
-    finally:
-        link.write(token, width)  # also where the groups cannot be compared, or the address would bring them back
+    except NeroError:
+        link.write(token, width)  # or the address would bring back groups that cannot be compared
+        raise
     neurons(stored, choices, comparison, overview.shown(comparison, choices))
-    section(truth.show)(choices)
+    controls.section(truth.show)(choices)
     images(stored, choices)

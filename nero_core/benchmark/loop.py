@@ -23,6 +23,7 @@ from nero_core.benchmark.result import (
     ScoredImages,
     Scores,
     SetSummary,
+    pooled_groups,
     with_pooled,
 )
 from nero_core.calibration import Calibration, false_alarms
@@ -297,14 +298,8 @@ class Benchmark:
     def _groups(self) -> dict[str, IntArray | None]:
         """Which images are resampled together, by set and for all OOD images; None where nobody said."""
         groups = {name: self._set_groups(f"ood/{name}") for name in self.division.ood}
-        pooled, first = [], 0
-        for name, each in groups.items():
-            size = len(self._extractions[f"ood/{name}"].images)
-            numbers = np.arange(size) if each is None else each
-            pooled.append(numbers + first)
-            first += int(numbers.max()) + 1
-        grouped = any(each is not None for each in groups.values())
-        return {**groups, POOLED: np.concatenate(pooled) if grouped else None, "id": self._set_groups("id")}
+        sizes = [len(self._extractions[f"ood/{name}"].images) for name in groups]
+        return {**groups, POOLED: pooled_groups([*groups.values()], sizes), "id": self._set_groups("id")}
 
     def result(self) -> BenchmarkResult:
         """What is finished so far."""

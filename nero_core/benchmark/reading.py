@@ -98,9 +98,11 @@ def _read_images(notes: Mapping[str, str], arrays: Mapping[str, Any]) -> dict[st
     found = {}
     named = checked(parsed(notes.get(IMAGES, "{}"), SCORES_NAME), dict[str, _Named], SCORES_NAME, ADVICE)
     for name, given in named.items():
-        predicted, labels = arrays[f"{IMAGES}/{name}/predicted"], arrays.get(f"{IMAGES}/{name}/labels")
-        images = ScoredImages(given["names"], given["digests"], predicted, labels)
-        counts = {len(images.names), len(images.digests), len(predicted), len(predicted if labels is None else labels)}
+        beside = arrays_under(f"{IMAGES}/{name}/", arrays)
+        images = ScoredImages(
+            given["names"], given["digests"], beside["predicted"], beside.get("labels"), beside.get("groups")
+        )
+        counts = {len(each) for each in (images.names, images.digests, *images.beside.values())}
         _that(len(counts) == 1, f"{IMAGES}.{name}", "lists of different lengths")
         found[name] = images
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from nero_core.calibration.rates import FlaggedOf
 from nero_core.data.class_folders import short_path
 from nero_core.data.image_set import ImageSet
+from nero_core.data.splits import numbered
 from nero_core.metrics import Interval
 from nero_core.records import Activations, Float64Array, IntArray
 from nero_core.storage.display_names import display_name
@@ -26,8 +27,8 @@ RESULTS_NAME, SCORES_NAME = "results.json", "scores.safetensors"
 
 POOLED = "pooled"
 """Name under which figures over the images of all OOD sets together stand."""
-ID = "id"
-"""Name under which the share of flagged ID test images stands."""
+ID, OOD = "id", "ood"
+"""Name under which the share of flagged ID test images stands, and what those of OOD sets begin with: "ood/NAME"."""
 
 Metrics = Mapping[str, Interval]
 
@@ -112,12 +113,15 @@ class ScoredImages:
         The class that the network reads.
     labels : (n,) int64 or None
         The class that each is of; None where nobody said.
+    groups : (n,) int64 or None
+        Which belong together, such as those of a patient; None where nobody said.
     """
 
     names: tuple[str, ...]
     digests: tuple[str, ...]
     predicted: IntArray
     labels: IntArray | None = None
+    groups: IntArray | None = None
 
     @classmethod
     def of(cls, images: ImageSet, activations: Activations) -> ScoredImages:
@@ -126,7 +130,34 @@ class ScoredImages:
             short_path(each) if isinstance(each, Path) else display_name(each, place)
             for place, each in enumerate(images.images)
         )
-        return cls(names, images.digests, activations.logits.argmax(axis=1), activations.labels)
+        groups = numbered(images.groups, np.arange(len(images)))
+        return cls(names, images.digests, activations.logits.argmax(axis=1), activations.labels, groups)
+
+    @property
+    def beside(self) -> dict[str, IntArray]:
+        """What is known of each, as it is stored beside the scores: {"predicted", "labels" or "groups": (n,)}."""
+        found = {"predicted": self.predicted, "labels": self.labels, "groups": self.groups}
+        return {name: values for name, values in found.items() if values is not None}
+
+
+def pooled_groups(groups: Sequence[IntArray | None], sizes: Sequence[int]) -> IntArray | None:
+    """Which images of several sets together are of one group: none of one set with those of another.
+
+    Parameters
+    ----------
+    groups : (n,) int64 or None, of each set
+        None where nobody said: each image is a group then. None comes back where nobody said of any.
+    sizes : numbers
+        Images of each set.
+    """
+    if all(each is None for each in groups):
+        return None
+    found, first = [], 0
+    for each, size in zip(groups, sizes, strict=True):
+        numbers = np.arange(size) if each is None else each
+        found.append(numbers + first)
+        first += int(numbers.max()) + 1
+    return np.concatenate(found)
 
 
 def with_pooled(ood: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -290,6 +321,19 @@ class BenchmarkResult:
         """What metrics are given for: the OOD sets, and "pooled" where there is more than one."""
         return (*self.ood_sets, POOLED) if len(self.ood_sets) > 1 else self.ood_sets
 
+    def groups(self, ood_set: str) -> tuple[IntArray | None, IntArray | None] | None:
+        """Which ID images, and which of an OOD set or "pooled", are resampled together; None where it was not kept."""
+        if not self.grouped and not any(each.groups is not None for each in self.images.values()):
+            return None, None
+        if not {ID, *(f"{OOD}/{name}" for name in self.ood_sets)} <= self.images.keys():
+            return None
+        usual = self.images[ID].groups
+        if self.grouped and usual is None:
+            return None
+        chosen = self.ood_sets if ood_set == POOLED else (ood_set,)
+        sets = [self.images[f"{OOD}/{name}"] for name in chosen]
+        return usual, pooled_groups([each.groups for each in sets], [len(each.names) for each in sets])
+
     def ranked(self, metric: str = "auroc") -> tuple[DetectorResult, ...]:
         """The detectors that are done, best first by a metric over all OOD images."""
         sign = -1 if metric.startswith("fpr") else 1
@@ -332,9 +376,7 @@ class BenchmarkResult:
         for row, scores in self.scores.items():
             arrays |= {f"{row}/{name}": values for name, values in scores.arrays().items()}
         for name, images in self.images.items():
-            arrays[f"{IMAGES}/{name}/predicted"] = images.predicted
-            if images.labels is not None:
-                arrays[f"{IMAGES}/{name}/labels"] = images.labels
+            arrays |= {f"{IMAGES}/{name}/{what}": values for what, values in images.beside.items()}
         named = {name: {"names": images.names, "digests": images.digests} for name, images in self.images.items()}
         write_arrays(folder / SCORES_NAME, arrays, {IMAGES: json.dumps(named, ensure_ascii=False)})
         write_bytes(folder / RESULTS_NAME, json.dumps(self.to_json(), indent=1, ensure_ascii=False).encode())

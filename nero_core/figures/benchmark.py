@@ -22,6 +22,8 @@ LINES = tuple(zip(palette.SERIES, DASHES, strict=True))
 
 FILLS = ("/", "\\", ".", "x", "-", "|")
 
+LEGEND_BELOW = 84  # pixels, under the axis and its title
+
 SHOWN = 6
 """So many curves are drawn at first; the others are one click away."""
 
@@ -66,7 +68,12 @@ def ood_scores(result: BenchmarkResult, name: str, ood_set: str) -> Float64Array
 
 
 def roc_chart(
-    result: BenchmarkResult, names: Sequence[str] | None = None, ood_set: str | None = None, *, dark: bool = False
+    result: BenchmarkResult,
+    names: Sequence[str] | None = None,
+    ood_set: str | None = None,
+    *,
+    height: int = 520,
+    dark: bool = False,
 ) -> Chart:
     """ROC curves, OOD as the positive class.
 
@@ -76,10 +83,12 @@ def roc_chart(
         Drawn at first; the others wait in the legend. By default :func:`leading`.
     ood_set : str, optional
         By default all OOD images.
+    height : int
+        In pixels.
     """
     shown = leading(result) if names is None else tuple(names)
     column = ood_set or result.columns[-1]
-    figure = blank_figure(dark, height=520)
+    figure = blank_figure(dark, height=height)
     rows: list[Mapping[str, Cell]] = []
     ordered = sorted(result.ranked(), key=lambda row: row.name not in shown)
     for number, row in enumerate(ordered):
@@ -101,7 +110,7 @@ def roc_chart(
         yaxis={"title": said(wording.OOD_FLAGGED), "range": [0, 1.005], "tickformat": ".0%"},
     )
     if set(shown) >= {row.name for row in ordered}:
-        figure.update_layout(legend={"y": -0.16, "yanchor": "top"})
+        figure.update_layout(legend={"y": -LEGEND_BELOW / height, "yanchor": "top"})
     else:  # the many that wait would push the curves away
         figure.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"})
     best = max(ordered, key=lambda row: row.metrics[column]["auroc"].value, default=None)

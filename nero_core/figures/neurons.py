@@ -1,9 +1,8 @@
-"""Neurons in two groups of images, one neuron's values and weights, relevance as a map: arrays to charts."""
+"""Neurons in two groups of images, one neuron's values and weights: arrays to charts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -11,41 +10,19 @@ from nero_core.errors import InputError
 from nero_core.figures import palette
 from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, rounded, significant, table
 from nero_core.neurons.statistics import Comparison
-from nero_core.records import Float64Array, FloatArray, IntArray
-from nero_core.wording import KNOWN_OOD_IMAGES, said
+from nero_core.records import FloatArray, IntArray
 
-CLASS_COLOURS = tuple(colour for colour in palette.SERIES if colour != palette.UNUSUAL)
-"""Classes take them in turn; a class also has a symbol of its own."""
-CLASS_SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "hexagon", "star-triangle-down")
-KNOWN_SYMBOLS = (
-    "diamond-open",
-    "triangle-down-open",
-    "cross-open",
-    "hexagram-open",
-    "square-open",
-    "triangle-left-open",
-    "circle-open",
-    "triangle-right-open",
-    "bowtie-open",
-    "pentagon-open",
-)
-LABEL_PLACES = ("top center", "bottom center", "middle right", "middle left")
 QUANTILES = {"lowest": 0.0, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "highest": 1.0}
 SPREAD_SHOWN = 64
 """Up to so many neurons, bars carry their spread and their number."""
 LABEL_ROOM = 0.25
 """Room for a number beside a bar, as a share of the axis."""
-FRAME_LEAVES_OUT = 0.01
-"""Share of the images, on each side, that the map leaves out at first: they would press the others together."""
-FRAME_ROOM = 0.06
-"""Room around what the map shows, as a share of it."""
 STARRED_APART = 6
 """Up to so many single images have a row each."""
-MAP_HEIGHT, LEGEND_ROW, LEGEND_MARK, LEGEND_LETTER = 440, 19, 12, 6  # pixels
 GROUP_HEIGHT = 34  # pixels per horizontal box
 
 
-def _text(name: str) -> str:
+def as_written(name: str) -> str:
     """A name that a figure shows as it is: plotly reads angle brackets as markup and percent signs as values."""
     return name.replace("<", "‹").replace(">", "›").replace("%{", "% {")
 
@@ -77,7 +54,7 @@ def neuron_rows(
     return table({name: values[order] for name, values in columns.items()})
 
 
-def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None = None, dark: bool = False) -> Chart:
+def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: Sequence[int] = (), dark: bool = False) -> Chart:
     """Mean relevance of some neurons in two groups of images, with one standard deviation where there is room.
 
     Parameters
@@ -85,8 +62,8 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None =
     comparison : Comparison
     order : (k,) int64
         Which neurons, from left to right; each bar carries its neuron as `customdata`.
-    chosen : int, optional
-        A neuron to mark.
+    chosen : neurons, optional
+        Which to mark.
 
     Raises
     ------
@@ -103,15 +80,17 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None =
         figure.add_bar(
             x=names,
             y=mean,
-            name=f"{_text(group.name)} ({group.moments.count})",
+            name=f"{as_written(group.name)} ({group.moments.count})",
             customdata=order,
             error_y=spread if len(order) <= SPREAD_SHOWN and np.isfinite(std).all() else None,
             marker={"color": colour, "line": {"width": 0}, "pattern": {"shape": pattern, "size": 5}},
             hovertemplate="neuron %{x}: %{y:.3g}<extra></extra>",
         )
-    if chosen is not None and str(chosen) in names:
+    for neuron in map(str, chosen):
+        if neuron not in names:
+            continue
         figure.add_annotation(  # by position: a category that looks like a number is taken for one
-            x=names.index(str(chosen)), y=1, yref="paper", text=f"<b>▼ {chosen}</b>", showarrow=False, yanchor="top",
+            x=names.index(neuron), y=1, yref="paper", text=f"<b>▼ {neuron}</b>", showarrow=False, yanchor="top",
             font={"size": 13},
         )  # fmt: skip
     figure.update_layout(
@@ -137,6 +116,7 @@ def value_boxes(
     what: str,
     *,
     marks: Mapping[str, float] | None = None,
+    reach: tuple[float, float] | None = None,
     dark: bool = False,
 ) -> Chart:
     """One neuron's values in several groups of images: quartiles, whiskers of 1.5 ranges, and what lies beyond.
@@ -150,6 +130,8 @@ def value_boxes(
         The values, in words with their unit.
     marks : {name: value}, optional
         Single images, drawn as stars: each in a row of its own, or all in one where they are many.
+    reach : (lowest, highest), optional
+        What the axis holds at least: two charts with one reach are read side by side.
 
     Raises
     ------
@@ -167,7 +149,7 @@ def value_boxes(
         figure.add_scatter(
             x=list(single.values()),
             y=[f"★ {label}"] * len(single),
-            text=[_text(name) for name in single],
+            text=[as_written(name) for name in single],
             mode="markers",
             marker=palette.OWN | {"symbol": "star", "size": 14},
             showlegend=False,
@@ -177,7 +159,7 @@ def value_boxes(
         unusual = name in known
         figure.add_box(
             x=group,
-            y=[_text(name)] * len(group),
+            y=[as_written(name)] * len(group),
             orientation="h",
             boxpoints="outliers",
             line={"color": palette.UNUSUAL if unusual else palette.ACCENT, "width": 1.6},
@@ -185,6 +167,8 @@ def value_boxes(
             showlegend=False,
         )
     figure.update_layout(xaxis={"title": what}, yaxis={"autorange": "reversed", "automargin": True, "type": "category"})
+    if reach is not None:
+        figure.update_xaxes(autorangeoptions={"include": list(reach)})
     rows: list[Mapping[str, Cell]] = []
     for name, group in filled.items():
         quantiles = zip(QUANTILES, np.quantile(group, list(QUANTILES.values())), strict=True)
@@ -198,7 +182,7 @@ def _starred(marks: Mapping[str, float]) -> dict[str, Mapping[str, float]]:
     """Single images by row: each has its own, unless they are many."""
     if len(marks) > STARRED_APART:
         return {f"{len(marks)} images": marks}
-    return {_text(name): {name: value} for name, value in marks.items()}
+    return {as_written(name): {name: value} for name, value in marks.items()}
 
 
 def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = False) -> Chart:
@@ -214,7 +198,7 @@ def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = Fa
     reach = [low - pad * (low < 0), high + pad * (high > 0)]
     figure = blank_figure(dark, height=GROUP_HEIGHT * len(w) + 80)
     colours = [palette.RAISES if value > 0 else palette.LOWERS for value in w]
-    add_rows(figure, [_text(name) for name in classes], w, [significant(float(value)) for value in w], colours)
+    add_rows(figure, [as_written(name) for name in classes], w, [significant(float(value)) for value in w], colours)
     figure.update_layout(
         xaxis={"title": "Weight into the class (higher = speaks for it)", "zeroline": True, "range": reach},
         yaxis={"type": "category"},
@@ -222,110 +206,3 @@ def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = Fa
     rows = table({"class": classes, "weight": w})
     alt = f"Weight into {len(w)} classes; the largest into {classes[int(w.argmax())]}, {significant(float(w.max()))}."
     return Chart(figure, rows, alt)
-
-
-def relevance_map(
-    points: Float64Array,
-    groups: IntArray,
-    names: Sequence[str],
-    centroids: Float64Array,
-    *,
-    case: Mapping[str, FloatArray] | None = None,
-    shares: tuple[float, float] | None = None,
-    dark: bool = False,
-) -> Chart:
-    """Images as points by their relevance in two principal components, with the classes' centroids.
-
-    Parameters
-    ----------
-    points : (n, 2)
-        Each drawn point carries its row as `customdata`.
-    groups : (n,) int64
-        Index into `names`: the K classes, then known out-of-distribution sets.
-    centroids : (K, 2)
-    case : {name: (2,)}, optional
-        Images of the open case.
-    shares : optional
-        Share of the points' variance along each axis, in [0, 1].
-    """
-    case = case or {}
-    K = len(centroids)
-    entries = [*names, "Centroids", *case]
-    figure = blank_figure(dark, height=MAP_HEIGHT + LEGEND_ROW * -(-len(entries) // 2))  # a phone has two columns
-    for number, name in enumerate(names):
-        rows = np.flatnonzero(groups == number)
-        named = f"{_text(name)} ({len(rows)})"
-        _add_points(figure, points[rows], _marker(number, K), named, _text(name), customdata=rows)
-    edge = palette.OWN["line"]
-    _add_points(
-        figure,
-        centroids,
-        {"symbol": "x", "size": 13, "color": [_marker(i, K)["color"] for i in range(K)], "line": edge},
-        "Centroids",
-        "centroid of %{text}",
-        "markers+text",
-        text=[_text(name) for name in names[:K]],
-        textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(K)],
-    )
-    star = palette.OWN | {"symbol": "star", "size": 18}
-    for name, point in case.items():
-        _add_points(figure, np.asarray(point)[None], star, f"★ {_text(name)}", _text(name))
-    frame = _frame(points, np.concatenate([centroids, *(np.asarray(point)[None] for point in case.values())]))
-    part = ["" if shares is None else f" ({100 * share:.0f} % of variance)" for share in shares or (0, 0)]
-    figure.update_layout(
-        dragmode="lasso",
-        xaxis={"title": f"First component of relevance{part[0]}", "zeroline": False, "range": list(frame[:, 0])},
-        yaxis={"title": f"Second{part[1]}", "zeroline": False, "range": list(frame[:, 1])},
-        legend={"entrywidth": LEGEND_MARK + LEGEND_LETTER * max(len(f"{name} (999)") for name in names)},
-    )
-    alt = (
-        f"Map of {len(points)} images by their relevance; classes, with their centroids: {K}; sets of "
-        f"{said(KNOWN_OOD_IMAGES)}: {len(names) - K}"
-    )
-    alt += f", and {len(case)} of the open case." if case else "."
-    return Chart(figure, _map_rows(points, groups, names, centroids, case), alt)
-
-
-def _add_points(
-    figure: Any,
-    places: FloatArray,
-    marker: Mapping[str, Any],
-    name: str,
-    hover: str,
-    mode: str = "markers",
-    **more: Any,
-) -> None:
-    x, y = places.T
-    hover += "<extra></extra>"
-    figure.add_scatter(x=x, y=y, mode=mode, name=name, marker=marker, hovertemplate=hover, **more)
-
-
-def _marker(number: int, classes: int) -> dict[str, Any]:
-    """How images of a class are drawn, or those of a known out-of-distribution set."""
-    if number < classes:
-        colour = CLASS_COLOURS[number % len(CLASS_COLOURS)]
-        return {"symbol": CLASS_SYMBOLS[number % len(CLASS_SYMBOLS)], "color": colour, "size": 6, "opacity": 0.7}
-    symbol = KNOWN_SYMBOLS[(number - classes) % len(KNOWN_SYMBOLS)]
-    return {"symbol": symbol, "color": palette.UNUSUAL, "size": 8, "opacity": 1}
-
-
-def _frame(points: Float64Array, own: Float64Array) -> Float64Array:
-    """What is in sight, (2, 2) from and to: nearly all points, and all of `own`: centroids and the case."""
-    frame = np.quantile(np.concatenate([points, own]), [FRAME_LEAVES_OUT, 1 - FRAME_LEAVES_OUT], axis=0)
-    frame = np.stack([np.minimum(frame[0], own.min(axis=0)), np.maximum(frame[1], own.max(axis=0))])
-    room: Float64Array = np.array([[-1], [1]]) * FRAME_ROOM * np.ptp(frame, axis=0)
-    return frame + room
-
-
-def _map_rows(
-    points: Float64Array,
-    groups: IntArray,
-    names: Sequence[str],
-    centroids: Float64Array,
-    case: Mapping[str, FloatArray],
-) -> list[dict[str, Cell]]:
-    """Images, centroids and the case as a table."""
-    named = [*(names[group] for group in groups), *(f"centroid of {name}" for name in names[: len(centroids)]), *case]
-    places = np.concatenate([points, centroids, *(np.asarray(point)[None] for point in case.values())])
-    images = [*range(len(points)), *[None] * (len(named) - len(points))]
-    return table({"image": images, "group": named, "first": places[:, 0], "second": places[:, 1]})

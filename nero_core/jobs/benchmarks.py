@@ -121,7 +121,6 @@ BENCHMARK = Kind(
     work=run,
     result=RESULT,
     contents={"": "the detectors that are finished"},
-    partial=True,
     prefix="benchmark-",
 )
 BenchmarkJob = Job[BenchmarkRequest]

@@ -37,9 +37,10 @@ UNFINISHED, ABANDONED_SECONDS = ".new", 24 * 60 * 60
 WAITING, DONE, FAILED, CANCELLED, INTERRUPTED, STOPPED = (
     "waiting", "done", "failed", "cancelled", "interrupted", "stopped"
 )  # fmt: skip
-"""Stages of every job, besides those in which its kind runs. Stopped: cancelled, with what was finished kept."""
+"""Stages of every job, besides those in which its kind runs. Stopped: asked to stop, with what was done kept;
+cancelled: asked before there was anything to keep but the request."""
 DAMAGED = "The record is damaged; remove the job and ask for it again."
-CAN_GO_ON = (INTERRUPTED, FAILED, STOPPED)
+CAN_GO_ON = (INTERRUPTED, FAILED, STOPPED, CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,6 @@ class Kind(Generic[Request]):
         What else may lie in a job's folder, as a person is told; "" for everything that is not named.
     scratch : names
         What is there only while it runs.
-    partial : bool
-        Whether a job that is cancelled keeps what it has finished.
     prefix : str
         Before the names of its lock, its log and its folder for what is spilled to disk; builds came first and have
         none.
@@ -91,7 +90,6 @@ class Kind(Generic[Request]):
     result: str
     contents: Mapping[str, str]
     scratch: tuple[str, ...] = ()
-    partial: bool = False
     prefix: str = ""
 
     @property
@@ -268,7 +266,7 @@ def _read(folder: Path, kind: Kind[Request]) -> Job[Request] | None:
             return None
         request = checked(asked, kind.request, REQUEST, DAMAGED)
         state: State = read_json(folder / STATE, State, DAMAGED, STATE)
-        if state.stage not in (WAITING, DONE, CANCELLED, *CAN_GO_ON, *kind.running):
+        if state.stage not in (WAITING, DONE, *CAN_GO_ON, *kind.running):
             raise ArtefactError(f"{STATE}, field `stage` is {state.stage!r}, which is not known. {DAMAGED}")
     except FileNotFoundError:
         return None
@@ -281,30 +279,20 @@ def _read(folder: Path, kind: Kind[Request]) -> Job[Request] | None:
     if state.stage in kind.running and not is_locked(folder.parent / kind.lock):
         state = replace(state, stage=INTERRUPTED, seconds_left=None)
     elif state.stage == WAITING and (folder / CANCEL).exists():
-        state = replace(state, stage=_after_cancel(kind, folder))
+        state = replace(state, stage=after_cancel(folder))
     return Job(kind, folder, request, state)
 
 
 def cancel(job: Job[Request]) -> None:
-    """Ask a job to stop: at once where it waits, at its next step where it runs. Nothing half is left."""
+    """Ask a job to stop: at once where it waits, at its next step where it runs. What was done is kept."""
     (job.folder / CANCEL).touch()
-    if job.state.stage == WAITING or job.state.stage in CAN_GO_ON:
-        stage = settle_cancelled(job)
-        if job.state.stage in CAN_GO_ON:
-            write_state(job.folder, State(stage))
+    if job.state.stage in CAN_GO_ON:
+        write_state(job.folder, State(after_cancel(job.folder), history=job.state.history))
 
 
-def settle_cancelled(job: Job[Request]) -> str:
-    """Remove what a cancelled job does not keep; returns its stage from now on."""
-    stage = _after_cancel(job.kind, job.folder)
-    if stage == CANCELLED:
-        for path in _besides_record(job.folder):
-            _remove(path)
-    return stage
-
-
-def _after_cancel(kind: Kind[Request], folder: Path) -> str:
-    return STOPPED if kind.partial and _besides_record(folder) else CANCELLED
+def after_cancel(folder: Path) -> str:
+    """The stage of a job that was asked to stop."""
+    return STOPPED if _besides_record(folder) else CANCELLED
 
 
 def _besides_record(folder: Path) -> list[Path]:
@@ -320,6 +308,8 @@ def _remove(path: Path) -> None:
 
 def resume(job: Job[Request]) -> None:
     """Put a job that was interrupted or stopped or that failed back into the queue; it starts from what it has kept.
+
+    One that was stopped before anything was done starts from its request.
 
     Raises
     ------

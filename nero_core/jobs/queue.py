@@ -32,9 +32,9 @@ from nero_core.jobs.job import (
     Job,
     Kind,
     Request,
+    after_cancel,
     list_jobs,
     remove_scratch,
-    settle_cancelled,
     write_state,
 )
 from nero_core.records import Progress
@@ -122,9 +122,9 @@ def _run(job: Job[Request], work: Callable[[Job[Request], Reporter], None]) -> N
     stage, reason = _done(job, work, report)
     if stage == FAILED and (job.folder / CANCEL).exists():  # what it worked on was taken away meanwhile
         stage, reason = CANCELLED, None
-    if stage == CANCELLED:
-        stage = settle_cancelled(job)
     remove_scratch(job)
+    if stage == CANCELLED:
+        stage = after_cancel(job.folder)
     report.finish(stage, reason)
 
 

@@ -41,14 +41,18 @@ def result(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
     accuracy = ""
     if result.accuracy is not None:
         accuracy = f" The network names the class of {100 * result.accuracy:.1f} % of them rightly."
-    st.markdown(
-        f"**{plain(result.title)}** ({plain(result.architecture)}): {images['id']} in-distribution (ID) images of "
-        f"{', '.join(f'*{plain(name)}*' for name in result.classes)} against out-of-distribution (OOD) images: {ood}."
-        f"{accuracy}"
-    )
-    if entry is not None and reference_of(result, entry) is None:
-        st.info(f"These are figures of *{plain(result.title)}*, not of the reference in use, *{plain(entry.title)}*.")
-    elif entry is not None and entry.synthetic:
-        st.info("Rendered images: these figures show what the page does, and say nothing about real endoscopy.")
+    usual = ", ".join(f"*{plain(name)}*" for name in result.classes)
+    left, right = st.columns([6, 5], gap="medium") if result.warnings else (st.container(), st.container())
     if result.warnings:
-        st.warning("\n".join(f"- {plain(text)}" for text in result.warnings))
+        right.warning("\n".join(f"- {plain(text)}" for text in result.warnings))
+    with left:
+        st.markdown(
+            f"**{plain(result.title)}** ({plain(result.architecture)}): {images['id']} in-distribution (ID) images of "
+            f"{usual} against out-of-distribution (OOD) images: {ood}.{accuracy}"
+        )
+        if entry is not None and reference_of(result, entry) is None:
+            st.info(
+                f"These are figures of *{plain(result.title)}*, not of the reference in use, *{plain(entry.title)}*."
+            )
+        elif entry is not None and entry.synthetic:
+            st.info("Rendered images: these figures show what the page does, and say nothing about real endoscopy.")

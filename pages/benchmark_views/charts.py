@@ -1,4 +1,4 @@
-"""A benchmark's charts: curves and histograms of chosen detectors, every OOD set, agreement."""
+"""A benchmark's charts of all detectors: curves, every OOD set, agreement."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from hashlib import sha256
 import streamlit as st
 
 from nero_core import wording
-from nero_core.benchmark.result import BenchmarkResult, DetectorResult, Scores
+from nero_core.benchmark.result import BenchmarkResult, DetectorResult
 from nero_core.benchmark.tables import titled
 from nero_core.figures import benchmark as figures
-from nero_core.figures.palette import significant
-from nero_core.wording import label, said
-from pages.benchmark_views.tables import set_words
+from nero_core.wording import said
 from pages.shared import controls, widgets
 from pages.shared.words import plain
 
@@ -29,13 +27,12 @@ def whole(result: BenchmarkResult) -> list[DetectorResult]:
     return [row for row in result.ranked() if not row.ablation]
 
 
-def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
-    """ROC curves of chosen detectors, and the scores of one."""
+def curves(result: BenchmarkResult, ood_set: str) -> None:
+    """ROC curves of chosen detectors, beside their areas."""
     ranked = [row for row in result.ranked() if row.name in result.scores]
     titles = {row.name: row.label for row in ranked}
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.subheader(said(wording.ROC_CURVES), anchor=False)
+    left, right = st.columns([7, 5], gap="medium")
+    with right:
         drawn = controls.several(
             "Detectors drawn",
             titles,
@@ -46,27 +43,14 @@ def curves_and_histogram(result: BenchmarkResult, ood_set: str) -> None:
             max_selections=len(figures.LINES),
             wrap=True,
         )
-        if drawn:
-            chosen = replace(result, detectors=tuple(row for row in ranked if row.name in drawn))
-            widgets.chart(figures.roc_chart(chosen, drawn, ood_set), table="AUROC of these")
-    with right:
-        st.subheader("Scores", anchor=False)
-        name = controls.select(label(wording.DETECTOR), titles, key_of("scores", titles))
-        row = next(row for row in ranked if row.name == name)
-        scores = result.scores[name]
-        shown = Scores(scores.id, {set_words(ood_set): figures.ood_scores(result, name, ood_set)}, scores.calibration)
-        note = "The outermost bars hold whatever lies beyond them."
-        thresholds = {} if row.calibration is None else row.calibration.thresholds
-        threshold = next(iter(thresholds.values())) if len(thresholds) == 1 else None
-        aim = f"{100 * result.alpha:g} % of the ordinary ones on average."
-        if threshold is not None:
-            note = f"Beyond the dashed line images are flagged: {aim} {note}"
-        elif thresholds:
-            each = ", ".join(f"{plain(name)} {significant(value)}" for name, value in thresholds.items())
-            note = (
-                f"Each predicted class has a threshold of its own ({each}); beyond it images are flagged: {aim} {note}"
-            )
-        widgets.chart(figures.benchmark_histogram(shown, row.label, threshold=threshold), table="Histogram", note=note)
+        if not drawn:
+            return
+        chosen = replace(result, detectors=tuple(row for row in ranked if row.name in drawn))
+        chart = figures.roc_chart(chosen, drawn, ood_set)
+        st.dataframe([dict(row) for row in chart.rows], hide_index=True, alt="AUROC of these")
+        widgets.picture_choice(said(wording.ROC_CURVES))
+    with left:
+        widgets.plot(chart, said(wording.ROC_CURVES))
 
 
 def breakdown(result: BenchmarkResult) -> None:

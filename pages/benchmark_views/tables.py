@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from nero_core.detectors import Paper
 
 KIND_WORDS = {"predicted": "As read by the network", "true": "As they are"}
+TABLE, ROWS = "benchmark-table", "benchmark-table-rows"
 HAIR = 1e-9
-ROWS_AT_ONCE, ROW_PIXELS, FIRST_PIXELS = 20, 35, 160
+ROWS_AT_ONCE, ROW_PIXELS, FIRST_PIXELS = 24, 35, 160
 
 
 def set_words(name: str) -> str:
@@ -29,8 +31,13 @@ def set_words(name: str) -> str:
     return "All OOD images together" if name == POOLED else name
 
 
-def show(names: Sequence[str], columns: Sequence[tables.Column], *, first: str | None = None, alt: str) -> None:
-    """One table, of detectors where `first` says nothing else; a column without values sorts by its text."""
+def show(
+    names: Sequence[str], columns: Sequence[tables.Column], *, first: str | None = None, alt: str, **more: Any
+) -> None:
+    """One table, of detectors where `first` says nothing else; a column without values sorts by its text.
+
+    `more` as :func:`streamlit.dataframe` has it.
+    """
     first = label(wording.DETECTOR) if first is None else first
     settings = {column.label: st.column_config.Column(help=column.help) for column in columns}
     styled = written(names, columns, first)
@@ -43,6 +50,7 @@ def show(names: Sequence[str], columns: Sequence[tables.Column], *, first: str |
         column_config={first: st.column_config.Column(pinned=True, width=FIRST_PIXELS), **settings},
         height=height,
         alt=alt,
+        **more,
     )
 
 
@@ -70,8 +78,14 @@ def refused(rows: Sequence[DetectorResult]) -> None:
         st.markdown("\n".join(f"- **{plain(row.label)}**: {plain(row.reason)}" for row in left_out))
 
 
-def main_table(result: BenchmarkResult, ood_set: str) -> None:
-    """Every detector on one OOD set, best first, in one of four views."""
+def main_table(result: BenchmarkResult, ood_set: str, chosen: str) -> None:
+    """Every detector on one OOD set, best first, in one of four views.
+
+    Parameters
+    ----------
+    chosen : str
+        The key of the session under which the detector of the row that is chosen is put.
+    """
     rows = by_auroc(result.detectors, ood_set)
     base = next((row for row in rows if row.name == result.baseline), None)
     named = base.label if base is not None else ""
@@ -88,11 +102,26 @@ def main_table(result: BenchmarkResult, ood_set: str) -> None:
         "classes": lambda: tables.class_columns(rows, result.classes, class_kind(rows)),
         "method": lambda: tables.method_columns(rows),
     }[view]()
-    show([row.label for row in rows], columns, alt=f"Detectors on {set_words(ood_set)}: {view}")
+    st.session_state[ROWS] = [row.name for row in rows]
+    show(
+        [row.label for row in rows],
+        columns,
+        alt=f"Detectors on {set_words(ood_set)}: {view}",
+        key=TABLE,
+        on_select=partial(_take_row, chosen),
+        selection_mode="single-row",
+    )
     st.caption(_reading(view, result, named))
     if view == "method" and (found := tables.papers(rows)):
         with st.expander("Papers"):
             st.markdown("\n".join(f"- **{plain(title)}**: {_linked(paper)}" for title, paper in found.items()))
+
+
+def _take_row(chosen: str) -> None:
+    """The detector of the row becomes the one that is looked at; a row that is chosen no more changes nothing."""
+    names = st.session_state[ROWS]
+    if (rows := st.session_state[TABLE].selection.rows) and rows[0] < len(names):
+        st.session_state[chosen] = names[rows[0]]
 
 
 def _linked(paper: Paper) -> str:

@@ -44,7 +44,7 @@ def runs() -> list[BenchmarkJob]:
 def _show_all(found: Sequence[BenchmarkJob]) -> None:
     for job in reversed(found):
         if job.state.stage != DONE:
-            with watching.card(job, compared(job), MARKS, EXPLAINED, "Stop"), controls.errors_said():
+            with watching.card(job, compared(job), MARKS, EXPLAINED), controls.errors_said():
                 _show_rows(job)
 
 

@@ -1,45 +1,69 @@
-"""One neuron: its values in every group, the images it stands for, where it looked, and what it speaks for."""
+"""One neuron: its values in every group, the images it stands for, and what it speaks for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from nero_core.data.images import displayed, read_image
 from nero_core.figures.neurons import class_weights, value_boxes
-from nero_core.figures.overlays import overlay, tiled
+from nero_core.figures.overlays import tiled
 from nero_core.figures.palette import significant
 from nero_core.neurons.crops import RANKED_BY, Concepts, RankedBy
 from nero_core.neurons.statistics import Comparison, Group
-from nero_core.records import Source
-from nero_core.wording import NO_WEIGHT, RELEVANCE_TO_THE_ANSWER, heatmap_method, said
+from nero_core.wording import NO_WEIGHT, RELEVANCE_TO_THE_ANSWER, said
 from pages.neuron_views.groups import Choices
-from pages.neuron_views.link import NEURON
-from pages.shared import controls, resources, widgets, words
-from pages.shared import heatmaps as methods
+from pages.neuron_views.link import BESIDE, NEURON
+from pages.shared import controls, widgets
 from pages.shared.words import plain
 
-if TYPE_CHECKING:
-    from nero_core import Reference
-    from nero_core.attribution import AttributionPass
-
-IMAGES_AT_MOST = 4
-METHOD = "neurons-heatmap-method"
-PASSES = "neurons-passes"
-PICTURE_PIXELS = 336
+CROPS_WIDE = 200  # pixels, at least
 RANKED = {"relevance": "Most relevant", "activation": "Most active"}
 VALUES: dict[RankedBy, str] = {"relevance": "Relevance", "activation": "Activation"}
 
 
-def number_box(neurons: int, leading: int) -> int:
-    """The neuron to look at, as a number."""
+def chosen(leading: int) -> list[int]:
+    """The neuron to look at, the one that leads until somebody chooses another; and one beside it where one is named.
+
+    Parameters
+    ----------
+    leading : int
+        The neuron that stands out most.
+    """
     st.session_state.setdefault(NEURON, leading)
-    number: int = st.number_input("Neuron", 0, neurons - 1, step=1, key=NEURON, persist_state="session", width=160)
-    return number
+    neuron, beside = st.session_state[NEURON], st.session_state.get(BESIDE)
+    return [neuron] if beside is None or beside == neuron else [neuron, beside]
+
+
+def boxes(places: Sequence[DeltaGenerator], neurons: int) -> None:
+    """Both as numbers: each above what is shown of it, or together above the one."""
+    number: dict[str, Any] = {"min_value": 0, "max_value": neurons - 1, "step": 1, "persist_state": "session"}
+    with places[0].container(horizontal=True):
+        st.number_input("Neuron", key=NEURON, width=150, **number)
+        if len(places) == 1:
+            second = st.container(width=190)
+    with second if len(places) == 1 else places[1]:
+        st.number_input("Beside it, another", value=None, key=BESIDE, placeholder="none", width=190, **number)
+
+
+def show(
+    concepts: Concepts | None, choices: Choices, comparison: Comparison, neuron: int, beside: Sequence[int]
+) -> None:
+    """One neuron: its means, the images it stands for, its values in every group, and what it speaks for.
+
+    Parameters
+    ----------
+    beside : neurons
+        All that are shown, whose values share one axis.
+    """
+    numbers(comparison, neuron)
+    st.markdown(f"##### Training images that neuron {neuron} stands for")
+    reference_images(concepts, list(choices.sample.names[: choices.sample.classes]), neuron)
+    distributions(choices, neuron, beside)
+    weights(choices, neuron)
 
 
 def numbers(comparison: Comparison, neuron: int) -> None:
@@ -52,7 +76,7 @@ def numbers(comparison: Comparison, neuron: int) -> None:
         return f"**{significant(group.moments.mean[neuron])}**{beside} in *{plain(group.name)}*"
 
     effect, auroc = comparison.effect[neuron], comparison.auroc[neuron]
-    told = [f"Mean relevance {mean(first)}, {mean(second)}"]
+    told = [f"Mean relevance of neuron {neuron}: {mean(first)}, {mean(second)}"]
     if np.isfinite(effect):
         told.append(f"Cohen’s d **{significant(effect)}**")
     if np.isfinite(auroc):
@@ -60,17 +84,20 @@ def numbers(comparison: Comparison, neuron: int) -> None:
     st.markdown(" · ".join(told))
 
 
-def distributions(choices: Choices, neuron: int, case: Mapping[str, Group]) -> None:
+def distributions(choices: Choices, neuron: int, beside: Sequence[int]) -> None:
     """Its relevance or activation in every class and set of known OOD images."""
-    what = controls.one_of("Values", VALUES, "neurons-values")
-    sample = choices.sample
-    values = (sample.relevance if what == "relevance" else sample.features)[:, neuron]
+    place = "" if neuron == beside[0] else "-beside"
+    what = controls.one_of("Values", VALUES, f"neurons-values{place}", label_visibility="collapsed")
+    sample, case = choices.sample, choices.case_points()
+    every = sample.relevance if what == "relevance" else sample.features
     own = {name: group.relevance if what == "relevance" else group.activation for name, group in case.items()}
+    together = np.concatenate([each[:, list(beside)].ravel() for each in (every, *own.values())])
     chart = value_boxes(
-        {name: values[sample.groups == number] for number, name in enumerate(sample.names)},
+        {name: every[sample.groups == number, neuron] for number, name in enumerate(sample.names)},
         sample.names[sample.classes :],
         said(RELEVANCE_TO_THE_ANSWER) if what == "relevance" else "Activation",
         marks={name: float(value[0, neuron]) for name, value in own.items()},
+        reach=(float(together.min()), float(together.max())) if len(beside) > 1 else None,
     )
     widgets.chart(chart, table=f"Values of neuron {neuron}")
 
@@ -79,7 +106,8 @@ def weights(choices: Choices, neuron: int) -> None:
     """What it speaks for."""
     sample = choices.sample
     widgets.chart(
-        class_weights(np.asarray(sample.head.weight)[:, neuron], sample.names[: sample.classes]), table="Weights"
+        class_weights(np.asarray(sample.head.weight)[:, neuron], sample.names[: sample.classes]),
+        table=f"Weights of neuron {neuron}",
     )
 
 
@@ -88,11 +116,12 @@ def reference_images(concepts: Concepts | None, classes: list[str], neuron: int)
     if concepts is None:
         st.info("This reference carries no pictures of training images.")
         return
-    for place, by in zip(st.columns(2), RANKED_BY, strict=True):
-        with place:
-            st.markdown(f"**{RANKED[by]}**")
-            with controls.errors_said(st.warning):
-                _strongest(concepts, classes, neuron, by)
+    with st.grid(2, min_column_width=CROPS_WIDE) as grid:
+        for by in RANKED_BY:
+            with grid.cell():
+                st.markdown(f"**{RANKED[by]}**")
+                with controls.errors_said(st.warning):
+                    _strongest(concepts, classes, neuron, by)
 
 
 def _strongest(concepts: Concepts, classes: list[str], neuron: int, by: RankedBy) -> None:
@@ -114,55 +143,3 @@ def _strongest(concepts: Concepts, classes: list[str], neuron: int, by: RankedBy
         f"{plain(of)}; {by} {significant(float(strengths[0]))} to {significant(float(strengths[-1]))}. "
         "Cropped to where it peaked, strongest first."
     )
-
-
-def heatmaps(choices: Choices, neuron: int) -> None:
-    """Where it looked, on images of the case and on bundled examples; nothing is computed until one is chosen."""
-    offered = choices.pictures
-    if not offered:
-        st.caption("Open a case in Case review to see where this neuron looked on it.")
-        return
-    chosen = controls.several(
-        "On which images", offered, "neurons-images", "Choose up to four", max_selections=IMAGES_AT_MOST
-    )
-    if not chosen:
-        st.caption("The network is loaded when an image is chosen.")
-        return
-    control, places = st.empty(), st.columns(max(2, len(chosen)))
-    with controls.errors_said(st.warning, "No heatmap: "):
-        reference = resources.reference(choices.entry.path)
-        method = methods.chosen(reference, METHOD)
-        size = replace(reference.classifier.preprocessing, height=PICTURE_PIXELS, width=PICTURE_PIXELS)
-        for place, name in zip(places, chosen, strict=False):
-            maps = _opened(reference, offered[name], method)
-            picture = overlay(displayed(read_image(offered[name]), size), maps.neuron(neuron))
-            relevance = significant(float(maps.relevance([neuron])[0]))
-            with place:
-                st.image(
-                    picture,
-                    width="stretch",
-                    caption=f"{name} · relevance {relevance} · {heatmap_method(maps.method)}",
-                    alt=f"{name}: where neuron {neuron} looked, by {heatmap_method(maps.method)}",
-                    output_format="JPEG",
-                )
-            if maps.caution:
-                place.warning(plain(maps.caution))
-        with control:
-            methods.method_control(reference, METHOD, single_neurons=True)
-        widgets.colour_bar()
-        st.caption(
-            f"{words.heatmaps_by([maps.method])} A heatmap shows what a rule attributes, not what the network means: "
-            "test it below before leaning on it."
-        )
-
-
-def _opened(reference: Reference, image: Source, method: str | None) -> AttributionPass:
-    """One pass over an image; kept in this session for the next neuron."""
-    kept: dict[tuple[str, Source, str | None], AttributionPass] = st.session_state.setdefault(PASSES, {})
-    key = (str(reference.path), image, method)
-    if key not in kept:
-        while len(kept) >= IMAGES_AT_MOST:
-            del kept[next(iter(kept))]
-        with st.spinner("Where it looked…"):
-            kept[key] = reference.open_heatmaps(image, method)
-    return kept[key]

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
-NEURON, FIRST, SECOND, ORDER, SHOWN, OF_CLASS, RANGE = (
-    f"neurons-{name}" for name in ("chosen", "first", "second", "order", "shown", "class", "range")
+NEURON, BESIDE, FIRST, SECOND, ORDER, SHOWN, OF_CLASS, RANGE = (
+    f"neurons-{name}" for name in ("chosen", "beside", "first", "second", "order", "shown", "class", "range")
 )
-WRITTEN, ASKED, IN_USE = "neurons-link", "neurons-link-reference", "neurons-reference"
+WRITTEN, READ, ASKED, IN_USE = "neurons-link", "neurons-link-read", "neurons-link-reference", "neurons-reference"
+PAGE = "/neurons"
+SCRIPT = """<script>
+(({ page, view }) => {
+  if (location.pathname.endsWith(page)) history.replaceState(history.state, "", `${location.pathname}?${view}`);
+})(%s);
+</script>"""
+"""For this page alone: it may run when the reader has gone on to another."""
 EVERY_CLASS = -1
 SHOWN_AT_FIRST = 24
 FEWEST_SHOWN = 4
@@ -49,6 +58,7 @@ def restore(
     """Put the address's values into the session before any control is drawn; returns what was ignored, in words."""
     readers: Mapping[str, tuple[str, Callable[[str], Any]]] = {
         "neuron": (NEURON, _number(0, neurons - 1)),
+        "beside": (BESIDE, _number(0, neurons - 1)),
         "first": (FIRST, _one_of(groups)),
         "second": (SECOND, _one_of(groups)),
         "sort": (ORDER, _one_of(orders)),
@@ -59,10 +69,11 @@ def restore(
     state, asked = st.session_state, dict(st.query_params)
     ignored = []
     if state.get(IN_USE, token) != token != state.get(ASKED):
-        for key in (NEURON, OF_CLASS, RANGE, ASKED):  # numbers that mean nothing in another network
+        for key in (NEURON, BESIDE, OF_CLASS, RANGE, ASKED):  # numbers that mean nothing in another network
             state.pop(key, None)
     state[IN_USE] = token
-    if asked and asked != state.get(WRITTEN):
+    if asked and asked not in (state.get(WRITTEN), state.get(READ)):  # read once: the browser may not have written yet
+        state[READ] = asked
         for name, (key, read) in readers.items():
             if name in asked:
                 value = read(asked[name])
@@ -87,14 +98,19 @@ def restore(
 
 
 def write(token: str, neurons: int) -> None:
-    """Put the view into the address; what is as at first, or not on the page yet, is left out."""
+    """Put the view into the address; what is as at first, or not on the page yet, is left out.
+
+    In the browser, and not by `st.query_params`: that one makes each view a step of its own, and Back would not lead to
+    the page before.
+    """
     state = st.session_state
     view = {"reference": token, "first": state[FIRST], "second": state[SECOND], "k": str(state[SHOWN])}
     view |= {name: str(state[key]) for name, key in (("neuron", NEURON), ("sort", ORDER)) if key in state}
+    if state.get(BESIDE) is not None:
+        view["beside"] = str(state[BESIDE])
     if state[OF_CLASS] != EVERY_CLASS:
         view["class"] = str(state[OF_CLASS])
     if tuple(state[RANGE]) != (0, neurons - 1):
         view["range"] = _written(state[RANGE])
     state[WRITTEN] = view
-    if dict(st.query_params) != view:
-        st.query_params.from_dict(view)
+    st.html(SCRIPT % json.dumps({"page": PAGE, "view": urlencode(view)}), unsafe_allow_javascript=True)

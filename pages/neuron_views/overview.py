@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -26,6 +27,32 @@ ORDERS: dict[Order, str] = {
     "number": "Number",
 }
 BARS, TABLE = "neurons-bars", "neurons-table"
+TABLE_HEIGHT, ROW_PIXELS = 620, 35
+
+
+def ask(choices: Choices) -> None:
+    """What to compare, in which order, and which neurons: one line where there is room."""
+    d, classes = choices.sample.head.width, list(choices.sample.names[: choices.sample.classes])
+    with st.grid(4, min_column_width=210, vertical_alignment="bottom") as grid:
+        for label, key in (("Compare", FIRST), ("with", SECOND)):
+            with grid.cell():
+                controls.select(label, choices.words, key)
+        with grid.cell():
+            controls.select("Order by", ORDERS, ORDER)
+        with grid.cell(), st.popover("Which neurons", icon=":material/filter_list:", width="stretch"):
+            st.slider(f"Neurons shown ({d} = all)", min(FEWEST_SHOWN, d), d, key=SHOWN, persist_state="session")
+            st.slider("Numbers from … to", 0, d - 1, key=RANGE, persist_state="session")
+            controls.select(
+                "Speaking most for",
+                {EVERY_CLASS: "any class", **dict(enumerate(classes))},
+                OF_CLASS,
+                help="Neurons whose largest weight leads into this class.",
+            )
+    if "ref" in {st.session_state[key].partition("-")[0] for key in (FIRST, SECOND)}:
+        st.caption(
+            "Neuron by neuron, two references are comparable only where they hold the same network; neurons of "
+            "networks trained apart share nothing but their number."
+        )
 
 
 def compared(choices: Choices) -> Comparison:
@@ -36,38 +63,12 @@ def compared(choices: Choices) -> Comparison:
     NeroError
         A group cannot be read, or belongs to a network of another size.
     """
-    words = choices.words
-    left, right = st.columns(2)
-    for place, label, key in ((left, "Compare", FIRST), (right, "with", SECOND)):
-        with place:
-            controls.select(label, words, key)
-    first, second = st.session_state[FIRST], st.session_state[SECOND]
-    if "ref" in (first.partition("-")[0], second.partition("-")[0]):
-        st.caption(
-            "Neuron by neuron, two references are comparable only where they hold the same network; neurons of "
-            "networks trained apart share nothing but their number."
-        )
-    return Comparison(choices.group(first), choices.group(second))
+    return Comparison(choices.group(st.session_state[FIRST]), choices.group(st.session_state[SECOND]))
 
 
 def shown(comparison: Comparison, choices: Choices) -> IntArray:
     """Which neurons, the one that stands out most first."""
     weight = np.asarray(choices.sample.head.weight)
-    d, classes = weight.shape[1], list(choices.sample.names[: choices.sample.classes])
-    with st.grid(4, min_column_width=210) as grid:
-        with grid.cell():
-            controls.select("Order by", ORDERS, ORDER)
-        with grid.cell():
-            st.slider(f"Neurons shown ({d} = all)", min(FEWEST_SHOWN, d), d, key=SHOWN, persist_state="session")
-        with grid.cell():
-            st.slider("Numbers from … to", 0, d - 1, key=RANGE, persist_state="session")
-        with grid.cell():
-            controls.select(
-                "Speaking most for",
-                {EVERY_CLASS: "any class", **dict(enumerate(classes))},
-                OF_CLASS,
-                help="Neurons whose largest weight leads into this class.",
-            )
     low, high = st.session_state[RANGE]
     order: IntArray = comparison.order(st.session_state[ORDER])
     order = order[(order >= low) & (order <= high)]
@@ -76,15 +77,14 @@ def shown(comparison: Comparison, choices: Choices) -> IntArray:
     return order
 
 
-def bars(comparison: Comparison, order: IntArray) -> None:
+def bars(comparison: Comparison, order: IntArray, looked_at: Sequence[int]) -> None:
     """The chart; a click on a bar chooses its neuron."""
-    chart = neuron_bars(comparison, order, chosen=st.session_state.get(NEURON))
+    chart = neuron_bars(comparison, order, chosen=looked_at)
     widgets.plot(chart, "Neurons", key=BARS, on_select=_take_bar, selection_mode="points")
     means = "Bars: mean relevance over all images of a group" + (
         "; whiskers: one standard deviation. " if len(order) <= SPREAD_SHOWN else ". "
     )
-    widgets.picture_choice("Neurons")
-    st.caption(means + "Click a bar or a row of the table, or type a number below, to look at a neuron.")
+    st.caption(means + "Choose a bar, a row of the table or a number: that neuron is beside.")
 
 
 def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
@@ -96,7 +96,7 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
     st.dataframe(
         rows,
         hide_index=True,
-        height=300,
+        height=min(ROW_PIXELS * (len(rows) + 1) + 3, TABLE_HEIGHT),
         placeholder="–",
         key=TABLE,
         on_select=_take_row,
@@ -126,6 +126,7 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
             help="Relevance, activation and group of every image that is kept, means over all images, weights of the "
             "head. Opens with numpy.load, without pickles.",
         )
+    widgets.picture_choice("Neurons")
 
 
 def _apart(comparison: Comparison) -> tuple[str, str]:

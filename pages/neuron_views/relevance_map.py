@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import streamlit as st
 
 from nero_core.errors import NeroError
-from nero_core.figures.neurons import relevance_map
+from nero_core.figures.palette import Cell
+from nero_core.figures.relevance_map import relevance_map
 from nero_core.neurons.sample import NeuronSample
 from nero_core.neurons.sheets import cut_sheet
 from nero_core.neurons.statistics import Group
@@ -23,8 +24,8 @@ THUMBNAIL_PIXELS = 72
 TOOLS = [["select2d", "lasso2d"], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]]
 
 
-def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], key: str) -> None:
-    """The map of one reference, and the images that were chosen in it."""
+def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], key: str, *, wide: bool = True) -> None:
+    """The map of one reference, and the images that were chosen in it: beside it where it has the page to itself."""
     sample, projection = stored.sample, stored.projection
     if sample is None or projection is None:
         st.info(
@@ -42,17 +43,34 @@ def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], ke
         case={name: projection(group.relevance)[0] for name, group in case.items()},
         shares=(float(spread[0]), float(spread[1])),
     )
-    selecting = {"on_select": "rerun", "selection_mode": ("points", "box", "lasso")}
-    event = widgets.plot(chart, f"Map {key}", tools=TOOLS, key=f"neurons-map-{key}", **selecting)
-    st.caption(
-        "✕ centroid of a class in the training images. Two components hold only the stated part of the variance: "
-        "images that lie together here may be far apart in the others. A few far images may lie outside the frame: "
-        "*Autoscale* in the chart's own toolbar shows all."
+    left, right = st.columns([7, 4], gap="medium") if wide else (st.container(), st.container())
+    with left:
+        selecting = {"on_select": "rerun", "selection_mode": ("points", "box", "lasso")}
+        event = widgets.plot(chart, f"Map {key}", tools=TOOLS, key=f"neurons-map-{key}", **selecting)
+        widgets.table_twin(chart.rows, "Map", picture=f"Map {key}")
+    with right:
+        rows = [point["customdata"] for point in event.selection.points if "customdata" in point]
+        found = np.unique([int(np.ravel(row)[0]) for row in rows]).astype(np.int64)
+        opened(sample, found if len(found) else from_group(sample, key))
+        st.caption(
+            "✕ centroid of a class in the training images. Two components hold only the stated part of the variance: "
+            "images that lie together here may be far apart in the others."
+        )
+        far([row for row in chart.rows if row["beyond"]])
+
+
+def far(rows: Sequence[Mapping[str, Cell]]) -> None:
+    """Which images lie so far out that they are drawn at the map's edge, and where they are."""
+    if not rows:
+        return
+    st.markdown(f"**{len(rows)} lie beyond the frame**, and are drawn at its edge, each with an arrow:")
+    st.dataframe(
+        [dict(row) for row in rows],
+        hide_index=True,
+        placeholder="–",
+        height=min(38 + 35 * len(rows), 400),
+        alt="What lies beyond the frame of the map, and where",
     )
-    rows = [point["customdata"] for point in event.selection.points if "customdata" in point]
-    found = np.unique([int(np.ravel(row)[0]) for row in rows]).astype(np.int64)
-    opened(sample, found if len(found) else from_group(sample, key))
-    widgets.table_twin(chart.rows, "Map", picture=f"Map {key}")
 
 
 def from_group(sample: NeuronSample, key: str) -> IntArray:
@@ -62,7 +80,6 @@ def from_group(sample: NeuronSample, key: str) -> IntArray:
         dict(enumerate(sample.names)),
         f"neurons-map-group-{key}",
         placeholder="No group",
-        width=420,
     )
     return np.zeros(0, np.int64) if chosen is None else np.flatnonzero(sample.groups == chosen)
 

@@ -23,8 +23,8 @@ from nero_core.reference.heatmap_truth import (
 )
 from nero_core.reference.manifest import read_manifest
 from nero_core.wording import CALIBRATION_IMAGES, FAITHFULNESS, heatmap_method, label, said
-from pages.neuron_views.detail import METHOD
 from pages.neuron_views.groups import Choices
+from pages.neuron_views.heatmaps import METHOD
 from pages.shared import controls, heatmaps, resources, session, widgets, words
 from pages.shared.words import plain
 

@@ -21,11 +21,13 @@ MARKS = {
     "fitting": ":material/straighten: Fitting and calibrating",
     "done": ":material/check_circle: Ready to be looked at",
     "failed": ":material/error: Not built",
-    "cancelled": ":material/cancel: Cancelled",
+    "cancelled": ":material/cancel: Stopped before anything was done",
+    "stopped": ":material/stop_circle: Stopped",
 }
 EXPLAINED = {
     "waiting": "Builds run one at a time. This one starts by itself when those before it are through.",
-    "cancelled": "Nothing of it was kept.",
+    watching.STOPPING: "The step under way is finished first, and what is done is kept.",
+    "stopped": "It goes on where it can: a training after its last whole epoch, what follows from the trained network.",
     "interrupted": "Its process ended before it was through. It goes on after its last whole epoch.",
 }
 
@@ -50,7 +52,7 @@ def _show_all(found: Sequence[Build]) -> None:
 
 def _show(build: Build) -> None:
     state = build.state
-    with watching.card(build, build.request.title, MARKS, EXPLAINED, "Cancel", use=_publish):
+    with watching.card(build, build.request.title, MARKS, EXPLAINED, use=_publish):
         if state.stage == DONE:
             _show_result(build)
         if state.history and state.stage not in (FAILED, CANCELLED):

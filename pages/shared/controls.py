@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
 import streamlit as st
 
@@ -15,6 +16,7 @@ from pages.shared.words import plain
 DEFAULT_ALPHA_PERCENT = 5.0
 
 V = TypeVar("V", bound=Hashable)
+P = ParamSpec("P")
 
 
 def select_or_none(label: str, options: Mapping[V, str], key: str, **more: Any) -> V | None:
@@ -73,3 +75,15 @@ def errors_said(say: Callable[[str], object] = st.error, before: str = "") -> It
         yield
     except NeroError as error:
         say(before + plain(str(error)))
+
+
+def section(part: Callable[P, None]) -> Callable[P, None]:
+    """A part of a page that runs by itself when a control in it is used, and says itself what is wrong."""
+
+    @st.fragment
+    @wraps(part)
+    def run(*args: P.args, **named: P.kwargs) -> None:
+        with errors_said():
+            part(*args, **named)
+
+    return run

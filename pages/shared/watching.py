@@ -11,7 +11,19 @@ import streamlit as st
 
 from nero_core.errors import NeroError
 from nero_core.jobs import job as jobs
-from nero_core.jobs.job import CAN_GO_ON, DONE, FAILED, INTERRUPTED, WAITING, Job, Kind, Request, State
+from nero_core.jobs.job import (
+    CAN_GO_ON,
+    CANCELLED,
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    STOPPED,
+    WAITING,
+    Job,
+    Kind,
+    Request,
+    State,
+)
 from nero_core.jobs.queue import EPOCH, start_queue
 from pages.shared import permission, resources
 from pages.shared.words import plain
@@ -24,6 +36,7 @@ MARKS = {
     WAITING: ":material/schedule: Waiting",
     INTERRUPTED: ":material/pause_circle: Interrupted",
 }
+AGAIN = {FAILED: "Try again", CANCELLED: "Start"}
 MEGABYTE = 2**20
 
 
@@ -78,7 +91,6 @@ def card(
     title: str,
     marks: Mapping[str, str],
     explained: Mapping[str, str],
-    stop: str,
     use: Callable[[Job[Any]], None] | None = None,
 ) -> Iterator[None]:
     """One job: its stage and how far it is, then what is shown within, and last what can be done with it.
@@ -87,8 +99,6 @@ def card(
     ----------
     marks, explained : {stage: words}
         Every stage with its symbol, and what some of them mean; :data:`STOPPING` counts as one.
-    stop : str
-        The word on the button that stops it.
     use : function of the job, optional
         What the first button does once it is done.
     """
@@ -102,17 +112,24 @@ def card(
         if state.what:
             st.progress(state.share, how_far(state))
         yield
-        if state.stage in (FAILED, INTERRUPTED):
+        if state.stage in (FAILED, INTERRUPTED, STOPPED):
             _say_what_is_kept(job)
         with st.container(horizontal=True):
             if state.stage == DONE and use is not None:
                 button("Use this reference", "publish", use, job, primary=True)
             if state.stage in CAN_GO_ON:
-                button("Try again" if state.stage == FAILED else "Go on", "resume", jobs.resume, job)
+                button(AGAIN.get(state.stage, "Go on"), "resume", jobs.resume, job)
             if not job.live:
                 button("Remove", "remove", jobs.remove, job)
             elif not job.stopping:
-                button(stop, "cancel", jobs.cancel, job)
+                _ask_to_stop(job)
+
+
+def _ask_to_stop(job: Job[Any]) -> None:
+    """Ask first: whoever presses Stop learns what becomes of it."""
+    with st.popover("Stop", icon=":material/stop_circle:", key=f"stop-{job.folder.name}"):
+        st.markdown(f"**Stop this {job.kind.name}?** What was done so far is kept, and it can go on later from there.")
+        button("Stop it", "cancel", jobs.cancel, job, primary=True)
 
 
 def _say_what_is_kept(job: Job[Any]) -> None:

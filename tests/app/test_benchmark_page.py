@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 
+from nero_core.benchmark.conclusion import conclusion
 from nero_core.benchmark.plan import Plan
 from nero_core.benchmark.result import POOLED, RESULTS_NAME, SCORES_NAME
 from nero_core.benchmark.tables import Column, judged, metric_columns
@@ -27,11 +29,13 @@ from pages.benchmark_views.charts import key_of
 from pages.benchmark_views.folders import ood_folders
 from pages.benchmark_views.results import stored_folder
 from pages.shared import watching
+from pages.shared.words import plain
 from tests.app.conftest import PATIENCE, ROOT, words_of
 from tests.benchmark_results import made_result
 from tests.conftest import write_class_folders
 
 DETECTORS = {"nero": 0.5, "energy": 1.5, "knn": -0.5}
+BESIDE = 3  # charts of one detector: its scores, its ROC curve, every OOD set
 
 
 @pytest.fixture
@@ -99,12 +103,12 @@ def test_a_stored_result_is_there_at_once(open_page, home):
     assert page.dataframe[0].value["Detector"].tolist() == ["ENERGY", "NERO", "KNN"], "best first, none taken apart"
     headings = [each.value for each in page.subheader]
     assert headings == [
-        "Detectors", "ROC curves", "Scores", "Use the best detectors", "The same again", "Take it with you",
+        "Detectors", "Use the best detectors", "The same again", "Take it with you", "What follows",
     ]  # fmt: skip
     assert [each.label for each in page.tabs] == [
-        "Curves and scores", "Each OOD set", "Agreement", "NERO taken apart", "Published figures",
+        "ROC curves", "Each OOD set", "Agreement", "NERO taken apart", "Published figures",
     ]  # fmt: skip
-    assert len(page.get("plotly_chart")) == 2, "only the open part is drawn"
+    assert len(page.get("plotly_chart")) == BESIDE + 1, "only the open part is drawn"
     text = words_of(page)
     assert "Rendered images" in text, "a synthetic reference says so"
     assert "GRAM" in text
@@ -126,8 +130,57 @@ def test_every_part_of_a_result(open_page, home):
     ):
         page = part(page, name)
         assert not page.exception
-        assert len(page.get("plotly_chart")) == charts
+        assert len(page.get("plotly_chart")) == BESIDE + charts
         assert words in words_of(page)
+
+
+def test_the_detector_that_is_looked_at_stands_beside_the_table(open_page, home):
+    result = made_result(DETECTORS, title="Coloured noise")
+    store(home, result)
+    page = open_page()
+    assert control(page, "Detector to look at").value == "energy", "the best at first"
+
+    def alts():
+        return [chart.proto.alt for chart in page.get("plotly_chart")[:BESIDE]]
+
+    def shown(label, value):
+        scores, curve, each = alts()
+        assert scores.startswith(f"Histograms of {label} scores")
+        assert f"that of {label}" in curve
+        assert each == "AUROC of 1 detectors on 3 sets."
+        assert f"**{label}** on All OOD images together: AUROC ↑ **{value}" in words_of(page)
+        assert f"{label} on each OOD set as a table" in [expander.label for expander in page.expander]
+
+    areas = {row.label: f"{100 * row.metrics[POOLED]['auroc'].value:.1f}" for row in result.detectors}
+    shown("ENERGY", areas["ENERGY"])
+    choose(page, "Detector to look at", "knn")
+    shown("KNN", areas["KNN"])
+    page = choose(page, "OOD images", "ulcer")
+    assert control(page, "Detector to look at").value == "knn", "it stays"
+    assert "**KNN** on ulcer" in words_of(page)
+    assert "% of ulcer" in alts()[0]
+
+
+@pytest.mark.parametrize(("rows", "chosen"), [([1], "nero"), ([], "knn"), ([2], "knn")])
+def test_a_row_of_the_table_chooses_its_detector(monkeypatch, rows, chosen):
+    state = {
+        tables.TABLE: SimpleNamespace(selection=SimpleNamespace(rows=rows)),
+        tables.ROWS: ["energy", "nero"],
+        "looked-at": "knn",
+    }
+    monkeypatch.setattr(tables, "st", SimpleNamespace(session_state=state))
+    tables._take_row("looked-at")
+    assert state["looked-at"] == chosen
+
+
+def test_the_page_ends_in_what_follows_from_this_very_result(open_page, home):
+    result = made_result(DETECTORS, ood=("po*lyp", "ulcer"), title="Coloured noise")
+    store(home, result)
+    page = open_page()
+    assert page.markdown[-1].value.startswith("**" + plain(conclusion(result, POOLED)[0]) + "**")
+    assert plain(conclusion(result, POOLED)[-1]) in page.markdown[-1].value
+    choose(page, "OOD images", "po*lyp")
+    assert page.markdown[-1].value.startswith(f"**{plain('On the images of po*lyp')}")
 
 
 def test_warnings_come_before_any_figure(open_page, home):
@@ -161,7 +214,7 @@ def test_one_set_and_one_detector_leave_out_what_compares(open_page, home):
     page = open_page()
     assert not page.exception
     assert "OOD images" not in [each.label for each in page.selectbox]
-    assert [each.label for each in page.tabs] == ["Curves and scores", "NERO taken apart", "Published figures"]
+    assert [each.label for each in page.tabs] == ["ROC curves", "NERO taken apart", "Published figures"]
     assert "not of the reference in use" in page.info[0].value
 
 
@@ -169,7 +222,7 @@ def test_no_curve_chosen_draws_none(open_page, home):
     store(home, made_result(DETECTORS))
     page = choose(open_page(), "Detectors drawn", [])
     assert not page.exception
-    assert len(page.get("plotly_chart")) == 1, "the histogram"
+    assert len(page.get("plotly_chart")) == BESIDE
 
 
 def test_a_damaged_result_is_an_error_in_words(open_page, home):
@@ -434,12 +487,14 @@ def test_a_run_under_way_shows_what_is_done_and_can_be_stopped(open_page, home, 
         assert bar.proto.value == 40
         assert "Go on" not in labels(page)
         assert "Remove" not in labels(page)
-        press(page, "Stop")
+        assert not (folder / CANCEL).exists()
+        assert "**Stop this benchmark?** What was done so far is kept, and it can go on later" in text
+        press(page, "Stop it")
         assert (folder / CANCEL).is_file()
         text = words_of(page)
         assert "Stopping" in text
         assert "what is done is kept" in text
-        assert "Stop" not in labels(page)
+        assert "Stop it" not in labels(page)
 
 
 def test_a_stopped_run_shows_its_result_and_goes_on(open_page, home, own_cache, asked, monkeypatch):
@@ -479,7 +534,7 @@ def test_an_interrupted_run_says_what_is_kept_and_goes_on(open_page, home, asked
 
 def test_a_waiting_run_that_is_stopped_never_ran(open_page, home, asked):
     asked()
-    page = press(open_page(), "Stop")
+    page = press(open_page(), "Stop it")
     assert jobs(home)[0].state.stage == "cancelled"
     assert "Stopped before any detector was done" in words_of(page)
     press(page, "Remove")
@@ -513,7 +568,7 @@ def test_damaged_rows_hide_no_run(open_page, home, asked):
     page = open_page()
     assert not page.exception
     assert "is damaged" in page.error[0].value
-    assert "Stop" in labels(page)
+    assert "Stop it" in labels(page)
 
 
 def test_results_are_kept_side_by_side_the_newest_first(open_page, home, asked):
@@ -537,7 +592,7 @@ def test_a_run_that_somebody_else_removed_is_an_error_in_words(open_page, asked)
     folder = asked()
     page = open_page()
     shutil.rmtree(folder)
-    press(page, "Stop")
+    press(page, "Stop it")
     assert not page.exception
     assert "The benchmark 000001 is gone" in page.error[0].value
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
 from types import SimpleNamespace
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -78,9 +80,17 @@ def main_table(page):
     return page.dataframe[0].value
 
 
+def written(body):
+    """What the page would have the browser put into the address, as one plain dict."""
+    told = json.loads(re.search(r"\}\)\((\{.*\})\);", body)[1])
+    assert told["page"] == "/neurons"
+    return dict(parse_qsl(told["view"], strict_parsing=True))
+
+
 def address_of(page):
-    """The query parameters, as one plain dict."""
-    return {name: value[0] if isinstance(value, list) else value for name, value in page.query_params.items()}
+    """The view in the address after a run."""
+    (script,) = [each.proto.body for each in page.get("html") if "replaceState" in each.proto.body]
+    return written(script)
 
 
 def compare(page, first, second):
@@ -103,15 +113,17 @@ def test_the_neuron_that_stands_out_most_comes_first_and_is_the_one_looked_at(op
         main_table(page)["mean, second"], comparison.second.moments.mean[order[:24]], rtol=6e-3, atol=1e-12
     )
     text = words_of(page)
-    for heading in ("One neuron", "Images by relevance", "Training images it stands for", "Where it looked"):
+    for heading in ("Images by relevance", f"Training images that neuron {order[0]} stands for", "Where it looked"):
         assert heading in text
 
 
 def test_every_chart_is_named_and_has_its_table(opened):
-    page = opened()
+    page = opened(neuron="7", beside="9")
     assert all(chart.proto.alt for chart in page.get("plotly_chart"))
     assert all(image.alt for picture in page.get("image") for image in picture.proto.imgs)
-    assert {"Weights as a table", "Map as a table"} <= {expander.label for expander in page.expander}
+    assert {"Weights of neuron 7 as a table", "Values of neuron 9 as a table", "Map as a table"} <= {
+        expander.label for expander in page.expander
+    }
 
 
 def test_a_number_chooses_a_neuron(opened, stored):
@@ -132,6 +144,39 @@ def test_activation_instead_of_relevance(opened, stored):
     boxes = next(table.value for table in page.dataframe if "median" in table.value)
     values = stored.sample.features[stored.sample.groups == 1, 7]
     assert boxes["median"].iloc[1] == pytest.approx(np.median(values), rel=6e-3)
+
+
+def test_two_neurons_stand_side_by_side(opened, stored):
+    page = opened(neuron="7")
+    page.number_input(key=link.BESIDE).set_value(9).run()
+    assert not page.exception
+    assert address_of(page)["beside"] == "9"
+    text = words_of(page)
+    for neuron in (7, 9):
+        assert f"Mean relevance of neuron {neuron}:" in text
+        assert f"Training images that neuron {neuron} stands for" in text
+    tables = [table.value for table in page.dataframe]
+    medians = [table["median"].iloc[0] for table in tables if "median" in table]
+    values = stored.sample.relevance[stored.sample.groups == 0]
+    assert medians == pytest.approx([np.median(values[:, 7]), np.median(values[:, 9])], rel=6e-3)
+    bars, seven, _, nine, _ = (json.loads(chart.proto.spec)["layout"] for chart in page.get("plotly_chart")[:5])
+    assert [mark["text"] for mark in bars.get("annotations", [])] == [
+        f"<b>▼ {neuron}</b>" for neuron in (7, 9) if neuron in main_table(page)["neuron"].tolist()
+    ]
+    assert seven["xaxis"]["autorangeoptions"] == nine["xaxis"]["autorangeoptions"], "on one scale"
+    page.number_input(key=link.BESIDE).set_value(7).run()
+    assert not page.exception
+    assert words_of(page).count("Mean relevance of neuron 7:") == 1, "a neuron is not set beside itself"
+    page.number_input(key=link.BESIDE).set_value(None).run()
+    assert "beside" not in address_of(page)
+
+
+def test_a_neuron_beside_goes_with_its_network(second, opened, monkeypatch):
+    monkeypatch.setenv("NERO_REFERENCES", str(second))
+    page = opened(neuron="7", beside="9")
+    page.selectbox(key="reference").set_value(str(second / "two")).run()
+    assert not page.exception
+    assert page.number_input(key=link.BESIDE).value is None
 
 
 @pytest.mark.parametrize(("points", "chosen"), [([{"x": "31"}], 31), ([{"x": 31}], 31), ([], 5), ([{"x": "a"}], 5)])
@@ -331,7 +376,19 @@ def test_where_a_neuron_looked_names_image_relevance_and_method(opened):
     assert not page.exception
     (picture,) = [i for image in page.get("image") for i in image.proto.imgs if "where neuron 7 looked" in i.alt]
     assert picture.alt.startswith("Case, image 1")
+    assert page.session_state[link.NEURON] == 7
     assert re.fullmatch(r"Case, image 1 · relevance [−0-9.]+ · CRP", picture.caption)
+
+
+def test_two_images_and_two_neurons_are_set_side_by_side(opened):
+    page = opened(("a.png", picture_bytes(0)), ("b.png", picture_bytes(1)), neuron="7", beside="9")
+    page.multiselect(key="neurons-images").set_value(["Case, image 1", "Case, image 2"]).run()
+    assert not page.exception
+    pictures = [i for image in page.get("image") for i in image.proto.imgs if " looked, by " in i.alt]
+    assert [picture.alt.partition(" looked")[0] for picture in pictures] == [
+        f"Case, image {image}: where neuron {neuron}" for image in (1, 2) for neuron in (7, 9)
+    ]
+    assert [picture.caption.partition(" ·")[0] for picture in pictures] == ["Neuron 7", "Neuron 9"] * 2
 
 
 # The address ---------------------------------------------------------------------------------------------------------
@@ -347,10 +404,12 @@ def test_a_link_restores_the_view(opened, token):
         "k": "9",
         "class": "2",
         "range": "5-400",
+        "beside": "7",
     }
     page = opened(**asked)
     assert not page.exception
     assert page.number_input(key=link.NEURON).value == 41
+    assert page.number_input(key=link.BESIDE).value == 7
     assert page.selectbox(key=link.FIRST).value == "id-1"
     assert page.selectbox(key=link.SECOND).value == "ood-0"
     assert page.selectbox(key=link.ORDER).value == "auroc"
@@ -435,6 +494,7 @@ def screen(monkeypatch):
             self.update(view)
 
     place = SimpleNamespace(session_state={}, query_params=Address())
+    place.html = lambda body, **named: place.query_params.from_dict(written(body))  # as the browser does
     monkeypatch.setattr(link, "st", place)
     return place
 

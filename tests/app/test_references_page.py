@@ -165,7 +165,8 @@ def test_the_form_becomes_a_job(page, home, class_folders):
     assert not job.request.crops, "consent is asked for, never assumed"
     assert "Waiting" in words_of(page)
     page.button(key="cancel-000001").click().run()
-    assert "Cancelled" in words_of(page)
+    assert "Stopped before anything was done" in words_of(page)
+    assert [button.label for button in page.button if button.key == "resume-000001"] == ["Start"]
     page.button(key="remove-000001").click().run()
     assert list_jobs(home, BUILD) == []
 
@@ -195,10 +196,11 @@ def test_a_build_that_was_asked_to_stop_says_so(page, home, asked):
         write_state(folder, state)
         open_view(page, "Build one")
         assert "Training" in words_of(page)
+        assert "**Stop this build?** What was done so far is kept, and it can go on later" in words_of(page)
         page.button(key="cancel-000001").click().run()
         assert not page.exception
         assert "Stopping" in words_of(page)
-        assert not [button for button in page.button if button.label in ("Cancel", "Remove")]
+        assert not [button for button in page.button if button.label in ("Stop it", "Remove")]
 
 
 def test_a_zip_and_a_checkpoint_are_uploaded(page, home, class_folders):

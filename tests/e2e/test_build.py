@@ -8,9 +8,10 @@ import time
 import pytest
 
 from nero_core.jobs.builds import BUILD
-from nero_core.jobs.job import JOBS, cancel, list_jobs
+from nero_core.jobs.job import CANCEL, JOBS, cancel, list_jobs
 from nero_core.reference.manifest import list_references
 from nero_core.storage.locks import is_locked
+from pages.shared.watching import LOOK_EVERY
 from tests.e2e import test_browser
 from tests.e2e.test_browser import PATIENCE, overflows, serve
 
@@ -54,18 +55,54 @@ def fill(page, label, text):
     field.press("Tab")
 
 
-def test_a_reference_is_built_looked_at_and_used(page, served, home, class_folders):
+def ask_for_a_build(page, served, folder, title, epochs):
     page.goto(f"{served}/references?view=Build+one")
-    fill(page, "Folder of class folders", str(class_folders))
-    fill(page, "Name of the reference", TITLE)
+    fill(page, "Folder of class folders", str(folder))
+    fill(page, "Name of the reference", title)
     choose(page, "Architecture", "test_resnet")
-    fill(page, "Passes over the images (epochs)", "2")
+    fill(page, "Passes over the images (epochs)", epochs)
     page.get_by_role("slider").press("ArrowRight")
     page.get_by_text("Needs 9 calibration images of every class").wait_for()
     page.get_by_text("A checkpoint, and more").click()
     fill(page, "Side of the network’s input in pixels (0: its own)", "32")
     page.get_by_text("Measure the faithfulness of the heatmaps").click()  # on at first; here it would take seconds
     page.get_by_role("button", name="Build", exact=True).click()
+
+
+def test_stopping_asks_first_and_the_build_goes_on_later(page, served, home, class_folders):
+    ask_for_a_build(page, served, class_folders, "Long", "500")
+    page.get_by_text("Training", exact=True).wait_for()
+    page.get_by_text("Epoch 2 of 500").wait_for()
+    stop = page.get_by_role("button", name="Stop", exact=True)
+    stop.click()
+    question = page.get_by_text("Stop this build?")
+    question.wait_for()
+    page.wait_for_timeout(2.5 * 1000 * LOOK_EVERY)
+    assert question.is_visible(), "the card was drawn anew meanwhile"
+    (build,) = list_jobs(home, BUILD)
+    assert build.state.stage == "training", "nothing is stopped by asking"
+    page.keyboard.press("Escape")
+    question.wait_for(state="hidden")
+    assert not (build.folder / CANCEL).exists()
+
+    stop.click()
+    page.get_by_role("button", name="Stop it", exact=True).click()
+    page.get_by_text("Kept for another try").wait_for()
+    (build,) = list_jobs(home, BUILD)
+    assert build.state.stage == "stopped"
+    done = len(build.state.history)
+    assert done >= 1
+    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_text(re.compile(f"Epoch {done + 1} of 500")).wait_for()
+    stop.click()
+    page.get_by_role("button", name="Stop it", exact=True).click()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    page.get_by_role("button", name="Remove", exact=True).wait_for(state="detached")
+    assert list_jobs(home, BUILD) == []
+
+
+def test_a_reference_is_built_looked_at_and_used(page, served, home, class_folders):
+    ask_for_a_build(page, served, class_folders, TITLE, "2")
     page.get_by_text(STAGE).wait_for()
 
     page.reload()  # the build goes on in a process of its own, and the address knows the view

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nero_core.errors import InputError
-from nero_core.figures.neurons import class_weights, neuron_bars, neuron_rows, relevance_map, value_boxes
+from nero_core.figures.neurons import class_weights, neuron_bars, neuron_rows, value_boxes
 from nero_core.figures.palette import LOWERS, RAISES
 from nero_core.neurons.statistics import Comparison, Group, Moments
 
@@ -20,13 +20,13 @@ def comparison():
 
 def test_bars_carry_means_spread_and_numbers(comparison):
     order = comparison.order("effect")[:10]
-    chart = neuron_bars(comparison, order, chosen=int(order[3]))
+    chart = neuron_bars(comparison, order, chosen=[int(order[3]), int(order[5])])
     first, second = chart.figure.data
     np.testing.assert_allclose(first.y, comparison.first.moments.mean[order])
     np.testing.assert_allclose(second.error_y.array, comparison.second.moments.std[order])
     assert list(second.x) == [str(j) for j in order]
     assert "<" not in second.name
-    assert chart.figure.layout.annotations[0].x == 3, "by position, not by number"
+    assert [mark.x for mark in chart.figure.layout.annotations] == [3, 5], "by position, not by number"
     assert [row["neuron"] for row in chart.rows] == order.tolist()
     assert "10 neurons" in chart.alt
 
@@ -86,34 +86,8 @@ def test_weights_lead_into_classes():
     assert "largest into a" in chart.alt
 
 
-def test_the_map_shows_every_image_once_with_its_row():
-    points = np.random.default_rng(0).normal(size=(12, 2))
-    groups = np.arange(12) % 3
-    chart = relevance_map(
-        points, groups, ["a", "b", "strange"], np.zeros((2, 2)), case={"image 1": np.ones(2)}, shares=(0.5, 0.25)
-    )
-    images = chart.figure.data[:3]
-    assert sorted(int(row) for trace in images for row in trace.customdata) == list(range(12))
-    assert len({trace.marker.symbol for trace in images}) == 3
-    assert chart.figure.data[3].marker.symbol == "x"
-    assert chart.figure.data[4].marker.symbol == "star"
-    assert "50 %" in chart.figure.layout.xaxis.title.text
-    assert len(chart.rows) == 12 + 2 + 1
-
-
-def test_the_map_shows_centroids_and_case_and_all_but_a_few_far_images():
-    rng = np.random.default_rng(0)
-    points = rng.normal(0, 1, (500, 2))
-    points[0] = 100, -100
-    centroids = np.array([[0.0, 0.0], [9.0, 0.0]])
-    groups = np.zeros(500, np.int64)
-    chart = relevance_map(points, groups, ["a", "b"], centroids, case={"image 1": np.array([0.0, -20.0])})
-    (left, right), (low, high) = chart.figure.layout.xaxis.range, chart.figure.layout.yaxis.range
-    assert -6 < left < -2
-    assert 9 < right < 12
-    assert -24 < low < -20
-    assert 2 < high < 5
-    inside = (points > [left, low]).all(axis=1) & (points < [right, high]).all(axis=1)
-    assert inside.mean() > 0.95
-    assert not inside[0]
-    assert len(chart.figure.data[0].x) == 500, "what is out of sight is still drawn"
+def test_two_neurons_side_by_side_share_an_axis():
+    values = {"a": np.arange(9.0)}
+    alone, beside = (value_boxes(values, [], "Relevance", reach=reach) for reach in (None, (-3.0, 40.0)))
+    assert alone.figure.layout.xaxis.autorangeoptions.include is None
+    assert list(beside.figure.layout.xaxis.autorangeoptions.include) == [-3, 40]

@@ -200,7 +200,7 @@ def test_a_build_that_is_refused_leaves_no_image(home, asked):
     assert pictures(home) == []
 
 
-def test_cancelled_while_it_runs_nothing_is_left(home, zipped, asked):
+def test_stopped_while_it_runs_what_another_try_starts_from_is_kept(home, zipped, asked):
     submit(home, asked, zipped)
 
     def work(job, report):
@@ -209,19 +209,23 @@ def test_cancelled_while_it_runs_nothing_is_left(home, zipped, asked):
         report.stage("training")
 
     run_queue(home, BUILD, work)
-    assert only(home).state.stage == "cancelled"
-    assert sorted(path.name for path in only(home).folder.iterdir()) == sorted([REQUEST, STATE, CANCEL])
+    assert only(home).state.stage == "stopped"
+    assert sorted(path.name for path in only(home).folder.iterdir()) == sorted([REQUEST, STATE, CANCEL, UPLOAD])
+    assert pictures(home) == [], "what was unpacked is unpacked again"
 
 
-def test_cancelled_while_it_waits_nothing_is_left(home, zipped, asked):
+def test_stopped_while_it_waits_its_upload_is_kept(home, zipped, asked):
     submit(home, asked, zipped)
     with trying_lock(home / JOBS / BUILD.lock):  # another is being built meanwhile
         cancel(only(home))
-        assert only(home).state.stage == "cancelled"
-        assert sorted(path.name for path in only(home).folder.iterdir()) == sorted([REQUEST, STATE, CANCEL])
+        assert only(home).state.stage == "stopped"
+        assert sorted(path.name for path in only(home).folder.iterdir()) == sorted([REQUEST, STATE, CANCEL, UPLOAD])
+    resume(only(home))
+    run_queue(home, BUILD, lambda job, report: None)
+    assert only(home).state.stage == "done"
 
 
-def test_cancelled_at_the_moment_it_begins_it_is_cancelled_and_not_failed(home, zipped, asked):
+def test_stopped_at_the_moment_it_begins_it_is_stopped_and_not_failed(home, zipped, asked):
     """Whoever cancels has seen it wait; the queue has just passed the place where it looks for that."""
     submit(home, asked, zipped)
     waiting = only(home)
@@ -232,8 +236,8 @@ def test_cancelled_at_the_moment_it_begins_it_is_cancelled_and_not_failed(home, 
         build(job, report)
 
     run_queue(home, BUILD, work)
-    assert (only(home).state.stage, only(home).state.error) == ("cancelled", None)
-    assert sorted(path.name for path in only(home).folder.iterdir()) == sorted([REQUEST, STATE, CANCEL])
+    assert (only(home).state.stage, only(home).state.error) == ("stopped", None)
+    assert sorted(path.name for path in only(home).folder.iterdir()) == sorted([REQUEST, STATE, CANCEL, UPLOAD])
 
 
 @posix

@@ -24,7 +24,19 @@ from nero_core.data.guarantee import Guarantee, needed_images
 from nero_core.errors import InputError
 from nero_core.jobs.build_steps import MIN_CLASS_IMAGES, build, check_calibration, check_class_count, known_unusual
 from nero_core.jobs.builds import BUILD, BuildRequest, folder_name, publish, submit
-from nero_core.jobs.job import CANCEL, JOBS, STATE, State, cancel, list_jobs, read_job, remove, resume, write_state
+from nero_core.jobs.job import (
+    CANCEL,
+    JOBS,
+    STATE,
+    State,
+    cancel,
+    kept,
+    list_jobs,
+    read_job,
+    remove,
+    resume,
+    write_state,
+)
 from nero_core.jobs.queue import Reporter, run_queue
 from nero_core.jobs.uploaded_images import MAX_CLASSES, check_upload, unpack_class_folders
 from nero_core.reference.manifest import list_references
@@ -125,7 +137,7 @@ def test_a_failing_job_says_why_and_the_queue_goes_on(home, request_, error, cap
     assert any(part in bad.state.error for part in ("a sentence", "No space left", "KeyError"))
 
 
-def test_cancelling(home, request_):
+def test_stopping(home, request_):
     for title in ("first", "second"):
         submit(home, replace(request_, title=title))
 
@@ -133,16 +145,51 @@ def test_cancelling(home, request_):
         (job.folder / "half").write_bytes(b"x")
         cancel(read_job(job.folder, BUILD))
         report.begin("Epoch 1/2")(1, 1)
-        pytest.fail("the cancelled build went on")
+        pytest.fail("the build went on")
 
     cancel(list_jobs(home, BUILD)[1])
-    assert list_jobs(home, BUILD)[1].state.stage == "cancelled", "a waiting job is cancelled at once"
+    assert list_jobs(home, BUILD)[1].state.stage == "cancelled", "a waiting job is stopped at once"
     run_queue(home, BUILD, work)
     first, second = list_jobs(home, BUILD)
-    assert (first.state.stage, second.state.stage) == ("cancelled", "cancelled")
-    assert not (first.folder / "half").exists()
+    assert (first.state.stage, second.state.stage) == ("stopped", "cancelled")
+    assert (first.folder / "half").exists(), "what was done is kept"
+    resume(second)
+    assert list_jobs(home, BUILD)[1].state.stage == "waiting", "nothing was done, and it starts from its request"
     remove(first)
     assert [b.request.title for b in list_jobs(home, BUILD)] == ["second"]
+
+
+def test_a_build_that_was_stopped_goes_on_after_its_last_whole_epoch_and_gives_the_same(home, request_, monkeypatch):
+    """The real work, once in one go and once stopped in the middle of its second epoch."""
+    for title in ("whole", "stopped"):
+        submit(home, replace(request_, title=title, epochs=3))
+    begin, begun = Reporter.begin, []
+
+    def watched(report, what):
+        progress = begin(report, what)
+        stopped = list_jobs(home, BUILD)[1]
+        if stopped.running and what.startswith("Epoch"):
+            begun.append(what)
+            if begun == ["Epoch 1/3", "Epoch 2/3"]:
+                cancel(stopped)
+        return progress
+
+    monkeypatch.setattr(Reporter, "begin", watched)
+    run_queue(home, BUILD)
+    whole, stopped = list_jobs(home, BUILD)
+    assert (whole.state.stage, stopped.state.stage) == ("done", "stopped")
+    assert [epoch["epoch"] for epoch in stopped.state.history] == [1]
+    assert list(kept(stopped)) == ["what was learned so far"]
+
+    resume(stopped)
+    run_queue(home, BUILD)
+    again = list_jobs(home, BUILD)[1]
+    assert again.state.stage == "done"
+    assert begun == ["Epoch 1/3", "Epoch 2/3", "Epoch 2/3", "Epoch 3/3"], "the first epoch is not trained again"
+    assert again.state.history == whole.state.history
+    one, other = (Reference.load(job.result) for job in (whole, again))
+    for name, weights in one.classifier.network.state_dict().items():
+        np.testing.assert_array_equal(weights, other.classifier.network.state_dict()[name])
 
 
 def test_a_job_whose_process_is_gone_is_interrupted_and_can_go_on(home, request_):
