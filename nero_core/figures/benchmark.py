@@ -138,7 +138,7 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
         figure.add_bar(
             x=centres, y=[share or None for share in shares], width=width, name=_shown(name),
             marker={
-                "color": colour if number == 0 else "rgba(0,0,0,0)", "opacity": 0.7, "pattern": pattern,
+                "color": colour if number == 0 else "rgba(0,0,0,0)", "pattern": pattern,
                 "line": {"width": 0 if number == 0 else 1.5, "color": colour},
             },
             hovertemplate="score about %{x:.3g}: %{y:.2g} %",

@@ -103,7 +103,7 @@ def score_histogram(
         **bars,
         y=shares["reference"],
         name=f"{label(wording.CALIBRATION_IMAGES)} ({len(ordinary)})",
-        marker={"color": palette.ACCENT, "opacity": 0.75, "line": {"width": 0}},
+        marker={"color": palette.ACCENT, "line": {"width": 0}},
         hovertemplate=hover.format(said(wording.CALIBRATION_IMAGES)),
     )
     if others:

@@ -139,9 +139,9 @@ def _marker(number: int, classes: int) -> dict[str, Any]:
     """How images of a class are drawn, or those of a known out-of-distribution set."""
     if number < classes:
         colour = CLASS_COLOURS[number % len(CLASS_COLOURS)]
-        return {"symbol": CLASS_SYMBOLS[number % len(CLASS_SYMBOLS)], "color": colour, "size": 6, "opacity": 0.7}
+        return {"symbol": CLASS_SYMBOLS[number % len(CLASS_SYMBOLS)], "color": colour, "size": 6}
     symbol = KNOWN_SYMBOLS[(number - classes) % len(KNOWN_SYMBOLS)]
-    return {"symbol": symbol, "color": palette.UNUSUAL, "size": 8, "opacity": 1}
+    return {"symbol": symbol, "color": palette.UNUSUAL, "size": 8}
 
 
 def _frame(points: Float64Array, centroids: Float64Array) -> Float64Array:

@@ -108,7 +108,7 @@ def plot(content: Chart, name: str, *, tools: Sequence[Sequence[str]] = (), **mo
 
 def command(text: str) -> None:
     """What to type in a terminal."""
-    st.code(text, language="bash", wrap_lines=True)
+    st.code(text, language=None, wrap_lines=True)  # its words have no colours: blue and orange are the states'
 
 
 def colour_bar() -> None:
