@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.case import Case
+from nero_core.case import ALL, Case
 from pages.case_views import checks, covers, opening, parts, reasons, strip, top_neurons, verdict, viewer
 from pages.components.case_watch import case_watch
 from pages.shared import controls, door, heatmaps, reading, resources, session, widgets
@@ -18,20 +18,23 @@ if TYPE_CHECKING:
 def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
     """The frame, its verdict, and below them all that explains it, one press away each; returns what makes the rest."""
     if checks.nothing_to_judge(frame, read):
-        case_watch(frame.number, f"{frame.name}: nothing to judge", verdict.HEADLINE)
+        case_watch(frame.number, f"{frame.name}: {checks.NOTHING}", verdict.HEADLINE)
         return lambda: None
     top_neurons.take_method(frame, read)
     left, right = st.columns([6, 5], gap="medium")
     with right, st.container(key="card", gap="xsmall"):
         tables = verdict.headline(read)
         below = st.container(gap="xsmall")
-    case_watch(frame.number, f"{frame.name}: {verdict.announced(read)}", verdict.HEADLINE)
+    said = f"{frame.name}: {verdict.announced(read)}"
+    case_watch(frame.number, said, verdict.HEADLINE, session.PART, parts.in_use())
     with left:
         viewer.show(frame, read, len(session.case()) > 1, covers.take_drawn)
         with st.container(key="below-frame", gap="xxsmall"):
             checks.noticed(read)
-            verdict.answer(read)
             about = st.container()
+        layers = st.container(key="layers")
+        with layers:
+            viewer.make(frame, read, [ALL], about)
     with below:
         why = verdict.evidence(read, tables)
         reasons.show_sentence(frame, read, why)
@@ -39,8 +42,9 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
     waiting = parts.in_sight(frame, read)
 
     def rest() -> None:
-        with st.container(key="layers"):
+        with layers:
             viewer.make(frame, read, waiting.maps, about)
+            viewer.tell(frame, read, [ALL, *waiting.maps], about)
             if waiting.method is not None:
                 with waiting.method:
                     heatmaps.method_control(read.reference, top_neurons.METHOD)
@@ -79,11 +83,13 @@ def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
 
 door.enter()
 entry = widgets.needed_reference()
+first = st.empty()  # so that it is gone as soon as a case is open, and not only once the page is through
 if frames := session.case():
     opening.in_header(entry)
     with controls.errors_said():
         review(frames, resources.reference(entry.path))
 else:
-    case_watch(None, "", verdict.HEADLINE)
-    opening.first_screen(entry)
+    case_watch(None)
+    with first.container():
+        opening.first_screen(entry)
     widgets.make_charts_ready()

@@ -203,6 +203,22 @@ class Case:
         other = open_case(self.reference, covered(image, covers, fill), self.detector)
         return replace(other, covers=tuple(covers), fill=fill if covers else None, method=self.method)
 
+    def score_covered(self, image: Image.Image, cover: Cover, fill: Fill = "inpainted") -> float:
+        """The score alone of the image with one cover over it: what :meth:`cover` gives, without what a page shows.
+
+        Parameters
+        ----------
+        image : RGB image
+            The one that the case is of, without covers.
+
+        Raises
+        ------
+        InputError
+            There is no such filling, or nothing is left uncovered.
+        """
+        passed = _passed(self.reference, covered(image, [cover], fill))
+        return float(self.reference.score(passed, self.detector)[0])
+
     # Why -----------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -341,6 +357,12 @@ class Case:
         }
 
 
+def _passed(reference: Reference, image: Image.Image) -> Activations:
+    """One image through the network, kept for detectors that have to see it again."""
+    again = any("source" in fitted.info.needs for fitted in reference.detectors.values())
+    return reference.classifier.extract([image], keep_source=again)
+
+
 def open_case(reference: Reference, image: Image.Image, detector: str | None = None) -> Case:
     """Pass one image through the network once, and score it.
 
@@ -356,8 +378,7 @@ def open_case(reference: Reference, image: Image.Image, detector: str | None = N
         The reference does not have the detector.
     """
     name = detector or reference.deciding
-    again = any("source" in fitted.info.needs for fitted in reference.detectors.values())
-    activations = reference.classifier.extract([image], keep_source=again)
+    activations = _passed(reference, image)
     hashes = np.array([difference_hash(image)], dtype=np.uint64)
     score = float(reference.score(activations, name)[0])
     return Case(reference, name, activations, hashes, score, checks=check_image(image))

@@ -178,7 +178,7 @@ def cover_test(
     for cover in (region, *others):
         if between is not None:
             between()
-        scores.append(case.cover(image, [cover], fill).score)
+        scores.append(case.score_covered(image, cover, fill))
     after, *elsewhere = scores
     usual = float(np.median(case.calibration.scores))
     return CoverTest(region, others, fill, seed, case.score, after, tuple(elsewhere), usual)

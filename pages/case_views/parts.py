@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.case import ALL, Case
+from nero_core.case import Case
 from pages.case_views import account, covers, detectors, reasons, similar, top_neurons
 from pages.shared import session
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 WHY, TOP, CONCEPTS, DETECTORS = "Why", "Top neurons", "Concepts", "Detectors"
 EVERY, SIMILAR, COVERS = "All neurons", "Similar frames", covers.PART
 PARTS = (WHY, TOP, CONCEPTS, DETECTORS, EVERY, SIMILAR, COVERS)
+
+
+def in_use() -> str:
+    """The part that is in sight."""
+    title: str = st.session_state.get(session.PART) or WHY
+    return title
 
 
 @dataclass
@@ -36,7 +42,7 @@ def in_sight(frame: session.Frame, whole: Case) -> Waiting:
     tabs = dict(zip(PARTS, st.tabs(PARTS, key=session.PART, on_change="rerun"), strict=True))
     title = next((title for title, tab in tabs.items() if tab.open), WHY)
     read = whole.under(whole.explained) if whole.explained != whole.detector else whole
-    waiting = Waiting([ALL])
+    waiting = Waiting([])
     with tabs[title]:
         if title == DETECTORS:
             detectors.show(whole)
@@ -50,14 +56,16 @@ def in_sight(frame: session.Frame, whole: Case) -> Waiting:
             account.no_account(read)
             waiting.method = st.container(key="method") if title == TOP else None
         else:
+            heading = st.container(horizontal=True, vertical_alignment="bottom")
             if read is not whole:
-                account.whose(whole)
+                with heading:
+                    account.whose(whole)
             if title == WHY:
                 waiting.carried = account.why(read, e)
                 reasons.show_carried(frame, whole, waiting.carried)
             elif title == TOP:
                 ranking = account.ranking_control(e)
-                waiting.method = st.container(key="method")
+                waiting.method = heading.container(key="method", width="content")
                 top_neurons.show(frame, read, e, ranking)
                 waiting.maps += top_neurons.leading(e, ranking) if read.single_neurons else []
             else:

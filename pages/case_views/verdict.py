@@ -59,8 +59,7 @@ def headline(reading: Case) -> PopoverContainer:
             painted = f":{PAINT[decision.state]}[{state_mark(decision.state)}]" if decision is not None else ""
             st.header(painted or label(wording.NO_VERDICT), anchor=False)
             tables = settings(reading)
-        standing = words.standing(reading.percentile, len(calibration), calibration.of_class)
-        st.markdown(f"**{standing}** :small[{said(wording.OOD_SCORE)}: {significant(reading.score)}]")
+        st.markdown(f"**{words.standing(reading.percentile, len(calibration), calibration.of_class)}**")
     return tables
 
 
@@ -84,7 +83,7 @@ def evidence(reading: Case, tables: PopoverContainer) -> tuple[DeltaGenerator, D
     if otherwise := [row for row in others if row["verdict"] != marked(decision)]:
         named = ", ".join(f"{plain(str(row['detector']))} ({row['verdict']})" for row in otherwise)
         lines.append(f"Detectors that say otherwise: {named}.")
-    small(*lines)
+    small(*lines, f"{said(wording.OOD_SCORE)}: {significant(reading.score)}.")
     with st.container(key="why", gap="xxsmall"):
         sentence, button = st.empty(), st.empty()
     if caught := reading.reference.caught(alpha, reading.detector) if decision is not None else None:
@@ -97,29 +96,24 @@ def evidence(reading: Case, tables: PopoverContainer) -> tuple[DeltaGenerator, D
     return sentence, button
 
 
-def answer(reading: Case) -> None:
-    """What the network itself says, with the caution that goes with the state."""
-    decision = decide(reading, current_alpha())
-    said_by_it = (
-        f"The network’s own answer: **{plain(reading.predicted_class)}**, {100 * reading.probability:.0f} % sure."
-    )
-    small(said_by_it, *([] if decision is None else [said(wording.CAUTIONS[decision.state])]))
-
-
 def promises(reading: Case) -> None:
-    """What the flag promises beside what is missed; nothing where there is no verdict."""
+    """What the flag promises, what is missed and, last, what the network itself says with its caution, side by side."""
     alpha = current_alpha()
-    if (decision := decide(reading, alpha)) is None:
-        return
+    decision = decide(reading, alpha)
     with st.container(key="promises"):
-        promise, missed = st.columns([6, 5], gap="medium")
-        with promise:
-            small(words.guarantee(alpha, decision, reading.calibration))
-        with missed:
-            caught = reading.reference.caught(alpha, reading.detector)
-            sets = len(reading.reference.ood_scores.get(reading.detector, {}))
-            rendered = [said(wording.ONLY_RENDERED)] if reading.reference.synthetic else []
-            small(caught_in_words(caught, sets), *rendered)
+        promise, missed, own = st.columns([5, 5, 4], gap="medium")
+        if decision is not None:
+            with promise:
+                small(words.guarantee(alpha, decision, reading.calibration))
+            with missed:
+                caught = reading.reference.caught(alpha, reading.detector)
+                sets = len(reading.reference.ood_scores.get(reading.detector, {}))
+                rendered = [said(wording.ONLY_RENDERED)] if reading.reference.synthetic else []
+                small(caught_in_words(caught, sets), *rendered)
+        with own:
+            sure = f"{100 * reading.probability:.0f} % sure"
+            answer = f"The network’s own answer: **{plain(reading.predicted_class)}**, {sure}."
+            small(answer, *([] if decision is None else [said(wording.CAUTIONS[decision.state])]))
 
 
 def announced(reading: Case) -> str:

@@ -66,20 +66,25 @@ def make(frame: Frame, reading: Case, wanted: Sequence[Neuron | None], about: De
     Parameters
     ----------
     about : container
-        In sight: where it stands by which method the maps are, and why there are none.
+        In sight: where it stands why there are none.
     """
     for neuron in wanted:
         if neuron in reading.maps:
             lay(frame, name_of(neuron), title_of(neuron), reading.maps[neuron])
     missing = [neuron for neuron in wanted if neuron not in reading.maps]
+    if missing and not frame.stopped:
+        with controls.errors_said(about.warning, "No heatmaps: "):
+            for neuron in reading.draw(frame.decoded(), missing):
+                lay(frame, name_of(neuron), title_of(neuron), reading.maps[neuron])
+
+
+def tell(frame: Frame, reading: Case, wanted: Sequence[Neuron | None], about: DeltaGenerator) -> None:
+    """By which method the maps in sight are, what speaks against leaning on them, and that some were not made."""
+    missing = [neuron for neuron in wanted if neuron not in reading.maps]
     if missing and frame.stopped:
         with about.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"Stopped: {len(wanted) - len(missing)} of {len(wanted)} heatmaps are shown.", width="content")
             st.button("Continue", key="continue-heatmaps", type="tertiary", on_click=set_stopped, args=(frame, False))
-    elif missing:
-        with controls.errors_said(about.warning, "No heatmaps: "):
-            for neuron in reading.draw(frame.decoded(), missing):
-                lay(frame, name_of(neuron), title_of(neuron), reading.maps[neuron])
     if made := [reading.methods[neuron] for neuron in wanted if neuron in reading.maps]:
         about.caption(words.heatmaps_by(made))
     if reading.caution:
