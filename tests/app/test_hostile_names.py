@@ -67,7 +67,8 @@ def strings(data, field=""):
     """Every string of a component's data, with the field that it is in."""
     if isinstance(data, dict):
         for key, value in data.items():
-            yield from strings(value, key)
+            if key != "words":  # which are ours, for every image the same
+                yield from strings(value, key)
     elif isinstance(data, list):
         for value in data:
             yield from strings(value, field)
@@ -79,7 +80,7 @@ def strings(data, field=""):
 def test_names_are_text_in_every_part_and_in_our_own_components(open_app, monkeypatch, hostile, part):
     monkeypatch.setenv("NERO_REFERENCES", str(hostile))
     app = open_app()
-    upload(app, (FILE, picture_bytes()), ("b.png", picture_bytes(2)))
+    upload(app, (FILE.replace("/", "|"), picture_bytes()), ("b.png", picture_bytes(2)))  # what follows "/" is the name
     show_part(app, part)
     assert not app.exception
     for element in (element for kind in MARKDOWN for element in getattr(app, kind)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from streamlit.delta_generator import DeltaGenerator
 
 from nero_core.case import group, leading_neurons, open_case, tell_why
 from nero_core.data.images import read_image
@@ -155,18 +156,18 @@ def test_the_test_of_the_sentence_is_stopped_and_gone_on_with(app, tested, monke
 def test_while_it_is_tested_it_can_be_stopped(app, monkeypatch):
     """The button stands there before the first pass, and what it calls abandons the test of this image."""
     offered = []
-    button = reasons.st.button
+    button = DeltaGenerator.button
 
-    def noting(label, **named):
+    def noting(place, label, **named):
         offered.append((label, named))
-        return button(label, **named)
+        return button(place, label, **named)
 
     def leading(*args, **named):
         [(_, stop)] = [each for each in offered if each[0] == "Stop"]
         stop["on_click"](*stop["args"])
         return leading_neurons(*args, **named)
 
-    monkeypatch.setattr(reasons.st, "button", noting)
+    monkeypatch.setattr(DeltaGenerator, "button", noting)
     monkeypatch.setattr(reasons, "leading_neurons", leading)
     upload(app, ("a.png", DATA))
     assert not app.exception
