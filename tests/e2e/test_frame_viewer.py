@@ -7,8 +7,8 @@ import re
 import pytest
 
 from tests.e2e import test_browser
-from tests.e2e.screens import serve_screen
-from tests.e2e.test_browser import PATIENCE, overflows
+from tests.e2e.screens import expect, opened, rested, serve_screen, tick
+from tests.e2e.test_browser import overflows
 
 pytestmark = pytest.mark.browser
 
@@ -25,24 +25,10 @@ def served(tmp_path_factory):
 
 @pytest.fixture
 def page(chromium, served):
-    """The open page, which notes what goes wrong."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(PATIENCE)
-    page.problems = []
-    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.goto(served)
-    shows(page, "all neurons together")
-    yield page
-    assert page.problems == []
-    page.close()
-
-
-def expect(locator):
-    from playwright.sync_api import expect
-
-    expect.set_options(timeout=PATIENCE)
-    return expect(locator)
+    """The open page."""
+    with opened(chromium, served) as page:
+        shows(page, "all neurons together")
+        yield page
 
 
 def caption(page):
@@ -56,10 +42,6 @@ def shows(page, title):
 
 def outline(page):
     return page.locator(".viewer .outline .edge").get_attribute("d")
-
-
-def tick(page, label):
-    page.get_by_text(label, exact=True).click()
 
 
 def radio(page, name):
@@ -259,7 +241,7 @@ def test_another_frame_never_shows_what_was_made_of_the_former(page):
     page.get_by_role("button", name="Another frame").click()
     page.get_by_role("img", name="Frame 2").wait_for()
     tick(page, "late")  # the former frame's, made after the next has come
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    rested(page)
     card(page, "neuron 12").hover()
     shows(page, "Where the network looked…")
     assert outline(page) == ""
@@ -284,7 +266,7 @@ def test_between_two_frames_no_layer_lies_on_the_wrong_one(page):
     tick(page, "with layers")
     page.get_by_role("button", name="Another frame").click()
     page.get_by_role("img", name="Frame 2").wait_for()
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    rested(page)
     seen = page.evaluate("window.seen")
     assert [False, ""] in seen
     assert [False, ALL] not in seen
@@ -292,7 +274,7 @@ def test_between_two_frames_no_layer_lies_on_the_wrong_one(page):
 
 def test_layers_may_come_before_their_viewer(page):
     tick(page, "layers first")
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    rested(page)
     page.get_by_role("button", name="Another frame").click()
     page.get_by_role("img", name="Frame 2").wait_for()
     shows(page, "all neurons together")

@@ -11,8 +11,8 @@ from nero_core.wording import state_mark, state_word
 from pages.components import filmstrip, picture_grid
 from pages.components.case_watch import case_watch
 from pages.components.filmstrip import Thumbnail
+from tests.e2e.screens import COUNT, FLAGGED, HOSTILE, UNREAD
 
-COUNT, FLAGGED, UNREAD = 30, (3, 9, 29), 4
 PICTURE = png_url(Image.new("RGB", (64, 48), "maroon"))
 
 held = st.session_state.setdefault("held", {"chosen": 0, "told": [], "example": None, "examples": 0, "case": None})
@@ -22,7 +22,7 @@ def thumbnail(place):
     state = "out-of-distribution" if place in FLAGGED and some else "in-distribution"
     return Thumbnail(
         "" if place == UNREAD else PICTURE,
-        "<img src=x onerror=alert(1)>.png" if place == 2 else f"{place}.png",
+        "<img src=x onerror=alert(1)>.png" if place == HOSTILE else f"{place}.png",
         state_mark(state),
         state_word(state),
         STATE_COLOURS[state],
