@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.e2e import test_browser
-from tests.e2e.screens import COUNT, FLAGGED, HOSTILE, UNREAD, expect, opened, rested, serve_screen, tick
+from tests.e2e.screens import COUNT, FLAGGED, HOSTILE, UNREAD, expect, opened, press, rested, serve_screen, tick
 from tests.e2e.test_browser import overflows
 
 pytestmark = pytest.mark.browser
@@ -44,11 +44,8 @@ def chosen(page, place):
 
 
 def python_says(page, text):
+    """Wait until it does, and until it has said everything."""
     expect(page.get_by_text("told:")).to_contain_text(text)
-
-
-def press(page, button):
-    page.get_by_role("button", name=button, exact=True).click()
     rested(page)
 
 
@@ -202,6 +199,8 @@ def test_what_is_chosen_is_not_taken_for_a_state(page):
 
 
 def test_the_chosen_image_is_in_view_within_the_strip_and_the_page_stays(page):
+    tick(page, "watched")  # else every image brings its headline into view
+    page.evaluate("document.activeElement.blur()")
     page.set_viewport_size({"width": 390, "height": 400})
     page.mouse.wheel(0, 200)
     page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop >= 200")

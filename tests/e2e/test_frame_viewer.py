@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.e2e import test_browser
-from tests.e2e.screens import expect, opened, rested, serve_screen, tick
+from tests.e2e.screens import expect, opened, press, serve_screen, tick
 from tests.e2e.test_browser import overflows
 
 pytestmark = pytest.mark.browser
@@ -154,7 +154,7 @@ def test_off_shows_the_picture_alone(page):
 def test_what_was_chosen_stays_for_the_next_frame(page):
     radio(page, "Wipe").click()
     page.get_by_role("slider", name="Edge of the heatmap").press("End")
-    page.get_by_role("button", name="Another frame").click()
+    press(page, "Another frame")
     page.get_by_role("img", name="Frame 2").wait_for()
     expect(radio(page, "Wipe")).to_be_checked()
     assert page.get_by_role("slider", name="Edge of the heatmap").get_attribute("aria-valuenow") == "100"
@@ -238,10 +238,9 @@ def test_another_frame_never_shows_what_was_made_of_the_former(page):
     keep(page, "neuron 12").click()
     tick(page, "with layers")
     shows(page, "Where the network looked…")
-    page.get_by_role("button", name="Another frame").click()
+    press(page, "Another frame")
     page.get_by_role("img", name="Frame 2").wait_for()
     tick(page, "late")  # the former frame's, made after the next has come
-    rested(page)
     card(page, "neuron 12").hover()
     shows(page, "Where the network looked…")
     assert outline(page) == ""
@@ -264,9 +263,8 @@ def test_between_two_frames_no_layer_lies_on_the_wrong_one(page):
             .observe(picture.getRootNode(), { subtree: true, attributes: true, childList: true });
     }""")
     tick(page, "with layers")
-    page.get_by_role("button", name="Another frame").click()
+    press(page, "Another frame")
     page.get_by_role("img", name="Frame 2").wait_for()
-    rested(page)
     seen = page.evaluate("window.seen")
     assert [False, ""] in seen
     assert [False, ALL] not in seen
@@ -274,8 +272,7 @@ def test_between_two_frames_no_layer_lies_on_the_wrong_one(page):
 
 def test_layers_may_come_before_their_viewer(page):
     tick(page, "layers first")
-    rested(page)
-    page.get_by_role("button", name="Another frame").click()
+    press(page, "Another frame")
     page.get_by_role("img", name="Frame 2").wait_for()
     shows(page, "all neurons together")
     assert outline(page) == ALL
