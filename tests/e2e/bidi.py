@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-PATIENCE = 8
+from tests.server.serving import PATIENCE
 
 FIREFOX = os.environ.get("FIREFOX", "firefox-esr")
 LISTENS = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
@@ -39,7 +39,7 @@ SETTINGS = {
 }
 """It asks nothing of any other machine."""
 
-KEYS = {"Enter": "\ue007", "Tab": "\ue004", "Shift": "\ue008", "Escape": "\ue00c", "Home": "\ue011", "End": "\ue010",
+KEYS = {"Enter": "\ue006", "Tab": "\ue004", "Shift": "\ue008", "Escape": "\ue00c", "Home": "\ue011", "End": "\ue010",
         "ArrowLeft": "\ue012", "ArrowUp": "\ue013", "ArrowRight": "\ue014", "ArrowDown": "\ue015"}  # fmt: skip
 """Keys without a character, by the code that WebDriver has for them (W3C, "WebDriver", 17.4.2)."""
 
@@ -49,12 +49,14 @@ class Refused(Exception):
 
 
 class Firefox:
-    """One window of a headless Firefox."""
+    """One tab of a headless Firefox."""
 
     def __init__(self, socket):
         self._socket, self._numbers = socket, itertools.count(1)
         self.ask("session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": False}})
-        self.window = self.ask("browsingContext.getTree")["contexts"][0]["context"]
+        # Without a screen the first tab never has the focus, and Enter presses no button there; another one does.
+        self.tab = self.ask("browsingContext.create", type="tab")["context"]
+        self.ask("browsingContext.activate", context=self.tab)
 
     def ask(self, method, **params):
         """One command; events that come meanwhile are not for us."""
@@ -69,17 +71,17 @@ class Firefox:
             return answer["result"]
 
     def open(self, address):
-        self.ask("browsingContext.navigate", context=self.window, url=address, wait="complete")
+        self.ask("browsingContext.navigate", context=self.tab, url=address, wait="complete")
 
     def size(self, width, height):
-        self.ask("browsingContext.setViewport", context=self.window, viewport={"width": width, "height": height})
+        self.ask("browsingContext.setViewport", context=self.tab, viewport={"width": width, "height": height})
 
     def run(self, expression):
         """What a JavaScript expression is worth, by way of JSON."""
         result = self.ask(
             "script.evaluate",
             expression=f"JSON.stringify({expression})",
-            target={"context": self.window},
+            target={"context": self.tab},
             awaitPromise=True,
             userActivation=True,
         )
@@ -117,14 +119,14 @@ class Firefox:
 
     def picture(self):
         """What is in the window, as a PNG."""
-        return base64.b64decode(self.ask("browsingContext.captureScreenshot", context=self.window)["data"])
+        return base64.b64decode(self.ask("browsingContext.captureScreenshot", context=self.tab)["data"])
 
     def _pointer(self, x, y, *then):
         actions = [{"type": "pointerMove", "x": round(x), "y": round(y)}, *then]
         self._perform({"type": "pointer", "id": "mouse", "actions": actions})
 
     def _perform(self, source):
-        self.ask("input.performActions", context=self.window, actions=[source])
+        self.ask("input.performActions", context=self.tab, actions=[source])
 
 
 @contextmanager

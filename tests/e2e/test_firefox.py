@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.bidi import firefox
 from tests.e2e.screens import COUNT, FLAGGED, serve_screen
-from tests.e2e.test_frame_viewer import ALL, TWELVE
+from tests.e2e.test_frame_viewer import ALL, PAINTED, TWELVE, assert_painted
 
 pytestmark = pytest.mark.browser
 
@@ -182,12 +182,17 @@ def test_a_case_is_announced_and_guarded(case):
 
 
 def test_an_example_is_chosen(case):
-    case.run("[...document.querySelectorAll('label p')].find((one) => one.innerText === 'grid').click()")
+    click(case, "label p", case.run("[...document.querySelectorAll('label p')].map((p) => p.innerText)").index("grid"))
     case.wait(f"{find('.grid button', 1)} !== undefined")
     click(case, ".grid button", 1)
     page_says(case, "example: b × 1")
 
 
-def test_it_looks_like_something(frame):
-    picture = frame.picture()
-    assert picture.startswith(b"\x89PNG")
+def test_the_colours_are_painted_over_the_grey_picture_up_to_the_edge(frame):
+    click(frame, way("wipe"))
+    frame.wait(checked("wipe"))
+    click(frame, ".stage")  # the edge is in the middle
+    frame.wait(f"{find('[role=slider]')}.ariaValueNow === '50'")
+    places = [on_picture(frame, x, 0.1) for x in PAINTED]
+    assert_painted(frame.picture(), places)
+    click(frame, way("outline"))

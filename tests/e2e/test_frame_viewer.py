@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import pytest
+from PIL import Image
 
 from tests.e2e import test_browser
 from tests.e2e.screens import expect, opened, press, serve_screen, tick
@@ -142,6 +144,24 @@ def test_the_edge_is_dragged_on_the_picture(page):
     assert left + width / 2 == pytest.approx(0.8, abs=0.01)
     page.mouse.move(*at(page, 0.2, 0.5))
     assert edge.get_attribute("aria-valuenow") == "80", "the button was let go"
+
+
+PAINTED = (0.1, 0.35, 0.65, 0.9)
+"""Places on the picture: beside what the network saw, in it before and behind the edge, and beside it again."""
+
+
+def assert_painted(png, places):
+    """Wiped up to the middle: grey, the layer's orange, and the picture itself twice."""
+    shown = Image.open(io.BytesIO(png)).convert("RGB")
+    grey, orange, *maroon = [shown.getpixel((round(x), round(y))) for x, y in places]
+    assert max(grey) - min(grey) <= 2
+    assert orange[0] > 150 > orange[1] > orange[2]
+    assert maroon == [(128, 0, 0)] * 2
+
+
+def test_the_colours_are_painted_over_the_grey_picture_up_to_the_edge(page):
+    radio(page, "Wipe").click()
+    assert_painted(page.screenshot(), [at(page, x, 0.1) for x in PAINTED])
 
 
 def test_off_shows_the_picture_alone(page):

@@ -21,7 +21,7 @@ def serve_screen(name, log):
 def opened(chromium, address):
     """A page of such a server, without an error on its console until it is closed."""
     page, problems = chromium.new_page(viewport={"width": 1280, "height": 800}), []
-    page.set_default_timeout(12_000)
+    page.set_default_timeout(1000 * PATIENCE)
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(address)
@@ -34,7 +34,7 @@ def expect(locator):
     """What a page comes to show sooner or later."""
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=12_000)
+    expect.set_options(timeout=1000 * PATIENCE)
     return expect(locator)
 
 
