@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from pages.components.bundles import BUNDLES
 from tests.e2e import test_browser
 from tests.e2e.screens import COUNT, FLAGGED, HOSTILE, UNREAD, expect, opened, press, rested, serve_screen, tick
 from tests.e2e.test_browser import overflows
@@ -356,3 +357,61 @@ def test_an_open_case_is_kept_when_the_reload_is_called_off(page):
     press(page, "close the case")
     page.evaluate("window.here = true; void setTimeout(() => location.reload())")
     page.wait_for_function("!window.here")
+
+
+# The strip without Python: what comes when is the test's to say ------------------------------------------------------
+
+ALONE = """async (bundle) => {
+    const strip = (await import(URL.createObjectURL(new Blob([bundle], { type: "text/javascript" })))).default;
+    const parentElement = document.body.appendChild(document.createElement("div")).attachShadow({ mode: "open" });
+    const frame = { picture: "", name: "", mark: "", word: "", colour: "", flagged: false };
+    window.told = [];
+    window.say = (chosen, heard) => strip({
+        name: "", key: "", parentElement, setTriggerValue() {},
+        setStateValue: (_, value) => window.told.push(value),
+        data: { frames: Array(9).fill(frame), chosen, heard, counts: String(Math.random()), words: {} },
+    });
+    window.chosen = () => [...parentElement.querySelectorAll("[role=option]")].findIndex((one) => one.ariaSelected === "true");
+    window.key = () => document.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", cancelable: true }));
+}"""  # noqa: E501
+
+
+@pytest.fixture
+def alone(chromium):
+    """A page with a strip that says what it is told in `told`, and hears what the test says by `say(chosen, heard)`."""
+    page = chromium.new_page()
+    page.evaluate(ALONE, (BUNDLES / "filmstrip.js").read_text(encoding="utf-8"))
+    yield page
+    page.close()
+
+
+def test_what_python_says_before_it_has_heard_the_last_changes_nothing(alone):
+    def then(what):
+        return alone.evaluate(f"({what}, chosen())")
+
+    assert then("say(0, 0)") == 0
+    assert then("key()") == 1
+    assert then("say(0, 0)") == 1, "the key is not even told yet"
+    alone.wait_for_function("told.length === 1")
+    assert then("say(0, 0)") == 1, "it was told, and is not heard yet"
+    assert then("key(), say(1, 1)") == 2, "the answer to the first key, while the second waits to be told"
+    alone.wait_for_function("told.length === 2")
+    assert then("say(1, 1)") == 2
+    assert then("say(5, 2)") == 5, "Python has heard everything and chooses another"
+    assert alone.evaluate("told") == [[1, 1], [2, 2]]
+
+
+def test_the_last_of_fast_keys_is_told_alone(alone):
+    alone.evaluate("say(0, 4), key(), key(), key()")
+    alone.wait_for_function("told.length > 0")
+    alone.evaluate("key()")
+    alone.wait_for_function("told.at(-1)[0] === 4")
+    assert alone.evaluate("told") == [[3, 5], [4, 6]]
+
+
+def test_the_clean_up_of_a_call_that_was_overtaken_removes_nothing(alone):
+    alone.evaluate("window.ends = [say(0, 0), say(3, 0)]")
+    assert alone.evaluate("(ends[0](), chosen())") == 3
+    assert alone.evaluate("(ends[1](), chosen())") == -1
+    alone.evaluate("key()")
+    assert alone.evaluate("chosen()") == -1, "nobody listens to keys any more"
