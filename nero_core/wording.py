@@ -79,6 +79,9 @@ IN_PERCENT = (
 )
 POINTS_AGAINST = "Percentage points, each detector minus {baseline} on the same resampled images."
 
+THIS_IMAGE = "this image"
+ALL_NEURONS = "where the network looked, all neurons together"
+
 # The frame and its heatmaps, the strip of images ---------------------------------------------------------------------
 
 VIEWER: Mapping[str, str] = {
@@ -99,6 +102,8 @@ VIEWER: Mapping[str, str] = {
 }
 CARDS: Mapping[str, str] = {
     "waiting": "Its heatmap is being made…",
+    "none": "This method gives none of one neuron",
+    "stopped": "Stopped before its heatmap was made",
     "map": "Where it looked on this image",
     "keep": "Show on the image",
 }

@@ -5,12 +5,22 @@ interface Data {
   number: number | null;
   headline: string;
   anchor: string;
+  /** The key of what holds the parts below, and which of them is in sight. */
+  parts: string;
+  part: string;
 }
 
 /** Milliseconds that a live region has to be there before what it says is heard. */
 const HEARD_AFTER = 100;
 /** Pixels of the headline that have to be in view: its first line. */
 const LINE = 64;
+/** Of the window's height, above a part that was opened: as much of the frame stays in view. */
+const ABOVE = 0.45;
+/** How often, and how long, it is looked whether a part that was opened is there: in milliseconds. */
+const LOOK_EVERY = 150;
+const LOOK_FOR = 3000;
+/** What a person does with a page. */
+const HANDS = ["keydown", "pointerdown", "wheel", "touchmove"];
 const REGION = "nero-announced";
 const HIDDEN = "position:fixed;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap";
 
@@ -20,6 +30,7 @@ let announced: number | null = null;
 export default component<Data>((place) => {
   const back = unseen(place);
   let guarded = false;
+  let seen = "";
   let stop = (): void => {};
   const guard = (on: boolean): void => {
     if (on === guarded) return;
@@ -30,9 +41,18 @@ export default component<Data>((place) => {
   region();
 
   return {
-    update({ number, headline, anchor }) {
+    update({ number, headline, anchor, parts, part }) {
       guard(number !== null);
-      if (number === null || number === announced) return;
+      if (number === null || !headline) return; // on another page there is nothing to announce
+      if (number === announced) {
+        if (part !== seen && seen) {
+          stop();
+          stop = opened(parts);
+        }
+        seen = part;
+        return;
+      }
+      seen = part;
       announced = number;
       announce(headline);
       stop();
@@ -93,6 +113,29 @@ function follow(anchor: string): () => void {
   observer.observe(document.body, { childList: true, subtree: true });
   for (const event of ["keydown", "pointerdown"]) addEventListener(event, stop, true);
   look();
+  return stop;
+}
+
+/**
+ * A part that was opened below the window's middle comes up as it is drawn, and leaves the lower half of the frame in view.
+ * Whoever scrolls or presses something meanwhile is left alone.
+ */
+function opened(key: string): () => void {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const look = (): void => {
+    const tabs = document.querySelector<HTMLElement>(`.st-key-${CSS.escape(key)}`);
+    if (!tabs || tabs.getBoundingClientRect().top <= ABOVE * innerHeight + 1) return;
+    tabs.style.scrollMarginTop = `${ABOVE * innerHeight}px`;
+    tabs.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+  };
+  const timer = setInterval(look, LOOK_EVERY);
+  const end = setTimeout(() => stop(), LOOK_FOR);
+  const stop = (): void => {
+    clearInterval(timer);
+    clearTimeout(end);
+    for (const event of HANDS) removeEventListener(event, stop, true);
+  };
+  for (const event of HANDS) addEventListener(event, stop, true);
   return stop;
 }
 

@@ -16,6 +16,9 @@ interface Data {
   width: number;
   height: number;
   alt: string;
+  note: string;
+  /** Pixels of the window's height for all else, so that both are seen together. */
+  reserved: number;
   seen: Box;
   covers: Box[];
   drawing: boolean;
@@ -44,17 +47,19 @@ export default component<Data>((place, tell) => {
   const covers = element("div", { class: "covers", "aria-hidden": "true" });
   const edge = element("div", { class: "handle", role: "slider", tabindex: "0", "aria-valuemin": "0", "aria-valuemax": "100" });
   const stage = element("div", { class: "stage" }, picture, veil);
-  const caption = element("p", { class: "caption" });
+  const note = element("span", { class: "note" });
+  const caption = element("span", { class: "shown" });
   const strength = element("input", { type: "range", min: "0", max: "100" });
   const bar = element("div", { class: "scale" }, element("span"), element("span"), element("span"));
   const hint = element("p", { class: "hint" });
-  const more = element("div", { class: "more" }, strength, bar, hint);
+  const below = element("div", { class: "caption" }, note, caption, hint);
+  const more = element("div", { class: "more" }, strength, bar);
   const cover = element("button", { type: "button", "aria-pressed": "false" });
   const ways = new Ways((way) => change({ way }));
   const drawing = new Drawing(stage, cover, (box) => tell.event("drawn", box), () => draw());
   stage.append(over.outline, covers, drawing.box, edge);
-  const tools = element("div", { class: "tools" }, ways.group, cover);
-  const root = element("div", { class: "nero viewer" }, stage, caption, tools, more, drawing.said);
+  const tools = element("div", { class: "tools" }, ways.group, more, cover);
+  const root = element("div", { class: "nero viewer" }, stage, below, tools, drawing.said);
   const out = placed(place, overlay + styles, root);
 
   let data: Data | null = null;
@@ -89,6 +94,7 @@ export default component<Data>((place, tell) => {
     strength.hidden = way !== "fade" || drawing.on;
     bar.hidden = !scaled || drawing.on;
     hint.hidden = !drawing.on;
+    note.hidden = caption.hidden = drawing.on;
     write(caption, way === "off" ? "" : (layer?.title ?? data.words.waiting));
   };
 
@@ -134,6 +140,8 @@ export default component<Data>((place, tell) => {
       if (now.frame !== data?.frame || !now.drawing) drawing.leave();
       data = now;
       stage.style.setProperty("--ratio", String(now.width / now.height));
+      root.style.setProperty("--reserved", `${now.reserved}px`);
+      write(note, now.note);
       set(picture, "src", now.picture);
       set(picture, "alt", now.alt);
       set(grey, "src", now.picture);

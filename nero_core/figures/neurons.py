@@ -14,7 +14,7 @@ from nero_core.neurons.statistics import Comparison
 from nero_core.records import Float64Array, FloatArray, IntArray
 from nero_core.wording import KNOWN_OOD_IMAGES, said
 
-CLASS_COLOURS = ("#3F84A6", "#8E6BB0", "#4F8F5B", "#A8577E", "#6B7FD7", "#7A7A2E")
+CLASS_COLOURS = tuple(colour for colour in palette.SERIES if colour != palette.UNUSUAL)
 """Classes take them in turn; a class also has a symbol of its own."""
 CLASS_SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "hexagon", "star-triangle-down")
 KNOWN_SYMBOLS = (
@@ -112,7 +112,7 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: int | None =
     if chosen is not None and str(chosen) in names:
         figure.add_annotation(  # by position: a category that looks like a number is taken for one
             x=names.index(str(chosen)), y=1, yref="paper", text=f"<b>▼ {chosen}</b>", showarrow=False, yanchor="top",
-            font={"color": palette.RAISES, "size": 13},
+            font={"size": 13},
         )  # fmt: skip
     figure.update_layout(
         barmode="group",
@@ -163,13 +163,13 @@ def value_boxes(
     figure = blank_figure(dark, height=GROUP_HEIGHT * (len(filled) + len(stars)) + 90)
     for label, single in stars.items():
         if len(single) == 1:
-            figure.add_vline(x=next(iter(single.values())), line={"color": palette.RAISES, "width": 1, "dash": "dot"})
+            figure.add_vline(x=next(iter(single.values())), line={"color": palette.NEUTRAL, "width": 1, "dash": "dot"})
         figure.add_scatter(
             x=list(single.values()),
             y=[f"★ {label}"] * len(single),
             text=[_text(name) for name in single],
             mode="markers",
-            marker={"symbol": "star", "size": 13, "color": palette.RAISES},
+            marker=palette.OWN | {"symbol": "star", "size": 14},
             showlegend=False,
             hovertemplate="%{text}: %{x:.3g}<extra></extra>",
         )
@@ -213,7 +213,8 @@ def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = Fa
     pad = LABEL_ROOM * (high - low or 1.0)
     reach = [low - pad * (low < 0), high + pad * (high > 0)]
     figure = blank_figure(dark, height=GROUP_HEIGHT * len(w) + 80)
-    add_rows(figure, [_text(name) for name in classes], w, [significant(float(value)) for value in w], palette.ACCENT)
+    colours = [palette.RAISES if value > 0 else palette.LOWERS for value in w]
+    add_rows(figure, [_text(name) for name in classes], w, [significant(float(value)) for value in w], colours)
     figure.update_layout(
         xaxis={"title": "Weight into the class (higher = speaks for it)", "zeroline": True, "range": reach},
         yaxis={"type": "category"},
@@ -255,7 +256,7 @@ def relevance_map(
         rows = np.flatnonzero(groups == number)
         named = f"{_text(name)} ({len(rows)})"
         _add_points(figure, points[rows], _marker(number, K), named, _text(name), customdata=rows)
-    edge = {"width": 1.5, "color": "#FFFFFF"}
+    edge = palette.OWN["line"]
     _add_points(
         figure,
         centroids,
@@ -266,7 +267,7 @@ def relevance_map(
         text=[_text(name) for name in names[:K]],
         textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(K)],
     )
-    star = {"symbol": "star", "size": 18, "color": palette.RAISES, "line": edge}
+    star = palette.OWN | {"symbol": "star", "size": 18}
     for name, point in case.items():
         _add_points(figure, np.asarray(point)[None], star, f"★ {_text(name)}", _text(name))
     frame = _frame(points, np.concatenate([centroids, *(np.asarray(point)[None] for point in case.values())]))

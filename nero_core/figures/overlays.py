@@ -13,6 +13,7 @@ from nero_core.errors import InputError
 from nero_core.figures.data_urls import png_url
 from nero_core.figures.palette import DIVERGING, SCALE, Chart, blank_figure
 from nero_core.records import Float32Array, Float64Array, FloatArray
+from nero_core.wording import VIEWER, said
 
 PEAK_QUANTILE = 0.98
 """A map's symmetric limits: this quantile of absolute value, so that a narrow border does not fade all the rest."""
@@ -70,9 +71,9 @@ def symmetric_limit(heatmap: FloatArray) -> float:
 
 
 def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, outline: bool = False) -> Image.Image:
-    """A signed map over a picture: orange where positive, blue where negative, clear where zero.
+    """A signed map over a picture: purple where positive, teal where negative, clear where zero.
 
-    The picture itself turns grey with the opacity, since orange hardly shows on mucosa.
+    The picture itself turns grey with the opacity, since no colour shows well on mucosa.
 
     Parameters
     ----------
@@ -156,19 +157,19 @@ def outline_path(strength: FloatArray) -> str:
 
 
 def colour_bar(*, dark: bool = False) -> Chart:
-    """The labelled colour bar of `overlay`: from lowering (blue) over nothing (white) to raising (orange)."""
+    """The labelled colour bar of `overlay`: from lowering (teal) over nothing (white) to raising (purple)."""
     figure = blank_figure(dark, height=74)
     steps = np.linspace(-1, 1, 101)
+    against, nothing, speaks_for = (said(VIEWER[end]) for end in ("against", "nothing", "for"))
     figure.add_heatmap(x=steps, z=[steps], colorscale=SCALE, zmin=-1, zmax=1, showscale=False, hoverinfo="skip")
     figure.update_layout(
         margin={"l": 70, "r": 70, "t": 4, "b": 36},
-        xaxis={"tickvals": [-1, 0, 1], "ticktext": ["speaks against", "nothing", "speaks for"], "showgrid": False},
+        xaxis={"tickvals": [-1, 0, 1], "ticktext": [against, nothing, speaks_for], "showgrid": False},
         yaxis={"visible": False},
     )
-    alt = "Colour bar: blue speaks against the neuron's relevance, white is nothing, orange speaks for it."
-    return Chart(
-        figure, [{"colour": "blue", "meaning": "speaks against"}, {"colour": "orange", "meaning": "speaks for"}], alt
-    )
+    alt = "Colour bar: teal speaks against the neuron's relevance, white is nothing, purple speaks for it."
+    meanings = [{"colour": "teal", "meaning": against}, {"colour": "purple", "meaning": speaks_for}]
+    return Chart(figure, meanings, alt)
 
 
 def _strength(heatmap: FloatArray, size: tuple[int, int]) -> Float32Array:

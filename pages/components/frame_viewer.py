@@ -49,6 +49,8 @@ def frame_viewer(
     alt: str,
     *,
     frame: int,
+    note: str,
+    reserved: int,
     seen: tuple[float, float, float, float],
     covers: Sequence[Cover],
     on_drawn: Callable[[], None] | None,
@@ -61,6 +63,10 @@ def frame_viewer(
         Also the channel that layers and cards name.
     frame : int
         Number of what is under review; another one whenever the picture or its covers are.
+    note : str
+        Plain text below the frame, beside what is shown on it.
+    reserved : int
+        Pixels of the window's height that all else needs: the frame is as high as leaves them.
     seen : left, top, width, height
         Where the layers lie, in fractions of the picture.
     covers : sequence of Cover
@@ -75,6 +81,8 @@ def frame_viewer(
         "width": picture.width,
         "height": picture.height,
         "alt": alt,
+        "note": note,
+        "reserved": reserved,
         "seen": list(seen),
         "covers": [list(astuple(cover)) for cover in covers],
         "drawing": on_drawn is not None,
@@ -115,7 +123,16 @@ def frame_layer(channel: str, name: str, title: str, layer: Layer, *, frame: int
 
 
 def layer_card(
-    channel: str, name: str, title: str, text: str, crops: Shown | None, crops_alt: str, caption: str, *, frame: int
+    channel: str,
+    name: str,
+    title: str,
+    text: str,
+    crops: Shown | None,
+    crops_alt: str,
+    caption: str,
+    *,
+    frame: int,
+    waiting: str = "waiting",
 ) -> None:
     """A card with the frame under one layer, small, beside pictures of what the reference knows of it.
 
@@ -130,6 +147,8 @@ def layer_card(
         Reference crops as one picture; None where there are none, and `caption` says why.
     frame : int
         That the card is about, as the viewer names it.
+    waiting : {"waiting", "none", "stopped"}
+        What stands in place of its map until that is there, of `wording.CARDS`.
     """
     data: dict[str, Any] = {
         "channel": channel,
@@ -140,7 +159,8 @@ def layer_card(
         "crops": None if crops is None else {"url": crops.url, "width": crops.width, "height": crops.height},
         "crops_alt": crops_alt,
         "caption": caption,
-        "words": {name: said(text) for name, text in wording.CARDS.items()},
+        "words": {name: said(wording.CARDS[name]) for name in ("map", "keep")}
+        | {"waiting": said(wording.CARDS[waiting])},
     }
     _card(key=f"{channel}-card-{name}", data=data)
 
