@@ -291,8 +291,11 @@ def test_a_headline_out_of_sight_comes_into_view(page):
     assert not top_in_view(page)
     press(page, "open a case")
     expect(headline(page)).to_contain_text("The headline of 1")
-    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop > 0")
-    assert top_in_view(page)
+    page.wait_for_function("""() => {
+        const [header, headline] = ["[data-testid=stHeader]", ".st-key-headline"]
+            .map((name) => document.querySelector(name).getBoundingClientRect());
+        return headline.top >= header.bottom - 1 && headline.top <= innerHeight - 64;
+    }""")
 
 
 def test_a_headline_above_the_window_comes_into_view(page):
