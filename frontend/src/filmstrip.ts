@@ -169,7 +169,7 @@ function dress(option: HTMLElement, frame: Thumbnail, unread: string): void {
   set(option, "title", `${frame.name}: ${frame.picture ? frame.word : unread}`);
   option.style.setProperty("--state", frame.colour);
   write(mark, frame.mark);
-  mark.hidden = frame.mark === "";
+  mark.hidden = frame.picture === "";
   const shown = picture.querySelector("img");
   if (!frame.picture) picture.replaceChildren(element("span", { class: "unread", "aria-hidden": "true" }, unread));
   else if (shown) set(shown, "src", frame.picture);

@@ -90,6 +90,7 @@ export default component<Data>((place, tell) => {
     set(edge, "aria-valuenow", String(Math.round(100 * at)));
     set(edge, "aria-valuetext", `${Math.round(100 * at)} %`);
     strength.value = String(Math.round(100 * opacity));
+    set(strength, "aria-valuetext", `${strength.value} %`);
     strength.hidden = way !== "fade" || drawing.on;
     bar.hidden = !scaled || drawing.on;
     hint.hidden = !drawing.on;

@@ -50,21 +50,28 @@ export default component<Data>((place) => {
     card.classList.toggle("pinned", pinned);
   };
 
-  /** A click leaves the focus behind, which then means nothing: only that of keys is looked for. */
-  const pointedAt = (): boolean => card.matches(":hover") || card.querySelector(":focus-visible") !== null;
+  let [hovered, focused] = [false, false];
   const point = (): void => {
-    if (here && pointedAt()) channel(here.channel).point(here.name);
-  };
-  const leave = (): void => {
-    if (here && !pointedAt()) channel(here.channel).leave(here.name);
+    if (!here) return;
+    if (hovered || focused) channel(here.channel).point(here.name);
+    else channel(here.channel).leave(here.name);
   };
   const pin = (): void => {
     if (here && keep.getAttribute("aria-disabled") === "false") channel(here.channel).pin(here.name);
   };
-  card.addEventListener("pointerenter", point);
-  card.addEventListener("focusin", point);
-  card.addEventListener("pointerleave", leave);
-  card.addEventListener("focusout", () => requestAnimationFrame(leave));
+  const hover = (on: boolean) => (): void => {
+    hovered = on;
+    point();
+  };
+  /** A click leaves the focus behind, which then means nothing: only that of keys is looked for. */
+  const focus = (): void => {
+    focused = card.querySelector(":focus-visible") !== null;
+    point();
+  };
+  card.addEventListener("pointerenter", hover(true));
+  card.addEventListener("pointerleave", hover(false));
+  card.addEventListener("focusin", focus);
+  card.addEventListener("focusout", () => requestAnimationFrame(focus));
   keep.addEventListener("click", pin);
   map.addEventListener("click", pin);
   set(map, "role", "img");

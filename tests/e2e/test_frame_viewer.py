@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import pytest
+from PIL import Image
 
 from tests.e2e import test_browser
-from tests.e2e.screens import serve_screen
-from tests.e2e.test_browser import PATIENCE, overflows
+from tests.e2e.screens import expect, opened, press, serve_screen, tick
+from tests.e2e.test_browser import overflows
 
 pytestmark = pytest.mark.browser
 
@@ -25,24 +27,10 @@ def served(tmp_path_factory):
 
 @pytest.fixture
 def page(chromium, served):
-    """The open page, which notes what goes wrong."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(PATIENCE)
-    page.problems = []
-    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.goto(served)
-    shows(page, "all neurons together")
-    yield page
-    assert page.problems == []
-    page.close()
-
-
-def expect(locator):
-    from playwright.sync_api import expect
-
-    expect.set_options(timeout=PATIENCE)
-    return expect(locator)
+    """The open page."""
+    with opened(chromium, served) as page:
+        shows(page, "all neurons together")
+        yield page
 
 
 def caption(page):
@@ -56,10 +44,6 @@ def shows(page, title):
 
 def outline(page):
     return page.locator(".viewer .outline .edge").get_attribute("d")
-
-
-def tick(page, label):
-    page.get_by_text(label, exact=True).click()
 
 
 def radio(page, name):
@@ -162,6 +146,24 @@ def test_the_edge_is_dragged_on_the_picture(page):
     assert edge.get_attribute("aria-valuenow") == "80", "the button was let go"
 
 
+PAINTED = (0.1, 0.35, 0.65, 0.9)
+"""Places on the picture: beside what the network saw, in it before and behind the edge, and beside it again."""
+
+
+def assert_painted(png, places):
+    """Wiped up to the middle: grey, the layer's orange, and the picture itself twice."""
+    shown = Image.open(io.BytesIO(png)).convert("RGB")
+    grey, orange, *maroon = [shown.getpixel((round(x), round(y))) for x, y in places]
+    assert max(grey) - min(grey) <= 2
+    assert orange[0] > 150 > orange[1] > orange[2]
+    assert maroon == [(128, 0, 0)] * 2
+
+
+def test_the_colours_are_painted_over_the_grey_picture_up_to_the_edge(page):
+    radio(page, "Wipe").click()
+    assert_painted(page.screenshot(), [at(page, x, 0.1) for x in PAINTED])
+
+
 def test_off_shows_the_picture_alone(page):
     radio(page, "Off").click()
     expect(page.locator(".veil")).to_be_hidden()
@@ -172,7 +174,7 @@ def test_off_shows_the_picture_alone(page):
 def test_what_was_chosen_stays_for_the_next_frame(page):
     radio(page, "Wipe").click()
     page.get_by_role("slider", name="Edge of the heatmap").press("End")
-    page.get_by_role("button", name="Another frame").click()
+    press(page, "Another frame")
     page.get_by_role("img", name="Frame 2").wait_for()
     expect(radio(page, "Wipe")).to_be_checked()
     assert page.get_by_role("slider", name="Edge of the heatmap").get_attribute("aria-valuenow") == "100"
@@ -256,10 +258,9 @@ def test_another_frame_never_shows_what_was_made_of_the_former(page):
     keep(page, "neuron 12").click()
     tick(page, "with layers")
     shows(page, "Where the network looked…")
-    page.get_by_role("button", name="Another frame").click()
+    press(page, "Another frame")
     page.get_by_role("img", name="Frame 2").wait_for()
     tick(page, "late")  # the former frame's, made after the next has come
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
     card(page, "neuron 12").hover()
     shows(page, "Where the network looked…")
     assert outline(page) == ""
@@ -282,9 +283,8 @@ def test_between_two_frames_no_layer_lies_on_the_wrong_one(page):
             .observe(picture.getRootNode(), { subtree: true, attributes: true, childList: true });
     }""")
     tick(page, "with layers")
-    page.get_by_role("button", name="Another frame").click()
+    press(page, "Another frame")
     page.get_by_role("img", name="Frame 2").wait_for()
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
     seen = page.evaluate("window.seen")
     assert [False, ""] in seen
     assert [False, ALL] not in seen
@@ -292,19 +292,19 @@ def test_between_two_frames_no_layer_lies_on_the_wrong_one(page):
 
 def test_layers_may_come_before_their_viewer(page):
     tick(page, "layers first")
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
-    page.get_by_role("button", name="Another frame").click()
+    press(page, "Another frame")
     page.get_by_role("img", name="Frame 2").wait_for()
     shows(page, "all neurons together")
     assert outline(page) == ALL
 
 
 def test_layers_leave_no_gap(page):
-    heights = page.locator(".stElementContainer").evaluate_all(
+    """A row of no height still has the gap between rows."""
+    shown = page.locator(".stElementContainer").evaluate_all(
         "all => all.filter((one) => [...one.classList].some((name) => name.includes('-layer-')))"
-        ".map((one) => one.getBoundingClientRect().height)"
+        ".map((one) => getComputedStyle(one).display)"
     )
-    assert heights == [0, 0]
+    assert shown == ["none", "none"]
 
 
 # Covers --------------------------------------------------------------------------------------------------------------

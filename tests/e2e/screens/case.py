@@ -7,23 +7,25 @@ from PIL import Image
 
 from nero_core.figures.data_urls import png_url
 from nero_core.figures.palette import STATE_COLOURS
-from nero_core.wording import state_mark, state_word
+from nero_core.wording import SYMBOLS, state_word
 from pages.components import filmstrip, picture_grid
 from pages.components.case_watch import case_watch
 from pages.components.filmstrip import Thumbnail
+from tests.e2e.screens import COUNT, FLAGGED, HOSTILE, UNREAD
 
-COUNT, FLAGGED, UNREAD = 30, (3, 9, 29), 4
 PICTURE = png_url(Image.new("RGB", (64, 48), "maroon"))
 
-held = st.session_state.setdefault("held", {"chosen": 0, "told": [], "example": None, "examples": 0, "case": None})
+held = st.session_state.setdefault(
+    "held", {"runs": 0, "chosen": 0, "told": [], "example": None, "examples": 0, "case": None}
+)
 
 
 def thumbnail(place):
     state = "out-of-distribution" if place in FLAGGED and some else "in-distribution"
     return Thumbnail(
         "" if place == UNREAD else PICTURE,
-        "<img src=x onerror=alert(1)>.png" if place == 2 else f"{place}.png",
-        state_mark(state),
+        "<img src=x onerror=alert(1)>.png" if place == HOSTILE else f"{place}.png",
+        SYMBOLS[state],
         state_word(state),
         STATE_COLOURS[state],
         place in FLAGGED and some,
@@ -33,7 +35,8 @@ def thumbnail(place):
 def choose():
     held["chosen"] = filmstrip.chosen_in("strip")
     held["told"].append(held["chosen"])
-    held["case"] = held["chosen"]
+    if st.session_state["watched"]:
+        held["case"] = held["chosen"]
 
 
 def example():
@@ -43,6 +46,7 @@ def example():
 
 slow, some = st.checkbox("slow", False), st.checkbox("some flagged", True)
 strip, grid, high = st.checkbox("strip", True), st.checkbox("grid", False), st.checkbox("headline far below", False)
+st.checkbox("watched", True, key="watched")
 st.text_input("a field")
 if st.button("Python chooses the first"):
     held["chosen"] = 0
@@ -64,3 +68,5 @@ if high:
 with st.container(key="headline"):
     st.subheader(f"The headline of {held['case']}")
 st.container(height=900, border=False)
+held["runs"] += 1
+st.text(f"runs: {held['runs']}")

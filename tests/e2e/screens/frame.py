@@ -27,7 +27,7 @@ def draw():
     held["boxes"] = [*held["boxes"], drawn("frame")]
 
 
-held = st.session_state.setdefault("held", {"frame": 1, "boxes": []})
+held = st.session_state.setdefault("held", {"runs": 0, "frame": 1, "boxes": []})
 if st.button("Another frame"):
     held["frame"] += 1
     held["boxes"] = []
@@ -41,7 +41,7 @@ def layers():
     for name, outline in OUTLINES.items():
         if with_layers and (name != WAITING or complete):
             frame_layer("frame", name, TITLES[name], Layer(colours(name), outline), frame=frame)
-    if late:
+    if late and not with_layers:
         frame_layer("frame", "12", "late", Layer(colours("12"), "M1 1L2 2Z"), frame=frame - 1)
 
 
@@ -66,3 +66,5 @@ with right:
 if not first:
     layers()
 st.text(f"boxes: {held['boxes']}")
+held["runs"] += 1
+st.text(f"runs: {held['runs']}")
