@@ -122,10 +122,14 @@ def test_a_camera_saves_its_chart(page):
 def test_a_name_with_markup_is_shown_and_never_run(page):
     upload(page, ("<img src=x onerror=alert(1)>.png", b"not an image"), ("b.png", picture_bytes()))
     page.locator('[data-testid="stAlert"]').get_by_text("could not be read").wait_for()
-    page.get_by_text("1 of 1 flagged, 1 could not be read").or_(page.get_by_text("0 of 1 flagged, 1 could not")).wait_for()
+    page.get_by_text("1 of 1 flagged, 1 could not be read").or_(
+        page.get_by_text("0 of 1 flagged, 1 could not")
+    ).wait_for()
     shown = page.locator('[data-testid="stAlert"]').inner_text()
     assert "<img src=x onerror=alert(1)>.png" in shown.replace("\u2060", "")
-    assert page.get_by_role("option", name="<img src=x onerror=alert(1)>.png: could not be read", exact=True).count() == 1
+    assert (
+        page.get_by_role("option", name="<img src=x onerror=alert(1)>.png: could not be read", exact=True).count() == 1
+    )
     page.get_by_role("option", name="b.png").click()
     page.get_by_text("The network’s own answer").wait_for()
     assert page.locator('img[src="x"]').count() == 0
