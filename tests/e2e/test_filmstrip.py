@@ -296,8 +296,9 @@ def test_a_case_is_announced_once_when_it_opens(page):
 
 
 def top_in_view(page):
+    """To a pixel: a page scrolls by whole ones."""
     box, header = headline(page).bounding_box(), page.locator("[data-testid=stHeader]").bounding_box()
-    return header["y"] + header["height"] <= box["y"] <= page.viewport_size["height"] - 64
+    return header["y"] + header["height"] - 1 <= box["y"] <= page.viewport_size["height"] - 64
 
 
 def test_a_headline_out_of_sight_comes_into_view(page):
