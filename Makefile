@@ -9,7 +9,7 @@ ADDRESS ?= 127.0.0.1
 UV := $(shell command -v uv 2>/dev/null)
 install = $(if $(UV),$(UV) pip install --python $(1)/bin/python,$(1)/bin/python -m pip install) --quiet
 
-.PHONY: app test test-all lint bench soak docs lock oldest clean
+.PHONY: app test test-all lint bench soak docs frontend lock oldest clean
 
 app: $(VENV)/app-ready
 	$(BIN)/python -m pages.shared.start --server.port $(PORT) --server.address $(ADDRESS)
@@ -32,6 +32,10 @@ soak: $(VENV)/test-ready
 
 docs: $(VENV)/test-ready
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+
+# What the browser runs of pages/components, from its TypeScript; needs node and npm.
+frontend:
+	cd frontend && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 # Writes the pins anew where the bounds ask for it; `make lock NEWER=--upgrade` takes the newest of everything.
 lock:
@@ -58,4 +62,4 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) build docs/api frontend/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

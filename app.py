@@ -3,7 +3,8 @@
 import streamlit as st
 from starlette.middleware import Middleware
 
-from pages.shared import door, origins, resources, session, start, uploads, widgets, words
+from pages.components.case_watch import case_watch
+from pages.shared import door, origins, resources, session, start, style, uploads, widgets, words
 
 PAGES = {
     "case_review": (
@@ -34,6 +35,7 @@ def show() -> None:
         layout="wide",
         menu_items={"About": words.about()},
     )
+    style.apply()
     st.logo(str(resources.ASSETS / "logo.svg"), size="large")
 
     pages = [
@@ -44,6 +46,8 @@ def show() -> None:
     entries = resources.entries()
     chosen = widgets.header(page.title, entries)
     st.session_state[session.ENTRIES], st.session_state[session.ENTRY] = entries, chosen
+    if session.case() and page.title != PAGES["case_review"][0]:
+        case_watch(session.under_review().number)  # on Case review the page itself does it, with what it announces
     try:
         with door.opened(), uploads.watched():
             page.run()

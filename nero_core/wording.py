@@ -79,6 +79,41 @@ IN_PERCENT = (
 )
 POINTS_AGAINST = "Percentage points, each detector minus {baseline} on the same resampled images."
 
+THIS_IMAGE = "this image"
+ALL_NEURONS = "where the network looked, all neurons together"
+
+# The frame and its heatmaps, the strip of images ---------------------------------------------------------------------
+
+VIEWER: Mapping[str, str] = {
+    "ways": "show the heatmap as",
+    "outline": "outline",
+    "fade": "fade",
+    "wipe": "wipe",
+    "off": "off",
+    "opacity": "strength of the heatmap",
+    "edge": "edge of the heatmap",
+    "cover": "cover a part",
+    "drawing": "drag over the image. Keys: arrows move, Shift and arrows size, Enter takes, Escape leaves.",
+    "box": "{left} % from the left, {top} % from the top, {width} % wide, {height} % high",
+    "waiting": "where the network looked…",
+    "against": "speaks against",
+    "nothing": "nothing",
+    "for": "speaks for",
+}
+CARDS: Mapping[str, str] = {
+    "waiting": "Its heatmap is being made…",
+    "none": "This method gives none of one neuron",
+    "stopped": "Stopped before its heatmap was made",
+    "map": "Where it looked on this image",
+    "keep": "Show on the image",
+}
+FILMSTRIP: Mapping[str, str] = {
+    "label": "Images of this case; arrow keys go from one to the next, N to the next flagged",
+    "next": "Next flagged",
+    "none": "No other is flagged",
+    "unread": "could not be read",
+}
+
 # Metrics, and what each counts, in the order of columns -------------------------------------------------------------
 
 METRICS: Mapping[str, str] = {

@@ -8,6 +8,7 @@ import streamlit as st
 from nero_core.benchmark.result import BenchmarkResult
 from nero_core.jobs.benchmarks import BenchmarkJob
 from nero_core.reference.manifest import ReferenceEntry
+from nero_core.wording import ROC_CURVES, said
 from pages.benchmark_views import about, asking, best, charts, concluding, detail, leaving, results, tables
 from pages.shared import controls, door, permission, session, widgets
 
@@ -40,7 +41,7 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None, run: BenchmarkJo
             ood_set = controls.select("OOD images", options, charts.key_of("set", options), width=340)
     beside(result, ood_set)
     tables.refused(result.detectors)
-    parts: dict[str, Callable[[], None]] = {"ROC curves": lambda: charts.curves(result, ood_set)}
+    parts: dict[str, Callable[[], None]] = {said(ROC_CURVES): lambda: charts.curves(result, ood_set)}
     if len(result.ood_sets) > 1:
         parts["Each OOD set"] = lambda: charts.breakdown(result)
     if len(charts.whole(result)) > 1:

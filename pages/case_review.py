@@ -1,116 +1,95 @@
-"""Case review: drop images, read how unusual each of them is, and see why."""
+"""Case review: drop images, read how unusual each of them is, and see why; all on one screen."""
 
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.case_views import account, checks, covers, gallery, reasons, several, similar, verdict
-from pages.shared import controls, door, reading, resources, session, uploads, widgets
-from pages.shared.words import WHAT_YOU_GET, plain
+from nero_core.case import ALL, Case
+from pages.case_views import checks, covers, opening, parts, reasons, strip, top_neurons, verdict, viewer
+from pages.components.case_watch import case_watch
+from pages.shared import controls, door, heatmaps, reading, resources, session, widgets
+from pages.shared.words import plain
 
-FORMATS = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "webp"]
-
-
-def uploader() -> None:
-    """The one question of this page."""
-    uploads.uploader(
-        "Drop one image or many",
-        type=FORMATS,
-        accept_multiple_files=True,
-        key=session.UPLOAD,
-        on_change=session.take_upload,
-        megabytes=session.LARGEST,
-        help="JPEG, PNG, TIFF, BMP or WebP. The images stay on this computer.",
-    )
+if TYPE_CHECKING:
+    from nero_core.reference.reference import Reference
 
 
-def offer_examples(groups: dict[str, list[Path]]) -> None:
-    """Bundled pictures to try it on; they are rendered, as are those of the reference that they belong to."""
-    everything = [path for paths in groups.values() for path in paths]
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Or try an example", anchor=False, width="content")
-        st.button("Open all", on_click=session.take_examples, args=(everything,), key="all-examples", type="tertiary")
-    for heading, paths in groups.items():
-        st.caption(f"{heading} (rendered, not real)")
-        with st.grid(6, min_column_width=100) as grid:
-            for path in paths:
-                name = path.stem.replace("-", " ")
-                with grid.cell():
-                    st.image(str(path), width="stretch", alt=f"Example: {name}")
-                    st.button(name, on_click=session.take_examples, args=([path],), key=path.name, width="stretch")
-
-
-def review(frame: session.Frame) -> None:
-    """One image: verdict first, then why."""
-    read = frame.reading
-    assert read is not None, "only frames that were read are reviewed"
+def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
+    """The frame, its verdict, and below them all that explains it, one press away each; returns what makes the rest."""
     if checks.nothing_to_judge(frame, read):
-        return
-    gallery.take_method(frame, read)
-    whole = read
-    left, right = st.columns([7, 5], gap="large")
+        case_watch(frame.number, f"{frame.name}: {checks.NOTHING}", verdict.HEADLINE)
+        return lambda: None
+    top_neurons.take_method(frame, read)
+    left, right = st.columns([6, 5], gap="medium")
+    with right, st.container(key="card", gap="xsmall"):
+        tables = verdict.headline(read)
+        below = st.container(gap="xsmall")
+    said = f"{frame.name}: {verdict.announced(read)}"
+    case_watch(frame.number, said, verdict.HEADLINE, session.PART, parts.in_use())
     with left:
-        checks.noticed(read)
-        alpha, decision, sentence = verdict.card(read)
-        reasons.show_sentence(frame, read, sentence)
-    with right:
-        picture = frame.decoded()
-        st.image(picture, width="stretch", alt="The image under review", output_format="JPEG")
-        st.text(f"{frame.name} · {picture.width} × {picture.height}")
-        overall = st.empty()
-    with left:
-        verdict.histogram(read, alpha, decision)
+        viewer.show(frame, read, len(session.case()) > 1, covers.take_drawn)
+        with st.container(key="below-frame", gap="xxsmall"):
+            checks.noticed(read)
+            about = st.container()
+        layers = st.container(key="layers")
+        with layers:
+            viewer.make(frame, read, [ALL], about)
+    with below:
+        why = verdict.evidence(read, tables)
+        reasons.show_sentence(frame, read, why)
+    verdict.promises(read)
+    waiting = parts.in_sight(frame, read)
 
-    covers.check_by_covering(frame, read)
-    st.subheader("Why this score", anchor=False)
-    if read.explained != read.detector:
-        account.whose(read)
-        read = read.under(read.explained)
-    if (explanation := read.explanation) is None:
-        account.no_account(read)
-        gallery.only_overall(frame, read, overall)
-        similar.show(read)
-        reasons.tell(frame, whole, sentence, None, None)
-        return
-    left, right = st.columns([8, 4], gap="large")
-    with right:
-        ranking = account.ranking_control(explanation)
-        account.what_if(read, explanation, ranking)
-    with left:
-        account.account(explanation, ranking)
+    def rest() -> None:
+        with layers:
+            viewer.make(frame, read, waiting.maps, about)
+            viewer.tell(frame, read, [ALL, *waiting.maps], about)
+            if waiting.method is not None:
+                with waiting.method:
+                    heatmaps.method_control(read.reference, top_neurons.METHOD)
+            reasons.tell(frame, read, why, waiting.concepts)
+        if waiting.carried is not None:
+            reasons.show_carried(frame, read, waiting.carried)
 
-    st.subheader("Where the leading neurons looked", anchor=False)
-    gallery_place = st.container()
-    st.subheader("All neurons: this image beside usual ones", anchor=False)
-    account.profile(read)
-    similar.show(read)
-    with gallery_place:
-        cards, lay_over = gallery.gallery(frame, read, explanation, ranking, overall)
-    reasons.tell(frame, whole, sentence, cards, lay_over)
+    return rest
+
+
+def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
+    """The image under review first, then the others, so that nobody waits for the last of many."""
+    detector, frame = session.detector(reference), session.under_review()
+    reading.read(frame, reference, detector)
+    waiting = reading.waiting(frames, reference)
+    for other in frames:
+        if other not in waiting:
+            reading.read(other, reference, detector)
+        if other is not frame:
+            other.picture = None  # only the image under review is kept decoded
+    progress = strip.show(frames, frame, verdict.current_alpha()) if len(frames) > 1 else None
+    for other in frames:
+        if other.error is not None:
+            st.error(f"**{plain(other.name)}** could not be read. {plain(other.error)}")
+    rest = one_screen(frame, frame.reading) if frame.reading is not None and frame.error is None else None
+    if waiting and progress is not None:
+
+        def tell(done: int, of: int) -> None:
+            progress.progress(done / of, text=f"Read {done} of {of} more images")
+
+        reading.read_case(waiting, reference, detector, tell)
+        st.rerun()
+    if rest is not None:
+        rest()
 
 
 door.enter()
 entry = widgets.needed_reference()
-uploader()
-frames = session.case()
-if not frames:
-    widgets.describe(entry)
-    with st.grid(3, min_column_width=240, border=True) as grid:
-        for heading, text in WHAT_YOU_GET:
-            with grid.cell():
-                st.markdown(heading)
-                st.caption(text)
-    if entry.synthetic and any((examples := resources.examples()).values()):
-        offer_examples(examples)
+first = st.empty()  # so that it is gone as soon as a case is open, and not only once the page is through
+if frames := session.case():
+    opening.in_header(entry)
+    with controls.errors_said():
+        review(frames, resources.reference(entry.path))
+else:
+    case_watch(None)
+    with first.container():
+        opening.first_screen(entry)
     widgets.make_charts_ready()
-    st.stop()
-with controls.errors_said():
-    reference = resources.reference(entry.path)
-    readable = reading.read_case(frames, reference, verdict.detector_control(reference))
-    for frame in frames:
-        if frame.error is not None:
-            st.error(f"**{plain(frame.name)}** could not be read. {plain(frame.error)}")
-    if len(readable) > 1:
-        review(several.table(readable, verdict.current_alpha()))
-    elif readable:
-        review(readable[0])

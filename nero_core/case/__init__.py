@@ -2,17 +2,9 @@
 
 from nero_core.case.case import ALL, Case, open_case
 from nero_core.case.concepts import Concept, group
-from nero_core.case.covers import (
-    Cover,
-    CoverTest,
-    Fill,
-    before_and_after,
-    cover_test,
-    covered,
-    parse_cover,
-    suggested_covers,
-)
-from nero_core.case.leading import Leading, leading_neurons
+from nero_core.case.covering import CoverTest, cover_test
+from nero_core.case.covers import Cover, Fill, before_and_after, covered, drawn_cover, parse_cover, suggested_covers
+from nero_core.case.leading import Leading, leading_neurons, seen_part
 from nero_core.case.panel import MemberReading, explained_by, members_in_words, read_members
 from nero_core.case.why import Why, tell_why
 
@@ -29,6 +21,7 @@ __all__ = [
     "before_and_after",
     "cover_test",
     "covered",
+    "drawn_cover",
     "explained_by",
     "group",
     "leading_neurons",
@@ -36,6 +29,7 @@ __all__ = [
     "open_case",
     "parse_cover",
     "read_members",
+    "seen_part",
     "suggested_covers",
     "tell_why",
 ]

@@ -24,11 +24,26 @@ from nero_core.reference.reference import Reference
 from nero_core.relevance import relevance_of
 
 if TYPE_CHECKING:
-    from nero_core.calibration.pool import PoolReading
     from nero_core.explanation import Explanation
 
 ALL = None
 """In place of a neuron: all of them together."""
+
+
+@dataclass(eq=False)
+class Known:
+    """What was worked out of one image, by detector: a page that shows it again works nothing out again.
+
+    Attributes
+    ----------
+    scores : {detector: float}
+    decisions : {(detector, α): Decision}
+    explanations : {detector: Explanation or None}
+    """
+
+    scores: dict[str, float] = field(default_factory=dict)
+    decisions: dict[tuple[str, float], Decision] = field(default_factory=dict)
+    explanations: dict[str, Explanation | None] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -61,6 +76,8 @@ class Case:
         Similar frames found so far; the network's, as the heatmaps are.
     checks : tuple of Check
         What is noticed about the image before any score; what speaks first stands first.
+    known : Known
+        What was worked out of it so far, by whichever detector.
     """
 
     reference: Reference
@@ -76,6 +93,7 @@ class Case:
     fill: Fill | None = None
     neighbours: dict[By, list[SimilarFrame]] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    known: Known = field(default_factory=Known)
 
     @property
     def nothing_to_judge(self) -> bool:
@@ -83,14 +101,6 @@ class Case:
         return any(check.name == NOTHING_TO_JUDGE for check in self.checks)
 
     # The panel -----------------------------------------------------------------------------------------------
-
-    @cached_property
-    def pool(self) -> PoolReading | None:
-        """The image among its calibration images, where a panel decides; None for a single detector."""
-        from nero_core.detectors import Panel
-
-        panel = self.reference.detector(self.detector)
-        return next(panel.readings(self.activations))[1] if isinstance(panel, Panel) else None
 
     @cached_property
     def members(self) -> tuple[MemberReading, ...]:
@@ -107,14 +117,16 @@ class Case:
         """The detector whose account is shown: this one or, of a panel, the first member that has one."""
         return explained_by(self.reference, self.detector, self.members)
 
-    @cached_property
+    @property
     def explanation(self) -> Explanation | None:
         """The exact account of the score of `explained`; None where that is no sum over neurons."""
         from nero_core.detectors import ExplainedDetector
 
-        if not isinstance(self.reference.detector(self.explained), ExplainedDetector):
-            return None
-        return self.reference.explain(self.activations, self.explained)[0]
+        name, known = self.explained, self.known.explanations
+        if name not in known:
+            exact = isinstance(self.reference.detector(name), ExplainedDetector)
+            known[name] = self.reference.explain(self.activations, name)[0] if exact else None
+        return known[name]
 
     # The verdict ---------------------------------------------------------------------------------------------
 
@@ -151,8 +163,13 @@ class Case:
         InputError
             α is not in (0, 1), or there are too few calibration images for it.
         """
-        decision = self.reference.decide(self.activations, self.detector, alpha, [self.score], self.hashes)[0]
-        return replace(decision, guaranteed=False, no_guarantee_because=CHANGED) if self.covers else decision
+        asked, known = (self.detector, alpha), self.known.decisions
+        if asked not in known:
+            decision = self.reference.decide(self.activations, self.detector, alpha, [self.score], self.hashes)[0]
+            if self.covers:
+                decision = replace(decision, guaranteed=False, no_guarantee_because=CHANGED)
+            known[asked] = decision
+        return known[asked]
 
     def under(self, detector: str) -> Case:
         """The same image under another detector: no pass through the network, and the heatmaps are shared.
@@ -162,8 +179,9 @@ class Case:
         UnknownDetectorError
             The reference does not have it.
         """
-        score = float(self.reference.score(self.activations, detector)[0])
-        return replace(self, detector=detector, score=score)
+        if detector not in self.known.scores:
+            self.known.scores[detector] = float(self.reference.score(self.activations, detector)[0])
+        return replace(self, detector=detector, score=self.known.scores[detector])
 
     def cover(self, image: Image.Image, covers: Sequence[Cover], fill: Fill = "inpainted") -> Case:
         """The image with covers over it, held against the same reference; one more pass through the network.
@@ -184,6 +202,22 @@ class Case:
         """
         other = open_case(self.reference, covered(image, covers, fill), self.detector)
         return replace(other, covers=tuple(covers), fill=fill if covers else None, method=self.method)
+
+    def score_covered(self, image: Image.Image, cover: Cover, fill: Fill = "inpainted") -> float:
+        """The score alone of the image with one cover over it: what :meth:`cover` gives, without what a page shows.
+
+        Parameters
+        ----------
+        image : RGB image
+            The one that the case is of, without covers.
+
+        Raises
+        ------
+        InputError
+            There is no such filling, or nothing is left uncovered.
+        """
+        passed = _passed(self.reference, covered(image, [cover], fill))
+        return float(self.reference.score(passed, self.detector)[0])
 
     # Why -----------------------------------------------------------------------------------------------------
 
@@ -323,6 +357,12 @@ class Case:
         }
 
 
+def _passed(reference: Reference, image: Image.Image) -> Activations:
+    """One image through the network, kept for detectors that have to see it again."""
+    again = any("source" in fitted.info.needs for fitted in reference.detectors.values())
+    return reference.classifier.extract([image], keep_source=again)
+
+
 def open_case(reference: Reference, image: Image.Image, detector: str | None = None) -> Case:
     """Pass one image through the network once, and score it.
 
@@ -338,8 +378,7 @@ def open_case(reference: Reference, image: Image.Image, detector: str | None = N
         The reference does not have the detector.
     """
     name = detector or reference.deciding
-    again = any("source" in fitted.info.needs for fitted in reference.detectors.values())
-    activations = reference.classifier.extract([image], keep_source=again)
+    activations = _passed(reference, image)
     hashes = np.array([difference_hash(image)], dtype=np.uint64)
     score = float(reference.score(activations, name)[0])
     return Case(reference, name, activations, hashes, score, checks=check_image(image))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,9 @@ from nero_core.errors import InputError
 from nero_core.records import Float32Array, Float64Array, FloatArray, Neuron
 
 Mask = npt.NDArray[np.bool_]
+
+Between = Callable[[], object]
+"""Called between passes through the network. It may leave by an exception: what is made by then is kept."""
 
 LEADING = 32
 """Neurons whose maps are made: of a ResNet-18 with a panel they carry about half of a score."""
@@ -77,7 +80,9 @@ def shares_of(maps: FloatArray) -> Float64Array:
     return shares
 
 
-def leading_neurons(case: Case, image: Image.Image, count: int = LEADING) -> Leading | None:
+def leading_neurons(
+    case: Case, image: Image.Image, count: int = LEADING, between: Between | None = None
+) -> Leading | None:
     """The leading neurons of the case's account with their maps; None where its score is no sum over neurons.
 
     Maps are those that the case has, where its method gives maps of single neurons; else they are by the best method
@@ -87,7 +92,11 @@ def leading_neurons(case: Case, image: Image.Image, count: int = LEADING) -> Lea
     ----------
     image : RGB image
         The one that the case is of.
+    between : callable, optional
+        See `Between`.
     """
+    from nero_core.attribution.base import CONDITIONS_AT_ONCE  # the first paint waits for no torch
+
     e = case.explanation
     if e is None:
         return None
@@ -100,11 +109,15 @@ def leading_neurons(case: Case, image: Image.Image, count: int = LEADING) -> Lea
         maps = case.reference.open_heatmaps(image, case.method if own else None)
         for stage in dict.fromkeys(neuron.stage for neuron in missing):
             channels = [neuron.channel for neuron in missing if neuron.stage == stage]
-            for channel, heatmap in zip(channels, maps.neurons(channels, stage), strict=True):
-                found[Neuron(stage, channel)] = heatmap
-                if own:
-                    case.maps[Neuron(stage, channel)] = heatmap
-                    case.methods[Neuron(stage, channel)] = maps.method_at(stage)
+            for start in range(0, len(channels), CONDITIONS_AT_ONCE):
+                if between is not None:
+                    between()
+                some = channels[start : start + CONDITIONS_AT_ONCE]
+                for channel, heatmap in zip(some, maps.neurons(some, stage), strict=True):
+                    found[Neuron(stage, channel)] = heatmap
+                    if own:
+                        case.maps[Neuron(stage, channel)] = heatmap
+                        case.methods[Neuron(stage, channel)] = maps.method_at(stage)
     maps_of_all = np.stack([found[neuron] for neuron in neurons])
     terms = {name: e.factor * value for name, value in e.terms.items()}
     return Leading(neurons, e.factor * e.contributions[places], maps_of_all, terms, e.score)

@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 
 from nero_core.case.case import Case
-from nero_core.case.covers import LEAST_FALL, RANDOM_PLACES, Cover, CoverTest, Mask, cover_test
-from nero_core.case.leading import Leading, leading_neurons, overall_map, region_of, share_on
+from nero_core.case.covering import LEAST_FALL, RANDOM_PLACES, CoverTest, cover_test
+from nero_core.case.covers import Cover, Mask
+from nero_core.case.leading import Between, Leading, leading_neurons, overall_map, region_of, share_on
 from nero_core.case.places import BORDER, find_places
 from nero_core.errors import InputError
 from nero_core.records import Neuron
@@ -112,6 +113,7 @@ def tell_why(
     regions: Mapping[str, Mask] | None = None,
     seed: int = 0,
     leading: Leading | None = None,
+    between: Between | None = None,
 ) -> Why:
     """Say what leads to a case's score and where, and test it; about ten passes through the network.
 
@@ -125,6 +127,8 @@ def tell_why(
         Of the random places.
     leading : Leading, optional
         The leading neurons of the case, where they are known already.
+    between : callable, optional
+        Called between passes through the network; it may leave by an exception.
 
     Raises
     ------
@@ -137,7 +141,7 @@ def tell_why(
             raise InputError(
                 f"The mask of {name!r} has shape {mask.shape}; wanted that of the image, {image.size[::-1]}."
             )
-    shown = leading or leading_neurons(case, image)
+    shown = leading or leading_neurons(case, image, between=between)
     heatmap = overall_map(case, image) if shown is None else shown.raising
     preprocessing = case.reference.classifier.preprocessing
     region, held = region_of(heatmap, image.size, preprocessing) or (None, 0.0)
@@ -147,7 +151,7 @@ def tell_why(
         most = max(on, key=lambda name: on[name], default=TISSUE)
         place = most if on.get(most, 0.0) >= MOSTLY else TISSUE
         content = ~found[BORDER] if BORDER in found else np.ones(image.size[::-1], bool)
-        test = cover_test(case, image, region, seed, content=content)
+        test = cover_test(case, image, region, seed, content=content, between=between)
     said = _what_leads(case) + _where(region, held, place, tuple(found)) + _outcome(region, test)
     member = _title(case, case.explained)
     if shown is None:

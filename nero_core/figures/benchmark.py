@@ -16,18 +16,9 @@ from nero_core.metrics import roc_points
 from nero_core.records import Float64Array
 from nero_core.wording import metric_title, said
 
-LINES = (
-    ("#0072B2", "solid"),
-    ("#D55E00", "dash"),
-    ("#009E73", "dot"),
-    ("#CC79A7", "dashdot"),
-    ("#B8860B", "longdash"),
-    ("#56B4E9", "longdashdot"),
-    ("#7C8896", "solid"),
-    ("#A6611A", "dash"),
-)
-"""Colours of Okabe and Ito (2008), the yellow and the black darkened or lightened to be seen on both pages, each with a
-dash of its own."""
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px,2px")
+LINES = tuple(zip(palette.SERIES, DASHES, strict=True))
+"""Each colour with a dash of its own."""
 
 FILLS = ("/", "\\", ".", "x", "-", "|")
 
@@ -147,7 +138,7 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
         figure.add_bar(
             x=centres, y=[share or None for share in shares], width=width, name=_shown(name),
             marker={
-                "color": colour if number == 0 else "rgba(0,0,0,0)", "opacity": 0.7, "pattern": pattern,
+                "color": colour if number == 0 else "rgba(0,0,0,0)", "pattern": pattern,
                 "line": {"width": 0 if number == 0 else 1.5, "color": colour},
             },
             hovertemplate="score about %{x:.3g}: %{y:.2g} %",
@@ -245,7 +236,7 @@ def breakdown_map(
     figure = blank_figure(dark, height=110 + 26 * len(shown))
     figure.add_heatmap(
         z=values, x=across, y=down,
-        colorscale="Cividis", zmin=low, zmax=100, reversescale=falls,
+        colorscale=palette.MAGNITUDES, zmin=low, zmax=100, reversescale=falls,
         xgap=2, ygap=2, colorbar={"title": "%", "thickness": 12},
         hovertemplate="%{y} on %{x}: %{z:.1f} %<extra></extra>",
     )  # fmt: skip
@@ -253,8 +244,9 @@ def breakdown_map(
         xaxis={"side": "top", "showgrid": False, "type": "category"},
         yaxis={"autorange": "reversed", "showgrid": False, "automargin": True, "type": "category"},
     )
-    middle = (low + 100) / 2
-    for colour, bright in (("#000000", True), ("#FFFFFF", False)):  # the map's bright half and its dark one
+    dark_until = 1 - palette.BRIGHT_FROM if falls else palette.BRIGHT_FROM  # a scale that falls is turned round
+    middle = low + dark_until * (100 - low)
+    for colour, bright in (("#000000", True), ("#FFFFFF", False)):  # the map's bright part and its dark one
         cells = [
             (i, j) for i, line in enumerate(values) for j, v in enumerate(line) if ((v > middle) ^ falls) == bright
         ]

@@ -32,6 +32,13 @@ HEADROOM = 1.25
 
 FEWEST_BINS, MOST_BINS = 12, 40
 
+HATCHED: Mapping[str, Any] = {
+    "color": "rgba(0,0,0,0)",
+    "line": {"width": 1.5, "color": palette.UNUSUAL},
+    "pattern": {"shape": "/", "fgcolor": palette.UNUSUAL, "size": 6},
+}
+"""Bars of known unusual images, which lie over those of the calibration images."""
+
 ROW_HEIGHT = 34  # pixels per horizontal bar, enough for its label at the body's font size
 
 
@@ -54,6 +61,7 @@ def score_histogram(
     threshold: float | None = None,
     known: Mapping[str, npt.ArrayLike] | None = None,
     state: State | None = None,
+    height: int = 320,
     dark: bool = False,
 ) -> Chart:
     """Histogram of the reference's in-distribution scores, with this image's score among them.
@@ -70,6 +78,8 @@ def score_histogram(
         Scores of images known to be out-of-distribution, drawn together beside the reference's.
     state : optional
         Colours and marks this image's line.
+    height : int
+        Of the figure, in pixels.
     dark : bool
         Text and grid for a dark page.
 
@@ -86,14 +96,14 @@ def score_histogram(
     kinds = {"reference": ordinary, **others}
     shares = {name: histogram_shares(values, edges) for name, values in kinds.items()}
 
-    figure = blank_figure(dark, height=320)
+    figure = blank_figure(dark, height)
     hover = "score about %{{x:.3g}}: %{{y:.2g}} % of {}<extra></extra>"
     bars: dict[str, Any] = {"x": (edges[:-1] + edges[1:]) / 2, "width": np.diff(edges) * 0.94, "offset": None}
     figure.add_bar(
         **bars,
         y=shares["reference"],
         name=f"{label(wording.CALIBRATION_IMAGES)} ({len(ordinary)})",
-        marker={"color": palette.ACCENT, "opacity": 0.75, "line": {"width": 0}},
+        marker={"color": palette.ACCENT, "line": {"width": 0}},
         hovertemplate=hover.format(said(wording.CALIBRATION_IMAGES)),
     )
     if others:
@@ -101,11 +111,7 @@ def score_histogram(
             **bars,
             y=[share or None for share in histogram_shares(pooled, edges)],  # no outline round an empty bin
             name=f"{label(wording.KNOWN_UNUSUAL_IMAGES)} ({len(pooled)})",
-            marker={
-                "color": "rgba(0,0,0,0)",
-                "line": {"width": 1.5, "color": palette.UNUSUAL},
-                "pattern": {"shape": "/", "fgcolor": palette.UNUSUAL, "size": 6},
-            },
+            marker=HATCHED,
             hovertemplate=hover.format(said(wording.KNOWN_UNUSUAL_IMAGES)),
         )
     low, high = edges[0], edges[-1]
@@ -113,14 +119,14 @@ def score_histogram(
     if threshold is not None and threshold <= high:
         side = "right" if score >= threshold else "left"
         _line(figure, threshold, said(wording.FLAGGED_BEYOND), palette.NEUTRAL, "dash", 0.8, anchor=side)
-    own = f"<b>{wording.SYMBOLS[state]} this image</b>" if state else "<b>this image</b>"
+    own = f"<b>{wording.SYMBOLS[state] + ' ' if state else ''}{said(wording.THIS_IMAGE)}</b>"
     if score > high:
         own += f" ({significant(score)}, off the scale →)"
-    colour = palette.STATE_COLOURS[state] if state else palette.ACCENT
+    colour = palette.STATE_COLOURS[state] if state else palette.NEUTRAL
     _line(figure, min(score, high), own, colour, "solid", 1.0, anchor=_side(min(score, high), low, high))
     figure.update_layout(
         barmode="overlay",
-        xaxis={"title": said(wording.OOD_SCORE), "range": [low, high + 0.02 * (high - low)]},
+        xaxis={"title": {"text": said(wording.OOD_SCORE), "standoff": 4}, "range": [low, high + 0.02 * (high - low)]},
         yaxis={"title": said(wording.SHARE_OF_IMAGES), "range": [0, HEADROOM * max(tallest)]},
     )
     alt = f"Histogram of the scores of {len(ordinary)} {said(wording.CALIBRATION_IMAGES)}; this image's score, "
@@ -277,7 +283,7 @@ def relevance_profile(
     else:
         figure.add_scatter(
             x=np.concatenate([order, order[::-1]]), y=np.concatenate([(m + s)[order], (m - s)[order][::-1]]),
-            fill="toself", fillcolor="rgba(63,132,166,0.3)", line={"width": 0}, hoverinfo="skip",
+            fill="toself", fillcolor=palette.see_through(palette.ACCENT, 0.3), line={"width": 0}, hoverinfo="skip",
             name=f"{calibrated}: ± one standard deviation",
         )  # fmt: skip
         figure.add_scatter(
@@ -286,14 +292,14 @@ def relevance_profile(
     if u is not None:
         marks = {"color": palette.UNUSUAL, "symbol": "diamond-open", "size": 9 if few else 4, "line": {"width": 2}}
         figure.add_scatter(x=x, y=u[order], mode="markers", name=f"{known}: mean", marker=marks)
-    own_marks = {"color": palette.RAISES, "symbol": "circle", "size": 9 if few else 5}
-    figure.add_scatter(x=x, y=r[order], mode="markers", name="This image", marker=own_marks)
+    own_marks = palette.OWN | {"symbol": "circle", "size": 10 if few else 6}
+    figure.add_scatter(x=x, y=r[order], mode="markers", name=label(wording.THIS_IMAGE), marker=own_marks)
     title = "Neuron, most different first" if few else "Neuron"
     figure.update_layout(
         xaxis={"title": title, "type": "category" if few else "linear", "showgrid": False},
         yaxis={"title": said(wording.RELEVANCE_TO_THE_ANSWER), "zeroline": True},
     )
-    columns = {"this image": r, said(wording.CALIBRATION_IMAGES): m, "spread": s}
+    columns = {said(wording.THIS_IMAGE): r, said(wording.CALIBRATION_IMAGES): m, "spread": s}
     columns |= ({} if u is None else {said(wording.KNOWN_UNUSUAL_IMAGES): u}) | {"difference": r - m}
     rows = table({"neuron": order} | {name: values[order] for name, values in columns.items()})
     most = int(np.argmax(np.abs(r - m)))
@@ -335,11 +341,11 @@ def _signed(value: float) -> str:
 
 
 def _line(figure: go.Figure, x: float, label: str, colour: str, dash: str, height: float, *, anchor: str) -> None:
-    """A labelled vertical line; the label stands beside its upper end."""
+    """A labelled vertical line; the label stands beside its upper end, in the colour of the page's text."""
     figure.add_shape(
         type="line", x0=x, x1=x, y0=0, y1=height, yref="paper", line={"color": colour, "width": 2.5, "dash": dash}
     )
     figure.add_annotation(
         x=x, y=height, yref="paper", text=label, showarrow=False, xanchor=anchor, yanchor="top",
-        xshift=6 if anchor == "left" else -6, font={"color": colour, "size": 14},
+        xshift=6 if anchor == "left" else -6, font={"size": 14},
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from nero_core.figures.palette import ACCENT, NEUTRAL, RAISES, Cell, Chart, blank_figure, rounded, table
+from nero_core.figures.palette import NEUTRAL, SERIES, Cell, Chart, blank_figure, rounded, see_through, table
 from nero_core.wording import heatmap_method
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ WAYS: Mapping[Kind, tuple[str, str]] = {
     "insertion": ("Insertion: what the heatmap marks comes back first", "brought back"),
 }
 """What is done to an image, and the word for its share."""
-COLOURS = (RAISES, ACCENT, "#8E6BB0", "#4F8F5B")
+COLOURS = SERIES[:4]
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "hexagon")
 """Methods take them in turn; dashes move on by one with every round of colours, so that no two methods look alike."""
-BAND = "rgba(124,136,150,0.22)"
-"""`NEUTRAL`, thin enough to stand behind lines."""
+BAND = see_through(NEUTRAL, 0.22)
+"""Thin enough to stand behind lines."""
 
 
 def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = False) -> Chart:

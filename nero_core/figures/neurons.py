@@ -91,7 +91,7 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: Sequence[int
             continue
         figure.add_annotation(  # by position: a category that looks like a number is taken for one
             x=names.index(neuron), y=1, yref="paper", text=f"<b>▼ {neuron}</b>", showarrow=False, yanchor="top",
-            font={"color": palette.RAISES, "size": 13},
+            font={"size": 13},
         )  # fmt: skip
     figure.update_layout(
         barmode="group",
@@ -145,13 +145,13 @@ def value_boxes(
     figure = blank_figure(dark, height=GROUP_HEIGHT * (len(filled) + len(stars)) + 90)
     for label, single in stars.items():
         if len(single) == 1:
-            figure.add_vline(x=next(iter(single.values())), line={"color": palette.RAISES, "width": 1, "dash": "dot"})
+            figure.add_vline(x=next(iter(single.values())), line={"color": palette.NEUTRAL, "width": 1, "dash": "dot"})
         figure.add_scatter(
             x=list(single.values()),
             y=[f"★ {label}"] * len(single),
             text=[as_written(name) for name in single],
             mode="markers",
-            marker={"symbol": "star", "size": 13, "color": palette.RAISES},
+            marker=palette.OWN | {"symbol": "star", "size": 14},
             showlegend=False,
             hovertemplate="%{text}: %{x:.3g}<extra></extra>",
         )
@@ -197,9 +197,8 @@ def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = Fa
     pad = LABEL_ROOM * (high - low or 1.0)
     reach = [low - pad * (low < 0), high + pad * (high > 0)]
     figure = blank_figure(dark, height=GROUP_HEIGHT * len(w) + 80)
-    add_rows(
-        figure, [as_written(name) for name in classes], w, [significant(float(value)) for value in w], palette.ACCENT
-    )
+    colours = [palette.RAISES if value > 0 else palette.LOWERS for value in w]
+    add_rows(figure, [as_written(name) for name in classes], w, [significant(float(value)) for value in w], colours)
     figure.update_layout(
         xaxis={"title": "Weight into the class (higher = speaks for it)", "zeroline": True, "range": reach},
         yaxis={"type": "category"},

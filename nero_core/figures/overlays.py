@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from nero_core.errors import InputError
+from nero_core.figures.data_urls import png_url
 from nero_core.figures.palette import DIVERGING, SCALE, Chart, blank_figure
-from nero_core.records import Float32Array, FloatArray
+from nero_core.records import Float32Array, Float64Array, FloatArray
+from nero_core.wording import VIEWER, said
 
 PEAK_QUANTILE = 0.98
 """A map's symmetric limits: this quantile of absolute value, so that a narrow border does not fade all the rest."""
@@ -26,6 +30,12 @@ TILE_BACKGROUND = (128, 128, 128)
 
 OUTLINE_LEVEL = 0.5
 """The outline goes round what exceeds this share of the smoothed map's peak."""
+
+OUTLINE_SIDE = 1000
+"""Of the square that an outline's path is drawn in, whatever the sides of the picture."""
+
+LAYER_SIZE = (2 * CELLS, 2 * CELLS)
+"""Pixels of a layer's picture: the browser makes it as large as the frame, smoothly, and there is no more in a map."""
 
 OUTLINE_BLUR = 0.02
 """Smoothing before outlining: standard deviation as a share of the picture's longer side."""
@@ -61,9 +71,9 @@ def symmetric_limit(heatmap: FloatArray) -> float:
 
 
 def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, outline: bool = False) -> Image.Image:
-    """A signed map over a picture: orange where positive, blue where negative, clear where zero.
+    """A signed map over a picture: purple where positive, teal where negative, clear where zero.
 
-    The picture itself turns grey with the opacity, since orange hardly shows on mucosa.
+    The picture itself turns grey with the opacity, since no colour shows well on mucosa.
 
     Parameters
     ----------
@@ -81,16 +91,9 @@ def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, ou
     InputError
         The heatmap has not two dimensions of finite values.
     """
-    values = np.asarray(heatmap, np.float32)
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise InputError(f"The heatmap has shape {values.shape}; wanted two dimensions of finite values.")
     picture = image.convert("RGB")
-    coarse = _averaged(values)
-    limit = symmetric_limit(np.asarray(coarse)) or 1.0
-    strength = np.clip(np.asarray(coarse.resize(picture.size, Image.Resampling.BICUBIC)) / limit, -1, 1)
-    positions = np.linspace(-1, 1, len(DIVERGING))
-    stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in DIVERGING], np.float64)
-    colours = np.stack([np.interp(strength, positions, stops[:, channel]) for channel in range(3)], axis=-1)
+    strength = _strength(heatmap, picture.size)
+    colours = _coloured(strength)
     opacity = float(np.clip(opacity, 0, 1))
     cover = (opacity * np.abs(strength))[..., None]
     ground = np.asarray(Image.blend(picture, picture.convert("L").convert("RGB"), opacity))
@@ -98,20 +101,93 @@ def overlay(image: Image.Image, heatmap: FloatArray, *, opacity: float = 0.7, ou
     return _outlined(blended, np.abs(strength)) if outline and np.abs(strength).max() > 0 else blended
 
 
+@dataclass(frozen=True)
+class Layer:
+    """A heatmap alone, to be laid over a picture by what shows both.
+
+    Attributes
+    ----------
+    colours : str
+        The map as a PNG at a ``data:`` address, clear where nothing is; to be stretched over what the network saw.
+    outline : str
+        The line round the strongest region, as the path of an SVG whose sides are `OUTLINE_SIDE` long; empty for an
+        empty map.
+    """
+
+    colours: str
+    outline: str
+
+
+def layer(heatmap: FloatArray) -> Layer:
+    """A signed map as a layer: the colours of `overlay`, at full strength, and its outline.
+
+    Parameters
+    ----------
+    heatmap : (h, w)
+
+    Raises
+    ------
+    InputError
+        The heatmap has not two dimensions of finite values.
+    """
+    strength = _strength(heatmap, LAYER_SIZE)
+    rgba = np.concatenate([_coloured(strength), 255 * np.abs(strength)[..., None]], axis=-1)
+    return Layer(png_url(Image.fromarray(rgba.round().astype(np.uint8), "RGBA")), outline_path(np.abs(strength)))
+
+
+def outline_path(strength: FloatArray) -> str:
+    """The line round the strongest region as the path of an SVG; empty for a map of zeros.
+
+    Parameters
+    ----------
+    strength : (h, w)
+        In [0, 1].
+    """
+    from contourpy import contour_generator  # only where an outline is drawn
+    from scipy.ndimage import gaussian_filter
+
+    blurred = gaussian_filter(np.asarray(strength, np.float64), OUTLINE_BLUR * max(strength.shape), mode="nearest")
+    if (peak := float(blurred.max())) <= 0:
+        return ""
+    # A rim of zeros closes every line at the edge of the picture.
+    height, width = strength.shape
+    x, y = (np.concatenate([[0], np.arange(n) + 0.5, [n]]) * OUTLINE_SIDE / n for n in (width, height))
+    lines = cast("list[FloatArray]", contour_generator(x, y, np.pad(blurred, 1)).lines(OUTLINE_LEVEL * peak))
+    return "".join("M" + "L".join(f"{px:.0f} {py:.0f}" for px, py in line) + "Z" for line in lines)
+
+
 def colour_bar(*, dark: bool = False) -> Chart:
-    """The labelled colour bar of `overlay`: from lowering (blue) over nothing (white) to raising (orange)."""
+    """The labelled colour bar of `overlay`: from lowering (teal) over nothing (white) to raising (purple)."""
     figure = blank_figure(dark, height=74)
     steps = np.linspace(-1, 1, 101)
+    against, nothing, speaks_for = (said(VIEWER[end]) for end in ("against", "nothing", "for"))
     figure.add_heatmap(x=steps, z=[steps], colorscale=SCALE, zmin=-1, zmax=1, showscale=False, hoverinfo="skip")
     figure.update_layout(
         margin={"l": 70, "r": 70, "t": 4, "b": 36},
-        xaxis={"tickvals": [-1, 0, 1], "ticktext": ["speaks against", "nothing", "speaks for"], "showgrid": False},
+        xaxis={"tickvals": [-1, 0, 1], "ticktext": [against, nothing, speaks_for], "showgrid": False},
         yaxis={"visible": False},
     )
-    alt = "Colour bar: blue speaks against the neuron's relevance, white is nothing, orange speaks for it."
-    return Chart(
-        figure, [{"colour": "blue", "meaning": "speaks against"}, {"colour": "orange", "meaning": "speaks for"}], alt
-    )
+    alt = "Colour bar: teal speaks against the neuron's relevance, white is nothing, purple speaks for it."
+    meanings = [{"colour": "teal", "meaning": against}, {"colour": "purple", "meaning": speaks_for}]
+    return Chart(figure, meanings, alt)
+
+
+def _strength(heatmap: FloatArray, size: tuple[int, int]) -> Float32Array:
+    """A map (h, w) in [−1, 1] of its symmetric limits, at a picture's (width, height)."""
+    values = np.asarray(heatmap, np.float32)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise InputError(f"The heatmap has shape {values.shape}; wanted two dimensions of finite values.")
+    coarse = _averaged(values)
+    limit = symmetric_limit(np.asarray(coarse)) or 1.0
+    strength: Float32Array = np.clip(np.asarray(coarse.resize(size, Image.Resampling.BICUBIC)) / limit, -1, 1)
+    return strength
+
+
+def _coloured(strength: Float32Array) -> Float64Array:
+    """The colours of a map in [−1, 1], (h, w), as (h, w, 3) in [0, 255]."""
+    positions = np.linspace(-1, 1, len(DIVERGING))
+    stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in DIVERGING], np.float64)
+    return np.stack([np.interp(strength, positions, stops[:, channel]) for channel in range(3)], axis=-1)
 
 
 def _averaged(values: Float32Array) -> Image.Image:

@@ -1,8 +1,10 @@
 """One palette, one way to write a number, and what every chart consists of.
 
-Colours come from Okabe and Ito, "Color Universal Design" (2008), darkened or lightened so that each reaches a
-contrast of 3:1 on a white and on a near-black page. Meaning never rests on colour alone: a state has a symbol
-and a word, a bar its sign, a line its label.
+One colour, one meaning. States alone are blue, amber and vermillion: of Okabe and Ito, "Color Universal Design"
+(2008), darkened. What has a sign, a heatmap or what raises and lowers a score, is purple or teal: of PRGn and BrBG of
+Harrower and Brewer, "ColorBrewer.org" (2003). Magnitudes are in cividis: Nuñez, Anderton, Renslow (2018). All else is
+slate, or one of `SERIES`. Each reaches a contrast of 3:1 on the light and on the dark page. Meaning never rests on
+colour alone: a state has a symbol and a word, a bar its sign, a line its label.
 """
 
 from __future__ import annotations
@@ -29,15 +31,28 @@ STATE_COLOURS: Mapping[State, str] = {
 }
 """Never alone: `wording` has the sign and the word of each state."""
 
-ACCENT = "#3F84A6"
-RAISES = "#D9741F"
-LOWERS = "#3B7FB8"
-NEUTRAL = "#7C8896"
-UNUSUAL = "#B8860B"
-DIVERGING = ("#2166AC", "#92C5DE", "#FFFFFF", "#FDB863", "#E66101")
-"""Blue, white, orange: from the lowest to the highest value of a signed map, white at zero."""
+ACCENT = "#586A7C"
+"""Slate: what is ordinary. States and signs have taken the hues; one more would mean something."""
+NEUTRAL = "#8A8F96"
+"""Lines that divide, spreads, and what has no sign."""
+UNUSUAL = "#C0628E"
+"""Images known to be unusual, which are no verdict: never in the colour of a state."""
+RAISES, LOWERS = "#8B539B", "#35978F"
+"""For and against. The teal is the third of BrBG's 11; the purple lies between the second and the third of PRGn's, of
+which the one is too dark for the dark page, and the other too like the blue of a state for who sees no red."""
+DIVERGING = ("#01665E", "#5AB4AC", "#FFFFFF", "#AF8DC3", "#762A83")
+"""Teal, white, purple, the ends of BrBG and PRGn in 6: from a signed map's lowest value to its highest, white at 0."""
 SCALE = [[i / (len(DIVERGING) - 1), colour] for i, colour in enumerate(DIVERGING)]
 """The same as plotly takes it."""
+MAGNITUDES = "Cividis"
+"""Colours of what has no sign."""
+BRIGHT_FROM = 0.469
+"""Share of `MAGNITUDES` from which black writing stands out more than white: both have 4.6:1 there."""
+SERIES = (ACCENT, UNUSUAL, "#427A4F", "#8A78D0", "#8E6F4E", "#6F8F3A", NEUTRAL)
+"""Classes, detectors and methods take them in turn; each also has a symbol or a dash of its own."""
+RIM = "#FFFFFF"
+OWN = {"color": "#101820", "line": {"color": RIM, "width": 1.5}}
+"""The image in question, as a mark: dark with a white rim; one of both is seen on either page and over any colour."""
 
 DRAWN = ("bar", "heatmap", "scatter")
 """Kinds of traces that a template says something about, among those that are drawn."""
@@ -95,6 +110,12 @@ def _template(dark: bool) -> go.layout.Template:
     """Plotly's own for a page, without what it holds for kinds of traces that are not drawn: it is copied each time."""
     whole = pio.templates["plotly_dark" if dark else "plotly_white"]
     return go.layout.Template(layout=whole.layout, data={kind: whole.data[kind] for kind in DRAWN})
+
+
+def see_through(colour: str, opacity: float) -> str:
+    """A colour with so much of its opacity, in [0, 1], as plotly takes it."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
 
 
 def histogram_shares(values: Float64Array, edges: Float64Array) -> Float64Array:

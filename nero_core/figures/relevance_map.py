@@ -13,7 +13,7 @@ from nero_core.figures.palette import Cell, Chart, blank_figure, significant, ta
 from nero_core.records import Float64Array, FloatArray, IntArray
 from nero_core.wording import KNOWN_OOD_IMAGES, said
 
-CLASS_COLOURS = ("#3F84A6", "#8E6BB0", "#4F8F5B", "#A8577E", "#6B7FD7", "#7A7A2E")
+CLASS_COLOURS = tuple(colour for colour in palette.SERIES if colour != palette.UNUSUAL)
 """Classes take them in turn; a class also has a symbol of its own."""
 CLASS_SYMBOLS = ("circle", "square", "triangle-up", "pentagon", "hexagon", "star-triangle-down")
 KNOWN_SYMBOLS = (
@@ -83,7 +83,7 @@ def relevance_map(
         rows = np.flatnonzero(groups == number)
         named = f"{as_written(name)} ({len(rows)})"
         _add_points(figure, drawn[rows], _marker(number, K), named, as_written(name), customdata=rows)
-    edge = {"width": 1.5, "color": "#FFFFFF"}
+    edge = palette.OWN["line"]
     _add_points(
         figure,
         centroids,
@@ -94,7 +94,7 @@ def relevance_map(
         text=[as_written(name) for name in names[:K]],
         textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(K)],
     )
-    star = {"symbol": "star", "size": 18, "color": palette.RAISES, "line": edge}
+    star = palette.OWN | {"symbol": "star", "size": 18}
     for name, point in zip(case, drawn[len(points) :], strict=True):
         _add_points(figure, point[None], star, f"★ {as_written(name)}", as_written(name))
     rows_of_all = _map_rows(points, groups, names, centroids, case, inner)
@@ -139,9 +139,9 @@ def _marker(number: int, classes: int) -> dict[str, Any]:
     """How images of a class are drawn, or those of a known out-of-distribution set."""
     if number < classes:
         colour = CLASS_COLOURS[number % len(CLASS_COLOURS)]
-        return {"symbol": CLASS_SYMBOLS[number % len(CLASS_SYMBOLS)], "color": colour, "size": 6, "opacity": 0.7}
+        return {"symbol": CLASS_SYMBOLS[number % len(CLASS_SYMBOLS)], "color": colour, "size": 6}
     symbol = KNOWN_SYMBOLS[(number - classes) % len(KNOWN_SYMBOLS)]
-    return {"symbol": symbol, "color": palette.UNUSUAL, "size": 8, "opacity": 1}
+    return {"symbol": symbol, "color": palette.UNUSUAL, "size": 8}
 
 
 def _frame(points: Float64Array, centroids: Float64Array) -> Float64Array:

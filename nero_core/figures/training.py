@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from nero_core.errors import InputError
-from nero_core.figures.palette import ACCENT, RAISES, Chart, blank_figure, table
+from nero_core.figures.palette import ACCENT, SERIES, Chart, blank_figure, table
 
 HEIGHT = 260
 
@@ -32,7 +32,7 @@ def training_curves(history: Sequence[Mapping[str, float]], dark: bool = False) 
     epochs = [int(epoch["epoch"]) for epoch in history]
     loss = [epoch["loss"] for epoch in history]
     learnt, aside = ([100 * epoch[key] for epoch in history] for key in ("train_accuracy", "test_accuracy"))
-    accuracy = {"in training": (ACCENT, "solid", learnt), "on images set aside": (RAISES, "dash", aside)}
+    accuracy = {"in training": (ACCENT, "solid", learnt), "on images set aside": (SERIES[1], "dash", aside)}
     shown = {"Loss": loss, "Accuracy in training, %": learnt, "Accuracy on images set aside, %": aside}
     rows = table({"Epoch": epochs, **shown})
     fell = f"Loss over {len(epochs)} epochs: from {loss[0]:.3g} to {loss[-1]:.3g}."

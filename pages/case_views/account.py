@@ -15,6 +15,8 @@ from pages.shared.words import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from streamlit.delta_generator import DeltaGenerator
+
     from nero_core.case import Case
     from nero_core.explanation import Explanation, Ranking
 
@@ -58,12 +60,21 @@ def ranking_control(e: Explanation) -> Ranking:
     )
 
 
-def account(e: Explanation, ranking: Ranking) -> None:
-    """The score, added up neuron by neuron."""
-    st.markdown(words.lead(e))
-    leading = [place for place, _ in e.top(LEADING, by=ranking)]
-    rows = account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
-    widgets.chart(account_chart(rows), table=label(SCORE_DECOMPOSITION))
+def why(reading: Case, e: Explanation) -> DeltaGenerator:
+    """The score, added up neuron by neuron, and what it would be without some of them.
+
+    Returns the place where it stands how much the leading neurons carry.
+    """
+    left, right = st.columns([8, 4], gap="large")
+    with right:
+        ranking = ranking_control(e)
+        what_if(reading, e, ranking)
+    with left:
+        st.markdown(words.lead(e))
+        leading = [place for place, _ in e.top(LEADING, by=ranking)]
+        rows = account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
+        widgets.chart(account_chart(rows), table=label(SCORE_DECOMPOSITION))
+        return st.empty()
 
 
 @st.fragment

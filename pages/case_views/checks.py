@@ -6,17 +6,19 @@ import streamlit as st
 
 from nero_core.case import Case
 from nero_core.data.input_checks import NOTHING_NOTICED
+from pages.case_views.verdict import HEADLINE
 from pages.shared.session import Frame
 
 LOUD = ("not like endoscopy",)  # what puts the whole verdict in doubt
+NOTHING = "Nothing to judge"
 
 
 def nothing_to_judge(frame: Frame, reading: Case) -> bool:
     """Say so of a black or flat image, in place of a verdict and heatmaps; whether it is one."""
     if not reading.nothing_to_judge:
         return False
-    with st.container(border=True):
-        st.header("Nothing to judge", anchor=False)
+    with st.container(border=True, key=HEADLINE):
+        st.header(NOTHING, anchor=False)
         st.markdown(f"{reading.checks[0].sentence} {reading.checks[0].effect}")
         for check in reading.checks[1:]:
             _line(check.sentence, check.effect)
@@ -39,4 +41,4 @@ def noticed(reading: Case) -> None:
 
 def _line(sentence: str, effect: str) -> None:
     """What was seen, and smaller what it may do."""
-    st.markdown(f"**{sentence}** :small[:gray[{effect}]]")
+    st.markdown(f":small[**{sentence}** {effect}]")

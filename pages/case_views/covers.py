@@ -1,20 +1,23 @@
-"""Check by covering: score, state and heatmap with rectangles over the image."""
+"""Check by covering: score, state and heatmap with rectangles over the image, which are drawn on the frame."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.case import ALL, Case, Cover, covered, suggested_covers
-from nero_core.figures.covers import drawing_board, drawn_covers
+from nero_core.case import ALL, Case, Cover, covered, drawn_cover, suggested_covers
+from nero_core.data.images import displayed
 from nero_core.figures.overlays import overlay
 from nero_core.figures.palette import significant
+from nero_core.wording import VIEWER, label
 from pages.case_views import verdict
-from pages.case_views.gallery import METHOD, seen_picture
-from pages.shared import controls, heatmaps, words
+from pages.case_views.top_neurons import METHOD
+from pages.case_views.viewer import CHANNEL
+from pages.components import frame_viewer
+from pages.shared import controls, heatmaps, session, words
 from pages.shared.session import Frame
 from pages.shared.words import plain
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
     from nero_core.case import Fill
 
+PART = "Covers"  # of the page
+PICTURE_PIXELS = 448  # longer side of an overlay
 FILLS: dict[Fill, str] = {"inpainted": "What surrounds them", "mean": "Mean colour of the rest"}
 SIDES = ("Left", "Top", "Width", "Height")
 FIRST = Cover(0.375, 0.375, 0.25, 0.25)  # what a new cover is: a quarter of each side, in the middle
@@ -38,48 +43,52 @@ SUGGESTED = (
 )
 
 
-@st.fragment
 def check_by_covering(frame: Frame, reading: Case) -> None:
     """Rectangles over the image under review, and what it scores with them."""
-    with st.expander("Check by covering", icon=":material/select_all:", expanded=bool(frame.covers)):
+    left, right = st.columns([5, 7], gap="medium")
+    with left:
         st.markdown(ABOUT)
         fill: Fill = controls.one_of("Fill covers with", FILLS, "cover-fill")
-        with controls.errors_said():
-            draw_with_the_mouse(frame)
-            for place in range(len(frame.covers)):
-                cover_fields(frame, place)
-            with st.container(horizontal=True):
-                st.button("Add a cover", key="cover-add", on_click=frame.covers.append, args=(FIRST,))
-                suggested = suggested_covers(reading.checks, frame.decoded().size)
-                if suggested:
-                    asked = "Cover what the checks suggest"
-                    st.button(asked, key="cover-checks", on_click=cover_all, args=(frame, suggested))
-                if frame.covers:
-                    st.button("Remove all covers", key="cover-none", on_click=frame.covers.clear)
+        with st.container(horizontal=True):
+            st.button("Add a cover", key="cover-add", on_click=frame.covers.append, args=(FIRST,))
+            suggested = suggested_covers(reading.checks, frame.decoded().size)
             if suggested:
-                st.caption(SUGGESTED)
+                asked = "Cover what the checks suggest"
+                st.button(asked, key="cover-checks", on_click=cover_all, args=(frame, suggested))
+            why = frame.reasons_of(reading).why
+            if why is not None and why.region is not None and why.region not in frame.covers:
+                asked = "Cover where the score comes from"
+                st.button(asked, key="why-cover", on_click=cover_all, args=(frame, [why.region]))
             if frame.covers:
-                before_and_after(frame, reading, fill)
+                st.button("Remove all covers", key="cover-none", on_click=frame.covers.clear)
+        if suggested:
+            st.caption(SUGGESTED)
+    with right, controls.errors_said():
+        for place in range(len(frame.covers)):
+            cover_fields(frame, place)
+        if frame.covers:
+            before_and_after(frame, reading, fill)
 
 
-def draw_with_the_mouse(frame: Frame) -> None:
-    """The image, on which a box that is drawn becomes a cover; then it is drawn anew, and no box is left."""
-    board = f"cover-board-{frame.number}-{len(frame.covers)}"
-
-    def take() -> None:
-        cover_all(frame, drawn_covers(st.session_state[board].selection.box))
-
-    st.caption("Draw a box with the mouse, or give it in numbers; arrow keys move a number.")
-    shown = drawing_board(frame.decoded(), frame.covers)
-    bare = {"displayModeBar": False}
-    st.plotly_chart(
-        shown.figure, width="content", key=board, on_select=take, selection_mode="box", config=bare, alt=shown.alt
-    )
+def take_drawn() -> None:
+    """Take in what was just drawn on the frame under review, and show what it does."""
+    box = frame_viewer.drawn(CHANNEL)
+    if box is not None and (cover := drawn_cover(box)) is not None:
+        cover_all(session.under_review(), [cover])
 
 
 def cover_all(frame: Frame, covers: Sequence[Cover]) -> None:
-    """Take these covers in, each once."""
+    """Take these covers in, each once, and have their part of the page in sight."""
     frame.covers.extend(cover for cover in covers if cover not in frame.covers)
+    st.session_state[session.PART] = PART
+
+
+def seen_picture(picture: Image.Image, reading: Case) -> Image.Image:
+    """What the network saw, large enough to look at, and not stretched where the network saw it stretched."""
+    size = reading.reference.classifier.preprocessing
+    wide, high = (size.width, size.height) if size.crop_share else picture.size
+    scale = PICTURE_PIXELS / max(wide, high)
+    return displayed(picture, replace(size, width=max(1, round(wide * scale)), height=max(1, round(high * scale))))
 
 
 def cover_fields(frame: Frame, place: int) -> None:
@@ -93,6 +102,7 @@ def cover_fields(frame: Frame, place: int) -> None:
         st.button(f"Remove cover {place + 1}", key=f"cover-remove-{place}", on_click=remove, args=(frame, place))
     if values != [round(100 * value, 2) for value in astuple(frame.covers[place])]:
         frame.covers[place] = Cover(*(value / 100 for value in values))
+        st.rerun()  # the frame above shows it where it was
 
 
 def remove(frame: Frame, place: int) -> None:
@@ -139,7 +149,7 @@ def one_side(title: str, case: Case, picture: Image.Image) -> None:
         f"The network’s own answer: {plain(case.predicted_class)}, {100 * case.probability:.0f} % sure."
     )
     if ALL not in case.maps:
-        with st.spinner("Where the network looked…"):
+        with st.spinner(label(VIEWER["waiting"])):
             list(case.draw(picture, [ALL]))
     alt = f"Heatmap of all neurons together, image {title.lower()}"
     st.image(overlay(seen_picture(picture, case), case.maps[ALL]), width="stretch", alt=alt)

@@ -73,8 +73,8 @@ class Choices:
     def pictures(self) -> dict[str, Source]:
         """Images that a heatmap can be drawn on: those of the case, and examples that are rendered as the reference."""
         found: dict[str, Source] = {f"Case, image {i + 1}": frame.data for i, frame in enumerate(self.frames)}
-        for paths in resources.examples().values() if self.entry.synthetic else ():
-            found |= {f"Example: {path.stem.replace('-', ' ')}": path for path in paths}
+        if self.entry.synthetic:
+            found |= {f"Example: {path.stem.replace('-', ' ')}": path for _, path in resources.examples()}
         return found
 
     def default(self) -> tuple[str, str]:

@@ -40,7 +40,7 @@ def listed(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tru
                 else:
                     st.caption(f":material/block: Cannot be used: {plain(entry.error)}")
             if chosen is not None and entry.path == chosen.path:
-                st.badge("In use", icon=":material/check:", color="blue")
+                st.badge("In use", icon=":material/check:", color="gray")
             elif entry.error is None:
                 st.button(
                     "Use", key=f"use-{number}", on_click=use, args=(entry.path,), help=f"Use {plain(entry.title)}"

@@ -16,7 +16,7 @@ from pathlib import Path
 import streamlit as st
 from platformdirs import user_data_path
 
-from nero_core.demo.examples import read_examples
+from nero_core.demo.examples import Example, read_examples
 from nero_core.errors import ArtefactError
 from nero_core.reference.manifest import MANIFEST_NAME, ReferenceEntry, list_references
 from nero_core.reference.origin import read_origin
@@ -30,8 +30,6 @@ BUNDLED_EXAMPLES = ASSETS / "examples"
 FOLDERS_VARIABLE = "NERO_REFERENCES"
 KEYS_VARIABLE = "NERO_TRUSTED_KEYS"
 USER_REFERENCES = user_data_path("nero-dashboard", appauthor=False) / "references"
-LIKE, UNLIKE = "Like what it learned from", "Unlike what it learned from"
-MISSED = "Unlike what it learned from, and missed: this reference does not flag them"
 KEPT = 3  # references in memory at a time, about 100 MB each
 
 # Before torch is imported: threads that wait for each other sleep instead of spinning. With more sessions than cores a
@@ -97,14 +95,11 @@ def home() -> Path:
     return next(writable, USER_REFERENCES)
 
 
-def examples() -> dict[str, list[Path]]:
-    """Bundled example images under a heading each: like and unlike what the demo's network learned from, or missed."""
-    headings: dict[str, list[Path]] = {LIKE: [], UNLIKE: [], MISSED: []}
-    for example in read_examples(BUNDLED_EXAMPLES):
-        missed = example.state == "in-distribution"
-        heading = LIKE if example.known else MISSED if missed else UNLIKE
-        headings[heading].append(BUNDLED_EXAMPLES / example.file)
-    return {heading: paths for heading, paths in headings.items() if paths}
+def examples() -> list[tuple[Example, Path]]:
+    """Bundled example images: those like what the demo's network learned from, unlike it, and missed."""
+    found = read_examples(BUNDLED_EXAMPLES)
+    order = sorted(found, key=lambda each: (not each.known, not each.known and each.state == "in-distribution"))
+    return [(example, BUNDLED_EXAMPLES / example.file) for example in order]
 
 
 def begin_loading(path: Path) -> Future[Reference]:

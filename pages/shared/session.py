@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 from PIL import Image
@@ -18,10 +18,15 @@ from nero_core.reference.reference import Reference
 from nero_core.storage.display_names import display_name
 from pages.shared import uploads
 
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
 DETECTOR = "detector"
 CASE = "case"
-UPLOAD = "upload"
+UPLOADS = "uploads"  # how many uploaders there were: a case that is closed leaves its files in none
 CHOSEN = "chosen"
+TOOLS = "tools"
+PART = "part"  # of Case review, below the frame, that is in sight
 ALPHA = "alpha_percent"
 REFERENCE = "reference"
 IN_USE = "reference-in-use"  # as the last run had it, whoever chose it
@@ -40,13 +45,14 @@ class Reasons:
     failed: str = ""  # why there is none
 
 
-@dataclass
+@dataclass(eq=False)
 class Frame:
     """One image of the case: its file as it came, decoded once, and what was read from it."""
 
     name: str
     data: bytes
     picture: Image.Image | None = None
+    thumbnail: str = ""  # as a data: address; empty until it is read, or where it cannot be
     error: str | None = None
     reading: Case | None = None
     stopped: bool = False  # its heatmaps are abandoned
@@ -66,6 +72,12 @@ class Frame:
         if self.picture is None:
             self.picture = read_image(self.data)
         return self.picture
+
+    def forget(self) -> None:
+        """Let go of the image and of all that was read from it: controls that are gone may still know this frame."""
+        self.data, self.picture, self.thumbnail, self.reading, self.covered = b"", None, "", None, None
+        self.covers.clear()
+        self.reasons.clear()
 
     def reasons_of(self, reading: Case) -> Reasons:
         """Those of this reading's reference, detector and heatmap method; of other references none are kept."""
@@ -94,6 +106,28 @@ def case() -> list[Frame]:
     return cast("list[Frame]", st.session_state.get(CASE, []))
 
 
+def tools() -> DeltaGenerator:
+    """The right end of the header, where a page puts what it offers of the case."""
+    return cast("DeltaGenerator", st.session_state[TOOLS])
+
+
+def under_review() -> Frame:
+    """The image that was chosen, of a case that is open."""
+    frames = case()
+    place: int = st.session_state.get(CHOSEN, 0)
+    return frames[min(place, len(frames) - 1)]
+
+
+def choose(place: int) -> None:
+    """Put the image at this place under review."""
+    st.session_state[CHOSEN] = place
+
+
+def upload_key() -> str:
+    """The key of the uploader in use."""
+    return f"upload-{st.session_state.get(UPLOADS, 0)}"
+
+
 def open_case(files: Sequence[tuple[str, bytes]]) -> None:
     """Put these images on the table; what was already read of the same files is kept."""
     known = {(frame.name, frame.data): frame for frame in case()}
@@ -104,9 +138,20 @@ def open_case(files: Sequence[tuple[str, bytes]]) -> None:
 
 def take_upload() -> None:
     """Copy what was uploaded: the uploader itself forgets its files on a page switch."""
-    open_case([(file.name, file.getvalue()) for file in uploads.within(st.session_state[UPLOAD], LARGEST)])
+    open_case([(file.name, file.getvalue()) for file in uploads.within(st.session_state[upload_key()], LARGEST)])
 
 
 def take_examples(paths: Sequence[Path]) -> None:
-    """Put bundled examples on the table."""
+    """Put bundled examples on the table, in place of what lies there."""
+    close_case()
     open_case([(path.name, path.read_bytes()) for path in paths])
+
+
+def close_case() -> None:
+    """Forget every image and all that was read from it; the next uploader is empty."""
+    for frame in case():
+        frame.forget()
+    st.session_state.pop(CASE, None)
+    st.session_state.pop(CHOSEN, None)
+    st.session_state.pop(upload_key(), None)  # Streamlit keeps what it held where a run does not come to its end
+    st.session_state[UPLOADS] = st.session_state.get(UPLOADS, 0) + 1

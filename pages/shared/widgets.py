@@ -24,7 +24,10 @@ def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | No
     """The slim line above every page: its title, the reference in use (and another to choose), the current case."""
     usable = {str(entry.path): entry for entry in entries if entry.error is None}
     default = resources.default_of(entries)
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+    with (
+        st.container(key="header", gap="xxsmall"),
+        st.container(horizontal=True, vertical_alignment="center", gap="medium"),
+    ):
         st.title(title, anchor=False, width="content")
         chosen = None
         if usable:
@@ -45,9 +48,10 @@ def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | No
                     if entry.error is not None:
                         st.caption(f"{plain(entry.title)} cannot be used: {plain(entry.error)}")
             if chosen is not None and chosen.synthetic:
-                st.badge("Synthetic images: for trying out only", icon=":material/science:", color="orange")
+                st.badge("Synthetic images: for trying out only", icon=":material/science:", color="gray")
         st.space("stretch")
         st.text(_case_line())
+        st.session_state[session.TOOLS] = st.container(horizontal=True, vertical_alignment="center", width="content")
     st.caption(said(STANDING_LINE))
     _tell_of_fallen(entries, chosen)
     return chosen
@@ -104,7 +108,7 @@ def plot(content: Chart, name: str, *, tools: Sequence[Sequence[str]] = (), **mo
 
 def command(text: str) -> None:
     """What to type in a terminal."""
-    st.code(text, language="bash", wrap_lines=True)
+    st.code(text, language=None, wrap_lines=True)  # its words have no colours: blue and orange are the states'
 
 
 def colour_bar() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +68,58 @@ def upload(session, *files):
 
 
 def words_of(session):
-    """Everything a reader could read, in one string."""
+    """Everything a reader could read, in one string; not what our own components say: see `mounted`."""
     kinds = ("title", "header", "subheader", "markdown", "caption", "text", "warning", "error", "info", "code")
     return "\n".join(element.value for kind in kinds for element in getattr(session, kind))
+
+
+# Our own components, of which AppTest knows only that they are there -----------------------------------------------
+
+
+def mounted(session):
+    """What every component on the page was given, {key: data}."""
+    return {_key(each): json.loads(each.proto.json) for each in session.get("bidi_component")}
+
+
+def _key(element):
+    return element.proto.id.split("-", 2)[2]  # "$$ID-", a hash, and the key
+
+
+def layers(session):
+    """The heatmaps laid over the frame, {name: data}, in the order they came."""
+    return {data["name"]: data for key, data in mounted(session).items() if "-layer-" in key}
+
+
+def cards(session):
+    """The cards of neurons or concepts, {title: data}."""
+    return {data["title"]: data for key, data in mounted(session).items() if "-card-" in key}
+
+
+def tell(session, key, *, event=None, **state):
+    """What a component says as the browser does, then run: an event (name, value), or what it keeps from now on."""
+    element = next(each for each in session.get("bidi_component") if _key(each) == key)
+    states = session._tree.get_widget_states()
+    if event is not None:
+        said = [{"event": event[0], "value": event[1]}]
+        name = f"$$STREAMLIT_INTERNAL_KEY_{element.proto.id}__events"
+        states.widgets.append(WidgetState(id=name, json_trigger_value=json.dumps(said)))
+    else:
+        states.widgets.append(WidgetState(id=element.proto.id, json_value=json.dumps(state)))
+    return session._run(states)
+
+
+def show_part(session, title):
+    """Have another part below the frame in sight."""
+    session.session_state["part"] = title
+    return session.run()
+
+
+def open_popover(session, key):
+    """Open what is made only while it is open."""
+    session.session_state[key] = True
+    return session.run()
+
+
+def choose_image(session, place):
+    """Choose a thumbnail of the strip."""
+    return tell(session, "filmstrip", chosen=[place, mounted(session)["filmstrip"]["heard"] + 1])

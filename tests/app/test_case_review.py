@@ -15,11 +15,25 @@ from streamlit.testing.v1 import AppTest
 from nero_core.case import ALL
 from nero_core.data.class_folders import list_images
 from nero_core.data.guarantee import Guarantee
+from nero_core.figures import overlays
 from nero_core.figures.palette import significant
 from nero_core.records import Neuron
 from nero_core.reference.manifest import read_manifest
 from nero_core.wording import STATES
-from tests.app.conftest import PATIENCE, ROOT, picture_bytes, upload, words_of
+from tests.app.conftest import (
+    PATIENCE,
+    ROOT,
+    cards,
+    choose_image,
+    layers,
+    mounted,
+    open_popover,
+    picture_bytes,
+    show_part,
+    tell,
+    upload,
+    words_of,
+)
 from tests.data.test_hostile_uploads import declared
 from tests.neurons.test_sheets import with_sheet
 
@@ -148,35 +162,117 @@ def test_the_app_says_the_same_as_the_python_api(reviewed, reference):
     assert reading.score == reference.score(activations)[0] == explanation.score
     assert list(reading.explanation.contributions) == list(explanation.contributions)
     neurons = [neuron for neuron, _ in explanation.top(6)]
+    show_part(reviewed, "Top neurons")
     maps = reference.heatmaps(picture_bytes(), neurons)
     for neuron, heatmap in zip(neurons, maps, strict=True):
         assert abs(reading.maps[Neuron(None, neuron)] - heatmap).max() <= 1e-4 * abs(heatmap).max()
 
 
-def test_every_picture_and_chart_is_named_and_every_chart_has_its_table(reviewed):
+ON_THE_CARD = ("What each detector says", "Gauge", "Histogram", "Known unusual images")
+CHARTS_OF = {
+    "Why": 1,
+    "Top neurons": 0,
+    "Concepts": 0,
+    "Detectors": 3,
+    "All neurons": 1,
+    "Similar frames": 0,
+    "Covers": 0,
+}
+TABLE_OF = {
+    "Why": "Score decomposition",
+    "Top neurons": "Leading neurons",
+    "Concepts": "Concepts",
+    "Detectors": "What each detector says",
+    "All neurons": "Relevance of the neurons",
+    "Similar frames": "Similar frames",
+}
+
+
+@pytest.mark.parametrize("part", CHARTS_OF)
+def test_every_picture_and_chart_is_named_and_every_chart_has_its_table(reviewed, part):
+    show_part(open_popover(reviewed, "card-tables"), part)
+    assert not reviewed.exception
     charts = reviewed.get("plotly_chart")
-    assert len(charts) == 5, "and the picture on which covers are drawn"
+    assert len(charts) == 2 + CHARTS_OF[part], "gauge and histogram, and those of this part alone"
     assert all(chart.proto.alt for chart in charts)
-    pictures = [picture for image in reviewed.get("image") for picture in image.proto.imgs]
-    assert len(pictures) >= 1 + 1 + 6
-    assert all(image.alt for image in pictures)
-    labels = [expander.label for expander in reviewed.expander]
-    for name in ("Histogram", "Score decomposition", "Leading neurons", "Relevance of the neurons", "Similar frames"):
-        assert f"{name} as a table" in labels
-    assert "What each detector says as a table" in labels
-    assert len(reviewed.dataframe) == 8, "and what is caught of the known sets, and concepts"
+    assert mounted(reviewed)["frame"]["alt"]
+    assert all(image.alt for element in reviewed.get("image") for image in element.proto.imgs)
+    assert all(card["crops_alt"] and (card["crops"] or card["caption"]) for card in cards(reviewed).values())
+    tables = [table.proto.alt for table in reviewed.dataframe]
+    assert [name for name in tables if name in ON_THE_CARD][:4] == list(ON_THE_CARD)
+    assert tables[4:] == ([TABLE_OF[part]] if part in TABLE_OF else [])
+    if part in TABLE_OF:
+        assert f"{TABLE_OF[part]} as a table" in [expander.label for expander in reviewed.expander]
+
+
+def test_each_part_shows_only_itself(reviewed):
+    """What another part shows is not made: its controls, its cards, its pictures."""
+    seen = {}
+    for part in CHARTS_OF:
+        show_part(reviewed, part)
+        controls = [each for kind in ("toggle", "multiselect", "segmented_control") for each in getattr(reviewed, kind)]
+        keys = {each.key for each in controls}
+        keys |= {each.key for each in reviewed.button if each.key and each.key.startswith("cover-")}
+        pictures = [image.alt for element in reviewed.get("image") for image in element.proto.imgs]
+        seen[part] = (keys, set(cards(reviewed)), pictures)
+    assert seen["Why"] == ({"ranking", "what-if-nero-contribution", "camera-Score decomposition"}, set(), [])
+    assert seen["Top neurons"][0] == {"ranking"}
+    assert len(seen["Top neurons"][1]) == 6
+    assert seen["Concepts"][0] == set()
+    assert all(title.startswith("Concept ") for title in seen["Concepts"][1])
+    assert seen["Detectors"] == (set(), set(), [])
+    assert seen["All neurons"] == ({"all-neurons", "camera-Relevance of the neurons"}, set(), [])
+    assert seen["Similar frames"][:2] == ({"similar-by"}, set())
+    assert len(seen["Similar frames"][2]) == 8
+    assert seen["Covers"] == ({"cover-fill", "cover-add"}, set(), [])
+
+
+def test_the_parts_are_tabs_and_the_first_is_why(reviewed):
+    assert [tab.label for tab in reviewed.tabs] == list(CHARTS_OF)
+    assert "Score decomposition as a table" in [expander.label for expander in reviewed.expander]
+
+
+def test_the_frame_is_the_image_and_its_map_lies_over_it(reviewed):
+    frame = mounted(reviewed)["frame"]
+    assert (frame["width"], frame["height"]) == (60, 48)
+    assert frame["picture"].startswith("data:image/jpeg;base64,")
+    assert list(layers(reviewed)) == ["all"]
+    [layer] = layers(reviewed).values()
+    made = overlays.layer(frames(reviewed)[0].reading.maps[ALL])
+    assert (layer["colours"], layer["outline"]) == (made.colours, made.outline)
+    assert layer["frame"] == frame["frame"], "a layer of another frame is never drawn"
+
+
+def test_cards_and_layers_find_each_other(reviewed):
+    show_part(reviewed, "Top neurons")
+    leading = {f"neuron-{neuron}" for neuron, _ in frames(reviewed)[0].reading.explanation.top(6)}
+    assert {card["name"] for card in cards(reviewed).values()} == leading
+    assert set(layers(reviewed)) == {"all", *leading}
+    numbers = {data["frame"] for data in [*cards(reviewed).values(), *layers(reviewed).values()]}
+    assert numbers == {mounted(reviewed)["frame"]["frame"]}
+
+
+def test_what_is_announced_is_the_headline(reviewed):
+    watch = mounted(reviewed)["case-watch"]
+    assert watch["number"] == mounted(reviewed)["frame"]["frame"]
+    assert watch["headline"].startswith(f"a.png: {headline(reviewed)}. ")
+    assert "calibration images" in watch["headline"]
+    assert "*" not in watch["headline"]
 
 
 def test_every_chart_has_a_camera_and_what_it_saves_can_be_chosen(reviewed):
     def saved():
         configs = [json.loads(chart.proto.config) for chart in reviewed.get("plotly_chart")]
-        cameras = [config["toImageButtonOptions"] for config in configs if "toImageButtonOptions" in config]
-        assert len(cameras) == len(configs) - 2, "all but the legend of the heatmaps and the picture to draw on"
+        cameras = [config["toImageButtonOptions"] for config in configs]
         return {camera["filename"]: camera["format"] for camera in cameras}
 
-    names = ("nero histogram", "nero score decomposition", "nero relevance of the neurons")
+    names = ("nero gauge", "nero histogram", "nero score decomposition")
     assert saved() == dict.fromkeys(names, "svg")
+    open_popover(reviewed, "card-tables")
     reviewed.segmented_control(key="camera-Histogram").set_value("PNG").run()
+    assert saved() == dict.fromkeys(names, "svg") | {"nero histogram": "png"}
+    show_part(reviewed, "All neurons")
+    names = ("nero gauge", "nero histogram", "nero relevance of the neurons")
     assert saved() == dict.fromkeys(names, "svg") | {"nero histogram": "png"}
 
 
@@ -202,12 +298,13 @@ def test_what_if_shows_the_recomputed_score_and_that_it_need_not_fall(reviewed):
 
 
 def test_neurons_are_chosen_by_relevance_too(reviewed):
+    show_part(reviewed, "Top neurons")
     reviewed.segmented_control(key="ranking").set_value("relevance").run()
     assert not reviewed.exception
     reading = frames(reviewed)[0].reading
     wanted = [reading.explanation.neurons[place] for place, _ in reading.explanation.top(6, by="relevance")]
     assert set(wanted) <= set(reading.maps)
-    assert all(any(f"**Neuron {neuron}**" in m.value for m in reviewed.markdown) for neuron in wanted)
+    assert list(cards(reviewed)) == [f"Neuron {neuron}" for neuron in wanted]
 
 
 def test_another_detector_is_explained_by_its_own_neurons(reviewed, reference):
@@ -218,18 +315,20 @@ def test_another_detector_is_explained_by_its_own_neurons(reviewed, reference):
     assert reading.score == reference.score(activations, "stage_mahalanobis")[0]
     assert f"higher = more unusual: {significant(reading.score)}" in words_of(reviewed)
     leading = [reading.explanation.neurons[place] for place, _ in reading.explanation.top(6)]
-    assert all(neuron in reading.maps for neuron in leading)
-    said = [m.value.replace("\\", "") for m in reviewed.markdown]
-    assert all(any(f"**Neuron {neuron}**" in text for text in said) for neuron in leading)
     account = next(d.value for d in reviewed.dataframe if "adds to the score" in d.value and "part" in d.value)
     assert account["adds to the score"].iloc[-1] == pytest.approx(reading.score, rel=5e-3)
     assert "ranking" not in {control.key for control in reviewed.segmented_control}, "only NERO also ranks by relevance"
+    show_part(reviewed, "Top neurons")
+    assert not reviewed.exception
+    assert all(neuron in reading.maps for neuron in leading)
+    assert list(cards(reviewed)) == [f"Neuron {neuron}" for neuron in leading]
     neuron = Neuron(*leading[0])
     expected = reference.heatmaps(picture_bytes(), [neuron.channel], stage=neuron.stage)[0]
     assert abs(reading.maps[neuron] - expected).max() <= 1e-4 * abs(expected).max()
 
 
 def test_the_other_detectors_verdicts_stand_beside_the_one_in_use(reviewed):
+    open_popover(reviewed, "card-tables")
     table = next(d.value for d in reviewed.dataframe if "weight in the panel (%)" in d.value)
     assert list(table["detector"]) == ["NERO", "Stage Mahalanobis", "MSP"]
     assert all(verdict.split(" ", 1)[1] in STATE_WORDS for verdict in table["verdict"])
@@ -251,13 +350,14 @@ def test_a_detector_without_an_account_says_so_and_names_those_that_have_one(rev
 
 
 def test_all_neurons_on_demand(reviewed, reference):
+    show_part(reviewed, "All neurons")
     reviewed.toggle(key="all-neurons").set_value(True).run()
     assert max(len(d.value) for d in reviewed.dataframe) == reference.classifier.head.width
 
 
 def test_everything_else_is_on_the_screen_before_the_first_heatmap_is_computed(app, monkeypatch):
     from nero_core import Reference
-    from pages.case_views import account, verdict
+    from pages.case_views import account, verdict, viewer
 
     order = []
 
@@ -266,17 +366,19 @@ def test_everything_else_is_on_the_screen_before_the_first_heatmap_is_computed(a
         monkeypatch.setattr(owner, name, lambda *args, **named: order.append(name) or original(*args, **named))
 
     for owner, name in [
-        (verdict, "card"),
+        (verdict, "headline"),
+        (viewer, "show"),
         (verdict, "histogram"),
-        (account, "account"),
-        (account, "profile"),
+        (verdict, "promises"),
+        (account, "why"),
         (Reference, "open_heatmaps"),
     ]:
         noting(owner, name)
     upload(app, ("a.png", picture_bytes()))
     assert not app.exception
-    assert order[:4] == ["card", "histogram", "account", "profile"]
-    assert order[4:] == ["open_heatmaps"] * 2, "those of single neurons, then those that concepts need beside them"
+    assert order[:5] == ["headline", "show", "histogram", "promises", "why"]
+    assert order[5:] == ["open_heatmaps"] * 2, "that of all neurons, then those that concepts need beside it"
+    assert frames(app)[0].reading.maps.keys() > {ALL}
 
 
 def test_heatmaps_can_be_abandoned_and_taken_up_again(reviewed):
@@ -284,7 +386,7 @@ def test_heatmaps_can_be_abandoned_and_taken_up_again(reviewed):
     kept = ALL
     del reading.maps[kept]
     frames(reviewed)[0].stopped = True
-    reviewed.run()
+    show_part(reviewed, "Top neurons")
     assert kept not in reading.maps
     assert "Stopped: 6 of 7" in words_of(reviewed)
     reviewed.button(key="continue-heatmaps").click().run()
@@ -315,7 +417,8 @@ def test_an_alpha_that_the_reference_cannot_support_is_refused_in_words(reviewed
     assert f"{len(calibration)} calibration images" in reviewed.warning[0].value
     assert "are too few to promise 1 in 100" in reviewed.warning[0].value
     assert f"{smallest} in 100" in reviewed.warning[0].value
-    assert any(f"of {len(calibration)} calibration images" in s.value for s in reviewed.subheader)
+    assert any(f"of {len(calibration)} calibration images" in m.value for m in reviewed.markdown)
+    assert "a.png: no verdict. " in mounted(reviewed)["case-watch"]["headline"]
     reviewed.number_input[0].set_value(float(smallest)).run()
     assert headline(reviewed) in STATE_WORDS
 
@@ -352,15 +455,16 @@ def test_an_image_that_the_reference_was_made_from_has_no_guarantee(app, class_f
     assert said in words_of(app)
 
 
-def test_the_networks_answer_is_greyed_when_the_image_is_unusual(app, reference):
+def test_the_networks_answer_comes_last_and_with_a_caution_when_the_image_is_unusual(app, reference):
     scores = {i: reference.score(reference.classifier.extract([picture_bytes(i)])) for i in range(8)}
     highest = max(scores, key=scores.__getitem__)
     upload(app, ("a.png", picture_bytes(highest)))
     app.number_input[0].set_value(50.0).run()
     assert headline(app) == "Unusual"
-    answer = next(m.value for m in app.markdown if "The network’s own answer" in m.value)
-    assert answer.startswith(":gray[")
+    place, answer = next((i, m.value) for i, m in enumerate(app.markdown) if "The network’s own answer" in m.value)
+    assert answer.startswith(":small[")
     assert "Do not lean on it" in answer
+    assert place > next(i for i, m in enumerate(app.markdown) if "are flagged on average" in m.value)
 
 
 # Bad and many ----------------------------------------------------------------------------------------------------
@@ -403,13 +507,14 @@ def test_file_names_are_text_never_markup(app, name):
 def test_several_images_make_a_table_and_one_is_picked(app, reference):
     files = [(f"{i}.png", picture_bytes(i)) for i in range(3)]
     upload(app, *files)
+    open_popover(app, "case-table")
     table = next(d.value for d in app.dataframe if "verdict" in d.value)
     assert list(table["image"]) == ["0.png", "1.png", "2.png"]
     assert all(verdict.split(" ", 1)[1] in STATE_WORDS for verdict in table["verdict"])
     scores = [float(reference.score(reference.classifier.extract([data]))[0]) for _, data in files]
     assert list(table["score"]) == pytest.approx(scores, rel=5e-3)
-    app.selectbox(key="chosen").set_value(2).run()
-    assert any(t.value.startswith("2.png") for t in app.text)
+    choose_image(app, 2)
+    assert mounted(app)["frame"]["note"] == "2.png · 60 × 48"
     assert f"higher = more unusual: {significant(scores[2])}" in words_of(app)
 
 
@@ -495,12 +600,18 @@ def examples(monkeypatch, tmp_path):
 
 def test_bundled_examples_are_offered_and_open_as_a_case(no_bundle, examples, open_app):
     app = open_app()
-    captions = [element.value for element in app.caption]
-    assert [text for text in captions if "learned from" in text] == [
-        "Like what it learned from (rendered, not real)",
-        "Unlike what it learned from (rendered, not real)",
+    assert "rendered, not real" in words_of(app)
+    choices = mounted(app)["examples"]["choices"]
+    assert [(choice["name"], choice["title"]) for choice in choices] == [
+        ("a-red-one.png", "A red one"),
+        ("another.png", "Another"),
     ]
-    app.button(key="a-red-one.png").click().run()
+    assert [choice["text"] for choice in choices] == [
+        "● Not flagged. Like what the network learned from",
+        "▲ Unusual. Unlike what it learned from",
+    ]
+    assert all(choice["picture"].startswith("data:image/jpeg;base64,") for choice in choices)
+    tell(app, "examples", event=("chosen", "a-red-one.png"))
     assert not app.exception
     assert "Case: a-red-one.png" in words_of(app)
     assert headline(app) in STATE_WORDS
@@ -513,7 +624,7 @@ def test_all_examples_open_at_once(no_bundle, examples, open_app):
     assert "Case: 2 images" in words_of(app)
 
 
-def test_a_reference_of_real_images_comes_first_and_offers_no_rendered_examples(
+def test_a_reference_of_real_images_comes_first_and_examples_say_that_they_are_rendered(
     no_bundle, examples, monkeypatch, tmp_path, tiny_reference
 ):
     from nero_core import Reference
@@ -525,8 +636,9 @@ def test_a_reference_of_real_images_comes_first_and_offers_no_rendered_examples(
     monkeypatch.setenv("NERO_REFERENCES", str(tmp_path / "references"))
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
     assert app.session_state["entry"].title == "Zweite"
-    assert not any(button.key == "all-examples" for button in app.button)
     assert not any("Synthetic" in element.value for element in app.markdown)
+    assert len(mounted(app)["examples"]["choices"]) == 2, "there is something to look at before anything is dropped"
+    assert "Or try an example: rendered, not real" in words_of(app)
 
 
 def test_hostile_pictures_of_a_reference_take_nothing_else_away(open_app, monkeypatch, tmp_path, tiny_reference):
@@ -540,6 +652,10 @@ def test_hostile_pictures_of_a_reference_take_nothing_else_away(open_app, monkey
     page = upload(open_app(), ("a.png", picture_bytes()))
     assert not page.exception
     assert headline(page) is not None
+    show_part(page, "Top neurons")
+    assert not page.exception
+    assert headline(page) is not None
+    assert len(cards(page)) == 6
     assert [text.value for text in page.warning if "is too large" in text.value]
 
 
@@ -548,6 +664,7 @@ def test_many_images_can_be_flagged_together(app):
     from nero_core.calibration import flag_batch
 
     upload(app, *((f"{n}.png", picture_bytes(n)) for n in range(4)))
+    open_popover(app, "case-table")
     assert "of 4 ordinary images about 0.2 would be flagged" in words_of(app)
     assert "flagged together" not in app.dataframe[0].value.columns
     app.toggle(key="flag-together").set_value(True).run()

@@ -11,14 +11,14 @@ from nero_core.data.images import read_image
 from nero_core.data.input_checks import check_image
 from nero_core.data.scenes import render
 from nero_core.figures.palette import significant
-from tests.app.conftest import picture_bytes, upload, words_of
+from tests.app.conftest import mounted, picture_bytes, show_part, tell, upload, words_of
 
 DATA = picture_bytes(size=(64, 64))
 
 
 @pytest.fixture
 def reviewed(app):
-    return upload(app, ("a.png", DATA))
+    return show_part(upload(app, ("a.png", DATA)), "Covers")
 
 
 def frame(session):
@@ -109,7 +109,7 @@ def test_what_the_checks_suggest_is_covered_in_one_click(app):
     buffer = io.BytesIO()
     picture = render("inset-picture", 30_000)
     picture.save(buffer, "PNG")
-    upload(app, ("frame.png", buffer.getvalue()))
+    show_part(upload(app, ("frame.png", buffer.getvalue())), "Covers")
     assert "What they did not notice stays uncovered" in words_of(app)
     press(app, "cover-checks")
     assert not app.exception
@@ -120,3 +120,62 @@ def test_what_the_checks_suggest_is_covered_in_one_click(app):
 
 def test_without_a_place_nothing_is_offered(reviewed):
     assert not any(button.key == "cover-checks" for button in reviewed.button)
+
+
+# Drawn on the frame ------------------------------------------------------------------------------------------------
+
+
+def draw(session, *box):
+    return tell(session, "frame", event=("drawn", list(box)))
+
+
+def test_what_is_drawn_on_the_frame_is_a_cover_and_its_effect_comes_into_sight(app, reference):
+    upload(app, ("a.png", DATA))
+    assert mounted(app)["frame"]["drawing"]
+    assert mounted(app)["frame"]["covers"] == []
+    draw(app, 0.25, 0.5, 0.5, 0.25)
+    assert not app.exception
+    cover = Cover(0.25, 0.5, 0.5, 0.25)
+    assert frame(app).covers == [cover]
+    assert app.session_state["part"] == "Covers"
+    assert field(app, "Left of cover 1 (%)").value == 25.0
+    image = read_image(DATA)
+    assert f"Score **{significant(open_case(reference, image).cover(image, [cover]).score)}**" in words_of(app)
+    assert mounted(app)["frame"]["covers"] == [[0.25, 0.5, 0.5, 0.25]], "it stands on the frame"
+
+
+def test_what_is_drawn_is_taken_once_and_one_after_the_other(app):
+    upload(app, ("a.png", DATA))
+    draw(app, 0.25, 0.5, 0.5, 0.25)
+    app.run()
+    assert len(frame(app).covers) == 1, "what was drawn is over with its run"
+    draw(app, 0.25, 0.5, 0.5, 0.25)
+    assert len(frame(app).covers) == 1, "the same place is covered once"
+    draw(app, 0.0, 0.0, 0.25, 0.25)
+    assert frame(app).covers == [Cover(0.25, 0.5, 0.5, 0.25), Cover(0.0, 0.0, 0.25, 0.25)]
+
+
+def test_a_slip_of_the_hand_covers_nothing_and_leaves_the_part_in_sight(app):
+    show_part(upload(app, ("a.png", DATA)), "Similar frames")
+    draw(app, 0.25, 0.5, 0.004, 0.4)
+    assert not app.exception
+    assert frame(app).covers == []
+    assert app.session_state["part"] == "Similar frames"
+
+
+def test_fields_and_frame_show_the_same_covers(reviewed):
+    press(reviewed, "cover-add")
+    assert mounted(reviewed)["frame"]["covers"] == [[0.375, 0.375, 0.25, 0.25]]
+    field(reviewed, "Left of cover 1 (%)").set_value(10.0).run()
+    assert not reviewed.exception
+    assert mounted(reviewed)["frame"]["covers"] == [[0.1, 0.375, 0.25, 0.25]], "in the same run"
+    press(reviewed, "cover-none")
+    assert mounted(reviewed)["frame"]["covers"] == []
+
+
+def test_what_is_drawn_is_of_the_image_under_review(app):
+    upload(app, ("a.png", DATA), ("b.png", picture_bytes(3, size=(64, 64))))
+    tell(app, "filmstrip", chosen=[1, 1])
+    draw(app, 0.25, 0.5, 0.5, 0.25)
+    first, second = app.session_state["case"]
+    assert (first.covers, second.covers) == ([], [Cover(0.25, 0.5, 0.5, 0.25)])

@@ -17,7 +17,7 @@ from nero_core.reference.manifest import read_manifest, write_manifest
 from nero_core.wording import heatmap_method
 from pages.neuron_views import truth
 from pages.shared import words
-from tests.app.conftest import picture_bytes, upload, words_of
+from tests.app.conftest import picture_bytes, show_part, upload, words_of
 
 PAGE = "pages/neurons.py"
 
@@ -86,6 +86,7 @@ def test_case_review_names_both_methods_of_features_and_stages(app_without_exact
     app = upload(app_without_exact_rules, ("a.png", picture_bytes()))
     assert "Heatmaps by **relevance\\-weighted feature map**" in words_of(app)
     assert "gradient × input" not in words_of(app)
+    show_part(app, "Top neurons")
     app.selectbox(key="detector").set_value("stage_mahalanobis").run()
     assert not app.exception
     assert "by **gradient × input**" in words_of(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -13,7 +14,7 @@ from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import TrainingRecord
 from nero_core.reference.description import Card
 from nero_core.reference.fit import fit_reference
-from tests.app.conftest import picture_bytes, upload
+from tests.app.conftest import ROOT, mounted, picture_bytes, show_part, upload
 from tests.conftest import coloured_noise
 
 CLASSES = ("<img src=x onerror=alert(1)>", "[a](javascript:alert(1)) :red[b]", "<b>$c$ **d**")
@@ -55,6 +56,59 @@ def unescaped(text):
 def charts(session):
     for chart in session.get("plotly_chart"):
         yield json.dumps(json.loads(chart.proto.spec), ensure_ascii=False)
+
+
+PARTS = ("Why", "Top neurons", "Concepts", "Detectors", "All neurons", "Similar frames", "Covers")
+TEXTS = {"name", "title", "text", "headline", "note", "alt", "crops_alt", "caption", "counts", "word"}
+"""Fields of our components that hold words, which they write as text: see the next test but one."""
+
+
+def strings(data, field=""):
+    """Every string of a component's data, with the field that it is in."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key != "words":  # which are ours, for every image the same
+                yield from strings(value, key)
+    elif isinstance(data, list):
+        for value in data:
+            yield from strings(value, field)
+    elif isinstance(data, str):
+        yield field, data
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_names_are_text_in_every_part_and_in_our_own_components(open_app, monkeypatch, hostile, part):
+    monkeypatch.setenv("NERO_REFERENCES", str(hostile))
+    app = open_app()
+    upload(app, (FILE.replace("/", "|"), picture_bytes()), ("b.png", picture_bytes(2)))  # what follows "/" is the name
+    show_part(app, part)
+    assert not app.exception
+    for element in (element for kind in MARKDOWN for element in getattr(app, kind)):
+        assert not [tag for tag in TAGS if tag in unescaped(element.value)], element.value
+    for spec in charts(app):
+        assert not [tag for tag in ("<img", "<script", "<svg", "<a ") if tag in spec]
+    data = mounted(app)
+    assert {"frame", "filmstrip", "case-watch"} <= set(data)
+    found = set()
+    for key, each in data.items():
+        for field, text in strings(each):
+            if any(mark in text for mark in (*TAGS, "](http", "](javascript")):
+                assert field in TEXTS, (key, field, text[:100])
+                found.add(key)
+            elif field in ("picture", "url", "colours") and text and not text.startswith("#"):
+                assert re.fullmatch(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*", text), key
+            elif field == "outline":
+                assert re.fullmatch(r"[MLZ0-9 -]*", text)
+    assert "filmstrip" in found, "else this looks at nothing: a thumbnail has the name of its file"
+
+
+def test_our_own_components_write_no_markup():
+    """What they are given they set as text or as an attribute: none of their sources knows how to read markup."""
+    sources = sorted((ROOT / "frontend" / "src").glob("*.ts"))
+    assert len(sources) > 5
+    for source in sources:
+        for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "createContextualFragment"):
+            assert word not in source.read_text(encoding="utf-8"), source.name
 
 
 @pytest.mark.parametrize("page", PAGES)

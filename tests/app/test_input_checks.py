@@ -8,7 +8,7 @@ from PIL import Image
 
 from nero_core.data.input_checks import NOTHING_TO_JUDGE
 from nero_core.data.scenes import render
-from tests.app.conftest import upload, words_of
+from tests.app.conftest import mounted, open_popover, upload, words_of
 
 
 def png(image):
@@ -31,7 +31,9 @@ def test_a_black_image_gets_no_answer_and_no_heatmap(app):
     assert [header.value for header in session.header] == ["Nothing to judge"]
     text = words_of(session)
     assert "own answer" not in text
-    assert "Why this score" not in text
+    assert list(mounted(session)) == ["case-watch"], "no frame to lay a heatmap over"
+    assert mounted(session)["case-watch"]["headline"] == "black.png: nothing to judge"
+    assert not session.tabs
     assert not session.session_state["case"][0].reading.maps
 
 
@@ -39,6 +41,7 @@ def test_the_table_says_what_was_noticed(app):
     files = [("black.png", png(Image.new("RGB", (300, 300)))), ("frame.png", png(render("inset-picture", 30_000)))]
     session = upload(app, *files)
     assert not session.exception
+    open_popover(session, "case-table")
     rows = session.dataframe[0].value
     assert rows["verdict"].iloc[0] == NOTHING_TO_JUDGE
     assert "position picture" in rows["checks"].iloc[1]

@@ -9,7 +9,7 @@ import pytest
 from nero_core import Reference
 from nero_core.neurons.sample import TRAINED_ROLE
 from nero_core.neurons.similar import NO_FRAMES, NO_TRAINING_FRAMES
-from tests.app.conftest import picture_bytes, upload, words_of
+from tests.app.conftest import picture_bytes, show_part, upload, words_of
 from tests.neurons.test_sheets import with_sheet
 
 
@@ -38,7 +38,7 @@ def of_reference(open_app, tiny_reference, tmp_path, monkeypatch):
 
 
 def test_the_nearest_frames_are_those_that_the_core_finds(app, reference):
-    page = upload(app, ("a.png", picture_bytes()))
+    page = show_part(upload(app, ("a.png", picture_bytes())), "Similar frames")
     activations = reference.classifier.extract([picture_bytes()])
     for by in ("relevance", "features"):
         page.segmented_control(key="similar-by").set_value(by).run()
@@ -59,7 +59,7 @@ def test_the_nearest_frames_are_those_that_the_core_finds(app, reference):
 
 
 def test_a_score_without_an_account_has_similar_frames_too(app):
-    page = upload(app, ("a.png", picture_bytes()))
+    page = show_part(upload(app, ("a.png", picture_bytes())), "Similar frames")
     page.selectbox(key="detector").set_value("msp").run()
     assert not page.exception
     assert len(shown(page)) == 8
@@ -70,7 +70,7 @@ def test_a_reference_of_an_earlier_version_says_how_to_get_training_frames(of_re
         reference.sample = replace(reference.sample, trained=None)
         reference.manifest["sample"]["trained"] = 0
 
-    page = upload(of_reference(earlier), ("a.png", picture_bytes()))
+    page = show_part(upload(of_reference(earlier), ("a.png", picture_bytes())), "Similar frames")
     assert not page.exception
     assert all(alt.startswith("Calibration frame") for alt in shown(page))
     assert NO_TRAINING_FRAMES in words_of(page)
@@ -81,7 +81,7 @@ def test_a_reference_without_pictures_says_how_to_get_some(of_reference):
         reference.sample = replace(reference.sample, trained=None, read_sheet=None)
         reference.manifest["sample"] |= {"trained": 0, "pictures": False}
 
-    page = upload(of_reference(bare), ("a.png", picture_bytes()))
+    page = show_part(upload(of_reference(bare), ("a.png", picture_bytes())), "Similar frames")
     assert not page.exception
     assert not shown(page)
     assert NO_FRAMES in words_of(page)
@@ -90,6 +90,6 @@ def test_a_reference_without_pictures_says_how_to_get_some(of_reference):
 def test_pictures_that_cannot_be_read_are_said_in_place(of_reference, tmp_path):
     page = of_reference(lambda reference: None)
     with_sheet(tmp_path / "references" / "r", TRAINED_ROLE, b"words")
-    page = upload(page, ("a.png", picture_bytes()))
+    page = show_part(upload(page, ("a.png", picture_bytes())), "Similar frames")
     assert not page.exception
     assert any(warning.value.startswith("No similar frames: ") for warning in page.warning)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nero_core.case import Cover, CoverTest, cover_test, covered, open_case, parse_cover
-from nero_core.case.covers import CHANGED, FILLS, covered_pixels, random_places
+from nero_core.case.covering import random_places
+from nero_core.case.covers import CHANGED, FILLS, covered_pixels
 from nero_core.case.inpainting import harmonic
 from nero_core.errors import InputError
 from tests.case.conftest import grey, ordinary

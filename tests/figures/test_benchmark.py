@@ -17,6 +17,7 @@ from nero_core.figures.benchmark import (
     leading,
     roc_chart,
 )
+from nero_core.figures.palette import BRIGHT_FROM
 from nero_core.wording import METRICS
 from tests.benchmark_results import made_result
 
@@ -59,14 +60,16 @@ def test_the_map_holds_every_figure_once_as_a_colour_and_once_as_a_number(result
     assert "ENERGY on polyp" in chart.alt
 
 
-def test_numbers_are_dark_on_the_bright_half_of_the_map(result):
+def test_numbers_are_dark_on_the_bright_part_of_the_map(result):
     for metric, falls in (("auroc", False), ("fpr_ood_at_95_id_tpr", True)):
         heat, *texts = breakdown_map(result, metric=metric).figure.data
         assert bool(heat.reversescale) == falls
-        middle = (heat.zmin + heat.zmax) / 2
         for each in texts:
             bright = each.textfont.color == "#000000"
-            assert all((float(text) > middle) ^ falls == bright for text in each.text)
+            for x, y in zip(each.x, each.y, strict=True):
+                value = heat.z[list(heat.y).index(y)][list(heat.x).index(x)]
+                along = (value - heat.zmin) / (heat.zmax - heat.zmin)
+                assert ((1 - along if falls else along) > BRIGHT_FROM) == bright
 
 
 def test_the_map_of_a_rate_names_the_lowest_as_best(result):

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from nero_core.attribution.faithfulness import RANDOM, Faithfulness
-from nero_core.figures import faithfulness
 from nero_core.figures.faithfulness import WAYS, faithfulness_curves, faithfulness_table
-from tests.figures.test_figures import contrast
 
 
 def measured(images):
@@ -53,12 +51,6 @@ def test_curves_are_means_in_percent_with_the_range_of_chance(kind, images):
     assert chart.rows[1]["CRP (%)"] == pytest.approx(methods[0].y[1], rel=6e-3)
     assert f"of {images} image" in chart.alt
     assert "CRP" in chart.alt
-
-
-def test_lines_can_be_seen_on_light_and_dark_pages():
-    for colour in faithfulness.COLOURS:
-        assert contrast(colour, "#FFFFFF") >= 3
-        assert contrast(colour, "#0E1117") >= 3
 
 
 def test_the_table_says_which_end_is_good_and_speaks_of_spread_only_where_there_is_one():

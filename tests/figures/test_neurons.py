@@ -7,6 +7,7 @@ import pytest
 
 from nero_core.errors import InputError
 from nero_core.figures.neurons import class_weights, neuron_bars, neuron_rows, value_boxes
+from nero_core.figures.palette import LOWERS, RAISES
 from nero_core.neurons.statistics import Comparison, Group, Moments
 
 
@@ -80,6 +81,7 @@ def test_single_images_have_a_row_each_unless_they_are_many():
 def test_weights_lead_into_classes():
     chart = class_weights(np.array([0.5, -1.0]), ["a", "b"])
     assert list(chart.figure.data[0].x) == [0.5, -1.0]
+    assert list(chart.figure.data[0].marker.color) == [RAISES, LOWERS]
     assert chart.rows[1] == {"class": "b", "weight": -1.0}
     assert "largest into a" in chart.alt
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nero_core.figures.relevance_map import ARROWS, CLASS_COLOURS, relevance_map
-from tests.figures.test_figures import contrast
+from tests.figures.test_palette import contrast
 
 
 def test_the_map_shows_every_image_once_with_its_row():

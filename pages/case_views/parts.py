@@ -1,0 +1,74 @@
+"""What explains the verdict, below the frame: tabs, one press away each, of which only the one in sight is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from nero_core.case import Case
+from pages.case_views import account, covers, detectors, reasons, similar, top_neurons
+from pages.shared import session
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+    from nero_core.records import Neuron
+
+WHY, TOP, CONCEPTS, DETECTORS = "Why", "Top neurons", "Concepts", "Detectors"
+EVERY, SIMILAR, COVERS = "All neurons", "Similar frames", covers.PART
+PARTS = (WHY, TOP, CONCEPTS, DETECTORS, EVERY, SIMILAR, COVERS)
+
+
+def in_use() -> str:
+    """The part that is in sight."""
+    title: str = st.session_state.get(session.PART) or WHY
+    return title
+
+
+@dataclass
+class Waiting:
+    """What of the part in sight is made once everything else is painted."""
+
+    maps: list[Neuron | None]  # those that are in sight
+    concepts: DeltaGenerator | None = None  # their place
+    carried: DeltaGenerator | None = None  # of how much the leading neurons carry
+    method: DeltaGenerator | None = None  # of the control that asks by which method: what fits is known late
+
+
+def in_sight(frame: session.Frame, whole: Case) -> Waiting:
+    """What explains the verdict; only the part in sight is made."""
+    tabs = dict(zip(PARTS, st.tabs(PARTS, key=session.PART, on_change="rerun"), strict=True))
+    title = next((title for title, tab in tabs.items() if tab.open), WHY)
+    read = whole.under(whole.explained) if whole.explained != whole.detector else whole
+    waiting = Waiting([])
+    with tabs[title]:
+        if title == DETECTORS:
+            detectors.show(whole)
+        elif title == SIMILAR:
+            similar.show(whole)
+        elif title == COVERS:
+            covers.check_by_covering(frame, whole)
+        elif title == EVERY:
+            account.profile(whole)
+        elif (e := read.explanation) is None:
+            account.no_account(read)
+            waiting.method = st.container(key="method") if title == TOP else None
+        else:
+            heading = st.container(horizontal=True, vertical_alignment="bottom")
+            if read is not whole:
+                with heading:
+                    account.whose(whole)
+            if title == WHY:
+                waiting.carried = account.why(read, e)
+                reasons.show_carried(frame, whole, waiting.carried)
+            elif title == TOP:
+                ranking = account.ranking_control(e)
+                waiting.method = heading.container(key="method", width="content")
+                top_neurons.show(frame, read, e, ranking)
+                waiting.maps += top_neurons.leading(e, ranking) if read.single_neurons else []
+            else:
+                waiting.concepts = st.empty()
+                waiting.concepts.caption(reasons.waiting(frame, whole))
+    return waiting
