@@ -163,7 +163,10 @@ def side_by_side(titles: Sequence[str], cards: Sequence[ModelCard]) -> None:
     pairs = list(zip(*(card.sections for card in cards), strict=True))
     unlike = [first.unlike(second) for first, second in pairs]
     lines = sum(len({name for part in pair for name, _ in part.lines}) for pair in pairs)
-    st.markdown(f"**{sum(map(len, unlike))} of {lines} lines differ**, and are marked with ≠.")
+    if count := sum(map(len, unlike)):
+        st.markdown(f"**{count} of {lines} lines differ**, and are marked with ≠.")
+    else:
+        st.markdown(f"**All {lines} lines are the same.**")
     for pair, names in zip(pairs, unlike, strict=True):
         with st.container(border=True):
             st.markdown(f"**{pair[0].heading}**")
