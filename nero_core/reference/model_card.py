@@ -82,6 +82,14 @@ class Section:
     heading: str
     lines: tuple[tuple[str, str], ...]
 
+    def unlike(self, other: Section) -> frozenset[str]:
+        """Names of the lines of either that the other lacks, or of which it says something else."""
+        said = [
+            {name: [text for each, text in part.lines if each == name] for name, _ in part.lines}
+            for part in (self, other)
+        ]
+        return frozenset(name for name in {**said[0], **said[1]} if said[0].get(name) != said[1].get(name))
+
 
 @dataclass(frozen=True)
 class ModelCard:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from nero_core.reference.model_card import ModelCard, Section
 from nero_core.reports.templates import render
 from nero_core.wording import STANDING_LINE, said
@@ -12,6 +14,12 @@ def page(card: ModelCard) -> str:
     return render("model_card.html", card=card, standing_line=said(STANDING_LINE))
 
 
-def table(section: Section) -> str:
-    """Lines of a section as an HTML table of names and texts, wrapped wherever they must be."""
-    return render("model_card_section.html", section=section)
+def table(section: Section, unlike: Collection[str] = ()) -> str:
+    """Lines of a section as an HTML table of names and texts, wrapped wherever they must be.
+
+    Parameters
+    ----------
+    unlike : names
+        Of the lines that are marked as unlike those of a card beside this one.
+    """
+    return render("model_card_section.html", section=section, unlike=unlike)

@@ -84,18 +84,26 @@ def _change(change: Callable[[Path], None], path: Path) -> None:
 def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, trusted: Sequence[TrustedKey]) -> None:
     """The model card of one reference, how its training went, and the reference as a file."""
     usable = {str(entry.path): entry for entry in entries if entry.error is None}
-    path = st.selectbox(
-        "Look inside",
-        list(usable),
-        index=0 if chosen is None else list(usable).index(str(chosen.path)),
-        format_func=lambda path: usable[path].title,
-        key=f"inspected-{digest(str(chosen and chosen.path).encode())[:8]}",  # a browser is told the key, and no path
-        label_visibility="collapsed",
-    )
+    left, right = st.columns(2)
+    with left:
+        path = st.selectbox(
+            "Look inside",
+            list(usable),
+            index=0 if chosen is None else list(usable).index(str(chosen.path)),
+            format_func=lambda path: usable[path].title,
+            key=f"inspected-{_named(str(chosen and chosen.path))}",
+        )
+    others = {other: entry.title for other, entry in usable.items() if other != path}
+    beside = None
+    if others:
+        with right:
+            beside = controls.select_or_none("Beside it", others, f"beside-{_named(path)}", placeholder="No other")
     entry = usable[path]
-    changed = (entry.path / MANIFEST_NAME).stat().st_mtime_ns
+    shown = [path] if beside is None else [path, beside]
+    changed = {each: (usable[each].path / MANIFEST_NAME).stat().st_mtime_ns for each in shown}
+    keys = tuple((key.name, key.raw) for key in trusted)
     with st.spinner("Reading the model card…"):
-        card = _card(path, changed, tuple((key.name, key.raw) for key in trusted))
+        cards = [_card(each, changed[each], keys) for each in shown]
     name = entry.path.name
     with st.container(horizontal=True):
         if permission.granted():
@@ -110,16 +118,32 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tr
             )
         controls.download(
             "Save the model card",
-            card.markdown(),
+            cards[0].markdown(),
             f"{name}.md",
             "text/markdown",
             "card-file",
             icon=":material/description:",
         )
-    show_card(card.sections)
-    if epochs := _history(path, changed):
+    if len(cards) == 1:
+        show_card(cards[0].sections)
+    else:
+        side_by_side([usable[each].title for each in shown], cards)
+    histories = [_history(each, changed[each]) for each in shown]
+    if any(histories):
         st.subheader("How the training went", anchor=False)
-        curves(epochs, "training")
+        for number, (place, epochs) in enumerate(zip(st.columns(len(shown)), histories, strict=True)):
+            with place:
+                if len(shown) > 1:
+                    st.markdown(f"**{plain(usable[shown[number]].title)}**")
+                if epochs:
+                    curves(epochs, "training" if number == 0 else "training beside")
+                else:
+                    st.caption("It keeps no record of its training.")
+
+
+def _named(path: str) -> str:
+    """A path in a widget's key: a browser is told the key, and no path."""
+    return digest(path.encode())[:8]
 
 
 def show_card(sections: Sequence[Section]) -> None:
@@ -130,6 +154,26 @@ def show_card(sections: Sequence[Section]) -> None:
         with st.container(border=True):
             st.markdown(f"**{section.heading}**")
             st.html(table(section))
+
+
+def side_by_side(titles: Sequence[str], cards: Sequence[ModelCard]) -> None:
+    """Two model cards, part by part; lines that are not the same in both are marked."""
+    from nero_core.reports.model_card import table
+
+    pairs = list(zip(*(card.sections for card in cards), strict=True))
+    unlike = [first.unlike(second) for first, second in pairs]
+    lines = sum(len({name for part in pair for name, _ in part.lines}) for pair in pairs)
+    if count := sum(map(len, unlike)):
+        st.markdown(f"**{count} of {lines} lines differ**, and are marked with ≠.")
+    else:
+        st.markdown(f"**All {lines} lines are the same.**")
+    for pair, names in zip(pairs, unlike, strict=True):
+        with st.container(border=True):
+            st.markdown(f"**{pair[0].heading}**")
+            for place, title, section in zip(st.columns(2, gap="medium"), titles, pair, strict=True):
+                with place:
+                    st.caption(plain(title))
+                    st.html(table(section, names))
 
 
 def curves(history: Sequence[dict[str, float]], key: str) -> None:

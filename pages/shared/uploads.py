@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -103,6 +103,7 @@ def uploader(label: str, *, key: str, megabytes: int | None = None, **options: A
         shown = _known(context.session_id).now
         shown.limits[key] = limit * MEGABYTE
     given = st.file_uploader(label, key=key, max_upload_size=limit, **options)
+    st.html(_refusals_in_sight(key, options.get("type"), limit))
     files = given if isinstance(given, list) else [given] if given is not None else []
     fitting = within(files, limit)
     with _lock:
@@ -112,6 +113,24 @@ def uploader(label: str, *, key: str, megabytes: int | None = None, **options: A
             _kept_in_memory(context.uploaded_file_mgr).remove_file(context.session_id, file.file_id)
             st.error(f"A file of {file.size / MEGABYTE:.0f} MB was not taken: at most {limit} MB are.")
     return fitting if isinstance(given, list) else next(iter(fitting), None)
+
+
+def _refusals_in_sight(key: str, kinds: str | Sequence[str] | None, megabytes: int) -> str:
+    """Style that shows why a file was refused, and what is taken.
+
+    The browser refuses a file of another kind or size by itself: the server never hears of it, and Streamlit has the
+    reason for screen readers and on hover alone.
+    """
+    named = ", ".join(f".{kind}" for kind in ([kinds] if isinstance(kinds, str) else kinds or ()))
+    taken = f"Taken here: {named + ', ' if named else ''}at most {megabytes} MB a file."
+    chip = f'.st-key-{key} [data-testid="stFileChip"][aria-invalid="true"]'
+    return (
+        f"<style>{chip} {{ height: auto; width: auto; max-width: 100%; flex-wrap: wrap; }} "
+        f'{chip} [role="alert"] {{ position: static !important; flex-basis: 100%; width: auto !important; '
+        "height: auto !important; margin: 0 !important; clip: auto !important; clip-path: none !important; "
+        "overflow: visible !important; white-space: normal !important; } "
+        f"""{chip} [role="alert"]::after {{ content: " {taken}"; }}</style>"""
+    )
 
 
 def within(files: list[UploadedFile] | None, megabytes: int) -> list[UploadedFile]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,32 @@ def test_the_card_of_the_reference_in_use_is_shown(page, home):
     for heading in ("What it is for", "What a flag promises", "How well it does", "What is inside"):
         assert heading in text
     assert tables_of(page) == [table(section).strip() for section in model_card(home / "coloured-noise").sections]
+
+
+def test_two_references_side_by_side_with_what_differs_marked(page, home, tiny_reference):
+    other = Reference.load(tiny_reference)
+    other.manifest["title"], other.manifest["licence"] = "Another", "CC0"
+    other.save(home / "another")
+    page.run()
+    shown = next(box for box in page.selectbox if box.label == "Beside it")
+    assert shown.value is None
+    assert len(shown.options) == 1, "not itself"
+    shown.set_value(str(home / "another" if shown.options == ["Another"] else home / "coloured-noise")).run()
+    assert not page.exception
+    tables = tables_of(page)
+    assert len(tables) == 2 * len(model_card(home / "another").sections)
+    marked = [each.split("</th>")[0] for each in "".join(tables).split("≠ ")[1:]]
+    assert [name.partition(",")[0] for name in marked] == ["Licence of the images"] * 2 + [
+        "SHA-256 of the manifest"
+    ] * 2
+    assert {each for each in ("CC0", "Apache-2.0") for part in tables[:2] if each in part} == {"CC0", "Apache-2.0"}
+    assert re.search(r"\*\*2 of \d+ lines differ\*\*", words_of(page))
+    assert "Another" in [caption.value for caption in page.caption]
+
+
+def test_one_reference_has_none_to_stand_beside_it(page):
+    assert "Beside it" not in [box.label for box in page.selectbox]
+    assert "≠" not in "".join(tables_of(page))
 
 
 def test_a_broken_one_is_listed_with_its_reason(page, home):

@@ -239,3 +239,10 @@ def test_a_file_that_is_not_listed_is_named(tiny_reference, tmp_path):
         separation(folder, read_manifest(folder))
     with pytest.raises(ArtefactError, match="no 'classifier' is listed"):
         training_history(folder)
+
+
+def test_lines_that_two_cards_do_not_share_are_named():
+    one = Section("a", (("x", "1"), ("y", "2"), ("only here", "3"), ("twice", "4"), ("twice", "5")))
+    other = Section("a", (("x", "1"), ("y", "3"), ("only there", "3"), ("twice", "4")))
+    assert one.unlike(other) == other.unlike(one) == {"y", "only here", "only there", "twice"}
+    assert one.unlike(one) == frozenset()
