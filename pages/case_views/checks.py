@@ -27,15 +27,24 @@ def nothing_to_judge(frame: Frame, reading: Case) -> bool:
     return True
 
 
+def loud(reading: Case) -> bool:
+    """Whether something puts the whole verdict in doubt."""
+    return any(check.name in LOUD for check in reading.checks)
+
+
 def noticed(reading: Case) -> None:
-    """Every check that speaks, what speaks first above; one sentence where none does."""
+    """What each check saw, in the order they speak, and what it may do one press away; one sentence where none does."""
     if not reading.checks:
         st.caption(NOTHING_NOTICED)
         return
-    for check in reading.checks:
-        if check.name in LOUD:
-            st.warning(f"{check.sentence} {check.effect}")
-        else:
+    seen, effects = st.columns([7, 3], gap="small", vertical_alignment="center")
+    sentences = f":small[{' '.join(f'**{check.sentence}**' for check in reading.checks)}]"
+    if loud(reading):
+        seen.warning(sentences)
+    else:
+        seen.markdown(sentences)
+    with effects.popover("What it may do", type="tertiary"):
+        for check in reading.checks:
             _line(check.sentence, check.effect)
 
 

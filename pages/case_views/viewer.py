@@ -11,6 +11,7 @@ from nero_core.case import ALL, seen_part
 from nero_core.figures.data_urls import fitted, jpeg_url
 from nero_core.figures.overlays import layer
 from nero_core.wording import ALL_NEURONS, said
+from pages.case_views import checks
 from pages.components import frame_viewer as viewer
 from pages.shared import controls, words
 from pages.shared.words import plain
@@ -26,8 +27,8 @@ CHANNEL = "frame"
 LONGEST = 1024  # pixels of the longer side that the browser gets: as large as it is shown on a screen of 1920
 
 
-RESERVED, STRIP = 430, 70
-"""Pixels of a screen's height that all but the frame needs down to the names of the parts, and the strip of many."""
+RESERVED, STRIP, LOUD = 454, 70, 32
+"""Pixels of a screen's height that all but the frame needs down to the names of the parts; the strip; a warning."""
 
 
 def show(frame: Frame, reading: Case, many: bool, on_drawn: Callable[[], None]) -> None:
@@ -41,7 +42,7 @@ def show(frame: Frame, reading: Case, many: bool, on_drawn: Callable[[], None]) 
         "The image under review",
         frame=frame.number,
         note=f"{frame.name} · {picture.width} × {picture.height}",
-        reserved=RESERVED + STRIP * many,
+        reserved=RESERVED + STRIP * many + LOUD * checks.loud(reading),
         seen=seen_part(picture.size, preprocessing),
         covers=frame.covers,
         on_drawn=on_drawn,
@@ -86,7 +87,7 @@ def tell(frame: Frame, reading: Case, wanted: Sequence[Neuron | None], about: De
             st.caption(f"Stopped: {len(wanted) - len(missing)} of {len(wanted)} heatmaps are shown.", width="content")
             st.button("Continue", key="continue-heatmaps", type="tertiary", on_click=set_stopped, args=(frame, False))
     if made := [reading.methods[neuron] for neuron in wanted if neuron in reading.maps]:
-        about.caption(words.heatmaps_by(made))
+        about.caption(words.heatmaps_by(made, meaning=False))
     if reading.caution:
         about.warning(plain(reading.caution))
 

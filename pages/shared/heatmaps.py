@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from nero_core.reference.reference import Reference
@@ -46,13 +48,15 @@ def method_control(reference: Reference, key: str, single_neurons: bool = False)
         {title: heatmap_method(title) for title in offered},
         key,
         width=240,
-        help=_not_offered(reference, {title: fit.reason for title, fit in fits.items() if not fit}, single_neurons),
+        help=_about(offered, {title: fit.reason for title, fit in fits.items() if not fit}, single_neurons),
     )
 
 
-def _not_offered(reference: Reference, reasons: dict[str, str], single_neurons: bool) -> str:
+def _about(offered: Sequence[str], reasons: dict[str, str], single_neurons: bool) -> str:
+    """What each method does, and why the others are not there."""
     from nero_core.attribution import METHODS
 
+    does = [f"**{plain(heatmap_method(title))}**: {plain(METHODS[title].meaning)}." for title in offered]
     told = [f"**{plain(heatmap_method(title))}**: {plain(reason)}" for title, reason in reasons.items()]
     if single_neurons:
         told += [
@@ -60,6 +64,5 @@ def _not_offered(reference: Reference, reasons: dict[str, str], single_neurons: 
             for title, method in METHODS.items()
             if not method.single_neurons and title not in reasons
         ]
-    return "The first is the best that this network has. " + (
-        "Not offered here:\n\n" + "\n\n".join(told) if told else "Every method fits it."
-    )
+    others = ["Not offered here:", *told] if told else ["Every method fits it."]
+    return "\n\n".join(["The first is the best that this network has.", *does, *others])

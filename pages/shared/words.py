@@ -62,11 +62,14 @@ def about() -> str:
     return f"NERO Dashboard: how unusual an endoscopy image is for a network, and why. {said(STANDING_LINE)}"
 
 
-def heatmaps_by(methods: Iterable[str]) -> str:
-    """Which method the heatmaps in sight are by, and what it does."""
+def heatmaps_by(methods: Iterable[str], meaning: bool = True) -> str:
+    """Which method the heatmaps in sight are by, and what it does where that is said nowhere else."""
     from nero_core.attribution import METHODS  # the first paint waits for no network
 
-    each = [f"**{plain(heatmap_method(m))}** ({plain(METHODS[m].meaning)})" for m in dict.fromkeys(methods)]
+    each = [
+        f"**{plain(heatmap_method(m))}**" + (f" ({plain(METHODS[m].meaning)})" if meaning else "")
+        for m in dict.fromkeys(methods)
+    ]
     return f"{said(HEATMAPS_BY)} {'; by '.join(each)}."
 
 
