@@ -4,6 +4,7 @@ import { nothingHasFocus } from "./focus";
 import styles from "./filmstrip.css";
 
 interface Thumbnail {
+  /** Empty where it is not read, or cannot be: its word stands in its place. */
   picture: string;
   name: string;
   mark: string;
@@ -18,7 +19,7 @@ interface Data {
   /** Number of the last that Python was told by this strip. */
   heard: number;
   counts: string;
-  words: { label: string; next: string; none: string; unread: string };
+  words: { label: string; next: string; none: string };
 }
 
 /** Milliseconds without another key after which Python is told: of keys that come fast, only the last. */
@@ -40,7 +41,7 @@ export default component<Data>((place, tell) => {
     const { frames, words } = data;
     while (strip.children.length > frames.length) strip.lastElementChild?.remove();
     while (strip.children.length < frames.length) strip.append(option());
-    frames.forEach((frame, at) => dress(options()[at]!, frame, words.unread));
+    frames.forEach((frame, at) => dress(options()[at]!, frame));
     set(strip, "aria-label", words.label);
     write(counts, data.counts);
     mark();
@@ -163,15 +164,15 @@ function option(): HTMLElement {
   return element("div", { role: "option", class: "frame" }, element("span", { class: "picture" }), element("span", { class: "mark" }));
 }
 
-function dress(option: HTMLElement, frame: Thumbnail, unread: string): void {
+function dress(option: HTMLElement, frame: Thumbnail): void {
   const [picture, mark] = option.children as unknown as [HTMLElement, HTMLElement];
-  set(option, "aria-label", `${frame.name}: ${frame.picture ? frame.word : unread}`);
-  set(option, "title", `${frame.name}: ${frame.picture ? frame.word : unread}`);
+  set(option, "aria-label", `${frame.name}: ${frame.word}`);
+  set(option, "title", `${frame.name}: ${frame.word}`);
   option.style.setProperty("--state", frame.colour);
   write(mark, frame.mark);
   mark.hidden = frame.picture === "";
   const shown = picture.querySelector("img");
-  if (!frame.picture) picture.replaceChildren(element("span", { class: "unread", "aria-hidden": "true" }, unread));
+  if (!frame.picture) picture.replaceChildren(element("span", { class: "unread", "aria-hidden": "true" }, frame.word));
   else if (shown) set(shown, "src", frame.picture);
   else picture.replaceChildren(element("img", { src: frame.picture, alt: "", loading: "lazy", decoding: "async" }));
 }

@@ -121,9 +121,7 @@ def announced(reading: Case) -> str:
     calibration = reading.calibration
     standing = words.standing(reading.percentile, len(calibration), calibration.of_class)
     decision = decide(reading, current_alpha())
-    return (
-        f"{said(wording.NO_VERDICT) if decision is None else state_word(decision.state)}. {standing.replace('*', '')}"
-    )
+    return words.spoken(f"{said(wording.NO_VERDICT) if decision is None else state_word(decision.state)}. {standing}")
 
 
 def small(*sentences: str) -> None:

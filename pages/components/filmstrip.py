@@ -21,7 +21,7 @@ class Thumbnail:
     Attributes
     ----------
     picture : str
-        As a ``data:`` address; empty where it could not be read.
+        As a ``data:`` address; empty where it could not be read or waits to be: its word stands in its place.
     name : str
         Of its file, as plain text.
     mark, word : str

@@ -34,6 +34,7 @@ TOGETHER = (
     "flagged where nothing is unusual. Both speak of independent images; frames of one patient or clip are not."
 )
 MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&^=:])")
+ESCAPED_OR_STRONG = re.compile(r"\\(.)|\*")
 WOULD_BE_LINKED = re.compile(r"(?<=:)|(?<=@)|(?i:(?<=www))")
 
 
@@ -41,6 +42,11 @@ def plain(text: str) -> str:
     """Untrusted text as Markdown that shows exactly that text: no link, picture, colour, formula or symbol."""
     unlinked = WOULD_BE_LINKED.sub("\u2060", " ".join(text.split()))  # word joiner: no width, breaks ":icon:" and URLs
     return MARKUP.sub(r"\\\1", unlinked)
+
+
+def spoken(text: str) -> str:
+    """A sentence of this page without its Markdown, as it is read out: what :func:`plain` escaped is itself again."""
+    return ESCAPED_OR_STRONG.sub(r"\1", text.replace("\u2060", ""))
 
 
 def reference_line(manifest: Mapping[str, Any]) -> str:

@@ -93,6 +93,12 @@ def test_untrusted_text_stays_text(text):
     assert shown == " ".join(text.split()), "and nothing of it is lost"
 
 
+def test_what_is_announced_has_no_markup():
+    text = words.standing(0.5, 200, r"z-line *of* www.x.org \o/")
+    assert "\\" in text
+    assert words.spoken(f"**{text}**") == r"More unusual than 50 of 100 calibration images read as z-line *of* www.x.org \o/"
+
+
 def test_what_is_usual_is_named():
     line = words.reference_line({"classes": ["a", "b", "c"], "calibration": {"images": 12}})
     assert line == "Usual here: images of *a*, *b* and *c*; 12 of them make the scale."

@@ -69,7 +69,18 @@ def upload(page, *files):
 
 
 def heatmaps(page):
-    return page.locator('img[alt^="Where neuron"]')
+    """The maps of single neurons, each on its card, once they are made."""
+    return page.get_by_role("img", name=re.compile(r"^Neuron .*: Where it looked on this image$"))
+
+
+def open_part(page, title):
+    """One of the parts below the frame."""
+    page.get_by_role("tab", name=title, exact=True).click()
+
+
+def outline(page):
+    """That of all neurons together, over the frame, once it is made."""
+    return page.locator('.viewer .outline .edge[d*="M"]')
 
 
 def overflows(page):
@@ -80,10 +91,15 @@ def test_upload_verdict_heatmaps(page):
     page.get_by_text("Not a medical device").wait_for()
     upload(page, ("a.png", picture_bytes(size=(320, 240))))
     page.get_by_text("The network’s own answer").wait_for()
-    heatmaps(page).nth(5).wait_for(state="attached")  # in an expander, below the concepts
-    page.locator('img[alt="Heatmap of all neurons together"]').wait_for()
+    page.get_by_role("img", name="The image under review").wait_for()
+    outline(page).wait_for(state="attached")
+    open_part(page, "Top neurons")
+    heatmaps(page).nth(5).wait_for()
     assert heatmaps(page).count() == 6
-    assert page.locator(".js-plotly-plot").count() >= 4
+    open_part(page, "Detectors")
+    page.locator(".js-plotly-plot").nth(4).wait_for()  # gauge and histogram, and one of each detector
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    assert page.locator(".js-plotly-plot").count() == 5
     assert page.locator("img:not([alt])").count() == 0
     assert page.locator('[data-testid="stException"]').count() == 0
     assert not overflows(page)
@@ -93,10 +109,10 @@ def test_upload_verdict_heatmaps(page):
 
 def test_a_camera_saves_its_chart(page):
     upload(page, ("a.png", picture_bytes(size=(320, 240))))
-    heatmaps(page).nth(5).wait_for(state="attached")  # in an expander, below the concepts
+    page.locator(".st-key-histogram .modebar-btn").first.wait_for(state="attached")
     page.locator('[data-test-script-state="notRunning"]').wait_for()
     with page.expect_download() as waiting:  # the button is there, also where no pointer is over the chart
-        page.locator(".modebar-btn").first.evaluate("button => button.click()")
+        page.locator(".st-key-histogram .modebar-btn").first.evaluate("button => button.click()")
     assert waiting.value.suggested_filename == "nero histogram.svg"
     assert Path(waiting.value.path()).read_bytes().startswith(b"<svg")
     assert page.problems == []
@@ -105,10 +121,17 @@ def test_a_camera_saves_its_chart(page):
 
 def test_a_name_with_markup_is_shown_and_never_run(page):
     upload(page, ("<img src=x onerror=alert(1)>.png", b"not an image"), ("b.png", picture_bytes()))
-    page.get_by_text("could not be read").wait_for()
-    page.get_by_text("The network’s own answer").wait_for()
+    page.locator('[data-testid="stAlert"]').get_by_text("could not be read").wait_for()
+    page.get_by_text("1 of 1 flagged, 1 could not be read").or_(
+        page.get_by_text("0 of 1 flagged, 1 could not")
+    ).wait_for()
     shown = page.locator('[data-testid="stAlert"]').inner_text()
     assert "<img src=x onerror=alert(1)>.png" in shown.replace("\u2060", "")
+    assert (
+        page.get_by_role("option", name="<img src=x onerror=alert(1)>.png: could not be read", exact=True).count() == 1
+    )
+    page.get_by_role("option", name="b.png").click()
+    page.get_by_text("The network’s own answer").wait_for()
     assert page.locator('img[src="x"]').count() == 0
     assert page.problems == []
 
@@ -116,7 +139,9 @@ def test_a_name_with_markup_is_shown_and_never_run(page):
 def test_usable_on_a_phone(page):
     page.set_viewport_size({"width": 390, "height": 844})
     upload(page, ("a.png", picture_bytes(size=(320, 240))))
-    heatmaps(page).nth(5).wait_for(state="attached")  # in an expander, below the concepts
+    page.get_by_text("The network’s own answer").wait_for()
+    open_part(page, "Top neurons")
+    heatmaps(page).nth(5).wait_for()
     assert not overflows(page)
 
 

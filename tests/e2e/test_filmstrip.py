@@ -8,7 +8,19 @@ import pytest
 
 from pages.components.bundles import BUNDLES
 from tests.e2e import test_browser
-from tests.e2e.screens import COUNT, FLAGGED, HOSTILE, UNREAD, expect, opened, press, rested, serve_screen, tick
+from tests.e2e.screens import (
+    COUNT,
+    FLAGGED,
+    HOSTILE,
+    UNREAD,
+    WAITING,
+    expect,
+    opened,
+    press,
+    rested,
+    serve_screen,
+    tick,
+)
 from tests.e2e.test_browser import overflows
 
 pytestmark = pytest.mark.browser
@@ -183,6 +195,8 @@ def test_every_image_says_its_state_in_words_and_by_its_sign(page):
     assert frame(page, FLAGGED[0]).inner_text() == "▲"
     expect(frame(page, UNREAD)).to_have_accessible_name(f"{UNREAD}.png: could not be read")
     assert frame(page, UNREAD).inner_text() == "could not be read"
+    expect(frame(page, WAITING)).to_have_accessible_name(f"{WAITING}.png: waits to be read")
+    assert frame(page, WAITING).inner_text() == "waits to be read"
     expect(frame(page, HOSTILE)).to_have_accessible_name(re.compile(r"^<img src=x onerror=alert\(1\)>\.png: "))
     assert page.locator("img[src=x]").count() == 0
     assert page.get_by_text("3 of 30", exact=True).count() == 1
@@ -282,8 +296,9 @@ def test_a_case_is_announced_once_when_it_opens(page):
 
 
 def top_in_view(page):
+    """To a pixel: a page scrolls by whole ones."""
     box, header = headline(page).bounding_box(), page.locator("[data-testid=stHeader]").bounding_box()
-    return header["y"] + header["height"] <= box["y"] <= page.viewport_size["height"] - 64
+    return header["y"] + header["height"] - 1 <= box["y"] <= page.viewport_size["height"] - 64
 
 
 def test_a_headline_out_of_sight_comes_into_view(page):

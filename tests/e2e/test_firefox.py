@@ -38,7 +38,7 @@ def addresses(tmp_path_factory):
 @pytest.fixture
 def frame(browser, addresses):
     browser.open(addresses["frame"])
-    browser.wait(f"{text('.caption')} === 'all neurons together'")
+    browser.wait(f"{text('.viewer .shown')} === 'all neurons together'")
     return browser
 
 
@@ -114,10 +114,10 @@ def test_the_edge_is_moved_by_pointer_and_by_keys(frame):
 
 def test_the_viewer_shows_the_layer_of_the_card_under_the_pointer(frame):
     frame.move(*middle(frame, ".card"))
-    frame.wait(f"{text('.viewer .caption')} === 'neuron 12'")
+    frame.wait(f"{text('.viewer .shown')} === 'neuron 12'")
     assert frame.run(f"{find('.viewer .edge')}.getAttribute('d')") == TWELVE
-    frame.move(*middle(frame, ".viewer .caption"))
-    frame.wait(f"{text('.viewer .caption')} === 'all neurons together'")
+    frame.move(*middle(frame, ".viewer .shown"))
+    frame.wait(f"{text('.viewer .shown')} === 'all neurons together'")
 
 
 def test_a_pressed_card_stays_shown(frame):
@@ -125,8 +125,8 @@ def test_a_pressed_card_stays_shown(frame):
     frame.run(f"{find('.card button')}.focus()")
     frame.press("Enter")
     frame.wait(f"{find('.card button')}.ariaPressed === 'true'")
-    frame.move(*middle(frame, ".viewer .caption"))
-    frame.wait(f"{text('.viewer .caption')} === 'neuron 12'")
+    frame.move(*middle(frame, ".viewer .shown"))
+    frame.wait(f"{text('.viewer .shown')} === 'neuron 12'")
 
 
 def test_covers_are_drawn_by_pointer_and_by_keys(frame):

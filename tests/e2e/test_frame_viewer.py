@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.e2e import test_browser
-from tests.e2e.screens import expect, opened, press, serve_screen, tick
+from tests.e2e.screens import RESERVED, expect, opened, press, serve_screen, tick
 from tests.e2e.test_browser import overflows
 
 pytestmark = pytest.mark.browser
@@ -34,7 +34,7 @@ def page(chromium, served):
 
 
 def caption(page):
-    return page.locator(".viewer .caption")
+    return page.locator(".viewer .shown")
 
 
 def shows(page, title):
@@ -390,9 +390,9 @@ def test_where_covers_cannot_be_drawn_nothing_offers_it(page):
 def test_it_fits(page, width):
     page.set_viewport_size({"width": width, "height": 800})
     assert not overflows(page)
-    assert page.locator(".stage").bounding_box()["height"] <= 0.56 * 800 + 1
+    assert page.locator(".stage").bounding_box()["height"] <= 800 - RESERVED + 1
     whole, picture = page.locator(".viewer").bounding_box(), page.locator(".stage").bounding_box()
-    assert picture["width"] == pytest.approx(min(whole["width"], 0.56 * 800 * 4 / 3), abs=1)
+    assert picture["width"] == pytest.approx(min(whole["width"], (800 - RESERVED) * 4 / 3), abs=1)
     assert picture["width"] / picture["height"] == pytest.approx(4 / 3, abs=0.01)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from nero_core import Reference
 from nero_core.figures.palette import significant
-from nero_core.wording import STATES
+from nero_core.wording import CARDS, STATES, said
 from pages.shared import words
 from tests.app.conftest import picture_bytes
 from tests.e2e import test_browser
@@ -24,32 +24,53 @@ pytestmark = [pytest.mark.browser, pytest.mark.soak]  # minutes of a real browse
 
 SIZE = (1280, 1024)  # pixels, as endoscopes give
 COLOURS = [(200, 140, 60), (90, 150, 70), (90, 110, 160), (240, 20, 230), (30, 30, 30), (230, 230, 220)]
-MAPS = 7  # six neurons and all of them together
-CHARTS = 5  # with the picture on which covers are drawn
+MAPS = 6  # neurons with a card
+CHARTS = {"Why": 3, "Top neurons": 2}  # gauge and histogram, and those of the parts that are looked at
 MEMORY_SHARE = 0.2  # of the server's resident memory after a warm-up
 SETTLING = 150  # seconds until the server may have forgotten sessions that are gone
 
-SCREEN = """() => ({
-    words: [...document.querySelectorAll(
-        ['stMarkdownContainer', 'stCaptionContainer', 'stText'].map(name => `[data-testid="${name}"]`).join(),
-    )].map(element => element.innerText),
-    pictures: [...document.querySelectorAll('img[alt]')].map(image => [image.alt, new URL(image.src).pathname]),
-    charts: [...document.querySelectorAll('.js-plotly-plot')].map(plot => JSON.stringify(plot._fullData.map(trace =>
-        ['x', 'y', 'z', 'text', 'base', 'customdata'].map(key => Array.from(trace[key] ?? []))))),
-})"""
+SCREEN = """() => {
+    const all = root => [...root.querySelectorAll('*')].flatMap(e => [e, ...(e.shadowRoot ? all(e.shadowRoot) : [])]);
+    const there = all(document.body), found = selector => there.filter(element => element.matches(selector));
+    const words = ['stMarkdownContainer', 'stCaptionContainer', 'stText'].map(name => `[data-testid="${name}"]`);
+    return {
+        words: found([...words, '.nero'].join()).map(element => element.innerText),
+        pictures: [
+            ...found('img').map(image => [image.alt, new URL(image.src).pathname]),
+            ...found('.outline .edge').map(path => ['outline', path.getAttribute('d') ?? '']),
+        ],
+        maps: found('.card [role=img]').map(map => map.getAttribute('aria-label')),
+        charts: found('.js-plotly-plot').map(plot => JSON.stringify(plot._fullData.map(trace =>
+            ['x', 'y', 'z', 'text', 'base', 'customdata'].map(key => Array.from(trace[key] ?? []))))),
+    };
+}"""
+"""What the page shows, also in components: what lies over the frame, and what stands on cards."""
 
 
 @dataclass(frozen=True)
 class Screen:
-    """What a session shows: words, pictures (their addresses are hashes of their pixels), the charts' numbers."""
+    """What a session shows: words, pictures (their addresses are their pixels, or hashes of them), maps that are made
+    or waited for, the charts' numbers."""
 
     words: tuple[str, ...]
     pictures: tuple[tuple[str, str], ...]
+    maps: tuple[str, ...]
     charts: tuple[str, ...]
 
-    def complete(self):
-        maps = [alt for alt, _ in self.pictures if alt.startswith("Where neuron") or "all neurons" in alt]
-        return len(maps) == MAPS and len(self.charts) == CHARTS
+    def complete(self, part):
+        """Whether all of a part is there, and the map of all neurons over the frame."""
+        looked = [name for name in self.maps if name.endswith(said(CARDS["map"]))]
+        outlined = any(name == "outline" and drawn for name, drawn in self.pictures)
+        return outlined and len(looked) == MAPS * (part == "Top neurons") and len(self.charts) == CHARTS[part]
+
+    def with_(self, other):
+        """Both, as one."""
+        return Screen(
+            self.words + other.words,
+            self.pictures + other.pictures,
+            self.maps + other.maps,
+            self.charts + other.charts,
+        )
 
     def unlike(self, other):
         """What only one of two screens shows."""
@@ -77,7 +98,7 @@ def said_by_the_core(reference, data):
     for neuron, _ in e.top(6):
         part = e.low_relevance_share * e.contributions[neuron]
         yield (
-            f"Neuron {neuron} {'raises' if part >= 0 else 'lowers'} the score by {significant(abs(part))}; relevance "
+            f"Neuron {neuron} {'Raises' if part >= 0 else 'Lowers'} the score by {significant(abs(part))}; relevance "
             f"{significant(e.relevance[neuron])}, usually {significant(e.class_relevance[neuron])}"
         )
 
@@ -96,6 +117,7 @@ class Person:
         return Screen(
             tuple(" ".join(part.replace("\u2060", "").split()) for part in shown["words"]),
             tuple(sorted(map(tuple, shown["pictures"]))),
+            tuple(shown["maps"]),
             tuple(shown["charts"]),
         )
 
@@ -107,10 +129,18 @@ class Person:
         await self.page.get_by_text(f"Case: {name}").wait_for()
 
     async def look(self):
-        """All there is to see once everything is drawn; nobody else's name may appear meanwhile."""
+        """All there is to see of two parts once everything is drawn; nobody else's name may appear meanwhile."""
+        why, top = [await self.look_at(part) for part in CHARTS]
+        return why.with_(top)
+
+    async def look_at(self, part):
+        """All there is to see while this part is in sight."""
+        tab = self.page.get_by_role("tab", name=part, exact=True)
+        await tab.press("Enter")
+        await self.page.locator(f'[role="tab"][aria-selected="true"]:text-is("{part}")').wait_for()
         before, seen = None, await self.screen()
         async with asyncio.timeout(PATIENCE / 1000):
-            while await self.working() or not seen.complete() or seen != before:
+            while await self.working() or not seen.complete(part) or seen != before:
                 if await self.page.locator('[data-testid="stException"], [data-testid="stAlert"]').count():
                     self.problems.append(f"error on the page: {seen.words}")
                     break
@@ -126,8 +156,8 @@ class Person:
         await self.page.locator('[data-test-script-state="running"]').wait_for()
         return await self.look()
 
-    async def take_off(self):
-        await self.page.locator('[data-testid="stFileChipDeleteBtn"] button').click()
+    async def close(self):
+        await self.page.get_by_role("button", name="Close case").click()
         await self.page.get_by_text("No case open").wait_for()
 
     async def working(self):
@@ -156,7 +186,7 @@ async def work(address, people, frames, seconds, before_crowd):
         async def review(person, number, look=Person.look):
             await person.put(*frame_of(person.owner, number))
             seen = await look(person)
-            await person.take_off()
+            await person.close()
             return (person.owner, number), seen
 
         alone = {}

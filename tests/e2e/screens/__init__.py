@@ -7,8 +7,10 @@ from pathlib import Path
 
 from tests.server.serving import PATIENCE, ROOT, serve
 
-COUNT, FLAGGED, UNREAD, HOSTILE = 30, (3, 9, 29), 4, 2
-"""Images of the strip in `case.py`; the places of those that are flagged, unreadable, and named like markup."""
+COUNT, FLAGGED, UNREAD, WAITING, HOSTILE = 30, (3, 9, 29), 4, 5, 2
+"""Images of the strip in `case.py`; the places of those that are flagged, unreadable, waiting, and named as markup."""
+RESERVED = 350
+"""Pixels of the window's height that the frame of `frame.py` leaves for all else."""
 
 
 def serve_screen(name, log):

@@ -11,7 +11,7 @@ from nero_core.wording import SYMBOLS, state_word
 from pages.components import filmstrip, picture_grid
 from pages.components.case_watch import case_watch
 from pages.components.filmstrip import Thumbnail
-from tests.e2e.screens import COUNT, FLAGGED, HOSTILE, UNREAD
+from tests.e2e.screens import COUNT, FLAGGED, HOSTILE, UNREAD, WAITING
 
 PICTURE = png_url(Image.new("RGB", (64, 48), "maroon"))
 
@@ -22,11 +22,12 @@ held = st.session_state.setdefault(
 
 def thumbnail(place):
     state = "out-of-distribution" if place in FLAGGED and some else "in-distribution"
+    word = {UNREAD: "could not be read", WAITING: "waits to be read"}.get(place, state_word(state))
     return Thumbnail(
-        "" if place == UNREAD else PICTURE,
+        "" if place in (UNREAD, WAITING) else PICTURE,
         "<img src=x onerror=alert(1)>.png" if place == HOSTILE else f"{place}.png",
         SYMBOLS[state],
-        state_word(state),
+        word,
         STATE_COLOURS[state],
         place in FLAGGED and some,
     )

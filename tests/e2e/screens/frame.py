@@ -7,6 +7,7 @@ from nero_core.case import Cover
 from nero_core.figures.data_urls import png_url
 from nero_core.figures.overlays import Layer
 from pages.components.frame_viewer import ALL, Shown, drawn, frame_layer, frame_viewer, layer_card
+from tests.e2e.screens import RESERVED
 
 SIZE = (400, 300)
 OUTLINES = {ALL: "M100 100L900 100L900 900Z", "12": "M0 0L500 0L500 500Z", "<b>7</b>": "M500 500L900 500L900 900Z"}
@@ -54,6 +55,8 @@ with left:
         picture("maroon" if frame == 1 else "teal"),
         f"Frame {frame}",
         frame=frame,
+        note="a.png · 400 × 300",
+        reserved=RESERVED,
         seen=(0.25, 0.0, 0.5, 1.0),
         covers=[Cover(*box) for box in held["boxes"]],
         on_drawn=draw if may_draw else None,
