@@ -96,7 +96,10 @@ def test_untrusted_text_stays_text(text):
 def test_what_is_announced_has_no_markup():
     text = words.standing(0.5, 200, r"z-line *of* www.x.org \o/")
     assert "\\" in text
-    assert words.spoken(f"**{text}**") == r"More unusual than 50 of 100 calibration images read as z-line *of* www.x.org \o/"
+    assert (
+        words.spoken(f"**{text}**")
+        == r"More unusual than 50 of 100 calibration images read as z-line *of* www.x.org \o/"
+    )
 
 
 def test_what_is_usual_is_named():
