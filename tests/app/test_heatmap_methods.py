@@ -12,7 +12,7 @@ from nero_core.entry_points import load_entry_points
 from nero_core.wording import heatmap_method
 from pages.case_views import viewer
 from pages.case_views.top_neurons import METHOD
-from pages.neuron_views import detail, truth
+from pages.neuron_views import heatmaps, truth
 from tests.app.conftest import cards, picture_bytes, show_part, upload, words_of
 from tests.plug_in import OCCLUSION, install
 
@@ -131,13 +131,13 @@ def test_a_failing_method_stops_no_verdict(reviewed, monkeypatch):
 
 def test_the_neurons_page_offers_methods_of_single_neurons_and_tests_the_chosen_one(reviewed):
     page = reviewed.switch_page("pages/neurons.py").run()
-    assert not any(box.key == detail.METHOD for box in page.selectbox), "no network before an image is chosen"
+    assert not any(box.key == heatmaps.METHOD for box in page.selectbox), "no network before an image is chosen"
     page.multiselect(key="neurons-images").set_value(["Case, image 1"]).run()
-    control = page.selectbox(key=detail.METHOD)
+    control = page.selectbox(key=heatmaps.METHOD)
     assert control.value == "CRP"
     assert not set(control.options) & set(ONE_MAP)
     assert "**SmoothGrad**: it gives one map of the whole answer; Case review shows it" in control.help
-    choose(page, "EpsilonPlusFlat", detail.METHOD)
+    choose(page, "EpsilonPlusFlat", heatmaps.METHOD)
     assert "Heatmaps by **EpsilonPlusFlat**" in words_of(page)
     page.multiselect(key=truth.IMAGES).set_value(["Case, image 1"]).run()
     page.button(key="neurons-truth-test").click().run()
@@ -151,7 +151,7 @@ def test_a_result_of_the_best_stays_when_it_is_chosen_by_name(reviewed):
     page.multiselect(key=truth.IMAGES).set_value(["Case, image 1"]).run()
     page.button(key="neurons-truth-test").click().run()
     page.multiselect(key="neurons-images").set_value(["Case, image 1"]).run()
-    assert page.selectbox(key=detail.METHOD).value == "CRP"
+    assert page.selectbox(key=heatmaps.METHOD).value == "CRP"
     page.run()
     assert any("deletion, % ↓" in table.value for table in page.dataframe)
 

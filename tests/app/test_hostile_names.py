@@ -14,6 +14,7 @@ from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.records import TrainingRecord
 from nero_core.reference.description import Card
 from nero_core.reference.fit import fit_reference
+from pages.neuron_views import link
 from tests.app.conftest import ROOT, mounted, picture_bytes, show_part, upload
 from tests.conftest import coloured_noise
 
@@ -125,8 +126,12 @@ def test_names_are_text_on_every_page(open_app, monkeypatch, hostile, page):
             assert tag not in unescaped(text), text
         assert "](http" not in text.replace("\\]", "")
         assert "](javascript" not in text.replace("\\]", "")
+    before, after = link.SCRIPT.split("%s")
     for element in app.get("html"):
-        assert not [tag for tag in TAGS if tag in element.proto.body and tag != "<b>"], element.proto.body[:300]
+        body = element.proto.body
+        if body.startswith(before) and body.endswith(after):  # ours, around the address of the view
+            body = body[len(before) : -len(after)]
+        assert not [tag for tag in TAGS if tag in body and tag != "<b>"], body[:300]
     drawn = list(charts(app))
     for spec in drawn:
         assert not [tag for tag in ("<img", "<script", "<svg", "<a ") if tag in spec], "plotly reads some tags"

@@ -19,6 +19,7 @@ TOUCHES = {
 WITHOUT = {
     "pages/benchmark_views/results.py:_open_files": "writes what was uploaded into a temporary folder of its own",
     "pages/shared/watching.py:look": "inside watch, which asks",
+    "pages/shared/watching.py:_ask_to_stop": "draws the button, and what that does asks",
     "pages/shared/resources.py:_changed": "looks at references that are listed",
     "pages/shared/resources.py:_loading": "submits to a pool of threads",
 }

@@ -90,8 +90,8 @@ def test_a_score_without_a_decomposition_has_a_sentence_and_no_concepts(app):
     assert "no exact decomposition" in words_of(app)
 
 
-def test_the_place_can_be_covered_from_the_card(app):
-    upload(app, ("a.png", DATA))
+def test_the_place_can_be_covered(app):
+    show_part(upload(app, ("a.png", DATA)), "Covers")
     region = why_of(app).region
     assert region is not None
     app.button(key="why-cover").click().run()
