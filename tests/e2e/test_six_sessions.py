@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import sys
 import time
@@ -12,10 +13,10 @@ import psutil
 import pytest
 
 from nero_core import Reference
+from nero_core.data.scenes import render
 from nero_core.figures.palette import significant
 from nero_core.wording import CARDS, STATES, said
 from pages.shared import words
-from tests.app.conftest import picture_bytes
 from tests.e2e import test_browser
 from tests.e2e.test_browser import CHROMIUM, PATIENCE
 
@@ -23,7 +24,7 @@ served = test_browser.served  # a server of this module's own
 pytestmark = [pytest.mark.browser, pytest.mark.soak]  # minutes of a real browser on every core: not for each run
 
 SIZE = (1280, 1024)  # pixels, as endoscopes give
-COLOURS = [(200, 140, 60), (90, 150, 70), (90, 110, 160), (240, 20, 230), (30, 30, 30), (230, 230, 220)]
+KINDS = ("polyp", "cecum", "z-line", "pylorus", "ulcer")  # of rendered scenes: of plain noise there is nothing to judge
 MAPS = 6  # neurons with a card
 CHARTS = {"Why": 3, "Top neurons": 2}  # gauge and histogram, and those of the parts that are looked at
 MEMORY_SHARE = 0.2  # of the server's resident memory after a warm-up
@@ -81,7 +82,9 @@ class Screen:
 def frame_of(owner, number):
     """One picture and its name; no two sessions have one in common."""
     name = f"owner-{owner}-frame-{number}.jpg"
-    return name, picture_bytes(100 * owner + number, COLOURS[(owner + number) % len(COLOURS)], SIZE, "JPEG")
+    picture, buffer = render(KINDS[(owner + number) % len(KINDS)], 100 * owner + number), io.BytesIO()
+    picture.resize(SIZE).save(buffer, "JPEG")
+    return name, buffer.getvalue()
 
 
 def said_by_the_core(reference, data):
