@@ -140,7 +140,7 @@ class Person:
         """All there is to see while this part is in sight."""
         tab = self.page.get_by_role("tab", name=part, exact=True)
         await tab.press("Enter")
-        await self.page.locator(f'[role="tab"][aria-selected="true"]:text-is("{part}")').wait_for()
+        await self.page.get_by_role("tab", name=part, exact=True, selected=True).wait_for()
         before, seen = None, await self.screen()
         async with asyncio.timeout(PATIENCE / 1000):
             while await self.working() or not seen.complete(part) or seen != before:
