@@ -94,7 +94,7 @@ def said_by_the_core(reference, data):
     decision = reference.decide(activations)[0]
     p = activations.probabilities[0]
     yield STATES[decision.state]
-    yield words.standing(decision.percentile, decision.calibration_images, decision.calibration_class)
+    yield words.spoken(words.standing(decision.percentile, decision.calibration_images, decision.calibration_class))
     yield f"The network’s own answer: {reference.classes[int(p.argmax())]}, {100 * p.max():.0f} % sure."
     yield f"OOD score, higher = more unusual: {significant(e.score)}"
     yield re.sub(r"\*+", "", words.lead(e))
