@@ -142,7 +142,8 @@ def open_case(files: Sequence[tuple[str, bytes]], uploaded: bool = True) -> None
     fresh = [frame for frame in given if frame not in known.values()]
     now = [*there, *given]
     st.session_state[CASE] = now
-    st.session_state[CHOSEN] = now.index(fresh[0]) if fresh else 0
+    first = fresh or ([] if uploaded else given)
+    st.session_state[CHOSEN] = now.index(first[0]) if first else 0
 
 
 def take_upload() -> None:
