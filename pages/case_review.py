@@ -26,12 +26,13 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
         tables = verdict.headline(read)
         below = st.container(gap="xsmall")
     said = f"{frame.name}: {verdict.announced(read)}"
-    case_watch(frame.number, said, verdict.HEADLINE, session.PART, parts.in_use())
+    case_watch(frame.number, said, verdict.HEADLINE, session.PART, parts.opened())
     with left:
         viewer.show(frame, read, len(session.case()) > 1, covers.take_drawn)
         with st.container(key="below-frame", gap="xxsmall"):
             checks.noticed(read)
             about = st.container()
+            covers.in_short(frame, read)
         layers = st.container(key="layers")
         with layers:
             viewer.make(frame, read, [ALL], about)
@@ -66,9 +67,10 @@ def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
         if other is not frame:
             other.picture = None  # only the image under review is kept decoded
     progress = strip.show(frames, frame, verdict.current_alpha()) if len(frames) > 1 else None
-    for other in frames:
-        if other.error is not None:
-            st.error(f"**{plain(other.name)}** could not be read. {plain(other.error)}")
+    if len(frames) > 1:
+        strip.refused(frames)
+    if frame.error is not None:
+        st.error(f"**{plain(frame.name)}** could not be read. {plain(frame.error)}")
     rest = one_screen(frame, frame.reading) if frame.reading is not None and frame.error is None else None
     if waiting and progress is not None:
 

@@ -5,9 +5,9 @@ interface Data {
   number: number | null;
   headline: string;
   anchor: string;
-  /** The key of what holds the parts below, and which of them is in sight. */
+  /** The key of what holds the parts below, and how often one of them was opened by hand. */
   parts: string;
-  part: string;
+  opened: number;
 }
 
 /** Milliseconds that a live region has to be there before what it says is heard. */
@@ -16,7 +16,7 @@ const HEARD_AFTER = 100;
 const LINE = 64;
 /** Of the window's height, above a part that was opened: as much of the frame stays in view. */
 const ABOVE = 0.45;
-/** How often, and how long, it is looked whether a part that was opened is there: in milliseconds. */
+/** How often, and how long, it is looked whether what comes into view is there: in milliseconds. */
 const LOOK_EVERY = 150;
 const LOOK_FOR = 3000;
 /** What a person does with a page. */
@@ -30,7 +30,9 @@ let announced: number | null = null;
 export default component<Data>((place) => {
   const back = unseen(place);
   let guarded = false;
-  let seen = "";
+  let seen = 0;
+  /** Of this instance: an older one that goes takes its own away only. */
+  const warn = (event: BeforeUnloadEvent): void => event.preventDefault();
   let stop = (): void => {};
   const guard = (on: boolean): void => {
     if (on === guarded) return;
@@ -41,18 +43,19 @@ export default component<Data>((place) => {
   region();
 
   return {
-    update({ number, headline, anchor, parts, part }) {
+    update({ number, headline, anchor, parts, opened: times }) {
+      if (number === null && guarded) fromTheTop();
       guard(number !== null);
       if (number === null || !headline) return; // on another page there is nothing to announce
       if (number === announced) {
-        if (part !== seen && seen) {
+        if (times !== seen) {
           stop();
           stop = opened(parts);
         }
-        seen = part;
+        seen = times;
         return;
       }
-      seen = part;
+      seen = times;
       announced = number;
       announce(headline);
       stop();
@@ -65,10 +68,6 @@ export default component<Data>((place) => {
     },
   };
 });
-
-function warn(event: BeforeUnloadEvent): void {
-  event.preventDefault();
-}
 
 /** The one live region of the document. */
 function region(): HTMLElement {
@@ -85,34 +84,44 @@ function announce(text: string): void {
 }
 
 /**
- * Bring the headline into view once it is there, and give it the focus as soon as nothing has it: what had it may go only
- * when the page has been drawn anew. Whoever does something before that is left alone.
+ * Bring the headline into view as the page gets its shape, and give it the focus as soon as nothing has it: what had it may
+ * go only when the page has been drawn anew. Whoever does something before that is left alone.
  */
 function follow(anchor: string): () => void {
-  const selector = `.st-key-${CSS.escape(anchor)}`;
-  let seen = false;
-  const look = (): void => {
-    const headline = document.querySelector<HTMLElement>(selector);
+  return untilHands(() => {
+    const headline = document.querySelector<HTMLElement>(`.st-key-${CSS.escape(anchor)}`);
     if (!headline) return;
-    if (!seen) {
-      seen = true;
-      requestAnimationFrame(() => intoView(headline));
-    }
+    intoView(headline);
     if (document.activeElement === null || document.activeElement === document.body) {
       headline.tabIndex = -1;
       headline.style.outline = "none"; // a place to read from, that no key does anything with
       headline.focus({ preventScroll: true });
-      stop();
     }
-  };
-  const observer = new MutationObserver(look);
+  });
+}
+
+/** A case that is closed leaves the focus to nobody: the page's title gets it, before the uploader. */
+function fromTheTop(): void {
+  untilHands(() => {
+    const title = document.querySelector<HTMLElement>("h1");
+    if (!title || (document.activeElement !== null && document.activeElement !== document.body)) return;
+    title.tabIndex = -1;
+    title.style.outline = "none";
+    title.focus();
+  });
+}
+
+/** Do something again and again while the page is drawn, until a person does something with it; returns what ends it. */
+function untilHands(act: () => void): () => void {
+  const timer = setInterval(act, LOOK_EVERY);
+  const end = setTimeout(() => stop(), LOOK_FOR);
   const stop = (): void => {
-    observer.disconnect();
-    for (const event of ["keydown", "pointerdown"]) removeEventListener(event, stop, true);
+    clearInterval(timer);
+    clearTimeout(end);
+    for (const event of HANDS) removeEventListener(event, stop, true);
   };
-  observer.observe(document.body, { childList: true, subtree: true });
-  for (const event of ["keydown", "pointerdown"]) addEventListener(event, stop, true);
-  look();
+  for (const event of HANDS) addEventListener(event, stop, true);
+  act();
   return stop;
 }
 
@@ -122,21 +131,12 @@ function follow(anchor: string): () => void {
  */
 function opened(key: string): () => void {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const look = (): void => {
+  return untilHands(() => {
     const tabs = document.querySelector<HTMLElement>(`.st-key-${CSS.escape(key)}`);
     if (!tabs || tabs.getBoundingClientRect().top <= ABOVE * innerHeight + 1) return;
     tabs.style.scrollMarginTop = `${ABOVE * innerHeight}px`;
     tabs.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
-  };
-  const timer = setInterval(look, LOOK_EVERY);
-  const end = setTimeout(() => stop(), LOOK_FOR);
-  const stop = (): void => {
-    clearInterval(timer);
-    clearTimeout(end);
-    for (const event of HANDS) removeEventListener(event, stop, true);
-  };
-  for (const event of HANDS) addEventListener(event, stop, true);
-  return stop;
+  });
 }
 
 /** Scrolls only where the beginning of the headline is out of sight, under the page's header or below the window. */

@@ -47,6 +47,7 @@ export class Drawing {
     set(this.box, "aria-label", this.words.drawing);
     this.show(byKeys ? BEGIN : null);
     this.box.focus({ preventScroll: true });
+    this.stage.scrollIntoView({ block: "nearest" });
   }
 
   leave(): void {

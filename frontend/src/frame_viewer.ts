@@ -136,6 +136,7 @@ export default component<Data>((place, tell) => {
         close();
         board = channel(now.channel);
         stop = board.listen(draw);
+        board.reveal = () => intoView(stage);
       }
       if (now.frame !== data?.frame || !now.drawing) drawing.leave();
       data = now;
@@ -171,4 +172,12 @@ function hatched([left, top, width, height]: Box): HTMLElement {
   const made = element("div", { class: "cover" });
   Object.assign(made.style, { left: percent(left), top: percent(top), width: percent(width), height: percent(height) });
   return made;
+}
+
+/** As little as needed, below the page's header. */
+function intoView(stage: HTMLElement): void {
+  const header = document.querySelector('[data-testid="stHeader"]')?.getBoundingClientRect().bottom ?? 0;
+  stage.style.scrollMarginTop = `${header}px`;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  stage.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
 }

@@ -57,7 +57,10 @@ export default component<Data>((place) => {
     else channel(here.channel).leave(here.name);
   };
   const pin = (): void => {
-    if (here && keep.getAttribute("aria-disabled") === "false") channel(here.channel).pin(here.name);
+    if (!here || keep.getAttribute("aria-disabled") !== "false") return;
+    const board = channel(here.channel);
+    board.pin(here.name);
+    if (board.pinned) board.reveal();
   };
   const hover = (on: boolean) => (): void => {
     hovered = on;

@@ -87,6 +87,9 @@ class Channel {
     this.tell();
   }
 
+  /** Brings the viewer into view: the viewer itself knows how. */
+  reveal: () => void = () => {};
+
   pin(name: string): void {
     this.pinned = this.pinned === name ? null : name;
     this.tell();

@@ -117,7 +117,7 @@ def score_histogram(
     low, high = edges[0], edges[-1]
     tallest = [float(shares["reference"].max()), float(histogram_shares(pooled, edges).max()) if others else 0.0]
     if threshold is not None and threshold <= high:
-        side = "right" if score >= threshold else "left"
+        side = "right" if score >= threshold else _side(threshold, low, high)
         _line(figure, threshold, said(wording.FLAGGED_BEYOND), palette.NEUTRAL, "dash", 0.8, anchor=side)
     own = f"<b>{wording.SYMBOLS[state] + ' ' if state else ''}{said(wording.THIS_IMAGE)}</b>"
     if score > high:
@@ -203,8 +203,15 @@ def account_rows(
     return (*rows, AccountRow("Score", "score", (), end, 0.0, end))
 
 
-def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
-    """The account of a score as bars that each start where the one above ends."""
+def account_chart(rows: Sequence[AccountRow], *, detector: str | None = None, dark: bool = False) -> Chart:
+    """The account of a score as bars that each start where the one above ends.
+
+    Parameters
+    ----------
+    detector : str, optional
+        Title of the detector whose score it is, where others stand on the same page.
+    """
+    title = said(wording.OOD_SCORE) if detector is None else said(wording.OOD_SCORE_OF, detector=detector)
     colours = {"raises": palette.RAISES, "lowers": palette.LOWERS, "term": palette.NEUTRAL, "score": palette.ACCENT}
     ends = [row.end for row in rows] + [row.start for row in rows]
     low, high = min(ends), max(ends)
@@ -220,7 +227,7 @@ def account_chart(rows: Sequence[AccountRow], *, dark: bool = False) -> Chart:
     )
     figure.update_layout(
         bargap=0.35,
-        xaxis={"title": said(wording.OOD_SCORE), "range": [low - (pad if low < 0 else 0), high + pad]},
+        xaxis={"title": title, "range": [low - (pad if low < 0 else 0), high + pad]},
     )
     twin = table(
         {

@@ -76,7 +76,7 @@ def gauge(
     figure = blank_figure(dark, height=HEIGHT)
     figure.add_traces(_marks(p_value, others))
     figure.update_layout(
-        **_stretches(alpha, smallest, state),
+        **_stretches(p_value, alpha, smallest, state),
         showlegend=False,
         margin={"l": 12, "r": 12, "t": 0, "b": 24},
         xaxis={
@@ -96,7 +96,7 @@ def gauge(
     return Chart(figure, rows, alt + (f"; {len(others)} detectors have a tick each." if others else "."))
 
 
-def _stretches(alpha: float, smallest: float, state: State) -> dict[str, Any]:
+def _stretches(p_value: float, alpha: float, smallest: float, state: State) -> dict[str, Any]:
     """The bar as three stretches, that of the image the strongest, with their words."""
     borderline = min(BORDERLINE_FACTOR * alpha, 1.0)
     stretches: tuple[tuple[State, float, float], ...] = (
@@ -120,7 +120,7 @@ def _stretches(alpha: float, smallest: float, state: State) -> dict[str, Any]:
     ]
     named = [  # but the narrow one: where the image is borderline, its sign and word stand above the gauge
         {
-            "x": -math.log10(most * least) / 2,
+            "x": _beside(-math.log10(p_value), -math.log10(most), -math.log10(least)),
             "y": 0,
             "font": {"size": 12},
             "text": state_word(name),
@@ -130,6 +130,13 @@ def _stretches(alpha: float, smallest: float, state: State) -> dict[str, Any]:
         if name != "borderline"
     ]
     return {"shapes": shapes, "annotations": named}
+
+
+def _beside(mark: float, left: float, right: float) -> float:
+    """The middle of what a mark leaves of a stretch: of its larger part, where it lies within."""
+    if not left <= mark <= right:
+        return (left + right) / 2
+    return (left + mark) / 2 if mark - left >= right - mark else (mark + right) / 2
 
 
 def _marks(p_value: float, others: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LEADING = 8  # neurons with a bar of their own
 LARGEST = 24  # neurons in the profile, unless all are asked for
+NUMBERED = "Numbers are those of the last layer’s neurons, which the answer is made of."
 RANKINGS: Mapping[Ranking, str] = {"contribution": "difference from usual", "relevance": "weight in the answer"}
 
 
@@ -73,7 +74,10 @@ def why(reading: Case, e: Explanation) -> DeltaGenerator:
         st.markdown(words.lead(e))
         leading = [place for place, _ in e.top(LEADING, by=ranking)]
         rows = account_rows(e.contributions, e.terms, e.factor, leading, e.neurons)
-        widgets.chart(account_chart(rows), table=label(SCORE_DECOMPOSITION))
+        widgets.chart(
+            account_chart(rows, detector=reading.reference.detectors[reading.detector].info.title),
+            table=label(SCORE_DECOMPOSITION),
+        )
         return st.empty()
 
 
@@ -82,7 +86,7 @@ def what_if(reading: Case, e: Explanation, ranking: Ranking) -> None:
     """The score recomputed with chosen neurons set back to usual."""
     offered = [neuron for neuron, _ in e.top(4 * LEADING, by=ranking)]
     chosen = st.multiselect(
-        f"What if these neurons had behaved as in usual {plain(e.nearest_class)} images?",
+        "What if these neurons had behaved as usual?",
         offered,
         format_func=lambda place: f"Neuron {e.neurons[place]}",
         placeholder="Choose neurons",
@@ -96,7 +100,7 @@ def what_if(reading: Case, e: Explanation, ranking: Ranking) -> None:
         )
         st.markdown(f"The score would be **{significant(score)}** instead of {significant(e.score)}.")
         st.caption(f"{after}; before: {before[0].lower()}{before[1:]}.")
-    st.caption(words.WHAT_IF)
+    st.caption(f"As usual: as in usual *{plain(e.nearest_class)}* images. {words.WHAT_IF}")
 
 
 def profile(reading: Case) -> None:
@@ -109,4 +113,4 @@ def profile(reading: Case) -> None:
     chart = relevance_profile(
         reading.relevance, usual.mean, usual.std, known_mean=usual.ood_mean, top=None if everything else LARGEST
     )
-    widgets.chart(chart, table="Relevance of the neurons")
+    widgets.chart(chart, table="Relevance of the neurons", note=NUMBERED)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from nero_core.case import Fill
 
+FILL = "cover-fill"
 PART = "Covers"  # of the page
 PICTURE_PIXELS = 448  # longer side of an overlay
 FILLS: dict[Fill, str] = {"inpainted": "What surrounds them", "mean": "Mean colour of the rest"}
@@ -48,7 +49,7 @@ def check_by_covering(frame: Frame, reading: Case) -> None:
     left, right = st.columns([5, 7], gap="medium")
     with left:
         st.markdown(ABOUT)
-        fill: Fill = controls.one_of("Fill covers with", FILLS, "cover-fill")
+        fill: Fill = controls.one_of("Fill covers with", FILLS, FILL)
         with st.container(horizontal=True):
             st.button("Add a cover", key="cover-add", on_click=frame.covers.append, args=(FIRST,))
             suggested = suggested_covers(reading.checks, frame.decoded().size)
@@ -70,17 +71,44 @@ def check_by_covering(frame: Frame, reading: Case) -> None:
             before_and_after(frame, reading, fill)
 
 
+def in_short(frame: Frame, reading: Case) -> None:
+    """What the covers do, below the frame: all of it is in their own part of the page."""
+    if not frame.covers:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"), controls.errors_said():
+        after = read_covered(frame, reading, fill_in_use())
+        decision = verdict.decide(after, verdict.current_alpha())
+        said = f"**With {counted(len(frame.covers))}: {verdict.marked(decision)}**"
+        st.markdown(f":small[{said}, score {significant(after.score)} instead of {significant(reading.score)}.]")
+        st.button("Before and after", key="covers-shown", type="tertiary", on_click=show_part)
+
+
+def counted(covers: int) -> str:
+    """How many covers, in words."""
+    return "1 cover" if covers == 1 else f"{covers} covers"
+
+
+def show_part() -> None:
+    """Have the part of the covers in sight."""
+    st.session_state[session.PART] = PART
+
+
+def fill_in_use() -> Fill:
+    """What covers are filled with, also while their part is not in sight."""
+    fill: Fill = st.session_state.get(FILL, next(iter(FILLS)))
+    return fill
+
+
 def take_drawn() -> None:
-    """Take in what was just drawn on the frame under review, and show what it does."""
+    """Take in what was just drawn on the frame under review."""
     box = frame_viewer.drawn(CHANNEL)
     if box is not None and (cover := drawn_cover(box)) is not None:
         cover_all(session.under_review(), [cover])
 
 
 def cover_all(frame: Frame, covers: Sequence[Cover]) -> None:
-    """Take these covers in, each once, and have their part of the page in sight."""
+    """Take these covers in, each once."""
     frame.covers.extend(cover for cover in covers if cover not in frame.covers)
-    st.session_state[session.PART] = PART
 
 
 def seen_picture(picture: Image.Image, reading: Case) -> Image.Image:

@@ -52,7 +52,11 @@ def in_header(entry: ReferenceEntry) -> None:
     """A case is open: all that in one line, and how to close it."""
     with session.tools():
         opened = st.popover(
-            "Open images", icon=":material/add_photo_alternate:", type="tertiary", key="open-images", on_change="rerun"
+            "Open images",
+            icon=":material/add_photo_alternate:",
+            type="tertiary",
+            key=session.OPEN_IMAGES,
+            on_change="rerun",
         )
         with opened:
             uploader()  # also while it is closed: one that is not on the page forgets its files

@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 
 WHY, TOP, CONCEPTS, DETECTORS = "Why", "Top neurons", "Concepts", "Detectors"
 EVERY, SIMILAR, COVERS = "All neurons", "Similar frames", covers.PART
+OPENED = "parts-opened"
 PARTS = (WHY, TOP, CONCEPTS, DETECTORS, EVERY, SIMILAR, COVERS)
 
 
-def in_use() -> str:
-    """The part that is in sight."""
-    title: str = st.session_state.get(session.PART) or WHY
-    return title
+def opened() -> int:
+    """How often a part was opened by hand in this session."""
+    times: int = st.session_state.get(OPENED, 0)
+    return times
+
+
+def _note_opened() -> None:
+    st.session_state[OPENED] = opened() + 1
 
 
 @dataclass
@@ -39,7 +44,7 @@ class Waiting:
 
 def in_sight(frame: session.Frame, whole: Case) -> Waiting:
     """What explains the verdict; only the part in sight is made."""
-    tabs = dict(zip(PARTS, st.tabs(PARTS, key=session.PART, on_change="rerun"), strict=True))
+    tabs = dict(zip(PARTS, st.tabs(PARTS, key=session.PART, on_change=_note_opened), strict=True))
     title = next((title for title, tab in tabs.items() if tab.open), WHY)
     read = whole.under(whole.explained) if whole.explained != whole.detector else whole
     waiting = Waiting([])

@@ -100,7 +100,7 @@ def show_sentence(frame: Frame, reading: Case, why: tuple[DeltaGenerator, DeltaG
 def show_concepts(frame: Frame, reading: Case, concepts: list[Concept]) -> None:
     """Places that several neurons looked at, each a card with its map, its share and its training images."""
     st.caption("Leading neurons that looked at the same place, together: each card is one concept.")
-    with st.grid(2, min_column_width=330, border=True) as grid:
+    with st.grid(2, min_column_width=330) as grid:
         for number, concept in enumerate(concepts, start=1):
             with grid.cell():
                 card(frame, reading, number, concept)

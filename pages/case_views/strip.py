@@ -16,6 +16,7 @@ from pages.case_views.verdict import decide, marked
 from pages.components.filmstrip import Thumbnail, chosen_in, filmstrip
 from pages.shared import session, words
 from pages.shared.session import Frame
+from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -43,6 +44,15 @@ def show(frames: Sequence[Frame], chosen: Frame, alpha: float) -> DeltaGenerator
     return beside.empty()
 
 
+def refused(frames: Sequence[Frame]) -> None:
+    """Which files could not be read, and why; one line until it is opened, however many they are."""
+    unread = [frame for frame in frames if frame.error is not None]
+    if unread:
+        with st.expander(f"{len(unread)} of {len(frames)} {said(FILMSTRIP['unread'])}", icon=":material/error:"):
+            for frame in unread:
+                st.markdown(f"**{plain(frame.name)}**: {plain(frame.error or '')}")
+
+
 def decision_of(frame: Frame, alpha: float) -> Decision | None:
     """The decision on an image; None where it is not read, cannot be, or has no verdict."""
     reading = frame.reading
@@ -52,9 +62,12 @@ def decision_of(frame: Frame, alpha: float) -> Decision | None:
 def counted(frames: Sequence[Frame], decisions: Sequence[Decision | None]) -> str:
     """How many of the images that were read are flagged, and how many wait or cannot be read."""
     read = sum(frame.reading is not None for frame in frames)
+    judged = sum(frame.reading is not None and not frame.reading.nothing_to_judge for frame in frames)
     flagged = sum(decision is not None and decision.state == "out-of-distribution" for decision in decisions)
     unread = sum(frame.error is not None for frame in frames)
-    text = f"{flagged} of {read} flagged"
+    text = f"{flagged} of {judged} flagged"
+    if judged < read:
+        text += f", {read - judged} with nothing to judge"
     if unread:
         text += f", {unread} {said(FILMSTRIP['unread'])}"
     if left := len(frames) - read - unread:
@@ -87,12 +100,14 @@ def table(frames: Sequence[Frame], decisions: Sequence[Decision | None], alpha: 
     together = batch_control(decisions, alpha)
     rows: list[dict[str, Cell]] = []
     for place, (frame, decision) in enumerate(zip(frames, decisions, strict=True)):
-        row: dict[str, Cell] = {"image": inert(frame.name), "verdict": verdict_of(frame, decision)}  # saved as CSV
+        named = f"{place + 1} · {frame.name}"  # two folders may hold files of one name
+        row: dict[str, Cell] = {"image": inert(named), "verdict": verdict_of(frame, decision)}  # saved as CSV
         if (reading := frame.reading) is not None:
             judged = not reading.nothing_to_judge
+            standing = words.share_below(reading.percentile, len(reading.calibration))
             row |= {
                 "checks": ", ".join(check.name for check in reading.checks) or None,
-                "more unusual than": words.share_below(reading.percentile, len(reading.calibration)),
+                "more unusual than": standing if judged else None,
                 **({} if together is None else {"flagged together": together.get(place)}),
                 "bound holds": None if decision is None else "yes" if decision.guaranteed else "no",
                 "score": rounded(reading.score),
@@ -104,6 +119,7 @@ def table(frames: Sequence[Frame], decisions: Sequence[Decision | None], alpha: 
     st.dataframe(
         rows,
         hide_index=True,
+        placeholder="–",
         key=TABLE,
         on_select=_choose_row,
         selection_mode="single-row",

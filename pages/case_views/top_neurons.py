@@ -42,7 +42,7 @@ def show(frame: Frame, reading: Case, e: Explanation, ranking: Ranking) -> None:
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
     if not reading.single_neurons:
         st.markdown("This method gives one map of the whole answer, and none of single neurons.")
-    with st.grid(3, min_column_width=330, border=True) as grid:
+    with st.grid(3, min_column_width=330) as grid:
         for place in places:
             with grid.cell():
                 neuron_card(frame, reading, e, place)

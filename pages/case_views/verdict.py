@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HEADLINE = "headline"  # key of what is announced and scrolled to
 HISTOGRAM_PIXELS = 160  # as high as leaves room for all of the card on a screen of 800
+BELOW_A_STRIP = 144  # the same with several images
 PAINT = {"in-distribution": "blue", "borderline": "orange", "out-of-distribution": "red"}  # names of theme colours
 
 
@@ -75,7 +76,7 @@ def evidence(reading: Case, tables: PopoverContainer) -> tuple[DeltaGenerator, D
         rarity = rarity_of(reading, decision, alpha)
         widgets.plot(rarity, "Gauge", key="gauge")
         twins["Gauge"] = rarity.rows
-    scores = histogram(reading, alpha, decision)
+    scores = histogram(reading, alpha, decision, HISTOGRAM_PIXELS if len(session.case()) == 1 else BELOW_A_STRIP)
     widgets.plot(scores, "Histogram", key="histogram")
     twins["Histogram"] = scores.rows
     flagged = decision is not None and decision.state == "out-of-distribution"

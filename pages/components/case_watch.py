@@ -7,7 +7,7 @@ from pages.components.bundles import component
 _watch = component("case_watch")
 
 
-def case_watch(number: int | None, headline: str = "", anchor: str = "", parts: str = "", part: str = "") -> None:
+def case_watch(number: int | None, headline: str = "", anchor: str = "", parts: str = "", opened: int = 0) -> None:
     """Seen by nobody. When another image comes under review, its headline is announced and scrolled into view.
 
     While a case is open the browser asks before the page is reloaded or left, since the images are kept nowhere. The
@@ -21,8 +21,10 @@ def case_watch(number: int | None, headline: str = "", anchor: str = "", parts: 
         What is announced.
     anchor : str
         The key of the container that the headline stands in.
-    parts, part : str
-        The key of what holds the parts below, and which is in sight: another one that is opened comes into view.
+    parts : str
+        The key of what holds the parts below.
+    opened : int
+        How often one of them was opened by hand: it comes into view then.
     """
-    data = {"number": number, "headline": headline, "anchor": anchor, "parts": parts, "part": part}
+    data = {"number": number, "headline": headline, "anchor": anchor, "parts": parts, "opened": opened}
     _watch(key="case-watch", data=data)

@@ -26,6 +26,7 @@ CASE = "case"
 UPLOADS = "uploads"  # how many uploaders there were: a case that is closed leaves its files in none
 CHOSEN = "chosen"
 TOOLS = "tools"
+OPEN_IMAGES = "open-images"  # whether the place is open where more are added
 PART = "part"  # of Case review, below the frame, that is in sight
 ALPHA = "alpha_percent"
 REFERENCE = "reference"
@@ -55,6 +56,7 @@ class Frame:
     thumbnail: str = ""  # as a data: address; empty until it is read, or where it cannot be
     error: str | None = None
     reading: Case | None = None
+    uploaded: bool = True  # else it is an example
     stopped: bool = False  # its heatmaps are abandoned
     covers: list[Cover] = field(default_factory=list)
     covered: Case | None = None  # as it was read with covers last
@@ -128,23 +130,32 @@ def upload_key() -> str:
     return f"upload-{st.session_state.get(UPLOADS, 0)}"
 
 
-def open_case(files: Sequence[tuple[str, bytes]]) -> None:
-    """Put these images on the table; what was already read of the same files is kept."""
+def open_case(files: Sequence[tuple[str, bytes]], uploaded: bool = True) -> None:
+    """Put these images on the table, beside those that came another way; the first that is new comes under review.
+
+    What was already read of the same files is kept. Of uploads these are all: one that is not among them any more goes.
+    """
     known = {(frame.name, frame.data): frame for frame in case()}
     named = [(display_name(name, i), data) for i, (name, data) in enumerate(files)]
-    st.session_state[CASE] = [known.get((name, data)) or Frame(name, data) for name, data in named]
-    st.session_state[CHOSEN] = 0
+    given = [known.get((name, data)) or Frame(name, data, uploaded=uploaded) for name, data in named]
+    there = [frame for frame in case() if frame not in given and not (uploaded and frame.uploaded)]
+    fresh = [frame for frame in given if frame not in known.values()]
+    now = [*there, *given]
+    st.session_state[CASE] = now
+    first = fresh or ([] if uploaded else given)
+    st.session_state[CHOSEN] = now.index(first[0]) if first else 0
 
 
 def take_upload() -> None:
     """Copy what was uploaded: the uploader itself forgets its files on a page switch."""
     open_case([(file.name, file.getvalue()) for file in uploads.within(st.session_state[upload_key()], LARGEST)])
+    st.session_state[OPEN_IMAGES] = False
 
 
 def take_examples(paths: Sequence[Path]) -> None:
-    """Put bundled examples on the table, in place of what lies there."""
-    close_case()
-    open_case([(path.name, path.read_bytes()) for path in paths])
+    """Put bundled examples on the table, beside what lies there."""
+    open_case([(path.name, path.read_bytes()) for path in paths], uploaded=False)
+    st.session_state[OPEN_IMAGES] = False
 
 
 def close_case() -> None:

@@ -129,7 +129,7 @@ def draw(session, *box):
     return tell(session, "frame", event=("drawn", list(box)))
 
 
-def test_what_is_drawn_on_the_frame_is_a_cover_and_its_effect_comes_into_sight(app, reference):
+def test_what_is_drawn_on_the_frame_is_a_cover_and_its_effect_stands_below_it(app, reference):
     upload(app, ("a.png", DATA))
     assert mounted(app)["frame"]["drawing"]
     assert mounted(app)["frame"]["covers"] == []
@@ -137,6 +137,9 @@ def test_what_is_drawn_on_the_frame_is_a_cover_and_its_effect_comes_into_sight(a
     assert not app.exception
     cover = Cover(0.25, 0.5, 0.5, 0.25)
     assert frame(app).covers == [cover]
+    assert app.session_state["part"] == "Why", "what was in sight stays"
+    assert "**With 1 cover: " in words_of(app)
+    app.button(key="covers-shown").click().run()
     assert app.session_state["part"] == "Covers"
     assert field(app, "Left of cover 1 (%)").value == 25.0
     image = read_image(DATA)

@@ -77,7 +77,8 @@ def test_an_unreadable_one_in_the_middle_stops_none_after_it(app):
     assert not app.exception
     assert [frame.error is None for frame in frames(app)] == [True, False, True, True]
     assert [frame.reading is None for frame in frames(app)] == [False, True, False, False]
-    assert len(app.error) == 1
+    assert [each.label for each in app.expander if "could not" in each.label] == ["1 of 4 could not be read"]
+    assert "**1\\.png**: " in words_of(app)
     bad = strip(app)["frames"][1]
     assert (bad["picture"], bad["word"], bad["flagged"]) == ("", "could not be read", False)
     assert ", 1 could not be read" in strip(app)["counts"]
@@ -165,7 +166,7 @@ def holds(value, known):
 def is_empty(frame):
     """Whether nothing but a name and a number is left; a field that is added later is looked at, too."""
     left = {key for key, value in vars(frame).items() if value}
-    return left <= {"name", "number", "error", "stopped"}
+    return left <= {"name", "number", "error", "stopped", "uploaded"}
 
 
 def test_closing_a_case_forgets_all_of_it(app):
@@ -243,22 +244,30 @@ def test_examples_are_reachable_with_a_case_open_and_are_made_only_then(app_with
     assert len(mounted(app)["examples-in-header"]["choices"]) == 3
 
 
-def test_an_example_replaces_the_case(app_with_examples):
+def test_an_example_is_laid_beside_the_case_and_comes_under_review(app_with_examples):
     app = open_popover(upload(app_with_examples, *MANY), "open-images")
     before = frames(app)
     tell(app, "examples-in-header", event=("chosen", "odd-one.png"))
     assert not app.exception
-    assert [frame.name for frame in frames(app)] == ["odd-one.png"]
-    assert "Case: odd-one.png" in words_of(app)
-    assert all(is_empty(frame) for frame in before)
-    assert all(data not in [frame.data for frame in frames(app)] for _, data in MANY)
-    app.run()
-    assert [frame.name for frame in frames(app)] == ["odd-one.png"], "the uploader does not bring the other back"
+    assert frames(app)[: len(MANY)] == before, "nothing that was read is lost"
+    assert [frame.name for frame in frames(app)] == [*(name for name, _ in MANY), "odd-one.png"]
+    assert strip(app)["chosen"] == len(MANY)
+    assert not app.session_state["open-images"], "and nothing lies over the verdict"
+    tell(open_popover(app, "open-images"), "examples-in-header", event=("chosen", "odd-one.png"))
+    assert len(frames(app)) == len(MANY) + 1, "each once"
+    assert strip(app)["chosen"] == len(MANY), "asked for again it is under review again"
 
 
-def test_all_examples_open_as_one_case_in_place_of_another(app_with_examples):
+def test_a_file_that_is_taken_out_of_the_uploader_goes_and_an_example_stays(app_with_examples):
+    app = open_popover(upload(app_with_examples, *MANY), "open-images")
+    tell(app, "examples-in-header", event=("chosen", "odd-one.png"))
+    upload(app, *MANY[:2])
+    assert [frame.name for frame in frames(app)] == ["odd-one.png", *(name for name, _ in MANY[:2])]
+
+
+def test_all_examples_open_beside_what_lies_there(app_with_examples):
     app = open_popover(upload(app_with_examples, MANY[0]), "open-images")
     app.button(key="all-examples-in-header").click().run()
     assert not app.exception
-    assert [frame.name for frame in frames(app)] == ["usual-one.png", "odd-one.png", "missed-one.png"]
-    assert strip(app)["chosen"] == 0
+    assert [frame.name for frame in frames(app)] == ["0.png", "usual-one.png", "odd-one.png", "missed-one.png"]
+    assert strip(app)["chosen"] == 1, "the first that is new"
