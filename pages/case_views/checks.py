@@ -40,7 +40,8 @@ def noticed(reading: Case) -> None:
     seen, effects = st.columns([7, 3], gap="small", vertical_alignment="center")
     sentences = f":small[{' '.join(f'**{check.sentence}**' for check in reading.checks)}]"
     if loud(reading):
-        seen.warning(sentences)
+        in_doubt = " ".join(check.effect for check in reading.checks if check.name in LOUD)
+        seen.warning(f"{sentences} :small[{in_doubt}]")
     else:
         seen.markdown(sentences)
     with effects.popover("What it may do", type="tertiary"):
