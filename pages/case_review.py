@@ -30,12 +30,13 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
     with left:
         viewer.show(frame, read, len(session.case()) > 1, covers.take_drawn)
         with st.container(key="below-frame", gap="xxsmall"):
-            checks.noticed(read)
-            about = st.container()
-            covers.in_short(frame, read)
+            noticed, about = st.container(gap="xxsmall"), st.container()
         layers = st.container(key="layers")
         with layers:
             viewer.make(frame, read, [ALL], about)
+        with noticed:  # once the frame has its height: else it would stand in its place first, and move
+            checks.noticed(read)
+            covers.in_short(frame, read)
     with below:
         why = verdict.evidence(read, tables)
         reasons.show_sentence(frame, read, why)

@@ -123,4 +123,4 @@ def test_installed_it_starts_anywhere_as_guarded_as_in_a_checkout(wheel, tmp_pat
             shown = "".join(str(message) for _, message in session.run())
             assert "exception" not in session.kinds()
             assert "Rendered endoscopy (synthetic demo)" in shown
-            assert "Like what it learned from" in shown
+            assert "Like what the network learned from" in shown

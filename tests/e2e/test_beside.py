@@ -54,7 +54,7 @@ def neurons_open(page, width, height):
     bars(page).first.wait_for(state="attached")
     page.locator('[data-test-script-state="notRunning"]').wait_for()
     page.wait_for_function(  # the box is empty for a moment
-        "document.querySelector('input[aria-label=\"Neuron\"]').value"
+        "document.querySelector('input[aria-label=\"Neuron\"]')?.value"
         " === new URLSearchParams(location.search).get('neuron')"
     )
 

@@ -298,7 +298,7 @@ def test_examples_are_reachable_while_a_case_is_open(page):
     tab_to(page, "button", "Cecum")
     page.keyboard.press("Enter")
     expect(announced(page)).to_contain_text("cecum.png")
-    expect(page.get_by_text("Case: cecum.png")).to_be_visible()
+    expect(page.get_by_text("Case: 2 images")).to_be_visible()
 
 
 # Leaving -------------------------------------------------------------------------------------------------------------
@@ -369,7 +369,7 @@ def test_back_goes_back_once(page, served):
 # Covers --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_cover_drawn_by_mouse_lies_on_the_frame_and_opens_its_part(page):
+def test_a_cover_drawn_by_mouse_lies_on_the_frame_and_its_part_is_one_press_away(page):
     drop(page, [png(0)])
     page.get_by_role("button", name="Cover a part").click()
     stage = page.locator(".viewer .stage").bounding_box()
@@ -377,6 +377,9 @@ def test_a_cover_drawn_by_mouse_lies_on_the_frame_and_opens_its_part(page):
     page.mouse.down()
     page.mouse.move(stage["x"] + 0.5 * stage["width"], stage["y"] + 0.75 * stage["height"], steps=4)
     page.mouse.up()
+    page.get_by_text("With 1 cover").wait_for()
+    expect(page.get_by_role("tab", name="Why", exact=True)).to_have_attribute("aria-selected", "true")
+    page.get_by_role("button", name="Before and after").click()
     expect(page.get_by_role("tab", name="Covers", exact=True)).to_have_attribute("aria-selected", "true")
     cover = page.locator(".viewer .cover")
     expect(cover).to_have_count(1)
