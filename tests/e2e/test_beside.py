@@ -6,6 +6,7 @@ import re
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.e2e import test_browser
 from tests.e2e.test_browser import overflows
@@ -67,7 +68,7 @@ def shown(page, neuron):
 def test_a_bar_and_a_row_show_their_neuron_beside_them_without_scrolling(page, width, height):
     go_to(page, "Neurons")
     neurons_open(page, width, height)
-    chart = page.locator(".st-key-neurons-bars")
+    chart = page.locator('.st-key-neurons-bars[data-stale="false"]')
     before = number(page).input_value()
     bars(page).nth(5).click(force=True)
     page.wait_for_function(
@@ -91,7 +92,7 @@ def test_below_each_other_on_a_phone(page):
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{page.url.rstrip('/')}/neurons?neuron=7&beside=9")
     shown(page, 9).wait_for()
-    chart = page.locator(".st-key-neurons-bars")
+    chart = page.locator('.st-key-neurons-bars[data-stale="false"]')
     assert box(shown(page, 7))["y"] > box(chart)["y"] + box(chart)["height"]
     assert box(shown(page, 9))["y"] > box(shown(page, 7))["y"]
     assert not overflows(page)
@@ -130,4 +131,4 @@ def test_a_reload_and_a_link_restore_the_view(page):
     wait_for_view(page, beside="9")
     page.reload()
     shown(page, 9).wait_for()
-    assert number(page, "Beside it, another").input_value() == "9"
+    expect(number(page, "Beside it, another")).to_have_value("9")
