@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core.case import ALL, Case
-from pages.case_views import checks, covers, opening, parts, reasons, strip, top_neurons, verdict, viewer
+from pages.case_views import checks, covers, evidence, opening, parts, reasons, strip, top_neurons, verdict, viewer
 from pages.components.case_watch import case_watch
 from pages.shared import controls, door, heatmaps, reading, resources, session, widgets
 from pages.shared.words import plain
@@ -38,7 +38,7 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
             checks.noticed(read)
             covers.in_short(frame, read)
     with below:
-        why = verdict.evidence(read, tables)
+        why = evidence.show(read, tables)
         reasons.show_sentence(frame, read, why)
     verdict.promises(read)
     waiting = parts.in_sight(frame, read)

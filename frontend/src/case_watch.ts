@@ -133,6 +133,9 @@ function opened(key: string): () => void {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   return untilHands(() => {
     const tabs = document.querySelector<HTMLElement>(`.st-key-${CSS.escape(key)}`);
+    // The page moves its tabs as a part is drawn, and what is moved loses the focus.
+    if (document.activeElement === document.body)
+      tabs?.querySelector<HTMLElement>('[role="tab"][aria-selected="true"]')?.focus({ preventScroll: true });
     if (!tabs || tabs.getBoundingClientRect().top <= ABOVE * innerHeight + 1) return;
     tabs.style.scrollMarginTop = `${ABOVE * innerHeight}px`;
     tabs.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });

@@ -10,7 +10,7 @@ from nero_core.case import Concept, group, leading_neurons, tell_why
 from nero_core.errors import NeroError
 from nero_core.figures.palette import Cell
 from nero_core.wording import SCORE_DECOMPOSITION, said
-from pages.case_views.top_neurons import tiles
+from pages.case_views.top_neurons import NO_CROPS, tiles
 from pages.case_views.viewer import CHANNEL, lay, set_stopped
 from pages.components.frame_viewer import layer_card
 from pages.shared import controls, widgets, words
@@ -27,7 +27,6 @@ TESTING = "Testing where the score comes from: that place is covered, and as muc
 WAITING = "Where the score comes from is tested once the heatmaps are there."
 STOPPED = "Where the score comes from was not tested: the heatmaps were stopped."
 GROUPING = "The leading neurons are grouped by where they looked once their heatmaps are there…"
-NO_CROPS = "This reference carries no example images for it."
 LISTED = 6  # neurons of a concept that are named on its card
 
 
@@ -118,9 +117,7 @@ def card(frame: Frame, reading: Case, number: int, concept: Concept) -> None:
     with controls.errors_said(st.warning):
         crops = concept.crops(reading.reference.concepts)
     alt = f"{len(crops)} training images for concept {number}, cropped to where its neurons looked"
-    stands = (
-        "Training images that its neurons stand for" if crops else "This reference carries no example images for it"
-    )
+    stands = "Training images that its neurons stand for" if crops else NO_CROPS
     text = f"{does(concept.share)}. {'Neuron' if many == 1 else 'Neurons'} {names}{more}"
     layer_card(CHANNEL, title, title, f"{text[:1].upper()}{text[1:]}", tiles(crops), alt, stands, frame=frame.number)
     lay(frame, title, title, concept.heatmap)

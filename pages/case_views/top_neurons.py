@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN = 6  # neurons with a card
 METHOD = "heatmap-method"
+NO_CROPS = "This reference carries no example images for it."
 
 
 def take_method(frame: Frame, reading: Case) -> None:
@@ -65,7 +66,7 @@ def neuron_card(frame: Frame, reading: Case, e: Explanation, place: int) -> None
     if crops:
         caption = f"Training images it {'mattered for' if neuron.stage is None else 'responded to'} most"
     elif concepts is None or neuron.stage:
-        caption = "This reference carries no example images for it."
+        caption = NO_CROPS
     else:
         caption = said(NO_WEIGHT)
     alt = f"{len(crops)} training images for neuron {neuron}, cropped to where it looked, strongest first"

@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from nero_core.explanation import Explanation, NeroExplanation
     from nero_core.records import Decision
 
-WHAT_YOU_GET = (
-    (
-        ":material/straighten: **How unusual?**",
-        "Where the image stands among the calibration images, and whether it is flagged.",
-    ),
-    (":material/account_tree: **Why?**", "The parts of the network that make it so, added up to the score."),
-    (":material/center_focus_strong: **Where?**", "What they looked at in the image, beside images they know."),
-)
 WHAT_IF = (
     "A what-if is a computation of its own and **need not fall**: the whole score is worked out again, and setting "
     "some neurons back can raise it."

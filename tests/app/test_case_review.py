@@ -357,7 +357,7 @@ def test_all_neurons_on_demand(reviewed, reference):
 
 def test_headline_and_frame_wait_for_no_heatmap_and_the_first_heatmap_for_no_chart(app, monkeypatch):
     from nero_core import Reference
-    from pages.case_views import account, verdict, viewer
+    from pages.case_views import account, evidence, verdict, viewer
 
     order = []
 
@@ -368,7 +368,7 @@ def test_headline_and_frame_wait_for_no_heatmap_and_the_first_heatmap_for_no_cha
     for owner, name in [
         (verdict, "headline"),
         (viewer, "show"),
-        (verdict, "histogram"),
+        (evidence, "histogram"),
         (verdict, "promises"),
         (account, "why"),
         (Reference, "open_heatmaps"),
