@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,12 +40,13 @@ WATCH_SHIFTS = """() => {
 }"""
 
 
-def frame(seed: int) -> dict[str, object]:
-    """A rendered scene at an endoscope's own size, as an upload."""
-    buffer = io.BytesIO()
-    kind = scenes.CLASSES[seed % len(scenes.CLASSES)]
-    scenes.render(kind, 5_000_000 + seed, 320).resize(FRAME).save(buffer, "JPEG", quality=92)
-    return {"name": f"frame-{seed}.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
+def frame(folder: Path, seed: int) -> Path:
+    """A rendered scene at an endoscope's own size, as a file: bytes would first travel to the browser."""
+    path = folder / f"frame-{seed}.jpg"
+    if not path.exists():
+        kind = scenes.CLASSES[seed % len(scenes.CLASSES)]
+        scenes.render(kind, 5_000_000 + seed, 320).resize(FRAME).save(path, quality=92)
+    return path
 
 
 @contextlib.contextmanager
@@ -77,7 +78,7 @@ def open_when_up(page: Page, address: str) -> None:
     page.locator('input[type="file"]').wait_for(state="attached")
 
 
-def upload(page: Page, pictures: list[dict[str, object]]) -> float:
+def upload(page: Page, pictures: list[Path]) -> float:
     """Drop images on an empty page; when that was. The headline must come into view with nothing else done."""
     if page.get_by_role("button", name="Close case").count():
         page.get_by_role("button", name="Close case").click()
@@ -85,7 +86,7 @@ def upload(page: Page, pictures: list[dict[str, object]]) -> float:
         page.locator('input[type="file"]').wait_for(state="attached")
         page.wait_for_timeout(SETTLE)
     start = time.perf_counter()
-    page.locator('input[type="file"]').set_input_files(pictures)  # type: ignore[arg-type]
+    page.locator('input[type="file"]').set_input_files(pictures)
     return start
 
 
@@ -120,17 +121,17 @@ def next_frame(page: Page) -> float:
     return time.perf_counter() - start
 
 
-def on_one_screen(page: Page, process: psutil.Process) -> list[Row]:
+def on_one_screen(page: Page, process: psutil.Process, folder: Path) -> list[Row]:
     """What a person waits for once the server is warm."""
     drops, heatmaps, shifts = [], [], []
     for seed in range(1, ROUNDS + 1):
-        start = upload(page, [frame(seed)])
+        start = upload(page, [frame(folder, seed)])
         drops.append(headline(page, start))
         page.evaluate(WATCH_SHIFTS)
         heatmaps.append(overlay(page, start))
         page.wait_for_timeout(SHIFTS_FOR)
         shifts.append(float(page.evaluate("window.shifted")))
-    start = upload(page, [frame(seed) for seed in range(MANY)])
+    start = upload(page, [frame(folder, seed) for seed in range(MANY)])
     first = headline(page, start)
     page.get_by_text(f"of {MANY} flagged").wait_for()
     everything = time.perf_counter() - start
@@ -158,7 +159,8 @@ def on_one_screen(page: Page, process: psutil.Process) -> list[Row]:
 def main() -> list[Row]:
     """Start, headline, heatmap, next frame, many frames, memory."""
     starts, cold = [], []
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         )
@@ -175,16 +177,16 @@ def main() -> list[Row]:
                 page = new_page()
                 open_when_up(page, address)
                 starts.append(time.perf_counter() - began)
-                cold.append(headline(page, upload(page, [frame(seed)])))
+                cold.append(headline(page, upload(page, [frame(folder, seed)])))
                 page.close()
         with server() as (address, process):
             page = new_page()
             open_when_up(page, address)
-            headline(page, upload(page, [frame(0)]))
+            headline(page, upload(page, [frame(folder, 0)]))
             page.wait_for_timeout(SHIFTS_FOR)
-            rows = on_one_screen(page, process)
+            rows = on_one_screen(page, process, folder)
             for seed in range(UPLOADS):
-                headline(page, upload(page, [frame(seed)]))
+                headline(page, upload(page, [frame(folder, seed)]))
             memory = process.memory_info().rss / 2**30
         browser.close()
     return [

@@ -19,6 +19,7 @@ from nero_core.data.input_checks import (
     light,
     overlays,
     subject,
+    windows,
 )
 from nero_core.data.input_checks.check import marked
 from nero_core.data.input_checks.view import BLACK, View
@@ -206,3 +207,23 @@ def test_lines_of_one_block_are_near():
     assert line.near(line._replace(rows=slice(24, 30)))
     assert not line.near(line._replace(rows=slice(60, 66)))
     assert not line.near(line._replace(columns=slice(200, 240)))
+
+
+@pytest.mark.parametrize("window", [(1, 1), (1, 3), (3, 1), (1, 9), (5, 5), (7, 7), (3, 9)])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 6), (3, 60), (40, 31)])
+def test_windows_give_what_scipy_gives(window, shape):
+    copy = stream(11).integers(0, 256, shape).astype(np.uint8)
+    for ours, twin in (
+        (windows.eroded, ndimage.grey_erosion),
+        (windows.dilated, ndimage.grey_dilation),
+        (windows.opened, ndimage.grey_opening),
+        (windows.closed, ndimage.grey_closing),
+    ):
+        np.testing.assert_array_equal(ours(copy, window), twin(copy, window, mode="nearest"))
+
+
+def test_windows_by_hand():
+    row = np.array([[0, 9, 9, 0, 0, 7, 0]], np.uint8)
+    np.testing.assert_array_equal(windows.eroded(row, (1, 3)), [[0, 0, 0, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(windows.dilated(row, (1, 3)), [[9, 9, 9, 9, 7, 7, 7]])
+    np.testing.assert_array_equal(windows.closed(row, (1, 3)), [[9, 9, 9, 7, 7, 7, 7]])

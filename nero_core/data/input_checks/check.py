@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 BoolArray = npt.NDArray[np.bool_]
+Pixels = npt.NDArray[np.uint8]
 
 
 class Rectangle(NamedTuple):

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from nero_core.data.input_checks.check import BoolArray, Rectangle
 from nero_core.data.input_checks.view import View
+from nero_core.data.input_checks.windows import closed, opened
 
 STROKE = 7
 """Letters are thinner than this, in pixels of the fine copy. This number and the next were chosen, as those of `SURE`,
@@ -86,7 +87,7 @@ class Line(NamedTuple):
 
 def text(view: View) -> tuple[Rectangle, ...]:
     """Lines of burnt-in letters, each a rectangle in pixels of the image, from the top."""
-    behind = ndimage.grey_opening(view.fine, (STROKE, STROKE), mode="nearest")
+    behind = opened(view.fine, (STROKE, STROKE))
     lit = view.fine - behind > BRIGHTER
     candidates = [line for gap in GAPS for line in _lines(lit, gap)]
     block = [line for line in candidates if line.sure]
@@ -102,7 +103,7 @@ def text(view: View) -> tuple[Rectangle, ...]:
 
 def _lines(lit: BoolArray, gap: int) -> list[Line]:
     """What could be a line, with letters so far apart."""
-    joined = ndimage.grey_closing(lit.view(np.uint8), (1, gap), mode="nearest")
+    joined = closed(lit.view(np.uint8), (1, gap))
     parts, _ = ndimage.label(joined)
     lines = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(parts), start=1):

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from nero_core.data.input_checks.check import BoolArray, Rectangle
+from nero_core.data.input_checks.check import BoolArray, Pixels, Rectangle
+from nero_core.data.input_checks.windows import eroded, opened
 
-Pixels = npt.NDArray[np.uint8]
 Levels = npt.NDArray[np.float32]
 
 FINE_SIDE = 800
@@ -74,9 +74,8 @@ class View:
     def tissue(self, drawn_over: tuple[Rectangle, ...]) -> BoolArray:
         """What lies inside the border and under none of these rectangles of the image, (h', w')."""
         high, wide = self.luma.shape
-        window = 2 * RIM + 1
-        opened = ndimage.grey_opening((~self.border).view(np.uint8), (window, window), mode="nearest")
-        found: BoolArray = ndimage.minimum_filter(opened, window, mode="nearest").view(bool)
+        window = (2 * RIM + 1, 2 * RIM + 1)
+        found: BoolArray = eroded(opened((~self.border).view(np.uint8), window), window).view(bool)
         for left, top, right, bottom in drawn_over:
             rows = slice(top * high // self.height, -(-bottom * high // self.height))
             found[rows, left * wide // self.width : -(-right * wide // self.width)] = False
@@ -99,7 +98,7 @@ class View:
         tissue : (h', w') bool
         """
         window = 2 * AWAY_FROM_RIM + 1
-        inner: BoolArray = ndimage.minimum_filter(np.pad(tissue, 1).view(np.uint8), window, mode="nearest").view(bool)
+        inner: BoolArray = eroded(np.pad(tissue, 1).view(np.uint8), (window, window)).view(bool)
         return inner[1:-1, 1:-1]
 
     def rectangle(self, rows: slice, columns: slice, copy: Pixels, margin: int = 0) -> Rectangle:
