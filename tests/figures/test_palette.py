@@ -107,6 +107,39 @@ def test_what_is_chosen_or_pressed_can_be_read(theme):
     assert contrast("#FFFFFF", accent) >= MARK, "Streamlit's ticks are white"
 
 
+CHOSEN = '[data-testid="stTab"][aria-selected="true"]'
+INDICATOR = '[data-testid="stTab"] .react-aria-SelectionIndicator'
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_chosen_tab_is_no_fainter_than_the_others(theme):
+    """Its words and its line are of the text's own colour, not of the accent, over whatever is tinted behind them."""
+    own = THEME[theme]
+    assert from_style(CHOSEN, "color")[theme] == from_style(INDICATOR, "background-color")[theme] == own["textColor"]
+    for tint in (0, *TINTS):
+        behind = over(own["primaryColor"], own["backgroundColor"], tint)
+        assert contrast(own["textColor"], behind) >= TEXT
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_quiet_button_can_be_read_while_it_is_pressed_or_open(theme):
+    for page in pages(theme):
+        assert contrast(from_style('button[kind="tertiary"]', "color")[theme], page) >= TEXT
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("file", ["logo", "mark"])
+def test_the_logo_is_seen_in_both_themes(file, theme):
+    drawn = (ROOT / "assets" / f"{file}.svg").read_text()
+    fills = [dict(re.findall(r"\.(\w+) { fill: (#\w+) }", part)) for part in drawn.split("@media")]
+    own = fills[THEMES.index(theme)]
+    assert own.keys() == set(re.findall(r'class="(\w+)"', drawn))
+    faintest = min([1.0, *map(float, re.findall(r'opacity="(\S+?)"', drawn))])
+    for page in pages(theme):
+        assert contrast(over(own["usual"], page, faintest), page) >= MARK, page
+        assert contrast(own["unusual"], page) >= MARK, page
+
+
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_mark_has_a_contrast_of_three(theme):
     own, page = THEME[theme], THEME[theme]["backgroundColor"]
