@@ -107,24 +107,24 @@ def test_what_is_chosen_or_pressed_can_be_read(theme):
     assert contrast("#FFFFFF", accent) >= MARK, "Streamlit's ticks are white"
 
 
-CHOSEN = '[data-testid="stTab"][aria-selected="true"]'
-INDICATOR = '[data-testid="stTab"] .react-aria-SelectionIndicator'
-
-
 @pytest.mark.parametrize("theme", THEMES)
-def test_a_chosen_tab_is_no_fainter_than_the_others(theme):
-    """Its words and its line are of the text's own colour, not of the accent, over whatever is tinted behind them."""
+@pytest.mark.parametrize(
+    "rule",
+    [
+        '[data-testid="stTab"][aria-selected="true"]',
+        'button[data-variant][aria-checked="true"]',
+        'button[kind="tertiary"]:is(:hover, :focus-visible, :active, [aria-expanded="true"])',
+    ],
+)
+def test_what_is_chosen_or_open_is_no_fainter_than_the_rest(rule, theme):
+    """It is written in the text's own colour, not in the accent, over whatever is tinted behind it; so is its line."""
+    selectors, declared = next(part for part in re.findall(r"([^{}]+){([^}]*)}", STYLE) if rule in part[0])
+    assert "color: inherit !important" in declared, selectors
+    assert re.search(r"SelectionIndicator {[^}]*background-color: currentColor !important", STYLE)
     own = THEME[theme]
-    assert from_style(CHOSEN, "color")[theme] == from_style(INDICATOR, "background-color")[theme] == own["textColor"]
-    for tint in (0, *TINTS):
-        behind = over(own["primaryColor"], own["backgroundColor"], tint)
-        assert contrast(own["textColor"], behind) >= TEXT
-
-
-@pytest.mark.parametrize("theme", THEMES)
-def test_a_quiet_button_can_be_read_while_it_is_pressed_or_open(theme):
     for page in pages(theme):
-        assert contrast(from_style('button[kind="tertiary"]', "color")[theme], page) >= TEXT
+        for tint in (0, *TINTS):
+            assert contrast(own["textColor"], over(own["primaryColor"], page, tint)) >= TEXT
 
 
 @pytest.mark.parametrize("theme", THEMES)
