@@ -35,7 +35,7 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None, run: BenchmarkJo
         return
     ood_set = result.columns[-1]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        st.subheader("Detectors", anchor=False, width="content")
+        st.header("Detectors", anchor=False, width="content")
         if len(result.columns) > 1:
             options = {name: tables.set_words(name) for name in [ood_set, *result.columns[:-1]]}
             ood_set = controls.select("OOD images", options, charts.key_of("set", options), width=340)
@@ -56,7 +56,7 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None, run: BenchmarkJo
                 draw()
     best.offer(result, about.reference_of(result, entry) if run is None else Path(run.request.reference), run)
     leaving.command(result)
-    st.subheader("Take it with you", anchor=False)
+    st.header("Take it with you", anchor=False)
     leaving.downloads(result)
     concluding.show(result, ood_set)
 

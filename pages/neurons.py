@@ -15,7 +15,7 @@ from pages.shared.words import plain
 
 def no_sample(entry: ReferenceEntry) -> None:
     """The empty state of an older reference."""
-    st.subheader("This reference keeps no sample of its neurons", anchor=False)
+    st.header("This reference keeps no sample of its neurons", anchor=False)
     st.markdown(
         f"*{plain(entry.title)}* was fitted before samples were kept: means, distributions and the map are missing. "
         "Its verdicts and heatmaps on Case review are not concerned. Fit it once more:"
@@ -43,14 +43,14 @@ def neurons(stored: Reference, choices: groups.Choices, comparison: Comparison, 
         with place:
             detail.show(stored.feature_concepts, choices, comparison, neuron, shown)
     link.write(groups.token(choices.entry.path), width)
-    st.subheader("Where it looked" if len(shown) == 1 else "Where they looked", anchor=False)
+    st.header("Where it looked" if len(shown) == 1 else "Where they looked", anchor=False)
     heatmaps.show(choices, shown)
 
 
 @controls.section
 def images(stored: Reference, choices: groups.Choices) -> None:
     """The map of this reference, and of those that it is compared with."""
-    st.subheader("Images by relevance", anchor=False)
+    st.header("Images by relevance", anchor=False)
     case = choices.case_points()
     compared = [st.session_state[key] for key in (link.FIRST, link.SECOND)]
     others = {key: choices.others[key.partition("-")[2]] for key in compared if key.startswith("ref-")}

@@ -18,7 +18,7 @@ def here() -> None:
     """The list, and one of them in full."""
     entries, chosen = session.entries(), session.entry()
     if not entries:
-        st.subheader("No reference on this computer yet", anchor=False)
+        st.header("No reference on this computer yet", anchor=False)
         st.markdown("Bring one in **from a file**, or **build one** from folders of images: the choices are above.")
         return
     trusted: list[TrustedKey] = []
@@ -26,7 +26,7 @@ def here() -> None:
         trusted = resources.trusted_keys()
     inspecting.listed(entries, chosen, trusted)
     if any(entry.error is None for entry in entries):
-        st.subheader("Look inside", anchor=False)
+        st.header("Look inside", anchor=False)
         inspecting.inspect(entries, chosen, trusted)
 
 

@@ -15,7 +15,7 @@ from pages.shared.words import plain
 
 def nothing_stored(entry: ReferenceEntry) -> None:
     """The empty state."""
-    st.subheader("No result is stored for this reference yet", anchor=False)
+    st.header("No result is stored for this reference yet", anchor=False)
     reference, out = "REFERENCE", "FOLDER"
     if permission.granted():
         reference, out = str(entry.path), str(results.stored_folder(entry.path))

@@ -41,7 +41,7 @@ def offer(result: BenchmarkResult, reference: Path | None, job: BenchmarkJob | N
     has = read_manifest(reference)["detectors"]
     titles = {row.detector: row.title for row in result.detectors} | {PANEL: "Panel"}
     names = {name: titles[name] for name in [*([] if PANEL in has else [PANEL]), *best_to_add(result, has)]}
-    st.subheader("Use the best detectors", anchor=False)
+    st.header("Use the best detectors", anchor=False)
     if not names:
         st.caption("The reference has the best of these already.")
         return

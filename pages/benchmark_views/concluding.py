@@ -13,7 +13,7 @@ KEPT = 4  # results with their conclusions in memory, a few MB each
 
 def show(result: BenchmarkResult, ood_set: str) -> None:
     """What the result comes to, worked out from its scores."""
-    st.subheader("What follows", anchor=False)
+    st.header("What follows", anchor=False)
     _, (first, *rest) = _concluded(result, ood_set)
     st.markdown(" ".join([f"**{plain(first)}**", *map(plain, rest)]))
 

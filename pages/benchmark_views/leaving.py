@@ -86,7 +86,7 @@ def scores(result: BenchmarkResult) -> bytes:
 
 def command(result: BenchmarkResult) -> None:
     """The line that gives the same figures, and with what."""
-    st.subheader("The same again", anchor=False)
+    st.header("The same again", anchor=False)
     if line := result.provenance.get("command"):
         widgets.command(str(line))
     else:

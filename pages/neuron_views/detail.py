@@ -60,7 +60,7 @@ def show(
         All that are shown, whose values share one axis.
     """
     numbers(comparison, neuron)
-    st.markdown(f"##### Training images that neuron {neuron} stands for")
+    st.header(f"Training images that neuron {neuron} stands for", anchor=False)
     reference_images(concepts, list(choices.sample.names[: choices.sample.classes]), neuron)
     distributions(choices, neuron, beside)
     weights(choices, neuron)

@@ -53,7 +53,7 @@ Key = tuple[str, bool, str | None, tuple[Source, ...]]
 
 def show(choices: Choices) -> None:
     """Which images, the button, and what was found."""
-    st.markdown(f"##### {label(FAITHFULNESS)}")
+    st.header(label(FAITHFULNESS), anchor=False)
     st.caption(HOW_TO_READ)
     if (kept := stored_heatmaps(read_manifest(choices.entry.path))) is not None:
         _stored(kept)

@@ -72,7 +72,9 @@ def ask() -> None:
             "any image."
         )
     with right:
-        how = st.segmented_control("The network", [TRAIN, FIT], default=TRAIN, required=True, key="build-how")
+        how = st.segmented_control(
+            "The network", [TRAIN, FIT], default=TRAIN, required=True, key="build-how", wrap=True
+        )
         architecture = st.selectbox(
             "Architecture", NETWORKS, accept_new_options=True, key="build-network", help="Any of torchvision or timm."
         )
@@ -117,7 +119,9 @@ def ask() -> None:
 
 def images_given(label: str, form: str) -> tuple[str, UploadedFile | None]:
     """Images as a folder on the server, or as a zip."""
-    given = st.segmented_control("The images", [FOLDER, ZIP], default=FOLDER, required=True, key=f"{form}-given")
+    given = st.segmented_control(
+        "The images", [FOLDER, ZIP], default=FOLDER, required=True, key=f"{form}-given", wrap=True
+    )
     if given == FOLDER:
         return line(label, f"{form}-images", "/data/images"), None
     upload = uploads.uploader(f"Zip file of a {label[0].lower()}{label[1:]}", type="zip", key=f"{form}-zip")

@@ -130,7 +130,7 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tr
         side_by_side([usable[each].title for each in shown], cards)
     histories = [_history(each, changed[each]) for each in shown]
     if any(histories):
-        st.subheader("How the training went", anchor=False)
+        st.header("How the training went", anchor=False)
         for number, (place, epochs) in enumerate(zip(st.columns(len(shown)), histories, strict=True)):
             with place:
                 if len(shown) > 1:
@@ -152,7 +152,7 @@ def show_card(sections: Sequence[Section]) -> None:
 
     for section in sections:
         with st.container(border=True):
-            st.markdown(f"**{section.heading}**")
+            st.subheader(section.heading, anchor=False)
             st.html(table(section))
 
 
@@ -169,7 +169,7 @@ def side_by_side(titles: Sequence[str], cards: Sequence[ModelCard]) -> None:
         st.markdown(f"**All {lines} lines are the same.**")
     for pair, names in zip(pairs, unlike, strict=True):
         with st.container(border=True):
-            st.markdown(f"**{pair[0].heading}**")
+            st.subheader(pair[0].heading, anchor=False)
             for place, title, section in zip(st.columns(2, gap="medium"), titles, pair, strict=True):
                 with place:
                     st.caption(plain(title))

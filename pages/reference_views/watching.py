@@ -37,7 +37,7 @@ def under_way() -> bool:
     """Every build, looked at again while one runs; returns whether there is any."""
     found = watching.jobs_of(BUILD)
     if found:
-        st.subheader("Builds", anchor=False)
+        st.header("Builds", anchor=False)
     watching.watch(BUILD, found, _show_all)
     return bool(found)
 

@@ -39,7 +39,7 @@ def several(label: str, options: Iterable[V], key: str, placeholder: str, **more
 def one_of(label: str, options: Mapping[V, str], key: str, *, default: V | None = None, **more: Any) -> V:
     """A :func:`streamlit.segmented_control` of {value: words}, of which one is chosen: the first where none is said."""
     first = next(iter(options)) if default is None else default
-    asked: dict[str, Any] = {"format_func": options.__getitem__, "persist_state": "session"} | more
+    asked: dict[str, Any] = {"format_func": options.__getitem__, "persist_state": "session", "wrap": True} | more
     chosen: V = st.segmented_control(label, list(options), default=first, required=True, key=key, **asked)
     return chosen
 

@@ -155,13 +155,13 @@ def needed_reference() -> ReferenceEntry:
 def how_to_get_a_reference(entries: Sequence[ReferenceEntry]) -> None:
     """The empty state of every page that needs a reference."""
     if any(entry.error is None for entry in entries):
-        st.subheader("First, choose a reference")
+        st.header("First, choose a reference", anchor=False)
         st.markdown(
             "Each one on this computer came as a file from elsewhere, and is used by those who choose it: above, "
             "beside this page’s title. What to know of one before is on the References page."
         )
         return
-    st.subheader("First, a reference")
+    st.header("First, a reference", anchor=False)
     st.markdown(
         "A reference holds a trained network and what is usual for it. None was found on this computer. Two commands "
         "make one from folders of images, one folder per class:"

@@ -101,7 +101,7 @@ def test_a_stored_result_is_there_at_once(open_page, home):
     page = open_page()
     assert not page.exception
     assert page.dataframe[0].value["Detector"].tolist() == ["ENERGY", "NERO", "KNN"], "best first, none taken apart"
-    headings = [each.value for each in page.subheader]
+    headings = [each.value for each in page.header]
     assert headings == [
         "Detectors", "Use the best detectors", "The same again", "Take it with you", "What follows",
     ]  # fmt: skip
@@ -246,7 +246,7 @@ def test_no_result_yet_says_what_to_do(open_page):
     assert not page.exception
     assert [each.label for each in page.button if each.label == "Run"], "where nothing is stored, a run is offered"
     choose(page, "What to look at", "stored")
-    assert "No result is stored" in page.subheader[0].value
+    assert "No result is stored" in page.header[0].value
     assert "nero_core benchmark" in page.code[0].value
 
 

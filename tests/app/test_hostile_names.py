@@ -23,7 +23,7 @@ TITLE = "<script>alert(2)<!--script> ![t](http://x.y)"
 KIND = "<a href=x>odd<!--a>"
 FILE = "<svg onload=alert(3)> [f](http://x.y) $z$.png"
 PAGES = ("case_review", "neurons", "benchmark", "references")
-MARKDOWN = ("markdown", "caption", "subheader", "info", "warning", "error", "success")
+MARKDOWN = ("markdown", "caption", "header", "subheader", "info", "warning", "error", "success")
 TAGS = ("<img", "<script", "<svg", "<a ", "<b>")
 
 

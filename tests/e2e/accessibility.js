@@ -1,5 +1,6 @@
-// Every target with its size, and everything that takes the focus with the colour of its outline and what is behind it.
-async () => {
+// Every target with its size, the levels of all headings, and, where asked for, everything that takes the focus with the
+// colour of its outline and what is behind it.
+async focused => {
   const pixel = Object.assign(document.createElement('canvas'), {width: 1, height: 1});
   const canvas = pixel.getContext('2d', {willReadFrequently: true});
   const rgba = colour => {
@@ -56,8 +57,13 @@ async () => {
     const inner = parseFloat(outlineOffset) <= -parseFloat(outlineWidth);
     return [inside(e), hex(rgba(outlineColor)), behind(inner ? ring : above(ring))];
   };
+  const headings = elements.filter(e => e.matches('h1, h2, h3, h4, h5, h6, [role=heading]'))
+    .map(e => [e.innerText.trim(), Number(e.ariaLevel ?? e.tagName[1])]);
   const rings = [];
-  for (const e of elements.filter(e => e.tabIndex >= 0 && e.matches(pressed + ', [tabindex]'))) rings.push(await ringed(e));
-  document.activeElement?.blur();
-  return {targets, rings};
+  if (focused) {
+    const takes = elements.filter(e => e.tabIndex >= 0 && e.matches(pressed + ', [tabindex]'));
+    for (const e of takes) rings.push(await ringed(e));
+    document.activeElement?.blur();
+  }
+  return {targets, headings, rings};
 }

@@ -108,6 +108,39 @@ def test_what_is_chosen_or_pressed_can_be_read(theme):
 
 
 @pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        '[data-testid="stTab"][aria-selected="true"]',
+        'button[data-variant][aria-checked="true"]',
+        'button[kind="tertiary"]:is(:hover, :focus-visible, :active, [aria-expanded="true"])',
+    ],
+)
+def test_what_is_chosen_or_open_is_no_fainter_than_the_rest(rule, theme):
+    """It is written in the text's own colour, not in the accent, over whatever is tinted behind it; so is its line."""
+    selectors, declared = next(part for part in re.findall(r"([^{}]+){([^}]*)}", STYLE) if rule in part[0])
+    assert "color: inherit !important" in declared, selectors
+    assert re.search(r"SelectionIndicator {[^}]*background-color: currentColor !important", STYLE)
+    own = THEME[theme]
+    for page in pages(theme):
+        for tint in (0, *TINTS):
+            assert contrast(own["textColor"], over(own["primaryColor"], page, tint)) >= TEXT
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("file", ["logo", "mark"])
+def test_the_logo_is_seen_in_both_themes(file, theme):
+    drawn = (ROOT / "assets" / f"{file}.svg").read_text()
+    fills = [dict(re.findall(r"\.(\w+) { fill: (#\w+) }", part)) for part in drawn.split("@media")]
+    own = fills[THEMES.index(theme)]
+    assert own.keys() == set(re.findall(r'class="(\w+)"', drawn))
+    faintest = min([1.0, *map(float, re.findall(r'opacity="(\S+?)"', drawn))])
+    for page in pages(theme):
+        assert contrast(over(own["usual"], page, faintest), page) >= MARK, page
+        assert contrast(own["unusual"], page) >= MARK, page
+
+
+@pytest.mark.parametrize("theme", THEMES)
 def test_every_mark_has_a_contrast_of_three(theme):
     own, page = THEME[theme], THEME[theme]["backgroundColor"]
     for colour in [*painted, *palette.STATE_COLOURS.values(), *own["chartCategoricalColors"]]:
