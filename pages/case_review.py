@@ -36,7 +36,7 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
         layers = st.container(key="layers")
         with layers:
             place = st.empty()
-            reasons.lay_place(frame, read, place)
+            laid = reasons.lay_place(frame, read, place)
             viewer.make(frame, read, [ALL], about)
         with noticed:  # once the frame has its height: else it would stand in its place first, and move
             checks.noticed(read)
@@ -57,7 +57,8 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
                 with waiting.method:
                     heatmaps.method_control(read.reference, top_neurons.METHOD)
             reasons.tell(frame, read, why, waiting.concepts)
-            reasons.lay_place(frame, read, place)
+            if not laid:
+                reasons.lay_place(frame, read, place)
         if waiting.carried is not None:
             reasons.show_carried(frame, read, waiting.carried)
 

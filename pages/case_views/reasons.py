@@ -96,8 +96,8 @@ def show_sentence(frame: Frame, reading: Case, why: tuple[DeltaGenerator, DeltaG
         sentence.caption(WAITING)
 
 
-def lay_place(frame: Frame, reading: Case, place: DeltaGenerator) -> None:
-    """Draw on the frame where the sentence says that its neurons looked most; nothing while there is no sentence.
+def lay_place(frame: Frame, reading: Case, place: DeltaGenerator) -> bool:
+    """Draw on the frame where the sentence says that its neurons looked most; whether there is such a place already.
 
     Parameters
     ----------
@@ -105,10 +105,12 @@ def lay_place(frame: Frame, reading: Case, place: DeltaGenerator) -> None:
         Of that layer: what lies there of another detector goes.
     """
     place.empty()
-    if (why := frame.reasons_of(reading).why) is not None and why.region is not None:
-        title = label(NAMED_PLACE if why.test is None else TESTED_PLACE)
-        with place:
-            frame_region(CHANNEL, title, why.region, frame=frame.number)
+    if (why := frame.reasons_of(reading).why) is None or why.region is None:
+        return False
+    title = label(NAMED_PLACE if why.test is None else TESTED_PLACE)
+    with place:
+        frame_region(CHANNEL, title, why.region, frame=frame.number)
+    return True
 
 
 def show_concepts(frame: Frame, reading: Case, concepts: list[Concept]) -> None:

@@ -107,6 +107,9 @@ def test_the_place_is_drawn_on_the_frame_and_of_another_score_another(app):
     drawn = mounted(app)["frame-region"]
     assert drawn["box"] == list(astuple(why_of(app).region))
     assert (drawn["frame"], drawn["title"]) == (frame(app).number, "Tested place")
+    app.run()
+    assert not app.exception
+    assert mounted(app)["frame-region"] == drawn, "it is known now"
     app.selectbox(key="detector").set_value("msp").run()
     region = why_of(app).region
     assert mounted(app).get("frame-region", {}).get("box") == (None if region is None else list(astuple(region)))
