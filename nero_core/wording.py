@@ -80,7 +80,7 @@ IN_PERCENT = (
 POINTS_AGAINST = "Percentage points, each detector minus {baseline} on the same resampled images."
 
 THIS_IMAGE = "this image"
-ALL_NEURONS = "where the network looked, all neurons together"
+ALL_NEURONS = "where the whole network looked"
 
 # The frame and its heatmaps, the strip of images ---------------------------------------------------------------------
 
@@ -96,10 +96,13 @@ VIEWER: Mapping[str, str] = {
     "drawing": "drag over the image. Keys: arrows move, Shift and arrows size, Enter takes, Escape leaves.",
     "box": "{left} % from the left, {top} % from the top, {width} % wide, {height} % high",
     "waiting": "where the network looked…",
+    "line": "outline",
+    "colours": "colours",
     "against": "speaks against",
     "nothing": "nothing",
     "for": "speaks for",
 }
+TESTED_PLACE, NAMED_PLACE = "tested place", "named place"
 CARDS: Mapping[str, str] = {
     "waiting": "Its heatmap is being made…",
     "none": "This method gives none of one neuron",

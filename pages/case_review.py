@@ -21,7 +21,7 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
         case_watch(frame.number, f"{frame.name}: {checks.NOTHING}", verdict.HEADLINE)
         return lambda: None
     top_neurons.take_method(frame, read)
-    left, right = st.columns([6, 5], gap="medium")
+    left, right = st.columns([5, 6], gap="medium")
     with right, st.container(key="card", gap="xsmall"):
         tables = verdict.headline(read)
         below = st.container(gap="xsmall")
@@ -30,13 +30,19 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
     with left:
         viewer.show(frame, read, len(session.case()) > 1, covers.take_drawn)
         with st.container(key="below-frame", gap="xxsmall"):
-            noticed, about = st.container(gap="xxsmall"), st.container()
+            noticed = st.container(gap="xxsmall")
+            with st.container(horizontal=True, vertical_alignment="center"):
+                about, effects = st.container(), st.container(width="content")
         layers = st.container(key="layers")
         with layers:
+            place = st.empty()
+            laid = reasons.lay_place(frame, read, place)
             viewer.make(frame, read, [ALL], about)
         with noticed:  # once the frame has its height: else it would stand in its place first, and move
             checks.noticed(read)
             covers.in_short(frame, read)
+        with effects:
+            checks.effects(read)
     with below:
         why = evidence.show(read, tables)
         reasons.show_sentence(frame, read, why)
@@ -51,6 +57,8 @@ def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
                 with waiting.method:
                     heatmaps.method_control(read.reference, top_neurons.METHOD)
             reasons.tell(frame, read, why, waiting.concepts)
+            if not laid:
+                reasons.lay_place(frame, read, place)
         if waiting.carried is not None:
             reasons.show_carried(frame, read, waiting.carried)
 

@@ -74,8 +74,7 @@ export class Drawing {
       left: percent(left), top: percent(top), width: percent(width), height: percent(height),
     });
     this.box.classList.toggle("empty", box === null);
-    const shares = { left, top, width, height };
-    const text = this.words.box.replace(/\{(\w+)\}/g, (_, side: keyof Rectangle) => String(Math.round(100 * shares[side])));
+    const text = inWords(this.words.box, [left, top, width, height]);
     write(this.said, box && this.from === null ? text : "");
   }
 
@@ -128,6 +127,12 @@ export class Drawing {
     const { left, top, width, height } = this.stage.getBoundingClientRect();
     return { x: within((clientX - left) / width, 0, 1), y: within((clientY - top) / height, 0, 1) };
   }
+}
+
+/** Where a rectangle lies, in a sentence with a place for each of its sides. */
+export function inWords(text: string, [left, top, width, height]: [number, number, number, number]): string {
+  const shares: Rectangle = { left, top, width, height };
+  return text.replace(/\{(\w+)\}/g, (_, side: keyof Rectangle) => String(Math.round(100 * shares[side])));
 }
 
 function moved(box: Rectangle, x: number, y: number): Rectangle {

@@ -1,7 +1,7 @@
 /** The frame under review with its layers: outlined, faded, wiped or off; and covers, drawn on it. */
 import { component, element, placed, set, within, write } from "./component";
-import { Drawing } from "./drawing";
-import { channel, type Channel, type Frame } from "./layers";
+import { Drawing, inWords } from "./drawing";
+import { channel, REGION, type Channel, type Frame } from "./layers";
 import { Overlay, percent } from "./overlay";
 import { Ways, type Way } from "./ways";
 import overlay from "./overlay.css";
@@ -24,7 +24,10 @@ interface Data {
   drawing: boolean;
   /** Of a layer, from the lowest to the highest value. */
   colours: string[];
-  words: Record<Way | "ways" | "opacity" | "edge" | "cover" | "drawing" | "box" | "waiting" | "against" | "nothing" | "for", string>;
+  words: Record<
+    Way | "ways" | "opacity" | "edge" | "cover" | "drawing" | "box" | "waiting" | "against" | "nothing" | "for" | "line" | "colours",
+    string
+  >;
 }
 
 /** What a person has chosen for all frames of a channel, until the window is closed. */
@@ -32,9 +35,11 @@ interface Look {
   way: Way;
   strength: number;
   edge: number;
+  /** Whether the place is drawn that the sentence speaks of. */
+  place: boolean;
 }
 const looks = new Map<string, Look>();
-const FIRST_LOOK: Look = { way: "outline", strength: 0.7, edge: 0.5 };
+const FIRST_LOOK: Look = { way: "outline", strength: 0.7, edge: 0.5, place: true };
 /** How far an arrow key moves the edge of the heatmap, and Page Up and Down, in fractions of the picture. */
 const STEP = 0.02;
 const LEAP = 0.1;
@@ -48,16 +53,20 @@ export default component<Data>((place, tell) => {
   const edge = element("div", { class: "handle", role: "slider", tabindex: "0", "aria-valuemin": "0", "aria-valuemax": "100" });
   const stage = element("div", { class: "stage" }, picture, veil);
   const note = element("span", { class: "note" });
+  const kind = element("span");
   const caption = element("span", { class: "shown" });
+  const legend = element("span", { class: "legend" }, kind, caption);
+  const region = element("div", { class: "region", "aria-hidden": "true" });
+  const named = element("button", { type: "button", class: "named" });
   const strength = element("input", { type: "range", min: "0", max: "100" });
   const bar = element("div", { class: "scale" }, element("span"), element("span"), element("span"));
   const hint = element("p", { class: "hint" });
-  const below = element("div", { class: "caption" }, note, caption, hint);
+  const below = element("div", { class: "caption" }, note, legend, named, hint);
   const more = element("div", { class: "more" }, strength, bar);
   const cover = element("button", { type: "button", "aria-pressed": "false" });
   const ways = new Ways((way) => change({ way }));
   const drawing = new Drawing(stage, cover, (box) => tell.event("drawn", box), () => draw());
-  stage.append(over.outline, covers, drawing.box, edge);
+  stage.append(over.outline, region, covers, drawing.box, edge);
   const tools = element("div", { class: "tools" }, ways.group, more, cover);
   const root = element("div", { class: "nero viewer" }, stage, below, tools, drawing.said);
   const out = placed(place, overlay + styles, root);
@@ -94,9 +103,24 @@ export default component<Data>((place, tell) => {
     strength.hidden = way !== "fade" || drawing.on;
     bar.hidden = !scaled || drawing.on;
     hint.hidden = !drawing.on;
-    note.hidden = caption.hidden = drawing.on;
+    note.hidden = legend.hidden = drawing.on;
+    kind.hidden = layer === null || way === "off";
+    write(kind, `${scaled ? data.words.colours : data.words.line}: `);
     write(caption, way === "off" ? "" : (layer?.title ?? data.words.waiting));
+    drawPlace();
   };
+
+  const drawPlace = (): void => {
+    const found = board?.layer(REGION);
+    region.hidden = !found?.box || !look().place;
+    named.hidden = !found?.box || drawing.on;
+    if (!found?.box || !data) return;
+    lie(region, found.box);
+    set(named, "aria-pressed", String(look().place));
+    write(named, found.title);
+    set(named, "aria-label", `${found.title}: ${inWords(data.words.box, found.box)}`);
+  };
+  named.addEventListener("click", () => change({ place: !look().place }));
 
   strength.addEventListener("input", () => change({ strength: Number(strength.value) / 100 }));
   const moveEdge = (to: number): void => change({ edge: within(to, 0, 1) });
@@ -143,6 +167,7 @@ export default component<Data>((place, tell) => {
       stage.style.setProperty("--ratio", String(now.width / now.height));
       root.style.setProperty("--reserved", `${now.reserved}px`);
       write(note, now.note);
+      set(note, "title", now.note); // where there is no room for all of it
       set(picture, "src", now.picture);
       set(picture, "alt", now.alt);
       set(grey, "src", now.picture);
@@ -168,10 +193,14 @@ export default component<Data>((place, tell) => {
   };
 });
 
-function hatched([left, top, width, height]: Box): HTMLElement {
+function hatched(box: Box): HTMLElement {
   const made = element("div", { class: "cover" });
-  Object.assign(made.style, { left: percent(left), top: percent(top), width: percent(width), height: percent(height) });
+  lie(made, box);
   return made;
+}
+
+function lie(there: HTMLElement, [left, top, width, height]: Box): void {
+  Object.assign(there.style, { left: percent(left), top: percent(top), width: percent(width), height: percent(height) });
 }
 
 /** As little as needed, below the page's header. */

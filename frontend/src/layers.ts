@@ -23,10 +23,14 @@ export interface Layer {
   /** Path of an SVG whose sides are `side` long. */
   outline: string;
   side: number;
+  /** Of a place that is no heatmap: left, top, width, height in fractions of the picture. */
+  box?: [number, number, number, number] | null;
 }
 
 /** The layer that is shown until another is pointed at, as `ALL` in frame_viewer.py. */
 const ALL = "all";
+/** The place that the sentence of why speaks of, as `REGION` in frame_viewer.py. */
+export const REGION = "region";
 
 class Channel {
   frame: Frame | null = null;

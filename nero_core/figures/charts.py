@@ -32,6 +32,9 @@ HEADROOM = 1.25
 
 FEWEST_BINS, MOST_BINS = 12, 40
 
+MOST_TICKS = 8
+"""Numbers on a histogram's axis, at most; an end of it takes the place of one nearer than half their distance."""
+
 HATCHED: Mapping[str, Any] = {
     "color": "rgba(0,0,0,0)",
     "line": {"width": 1.5, "color": palette.UNUSUAL},
@@ -97,8 +100,10 @@ def score_histogram(
     shares = {name: histogram_shares(values, edges) for name, values in kinds.items()}
 
     figure = blank_figure(dark, height)
-    hover = "score about %{{x:.3g}}: %{{y:.2g}} % of {}<extra></extra>"
-    bars: dict[str, Any] = {"x": (edges[:-1] + edges[1:]) / 2, "width": np.diff(edges) * 0.94, "offset": None}
+    hover = "score %{{customdata}}: %{{y:.2g}} % of {}<extra></extra>"
+    centres, ends = (edges[:-1] + edges[1:]) / 2, _ends(edges, np.concatenate([ordinary, pooled]))
+    spans = [ends.get(i, f"about {centre:.3g}") for i, centre in enumerate(centres)]
+    bars: dict[str, Any] = {"x": centres, "width": np.diff(edges) * 0.94, "offset": None, "customdata": spans}
     figure.add_bar(
         **bars,
         y=shares["reference"],
@@ -126,19 +131,46 @@ def score_histogram(
     _line(figure, min(score, high), own, colour, "solid", 1.0, anchor=_side(min(score, high), low, high))
     figure.update_layout(
         barmode="overlay",
-        xaxis={"title": {"text": said(wording.OOD_SCORE), "standoff": 4}, "range": [low, high + 0.02 * (high - low)]},
+        xaxis={"title": {"text": said(wording.OOD_SCORE), "standoff": 4}, "range": [low, high + 0.02 * (high - low)]}
+        | _ticks(edges, ends),
         yaxis={"title": said(wording.SHARE_OF_IMAGES), "range": [0, HEADROOM * max(tallest)]},
     )
     alt = f"Histogram of the scores of {len(ordinary)} {said(wording.CALIBRATION_IMAGES)}; this image's score, "
     alt += f"{significant(score)}, lies above {int((ordinary < score).sum())} of them"
     alt += f"; images beyond {significant(threshold)} are flagged." if threshold is not None else "."
-    return Chart(figure, _histogram_rows(edges, shares), alt)
+    for i, end in ends.items():
+        alt += f" The {'first' if i == 0 else 'last'} bar holds all scores {end}."
+    return Chart(figure, _histogram_rows(edges, shares, ends), alt)
 
 
-def _histogram_rows(edges: Float64Array, shares: Mapping[str, Float64Array]) -> list[Mapping[str, Cell]]:
+def _ends(edges: Float64Array, scores: Float64Array) -> dict[int, str]:
+    """The outermost bins that hold what lies beyond the axis too, {place: "≥ 7.4"}."""
+    ends = {0: f"≤ {significant(edges[1])}"} if scores.min() < edges[0] else {}
+    return ends | ({len(edges) - 2: f"≥ {significant(edges[-2])}"} if scores.max() > edges[-1] else {})
+
+
+def _ticks(edges: Float64Array, ends: Mapping[int, str]) -> dict[str, Any]:
+    """Round numbers along a histogram's axis, and the bars that hold more than their place by name."""
+    if not ends:
+        return {}
+    low, high = float(edges[0]), float(edges[-1])
+    power = 10.0 ** math.floor(math.log10((high - low) / MOST_TICKS))
+    step = next(power * n for n in (1, 2, 5, 10) if power * n * MOST_TICKS >= high - low)
+    named = [float(edges[i] + edges[i + 1]) / 2 for i in ends]
+    numbers = step * np.arange(math.ceil(low / step), math.floor(high / step) + 1)
+    numbers = [float(x) for x in numbers if all(abs(x - end) > step / 2 for end in named)]
+    return {"tickvals": [*numbers, *named], "ticktext": [*(f"{x:.6g}" for x in numbers), *ends.values()]}
+
+
+def _histogram_rows(
+    edges: Float64Array, shares: Mapping[str, Float64Array], ends: Mapping[int, str]
+) -> list[Mapping[str, Cell]]:
     """The bins and what share of each kind of images lies in them; the last has no upper end."""
     return [
-        {said(wording.SCORE_FROM): rounded(a), "to": rounded(b) if b < edges[-1] else None}
+        {
+            said(wording.SCORE_FROM): None if i == 0 and i in ends else rounded(a),
+            "to": rounded(b) if b < edges[-1] else None,
+        }
         | {f"{name} (% of images)": rounded(float(share[i]), 2) for name, share in shares.items()}
         for i, (a, b) in enumerate(itertools.pairwise(edges))
     ]

@@ -33,18 +33,23 @@ def loud(reading: Case) -> bool:
 
 
 def noticed(reading: Case) -> None:
-    """What each check saw, in the order they speak, and what it may do one press away; one sentence where none does."""
+    """What each check saw, in the order they speak; one sentence where none does."""
     if not reading.checks:
         st.caption(NOTHING_NOTICED)
         return
-    seen, effects = st.columns([7, 3], gap="small", vertical_alignment="center")
     sentences = f":small[{' '.join(f'**{check.sentence}**' for check in reading.checks)}]"
     if loud(reading):
         in_doubt = " ".join(check.effect for check in reading.checks if check.name in LOUD)
-        seen.warning(f"{sentences} :small[{in_doubt}]")
+        st.warning(f"{sentences} :small[{in_doubt}]")
     else:
-        seen.markdown(sentences)
-    with effects.popover("What it may do", type="tertiary"):
+        st.markdown(sentences)
+
+
+def effects(reading: Case) -> None:
+    """What each of them may do to the verdict, one press away."""
+    if not reading.checks:
+        return
+    with st.popover("What it may do", type="tertiary", width="content"):
         for check in reading.checks:
             _line(check.sentence, check.effect)
 

@@ -15,15 +15,14 @@ from nero_core.figures.palette import Cell, Chart, significant
 from nero_core.records import Decision
 from nero_core.wording import label, said
 from pages.case_views.verdict import current_alpha, decide, marked, small
-from pages.shared import session, widgets, words
+from pages.shared import widgets, words
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
     from streamlit.elements.lib.mutable_popover_container import PopoverContainer
 
-HISTOGRAM_PIXELS = 160  # as high as leaves room for all of the card on a screen of 800
-BELOW_A_STRIP = 144  # the same with several images
+HISTOGRAM_PIXELS = 120  # at least: the browser makes it as high as the window leaves, see assets/style.css
 
 
 def show(reading: Case, tables: PopoverContainer) -> tuple[DeltaGenerator, DeltaGenerator]:
@@ -38,8 +37,9 @@ def show(reading: Case, tables: PopoverContainer) -> tuple[DeltaGenerator, Delta
         rarity = rarity_of(reading, decision, alpha)
         widgets.plot(rarity, "Gauge", key="gauge")
         twins["Gauge"] = rarity.rows
-    scores = histogram(reading, alpha, decision, HISTOGRAM_PIXELS if len(session.case()) == 1 else BELOW_A_STRIP)
-    widgets.plot(scores, "Histogram", key="histogram")
+    scores = histogram(reading, alpha, decision)
+    with st.container(key="histogram-place"):
+        widgets.plot(scores, "Histogram", key="histogram", height="stretch")
     twins["Histogram"] = scores.rows
     flagged = decision is not None and decision.state == "out-of-distribution"
     lines = [f"**{plain(led)}**"] if (led := members_in_words(reading.members, alpha, flagged)) else []

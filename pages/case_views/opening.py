@@ -15,7 +15,6 @@ from nero_core.wording import state_mark
 from pages.components.picture_grid import Choice, chosen_in, picture_grid
 from pages.shared import resources, session, uploads, widgets
 
-FORMATS = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "webp"]
 PICTURE_PIXELS = 240  # longer side of an example: twice what it is shown at
 TEACHES = {
     "like": "Like what the network learned from",
@@ -29,15 +28,18 @@ RENDERED = (
 
 
 def uploader() -> None:
-    """The one question of this page."""
+    """The one question of this page.
+
+    It takes files of any kind: those that the browser would refuse by themselves would be named in no place that is in
+    sight once the case is open, and those that cannot be read are named with the reason.
+    """
     uploads.uploader(
         "Drop one image or many",
-        type=FORMATS,
         accept_multiple_files=True,
         key=session.upload_key(),
         on_change=session.take_upload,
         megabytes=session.LARGEST,
-        help="JPEG, PNG, TIFF, BMP or WebP. The images stay on this computer.",
+        help="JPEG, PNG, TIFF, BMP, WebP or GIF. The images stay on this computer.",
     )
 
 

@@ -9,10 +9,10 @@ import streamlit as st
 from nero_core.case import Concept, group, leading_neurons, tell_why
 from nero_core.errors import NeroError
 from nero_core.figures.palette import Cell
-from nero_core.wording import SCORE_DECOMPOSITION, said
+from nero_core.wording import NAMED_PLACE, SCORE_DECOMPOSITION, TESTED_PLACE, label, said
 from pages.case_views.top_neurons import NO_CROPS, tiles
 from pages.case_views.viewer import CHANNEL, lay, set_stopped
-from pages.components.frame_viewer import layer_card
+from pages.components.frame_viewer import frame_region, layer_card
 from pages.shared import controls, widgets, words
 from pages.shared.words import plain
 
@@ -94,6 +94,23 @@ def show_sentence(frame: Frame, reading: Case, why: tuple[DeltaGenerator, DeltaG
         button.button("Continue", key="continue", type="tertiary", on_click=set_stopped, args=(frame, False))
     else:
         sentence.caption(WAITING)
+
+
+def lay_place(frame: Frame, reading: Case, place: DeltaGenerator) -> bool:
+    """Draw on the frame where the sentence says that its neurons looked most; whether there is such a place already.
+
+    Parameters
+    ----------
+    place : empty place
+        Of that layer: what lies there of another detector goes.
+    """
+    place.empty()
+    if (why := frame.reasons_of(reading).why) is None or why.region is None:
+        return False
+    title = label(NAMED_PLACE if why.test is None else TESTED_PLACE)
+    with place:
+        frame_region(CHANNEL, title, why.region, frame=frame.number)
+    return True
 
 
 def show_concepts(frame: Frame, reading: Case, concepts: list[Concept]) -> None:

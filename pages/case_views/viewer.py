@@ -27,7 +27,7 @@ CHANNEL = "frame"
 LONGEST = 1024  # pixels of the longer side that the browser gets: as large as it is shown on a screen of 1920
 
 
-RESERVED, STRIP, LOUD = 454, 70, 56
+RESERVED, STRIP, LOUD = 418, 84, 60
 """Pixels of a screen's height that all but the frame needs down to the names of the parts; the strip; a warning."""
 
 

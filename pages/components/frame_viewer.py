@@ -24,6 +24,8 @@ _viewer, _layer, _card = component("frame_viewer"), component("frame_layer"), co
 
 ALL = "all"
 """The layer that is shown until another is pointed at."""
+REGION = "region"
+"""The place that the sentence of why speaks of."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,22 @@ def frame_layer(channel: str, name: str, title: str, layer: Layer, *, frame: int
         "side": OUTLINE_SIDE,
     }
     _layer(key=f"{channel}-layer-{name}", data=data)
+
+
+def frame_region(channel: str, title: str, box: Cover, *, frame: int) -> None:
+    """A place for the viewer of that channel, which draws it with a dashed line and names it in its legend.
+
+    Parameters
+    ----------
+    title : str
+        What it is: in the legend, where it is also shown and hidden.
+    box : Cover
+        In fractions of the picture.
+    frame : int
+        That it was found in, as the viewer names it.
+    """
+    data = {"channel": channel, "frame": frame, "name": REGION, "title": title, "box": list(astuple(box))}
+    _layer(key=f"{channel}-{REGION}", data=data | {"colours": "", "outline": "", "side": OUTLINE_SIDE})
 
 
 def layer_card(

@@ -35,6 +35,7 @@ FALLEN = "reference-fallen"  # what was in use before that
 ENTRY = "entry"
 ENTRIES = "entries"
 LARGEST = 20  # megabytes of one image
+ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")  # of files that look like images
 
 
 @dataclass
@@ -130,11 +131,14 @@ def upload_key() -> str:
     return f"upload-{st.session_state.get(UPLOADS, 0)}"
 
 
-def open_case(files: Sequence[tuple[str, bytes]], uploaded: bool = True) -> None:
-    """Put these images on the table, beside those that came another way; the first that is new comes under review.
+def open_case(files: Sequence[tuple[str, bytes]], uploaded: bool = True) -> list[Frame]:
+    """Put these images on the table, beside those that came another way; returns those that are new.
 
     What was already read of the same files is kept. Of uploads these are all: one that is not among them any more goes.
+    Uploads leave the image that is under review there; else the first that is new comes under review, and before a file
+    of another kind one that looks like an image. An example that is asked for comes under review.
     """
+    reviewed = under_review() if case() else None
     known = {(frame.name, frame.data): frame for frame in case()}
     named = [(display_name(name, i), data) for i, (name, data) in enumerate(files)]
     given = [known.get((name, data)) or Frame(name, data, uploaded=uploaded) for name, data in named]
@@ -142,13 +146,22 @@ def open_case(files: Sequence[tuple[str, bytes]], uploaded: bool = True) -> None
     fresh = [frame for frame in given if frame not in known.values()]
     now = [*there, *given]
     st.session_state[CASE] = now
-    first = fresh or ([] if uploaded else given)
+    if uploaded and reviewed in now:
+        first = [reviewed]
+    elif uploaded:
+        first = sorted(fresh, key=lambda frame: not frame.name.lower().endswith(ENDINGS))
+    else:
+        first = fresh or given
     st.session_state[CHOSEN] = now.index(first[0]) if first else 0
+    return fresh
 
 
 def take_upload() -> None:
     """Copy what was uploaded: the uploader itself forgets its files on a page switch."""
-    open_case([(file.name, file.getvalue()) for file in uploads.within(st.session_state[upload_key()], LARGEST)])
+    adding = bool(case())
+    new = open_case([(file.name, file.getvalue()) for file in uploads.within(st.session_state[upload_key()], LARGEST)])
+    if adding and new:
+        st.toast("1 image added" if len(new) == 1 else f"{len(new)} images added")
     st.session_state[OPEN_IMAGES] = False
 
 

@@ -527,6 +527,26 @@ def test_adding_an_image_keeps_what_was_read_of_the_others(app):
     assert frames(app)[0].reading is reading
 
 
+def test_images_that_are_added_leave_the_one_under_review_there_and_are_said(app):
+    files = [(f"{n}.png", picture_bytes(n)) for n in range(5)]
+    upload(app, *files[:2])
+    assert not app.toast
+    choose_image(app, 1)
+    upload(app, *files)
+    assert [each.value for each in app.toast] == ["3 images added"]
+    assert mounted(app)["frame"]["note"] == "1.png · 60 × 48"
+    upload(app, *files[1:4])
+    assert mounted(app)["frame"]["note"] == "1.png · 60 × 48", "taking others away leaves it there, too"
+
+
+def test_a_file_of_another_kind_is_named_with_the_reason_and_comes_under_review_last(app):
+    upload(app, ("notes.txt", b"not an image"), ("a.png", picture_bytes()))
+    assert not app.exception
+    assert mounted(app)["frame"]["note"] == "a.png · 60 × 48"
+    assert [each.label for each in app.expander if "could not" in each.label] == ["1 of 2 could not be read"]
+    assert "**notes\\.txt**: " in words_of(app)
+
+
 def test_an_image_gets_the_same_score_alone_and_among_others(open_app):
     alone = upload(open_app(), ("a.png", picture_bytes()))
     among = upload(open_app(), ("b.png", picture_bytes(5)), ("a.png", picture_bytes()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import pytest
 from streamlit.delta_generator import DeltaGenerator
 
@@ -10,7 +12,7 @@ from nero_core.data.images import read_image
 from nero_core.figures.overlays import layer
 from pages.case_views import reasons
 from pages.shared.words import plain
-from tests.app.conftest import cards, choose_image, layers, picture_bytes, show_part, upload, words_of
+from tests.app.conftest import cards, choose_image, layers, mounted, picture_bytes, show_part, upload, words_of
 
 DATA = picture_bytes(size=(64, 64))
 
@@ -98,6 +100,19 @@ def test_the_place_can_be_covered(app):
     assert not app.exception
     assert frame(app).covers == [region]
     assert not any(button.key == "why-cover" for button in app.button)
+
+
+def test_the_place_is_drawn_on_the_frame_and_of_another_score_another(app):
+    upload(app, ("a.png", DATA))
+    drawn = mounted(app)["frame-region"]
+    assert drawn["box"] == list(astuple(why_of(app).region))
+    assert (drawn["frame"], drawn["title"]) == (frame(app).number, "Tested place")
+    app.run()
+    assert not app.exception
+    assert mounted(app)["frame-region"] == drawn, "it is known now"
+    app.selectbox(key="detector").set_value("msp").run()
+    region = why_of(app).region
+    assert mounted(app).get("frame-region", {}).get("box") == (None if region is None else list(astuple(region)))
 
 
 def test_a_failed_test_is_said_and_stops_nothing_else(app, monkeypatch):

@@ -101,6 +101,26 @@ def test_a_long_tail_is_counted_in_the_last_bar_which_is_open_ended(scores):
     assert all(row["to"] is not None for row in chart.rows[:-1])
 
 
+def test_a_bar_that_holds_what_lies_beyond_the_axis_says_so(scores):
+    chart = score_histogram(np.append(scores, [1e4, 1e5]), 10.0, known={"far": [-1e6, 12.0]})
+    axis, trace = chart.figure.layout.xaxis, bars(chart)[0]
+    first, last = (f"≤ {chart.rows[0]['to']:g}", f"≥ {chart.rows[-1]['score from']:g}")
+    named = dict(zip(axis.ticktext, axis.tickvals, strict=True))
+    assert (trace.customdata[0], trace.customdata[-1]) == (first, last)
+    assert (named[first], named[last]) == pytest.approx((trace.x[0], trace.x[-1]))
+    assert f"The first bar holds all scores {first}." in chart.alt
+    assert f"The last bar holds all scores {last}." in chart.alt
+    assert all("about" in each for each in trace.customdata[1:-1])
+    numbers = [x for text, x in zip(axis.ticktext, axis.tickvals, strict=True) if text not in (first, last)]
+    assert np.allclose(np.diff(numbers, 2), 0)
+
+
+def test_a_histogram_that_holds_all_scores_within_its_axis_names_no_bar():
+    chart = score_histogram([1.0, 2.0, 3.0], 2.5)
+    assert "bar holds" not in chart.alt
+    assert all("about" in each for each in bars(chart)[0].customdata)
+
+
 def test_equal_reference_scores_still_give_a_histogram():
     assert sum(bars(score_histogram([3.0] * 20, 3.0))[0].y) == pytest.approx(100)
 
