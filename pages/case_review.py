@@ -88,6 +88,7 @@ def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
 
         reading.read_case(waiting, reference, detector, tell)
         st.rerun()
+    session.tell_added()
     if rest is not None:
         rest()
 

@@ -26,6 +26,7 @@ CASE = "case"
 UPLOADS = "uploads"  # how many uploaders there were: a case that is closed leaves its files in none
 CHOSEN = "chosen"
 TOOLS = "tools"
+ADDED = "added"  # how many images came to an open case, until that is said
 OPEN_IMAGES = "open-images"  # whether the place is open where more are added
 PART = "part"  # of Case review, below the frame, that is in sight
 ALPHA = "alpha_percent"
@@ -160,9 +161,15 @@ def take_upload() -> None:
     """Copy what was uploaded: the uploader itself forgets its files on a page switch."""
     adding = bool(case())
     new = open_case([(file.name, file.getvalue()) for file in uploads.within(st.session_state[upload_key()], LARGEST)])
-    if adding and new:
-        st.toast("1 image added" if len(new) == 1 else f"{len(new)} images added")
+    if adding:
+        st.session_state[ADDED] = len(new)
     st.session_state[OPEN_IMAGES] = False
+
+
+def tell_added() -> None:
+    """Say once how many images were added to an open case: in a run that no other follows, which would take it away."""
+    if added := st.session_state.pop(ADDED, 0):
+        st.toast("1 image added" if added == 1 else f"{added} images added")
 
 
 def take_examples(paths: Sequence[Path]) -> None:
