@@ -26,7 +26,8 @@ TARGET = 24  # CSS pixels: WCAG 2.2, success criterion 2.5.8
 FEWEST = 10  # so many things to press has every view: a look that found less has seen no page
 TALL = 5000  # pixels: more than any page has
 WIDE, NARROW = 1280, 390  # pixels: a laptop's window, and a telephone's
-CALM = 2  # so many looks in a row at which nothing moves
+LOOK_EVERY = 200  # milliseconds
+CALM = 3  # so many looks in a row at which nothing moves
 
 VIEWS: Mapping[str, tuple[str, Sequence[str]]] = {
     "no case": ("", ()),
@@ -88,12 +89,12 @@ def served(tmp_path_factory):
 def settle(page):
     """Until no script runs and nothing is announced that is not there."""
     calm = 0
-    for _ in range(PATIENCE // 500):
+    for _ in range(PATIENCE // LOOK_EVERY):
         busy = page.locator('[data-testid="stSkeleton"], [data-testid="stSpinner"], [data-stale="true"]').count()
         calm = 0 if busy or not page.locator('[data-test-script-state="notRunning"]').count() else calm + 1
         if calm > CALM:
             return
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(LOOK_EVERY)
     pytest.fail("the page never came to rest")
 
 
@@ -104,11 +105,13 @@ def unfold(page):
         settle(page)
 
 
-def parts(page):
-    """The page as it comes, unfolded, with each of its tabs and each of its popovers open in turn: what is open."""
+def parts(page, every):
+    """The page as it comes and unfolded; with `every` also each of its tabs and popovers open in turn: what is open."""
     yield "as it comes"
     unfold(page)
     yield "unfolded"
+    if not every:
+        return
     for name in page.get_by_role("tab", selected=False).all_inner_texts():
         page.get_by_role("tab", name=name.strip(), exact=True).click()
         settle(page)
@@ -136,11 +139,11 @@ def open_view(page, address, examples):
     assert page.locator('[data-testid="stException"]').count() == 0, address
 
 
-def look(page, axe):
-    """All that one view shows, part by part."""
+def look(page, axe, every):
+    """What one view shows, part by part."""
     seen = Seen()
     page.set_viewport_size({"width": WIDE, "height": TALL})  # axe passes over what is scrolled out of sight
-    for number, part in enumerate(parts(page)):
+    for number, part in enumerate(parts(page, every)):
         for theme in THEMES:
             page.emulate_media(color_scheme=theme)
             settle(page)
@@ -162,9 +165,11 @@ def look(page, axe):
     return seen
 
 
-@pytest.fixture(scope="module")
-def everything(chromium, served):
-    """Every view, looked at when it is first asked for."""
+@pytest.fixture(
+    scope="module", params=[False, pytest.param(True, marks=pytest.mark.soak)], ids=["as it comes", "every part"]
+)
+def everything(request, chromium, served):
+    """Every view, looked at when it is first asked for; each tab and popover takes minutes, and is for long runs."""
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="pip install -r requirements-dev.txt"
     ).Axe()
@@ -174,7 +179,7 @@ def everything(chromium, served):
         address, examples = VIEWS[name]
         page = chromium.new_page(viewport={"width": WIDE, "height": 900}, color_scheme=THEMES[0])
         open_view(page, f"{served}/{address}", examples)
-        found = look(page, axe)
+        found = look(page, axe, request.param)
         page.close()
         return found
 

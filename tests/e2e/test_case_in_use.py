@@ -7,7 +7,7 @@ import pytest
 from tests.e2e import test_one_screen
 from tests.e2e.screens import expect
 from tests.e2e.test_accessibility import settle
-from tests.e2e.test_one_screen import POLYP, bounds, drop, opened, option, png, shown, tab_to, tested
+from tests.e2e.test_one_screen import POLYP, bounds, drop, opened, option, png, sentence, shown, tab_to
 
 pytestmark = pytest.mark.browser
 
@@ -20,7 +20,7 @@ def test_a_high_window_is_used_by_frame_and_histogram(chromium, served):
     with chromium.new_context(viewport={"width": 1920, "height": 1080}) as context:
         page = opened(context, served)
         drop(page, POLYP)
-        tested(page)
+        sentence(page)
         seen = bounds(page)
         card, frame = page.locator(".st-key-card").bounding_box(), page.locator(".st-key-below-frame").bounding_box()
         blank = frame["y"] + frame["height"] - card["y"] - card["height"]
@@ -35,13 +35,14 @@ def test_a_high_window_is_used_by_frame_and_histogram(chromium, served):
 def test_the_place_of_the_sentence_is_drawn_named_and_reached_by_keys(page):
     drop(page, POLYP)
     expect(page.locator(".viewer .legend")).to_have_text("Outline: where the whole network looked")
-    tested(page)
+    sentence(page)
     region, named = page.locator(".viewer .region"), page.get_by_role("button", name="Tested place: ")
     expect(named).to_have_text("Tested place")
     expect(named).to_have_attribute("aria-pressed", "true")
     stage, box = page.locator(".viewer .stage").bounding_box(), region.bounding_box()
     left = 100 * (box["x"] - stage["x"]) / stage["width"]
-    assert named.get_attribute("aria-label").startswith(f"Tested place: {left:.0f} % from the left, ")
+    told = int(named.get_attribute("aria-label").removeprefix("Tested place: ").partition(" % from the left, ")[0])
+    assert told == pytest.approx(left, abs=1)  # of a line some pixels wide
     assert stage["y"] <= box["y"]
     assert box["y"] + box["height"] <= stage["y"] + stage["height"] + 1
     tab_to(page, "button", "Tested place")

@@ -86,7 +86,7 @@ def headline(page):
     return page.locator(".st-key-headline")
 
 
-def tested(page):
+def sentence(page):
     """Wait until the sentence of why is there."""
     page.locator(".st-key-why").get_by_text("confirmed").wait_for()
     settle(page)
@@ -158,7 +158,7 @@ def test_all_that_matters_is_in_the_window_without_a_wheel_or_a_click(page, file
     if len(files) > 1:
         page.get_by_text(f"of {len(files)} flagged").wait_for()
         settle(page)
-    tested(page)
+    sentence(page)
     header = page.locator('[data-testid="stHeader"]').bounding_box()
     outside = {
         name: edges
@@ -169,18 +169,20 @@ def test_all_that_matters_is_in_the_window_without_a_wheel_or_a_click(page, file
     assert page.locator('[data-testid="stMain"]').evaluate("main => main.scrollTop") == 0
 
 
-@pytest.mark.parametrize(("width", "height", "scale"), [(1280, 800, 1), (1920, 1080, 1), (390, 844, 1), (640, 400, 2)])
-def test_nothing_is_wider_than_the_window(chromium, served, width, height, scale):
-    """The last is a window of 1280 × 800 at 200 %."""
-    viewport = {"width": width, "height": height}
+@pytest.mark.parametrize(("widths", "height", "scale"), [((1280, 1920), 800, 1), ((640, 390), 844, 2)])
+def test_nothing_is_wider_than_the_window(chromium, served, widths, height, scale):
+    """A laptop's and a large one; the first at 200 %, and a telephone's."""
+    viewport = {"width": widths[0], "height": height}
     with chromium.new_context(viewport=viewport, device_scale_factor=scale) as context:
         page = opened(context, served)
         assert not overflows(page), "without a case"
         drop(page, [png(0), png(1)])
         for part in PARTS:
             open_part(page, part)
-            settle(page)
-            assert not overflows(page), part
+            for width in widths:
+                page.set_viewport_size({"width": width, "height": height})
+                settle(page)
+                assert not overflows(page), (part, width)
 
 
 def test_nothing_moves_once_the_headline_is_there(page):
