@@ -157,8 +157,8 @@ def _ticks(edges: Float64Array, ends: Mapping[int, str]) -> dict[str, Any]:
     power = 10.0 ** math.floor(math.log10((high - low) / MOST_TICKS))
     step = next(power * n for n in (1, 2, 5, 10) if power * n * MOST_TICKS >= high - low)
     named = [float(edges[i] + edges[i + 1]) / 2 for i in ends]
-    numbers = step * np.arange(math.ceil(low / step), math.floor(high / step) + 1)
-    numbers = [float(x) for x in numbers if all(abs(x - end) > step / 2 for end in named)]
+    numbers = [step * n for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    numbers = [x for x in numbers if all(abs(x - end) > step / 2 for end in named)]
     return {"tickvals": [*numbers, *named], "ticktext": [*(f"{x:.6g}" for x in numbers), *ends.values()]}
 
 
