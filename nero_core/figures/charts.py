@@ -135,12 +135,18 @@ def score_histogram(
         | _ticks(edges, ends),
         yaxis={"title": said(wording.SHARE_OF_IMAGES), "range": [0, HEADROOM * max(tallest)]},
     )
+    alt = _histogram_in_words(ordinary, score, threshold, ends)
+    return Chart(figure, _histogram_rows(edges, shares, ends), alt)
+
+
+def _histogram_in_words(ordinary: Float64Array, score: float, threshold: float | None, ends: Mapping[int, str]) -> str:
+    """What the histogram shows, for who does not see it."""
     alt = f"Histogram of the scores of {len(ordinary)} {said(wording.CALIBRATION_IMAGES)}; this image's score, "
     alt += f"{significant(score)}, lies above {int((ordinary < score).sum())} of them"
     alt += f"; images beyond {significant(threshold)} are flagged." if threshold is not None else "."
-    for i, end in ends.items():
-        alt += f" The {'first' if i == 0 else 'last'} bar holds all scores {end}."
-    return Chart(figure, _histogram_rows(edges, shares, ends), alt)
+    for place, end in ends.items():
+        alt += f" The {'first' if place == 0 else 'last'} bar holds all scores {end}."
+    return alt
 
 
 def _ends(edges: Float64Array, scores: Float64Array) -> dict[int, str]:
