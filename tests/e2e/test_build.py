@@ -73,7 +73,7 @@ def test_stopping_asks_first_and_the_build_goes_on_later(page, served, home, cla
     ask_for_a_build(page, served, class_folders, "Long", "500")
     epoch = page.get_by_text(re.compile(r"Epoch \d+ of 500"))
     epoch.wait_for()
-    stop = page.get_by_role("button", name="Stop", exact=True)
+    stop = page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True)  # the header has Streamlit's
     stop.click()
     question = page.get_by_text("Stop this build?")
     question.wait_for()
