@@ -13,11 +13,21 @@ def add_train(command: AddCommand) -> None:
     """Enter the command into the parser."""
     train = command("train", _train, "Train a classifier on class folders.")
     train.add_argument("data", type=Path, metavar="DATA", help="a folder with one sub-folder of images per class")
-    train.add_argument("--arch", default="resnet18", help="architecture (default: %(default)s)")
+    train.add_argument("--arch", help="architecture (default: resnet18; with --pretrained tf_efficientnet_lite0)")
     train.add_argument("--out", type=Path, required=True, metavar="CKPT", help="where to write it (.safetensors)")
     train.add_argument("--epochs", type=int, default=12, help="passes over the images (default: %(default)s)")
     train.add_argument("--seed", type=int, default=0, help="seed of weights, split and order (default: %(default)s)")
-    train.add_argument("--init", type=Path, metavar="FILE", help="start from these weights (.safetensors, .pt, .pth)")
+    start = train.add_mutually_exclusive_group()
+    start.add_argument(
+        "--pretrained",
+        action="store_true",
+        help="start from weights of ImageNet: of an installed package for tf_efficientnet_lite0, 1 and 2; of any other "
+        "architecture they are fetched from its makers, after it is said what and from where",
+    )
+    start.add_argument("--init", type=Path, metavar="FILE", help="start from these weights (.safetensors, .pt, .pth)")
+    train.add_argument(
+        "--freeze", action="store_true", help="leave the weights as they are, and fit a linear head to their features"
+    )
     train.add_argument(
         "--alpha",
         type=float,
@@ -34,15 +44,18 @@ def add_train(command: AddCommand) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from nero_core.network.pretrained import DEFAULT_PRETRAINED
     from nero_core.network.training import train
 
     result = train(
         options.data,
-        options.arch,
+        options.arch or (DEFAULT_PRETRAINED if options.pretrained else "resnet18"),
         options.out,
         epochs=options.epochs,
         seed=options.seed,
         init=options.init,
+        pretrained=options.pretrained,
+        frozen=options.freeze,
         alpha=options.alpha,
         group=options.group,
         init_unseen=options.init_unseen,

@@ -43,6 +43,8 @@ class Recipe:
     alpha: float = DEFAULT_ALPHA
     group: str = ""
     init_training: str = ""
+    init_origin: str = ""
+    frozen: bool = False
     batch_size: int = 32
     weight_decay: float = 0.05
     label_smoothing: float = 0.05

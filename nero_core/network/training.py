@@ -24,10 +24,10 @@ from nero_core.errors import ArtefactError, InputError
 from nero_core.network.architectures import preprocessing_of
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.network.epochs import Recipe, Run
-from nero_core.network.initial_weights import known_of, record_of
+from nero_core.network.frozen import fit_head
+from nero_core.network.initial_weights import Start, start_from_file, start_from_pretrained
 from nero_core.network.pictures import Pictures, decode_pictures
 from nero_core.records import Begin, Say, TrainingRecord
-from nero_core.storage.files import digest
 
 SUFFIX = ".safetensors"
 SCRATCH_LEARNING_RATE, INIT_LEARNING_RATE = 1e-3, 1e-4
@@ -59,6 +59,8 @@ def train(
     epochs: int = 12,
     seed: int = 0,
     init: Path | None = None,
+    pretrained: bool = False,
+    frozen: bool = False,
     calibration_share: float = 0.15,
     test_share: float = 0.1,
     alpha: float = DEFAULT_ALPHA,
@@ -85,6 +87,12 @@ def train(
     epochs, seed : int
     init : Path, optional
         Weights to start from. Images that those were trained on are not set aside.
+    pretrained : bool
+        Whether to start from the weights that the architecture's makers trained on ImageNet; see
+        :func:`~nero_core.network.pretrained.pretrained_weights`.
+    frozen : bool
+        Whether those weights stay as they are, and only a linear head is fitted to their features; see
+        :mod:`~nero_core.network.frozen`. Then `epochs` is not looked at.
     calibration_share, test_share : float
         Of the images of each class.
     alpha : float
@@ -109,25 +117,42 @@ def train(
     """
     begin, say = begin or (lambda what: lambda done, total: None), say or (lambda line: None)
     _check_parameters(out, epochs, calibration_share, test_share, alpha)
+    _check_start(init, pretrained, frozen)
     preprocessing = preprocessing or preprocessing_of(architecture)
     images = read_images(data, group=group, progress=begin("Reading files"))
-    network = build_classifier(architecture, images.classes, seed, init, preprocessing, device, say).network
-    earlier = record_of(init)
-    rate = SCRATCH_LEARNING_RATE if init is None else INIT_LEARNING_RATE
-    precision = "bfloat16" if _has_bfloat16(device) else "float32"
-    start, of_start = "" if init is None else digest(init), known_of(init, earlier, init_unseen)
-    shares = calibration_share, test_share
-    recipe = Recipe(architecture, epochs, seed, start, rate, *shares, precision, alpha, group or "", of_start)
+    start = _start(architecture, init, pretrained, init_unseen, say)
+    blank = build_classifier(architecture, images.classes, seed, start.weights, preprocessing, device, say)
+    recipe = Recipe(
+        architecture,
+        0 if frozen else epochs,
+        seed,
+        start.digest,
+        SCRATCH_LEARNING_RATE if start.weights is None else INIT_LEARNING_RATE,
+        calibration_share,
+        test_share,
+        "bfloat16" if _has_bfloat16(device) and not frozen else "float32",
+        alpha,
+        group or "",
+        start.known,
+        start.origin,
+        frozen,
+    )
     if recipe.init_training == NOT_KNOWN:
         say(f"note: {UNKNOWN_START}. Without that the images set aside promise nothing.")
     pictures, hashes, unreadable = decode_pictures(images, preprocessing, begin("Decoding images"))
-    seen = frozenset() if earlier is None else earlier.train
+    seen = frozenset() if start.record is None else start.record.train
     parts, per_class = _divide(pictures, hashes, unreadable, recipe, seen, say)
-    run = Run(network, recipe, parts, torch.device(device))
     state = out.with_suffix(f".resume{SUFFIX}")
-    _go_through(run, state, begin, say, on_epoch or (lambda history: None))
-    record = _recorded(run, earlier, pictures.images, hashes)
-    classifier = Classifier(network, architecture, images.classes, preprocessing, record, device)
+    history: Sequence[Mapping[str, float]]
+    if frozen:
+        history = [fit_head(blank, parts, begin, say)]
+        (on_epoch or (lambda history: None))(history)
+    else:
+        run = Run(blank.network, recipe, parts, torch.device(device))
+        _go_through(run, state, begin, say, on_epoch or (lambda history: None))
+        history = run.history
+    record = _recorded(recipe, history, parts, start.record, pictures.images, hashes)
+    classifier = Classifier(blank.network, architecture, images.classes, preprocessing, record, device)
     classifier.save(out)
     state.unlink(missing_ok=True)
     return Trained(classifier, unreadable, per_class)
@@ -171,16 +196,30 @@ def _go_through(
         )
 
 
-def _recorded(run: Run, earlier: TrainingRecord | None, images: LabelledImages, hashes: HashArray) -> TrainingRecord:
+def _start(architecture: str, init: Path | None, pretrained: bool, unseen: bool, say: Say) -> Start:
+    """The weights to start from; none where neither a file nor the makers' own are asked for."""
+    if init is not None:
+        return start_from_file(init, unseen)
+    return start_from_pretrained(architecture, unseen, say) if pretrained else Start()
+
+
+def _recorded(
+    recipe: Recipe,
+    history: Sequence[Mapping[str, float]],
+    pictures: Mapping[str, Pictures],
+    earlier: TrainingRecord | None,
+    images: LabelledImages,
+    hashes: HashArray,
+) -> TrainingRecord:
     """What was trained on, and before that for the weights that it started from."""
-    parts = {name: frozenset(part.images.digests) for name, part in run.parts.items()}
+    parts = {name: frozenset(part.images.digests) for name, part in pictures.items()}
     before = TrainingRecord(frozenset(), frozenset(), frozenset()) if earlier is None else earlier
     return TrainingRecord(
         train=parts["train"] | before.train,
         calibration=parts["calibration"],
         test=parts["test"],
-        recipe=dataclasses.asdict(run.recipe),
-        history=tuple(run.history),
+        recipe=dataclasses.asdict(recipe),
+        history=tuple(history),
         hashes=dict(before.hashes) | {key: int(value) for key, value in zip(images.digests, hashes, strict=True)},
         groups=dict(before.groups) | group_digests(images),
     )
@@ -199,6 +238,13 @@ def _check_parameters(out: Path, epochs: int, calibration_share: float, test_sha
         raise InputError(f"The classifier was to be written to {out.name}; wanted a name that ends in {SUFFIX}.")
     if not out.parent.is_dir():
         raise ArtefactError(f"{out.parent} is not a folder; make it first, so that the result can be written.")
+
+
+def _check_start(init: Path | None, pretrained: bool, frozen: bool) -> None:
+    if init is not None and pretrained:
+        raise InputError("Both a file to start from and the pretrained weights were asked for; give one of them.")
+    if frozen and init is None and not pretrained:
+        raise InputError("A frozen network needs weights that know something; ask for pretrained ones, or give a file.")
 
 
 def _has_bfloat16(device: str) -> bool:
