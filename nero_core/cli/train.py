@@ -16,6 +16,13 @@ def add_train(command: AddCommand) -> None:
     train.add_argument("--arch", help="architecture (default: resnet18; with --pretrained tf_efficientnet_lite0)")
     train.add_argument("--out", type=Path, required=True, metavar="CKPT", help="where to write it (.safetensors)")
     train.add_argument("--epochs", type=int, default=12, help="passes over the images (default: %(default)s)")
+    train.add_argument("--lr", type=float, help="highest learning rate (default: 1e-3 from chance, 1e-4 from weights)")
+    train.add_argument("--batch", type=int, default=32, help="images in one step (default: %(default)s)")
+    train.add_argument(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        help="of the passes in training (default: bfloat16 where the processor computes in it)",
+    )
     train.add_argument("--seed", type=int, default=0, help="seed of weights, split and order (default: %(default)s)")
     start = train.add_mutually_exclusive_group()
     start.add_argument(
@@ -56,6 +63,9 @@ def _train(options: argparse.Namespace) -> int:
         init=options.init,
         pretrained=options.pretrained,
         frozen=options.freeze,
+        learning_rate=options.lr,
+        batch_size=options.batch,
+        precision=options.precision,
         alpha=options.alpha,
         group=options.group,
         init_unseen=options.init_unseen,

@@ -93,7 +93,13 @@ def _from_timm(architecture: str, classes: int, size: tuple[int, int] | None) ->
 
 
 def timm_configuration(architecture: str) -> Any:
-    """What timm says of an architecture's input; refuses names it does not know."""
+    """What timm says of an architecture: its input, and where its weights are.
+
+    Raises
+    ------
+    InputError
+        timm does not know the name; the nearest that are known are offered.
+    """
     import timm
 
     if architecture not in timm.list_models():

