@@ -41,6 +41,7 @@ def names(requirements):
 
 CORE = [Requirement(text) for text in PROJECT["dependencies"]]
 APP = [Requirement(text) for text in PROJECT["optional-dependencies"]["app"]]
+TENSORBOARD = [Requirement(text) for text in PROJECT["optional-dependencies"]["tensorboard"]]
 PRETRAINED = [Requirement(text) for text in PROJECT["optional-dependencies"]["pretrained"]]
 
 
@@ -61,7 +62,7 @@ def imported(*places):
 
 
 def test_what_the_core_imports_is_what_it_declares():
-    assert imported(ROOT / "nero_core") == names(CORE)
+    assert imported(ROOT / "nero_core") == names(CORE + TENSORBOARD)
 
 
 def test_what_the_pages_import_besides_is_what_the_extra_declares():
@@ -87,7 +88,7 @@ def test_the_command_asks_for_what_the_extra_adds():
 def test_the_core_loads_without_the_app():
     code = (
         "import importlib, pathlib, sys\n"
-        f"for name in {EXTRA}: sys.modules[name] = None\n"
+        f"for name in {(*EXTRA, 'tensorboardX')}: sys.modules[name] = None\n"
         "for file in sorted(pathlib.Path('nero_core').rglob('*.py')):\n"
         "    if file.stem != '__main__': importlib.import_module('.'.join(file.with_suffix('').parts))\n"
     )

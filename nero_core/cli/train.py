@@ -41,6 +41,10 @@ def add_train(command: AddCommand) -> None:
         default=0.05,
         help="share of false alarms that the images set aside must support in every class (default: %(default)s)",
     )
+    train.add_argument(
+        "--history", type=Path, metavar="CSV", help="write loss and accuracy of every epoch to this file"
+    )
+    train.add_argument("--tensorboard", type=Path, metavar="DIR", help="write them for TensorBoard to this folder")
     add_group(train)
     train.add_argument(
         "--init-unseen",
@@ -51,6 +55,7 @@ def add_train(command: AddCommand) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from nero_core.network.history import write_events, write_history
     from nero_core.network.pretrained import DEFAULT_PRETRAINED
     from nero_core.network.training import train
 
@@ -75,6 +80,10 @@ def _train(options: argparse.Namespace) -> int:
     )
     record = result.classifier.training
     assert record is not None
+    if options.history is not None:
+        write_history(record.history, options.history)
+    if options.tensorboard is not None:
+        write_events(record.history, options.tensorboard)
     counts = {"train": len(record.train), "calibration": len(record.calibration), "test": len(record.test)}
     told = {"classifier": str(options.out), "images": counts, "per_class": dict(result.per_class)}
     following = f"Next: python -m nero_core fit {options.data} --classifier {options.out} --out REF"
