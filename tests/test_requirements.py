@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from nero_core.cli.app import EXTRA
-from nero_core.network.pretrained import PACKAGED
+from nero_core.network.packaged import PACKAGED
 
 ROOT = Path(__file__).parents[1]
 OURS = {"nero_core", "pages", "app", "tests", "benchmarks"}

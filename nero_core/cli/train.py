@@ -56,7 +56,7 @@ def add_train(command: AddCommand) -> None:
 
 def _train(options: argparse.Namespace) -> int:
     from nero_core.network.history import write_events, write_history
-    from nero_core.network.pretrained import DEFAULT_PRETRAINED
+    from nero_core.network.packaged import DEFAULT_PRETRAINED
     from nero_core.network.training import train
 
     result = train(

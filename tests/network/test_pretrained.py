@@ -14,7 +14,8 @@ from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import ArtefactError, InputError
 from nero_core.network import hubs, pretrained
 from nero_core.network.architectures import build_network, preprocessing_of
-from nero_core.network.pretrained import PACKAGED, by_position, pretrained_weights
+from nero_core.network.packaged import PACKAGED
+from nero_core.network.pretrained import by_position, pretrained_weights
 
 KNOWN_CLASSES, KNOWN_LOGITS = [722, 417, 551], [7.6398, 5.9158, 5.6413]
 """ImageNet's table-tennis ball, balloon and face powder."""
