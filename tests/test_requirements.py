@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from nero_core.cli.app import EXTRA
+from nero_core.network.packaged import PACKAGED
 
 ROOT = Path(__file__).parents[1]
 OURS = {"nero_core", "pages", "app", "tests", "benchmarks"}
@@ -40,6 +41,8 @@ def names(requirements):
 
 CORE = [Requirement(text) for text in PROJECT["dependencies"]]
 APP = [Requirement(text) for text in PROJECT["optional-dependencies"]["app"]]
+TENSORBOARD = [Requirement(text) for text in PROJECT["optional-dependencies"]["tensorboard"]]
+PRETRAINED = [Requirement(text) for text in PROJECT["optional-dependencies"]["pretrained"]]
 
 
 def imported(*places):
@@ -59,7 +62,7 @@ def imported(*places):
 
 
 def test_what_the_core_imports_is_what_it_declares():
-    assert imported(ROOT / "nero_core") == names(CORE)
+    assert imported(ROOT / "nero_core") == names(CORE + TENSORBOARD)
 
 
 def test_what_the_pages_import_besides_is_what_the_extra_declares():
@@ -71,7 +74,11 @@ def test_what_tests_and_benchmarks_import_is_listed():
 
 
 def test_the_list_of_the_app_is_that_of_the_package():
-    assert sorted(map(str, listed("requirements.txt"))) == sorted(map(str, CORE + APP))
+    assert sorted(map(str, listed("requirements.txt"))) == sorted(map(str, CORE + APP + PRETRAINED))
+
+
+def test_every_packaged_network_is_in_the_extra():
+    assert names(PRETRAINED) == {canonicalize_name(each.distribution) for each in PACKAGED.values()}
 
 
 def test_the_command_asks_for_what_the_extra_adds():
@@ -81,7 +88,7 @@ def test_the_command_asks_for_what_the_extra_adds():
 def test_the_core_loads_without_the_app():
     code = (
         "import importlib, pathlib, sys\n"
-        f"for name in {EXTRA}: sys.modules[name] = None\n"
+        f"for name in {(*EXTRA, 'tensorboardX')}: sys.modules[name] = None\n"
         "for file in sorted(pathlib.Path('nero_core').rglob('*.py')):\n"
         "    if file.stem != '__main__': importlib.import_module('.'.join(file.with_suffix('').parts))\n"
     )
@@ -136,5 +143,6 @@ def test_the_lock_has_one_pin_of_what_is_declared_for_each_platform(platform, py
         "python_full_version": f"{python}.9",
     }
     pins = [each for each in listed("requirements.lock") if each.marker is None or each.marker.evaluate(there)]
-    counts = {name: sum(canonicalize_name(each.name) == name for each in pins) for name in names(CORE + APP)}
+    declared = names(CORE + APP + PRETRAINED)
+    counts = {name: sum(canonicalize_name(each.name) == name for each in pins) for name in declared}
     assert counts == dict.fromkeys(counts, 1)

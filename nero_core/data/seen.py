@@ -16,9 +16,9 @@ from nero_core.storage.files import digest
 MOST_OVERLAP = 0.05
 """Above this share of calibration images that were seen, the rest is not believed to be unseen: perceptual hashes miss
 some copies (7 % of frames saved again as JPEG with quality 75)."""
-RECORDED, TOLD_UNSEEN, NOT_KNOWN = "recorded", "told unseen", "not known"
-"""What is known of the images that initial weights were trained on: the record of `train` has them, somebody says that
-these images are not among them (ImageNet's weights), or nothing."""
+RECORDED, IMAGENET, TOLD_UNSEEN, NOT_KNOWN = "recorded", "ImageNet", "told unseen", "not known"
+"""What is known of the images that initial weights were trained on: the record of `train` has them, they are ImageNet
+and hold no endoscopy, somebody says that these images are not among them, or nothing."""
 TRAINED_ON = "the network or its detectors were trained on this image, or on one that looks nearly the same"
 CALIBRATED_ON = "this image, or one that looks nearly the same, is among the calibration images"
 
@@ -87,7 +87,7 @@ class Seen:
 
 def start_is_known(record: TrainingRecord) -> bool:
     """Whether it is known that the weights that training started from had not seen the images set aside."""
-    return not record.recipe.get("init") or record.recipe.get("init_training") in (RECORDED, TOLD_UNSEEN)
+    return not record.recipe.get("init") or record.recipe.get("init_training") in (RECORDED, IMAGENET, TOLD_UNSEEN)
 
 
 def looked_at(

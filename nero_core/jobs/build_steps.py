@@ -37,9 +37,11 @@ from nero_core.jobs.builds import (
 )
 from nero_core.jobs.queue import Reporter
 from nero_core.jobs.uploaded_images import MAX_CLASSES, unpack_class_folders
+from nero_core.network.checkpoints import Weights
 from nero_core.network.classifier import Classifier, build_classifier
 from nero_core.network.given import given_classifier
 from nero_core.network.given_preprocessing import described, given_preprocessing
+from nero_core.network.pretrained import pretrained_weights
 from nero_core.network.training import train
 from nero_core.records import Progress
 from nero_core.reference.adding import add_detectors, with_added
@@ -99,7 +101,11 @@ def _build(job: Build, folder: Path, report: Reporter) -> None:
         folder, None if classifier is None else classifier.classes, group, report.begin("Reading files")
     )
     if classifier is None:
-        build_classifier(request.architecture, images.classes, request.seed, _weights(job), preprocessing)
+        start: Path | Weights | None = _weights(job)
+        if request.pretrained:
+            found = pretrained_weights(request.architecture, report.note)
+            start = Weights(found.weights, found.origin)
+        build_classifier(request.architecture, images.classes, request.seed, start, preprocessing)
     hashes, unreadable = difference_hashes(images.paths, report.begin("Looking at every image"))
     readable = [row for row in range(len(images)) if row not in unreadable]
     check_unreadable(len(images), list(unreadable.values()))
@@ -165,6 +171,8 @@ def _train(job: Build, folder: Path, preprocessing: Preprocessing, checkpoint: P
         alpha=request.alpha,
         group=request.group or None,
         init_unseen=request.init_unseen,
+        pretrained=request.pretrained,
+        frozen=request.frozen,
         preprocessing=preprocessing,
         begin=report.begin,
         on_epoch=report.history,

@@ -58,6 +58,10 @@ class BuildRequest(JobRequest):
         Probability over calibration sets with which the bound at `alpha` shall hold; 0 for on average.
     group : str
         Folder level below the class that holds what belongs together, such as patients; empty for none.
+    pretrained : bool
+        Whether training starts from the weights that the architecture's makers give.
+    frozen : bool
+        Whether those stay as they are, and only a head is fitted to their features.
     init_unseen : bool
         Whether `weights` that training starts from are known to have seen none of these images, as ImageNet's.
     side : int
@@ -96,6 +100,8 @@ class BuildRequest(JobRequest):
     by_class: bool = True
     confidence: float = 0.0
     group: str = ""
+    pretrained: bool = False
+    frozen: bool = False
     init_unseen: bool = False
     side: int = 0
     calibrate: str = ""
@@ -199,6 +205,10 @@ def _check_request(request: BuildRequest, uploaded: bool, weights: tuple[str, Bi
     given = weights[0] if weights else request.weights
     if request.epochs < 0:
         raise InputError(f"{request.epochs} epochs were asked for; wanted 0 (only fit) or more.")
+    if request.pretrained and given:
+        raise InputError("Both a checkpoint and the pretrained weights were asked for; give one of them.")
+    if request.frozen and not (request.pretrained or given):
+        raise InputError("A frozen network needs weights that know something; ask for pretrained ones, or give a file.")
     if not request.epochs and not given:
         raise InputError("Only fitting needs the weights of a trained network; give a checkpoint, or train one.")
     if given and Path(given).suffix.lower() not in WEIGHTS_SUFFIXES:

@@ -30,6 +30,11 @@ def _torchvision_names() -> list[str]:
     return cast(list[str], torchvision.models.list_models(module=torchvision.models))
 
 
+def is_torchvision(architecture: str) -> bool:
+    """Whether a name is one of torchvision's, which come first where timm has it, too."""
+    return architecture in _torchvision_names()
+
+
 def build_network(architecture: str, classes: int, size: tuple[int, int] | None = None) -> nn.Module:
     """An untrained network by name, from torchvision where both libraries know the name, else from timm.
 
@@ -46,7 +51,7 @@ def build_network(architecture: str, classes: int, size: tuple[int, int] | None 
     InputError
         The name is not known (the nearest names are offered), or the architecture cannot take that size.
     """
-    if architecture in _torchvision_names():
+    if is_torchvision(architecture):
         return _from_torchvision(architecture, classes, size)
     return _from_timm(architecture, classes, size)
 
@@ -71,7 +76,7 @@ def _from_torchvision(architecture: str, classes: int, size: tuple[int, int] | N
 def _from_timm(architecture: str, classes: int, size: tuple[int, int] | None) -> nn.Module:
     import timm
 
-    own = _timm_configuration(architecture)
+    own = timm_configuration(architecture)
     arguments: dict[str, Any] = {}
     if size and own.fixed_input_size and size != own.input_size[1:]:
         arguments["img_size"] = size
@@ -87,8 +92,14 @@ def _from_timm(architecture: str, classes: int, size: tuple[int, int] | None) ->
         ) from error
 
 
-def _timm_configuration(architecture: str) -> Any:
-    """What timm says of an architecture's input; refuses names it does not know."""
+def timm_configuration(architecture: str) -> Any:
+    """What timm says of an architecture: its input, and where its weights are.
+
+    Raises
+    ------
+    InputError
+        timm does not know the name; the nearest that are known are offered.
+    """
     import timm
 
     if architecture not in timm.list_models():
@@ -112,9 +123,9 @@ def preprocessing_of(architecture: str) -> Preprocessing:
     InputError
         The name is not known.
     """
-    if architecture in _torchvision_names():
+    if is_torchvision(architecture):
         return Preprocessing()
-    own = _timm_configuration(architecture)
+    own = timm_configuration(architecture)
     _, height, width = own.input_size
     interpolation: Literal["bilinear", "bicubic"] = "bilinear" if own.interpolation == "bilinear" else "bicubic"
     return Preprocessing(
@@ -142,7 +153,7 @@ def check_device(name: str) -> str:
 
 def states_preprocessing(architecture: str) -> bool:
     """Whether :func:`preprocessing_of` follows a configuration of the architecture's own; else it is what is usual."""
-    return architecture not in _torchvision_names()
+    return not is_torchvision(architecture)
 
 
 def devices() -> list[str]:

@@ -7,6 +7,7 @@ import tarfile
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,13 @@ REASON_LETTERS = 200
 
 NAMED_KEYS = 5
 """How many surplus or missing keys a message names before it counts the rest."""
+
+
+class Weights(NamedTuple):
+    """Weights by name, and what to call them where they do not fit."""
+
+    tensors: Mapping[str, Tensor]
+    origin: str
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from nero_core.data.near_duplicates import difference_hash
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
 from nero_core.network.architectures import build_network, preprocessing_of
-from nero_core.network.checkpoints import load_weights, read_weights
+from nero_core.network.checkpoints import Weights, load_weights, read_weights
 from nero_core.network.classifier_file import FORMAT, check_kinds, read_classifier_file
 from nero_core.network.extraction import BATCH_SIZE, Batch, Rows, cells, mean_and_deviation
 from nero_core.network.given_preprocessing import recorded_origins
@@ -322,7 +322,7 @@ def build_classifier(
     architecture: str,
     classes: Sequence[str],
     seed: int = 0,
-    init: Path | None = None,
+    init: Path | Weights | None = None,
     preprocessing: Preprocessing | None = None,
     device: str = "cpu",
     say: Say | None = None,
@@ -333,9 +333,9 @@ def build_classifier(
     ----------
     architecture : str
         A name that torchvision or timm knows.
-    init : Path, optional
-        ``.safetensors``, or ``.pt``/``.pth`` holding tensors only. A head of another size is left at its
-        initial values.
+    init : Path or Weights, optional
+        ``.safetensors``, or ``.pt``/``.pth`` holding tensors only; or what was read. A head of another size is left at
+        its initial values.
     preprocessing : Preprocessing, optional
         The architecture's own where it is not given.
     say : callable, optional
@@ -352,11 +352,12 @@ def build_classifier(
     with global_generator(seed):
         network = build_network(architecture, len(classes), (preprocessing.height, preprocessing.width))
     if init is not None:
+        weights, origin = Weights(read_weights(init), init.name) if isinstance(init, Path) else init
         head = inspect_layout(network, preprocessing.height, preprocessing.width).head
-        takes_head = load_weights(network, read_weights(Path(init)), Path(init).name, head)
+        takes_head = load_weights(network, weights, origin, head)
         if say is not None and not takes_head:
             say(
-                f"{Path(init).name} has no head `{head}` for {len(classes)} classes: its other weights are taken, and "
-                "the head starts untrained."
+                f"{origin} has no head `{head}` for {len(classes)} classes: its other weights are taken, and the head "
+                "starts untrained."
             )
     return Classifier(network, architecture, classes, preprocessing, device=device)

@@ -21,16 +21,33 @@ from nero_core.errors import ArtefactError, InputError
 from nero_core.network.augmentation import augmented
 from nero_core.network.pictures import Pictures
 from nero_core.network.random_state import global_generator
-from nero_core.records import Progress
+from nero_core.records import Layout, Progress
 from nero_core.storage.files import read_arrays, write_arrays
 
+VALIDATION = "validation"
+"""Training images that are not learned from, and by which the best epoch is chosen."""
+ALL_WEIGHTS, HEAD_ALONE = "all", "head"
+"""What a run learns."""
 WARM_UP_SHARE = 0.2
 """Of all steps; then the learning rate falls along a half cosine (Smith & Topin 2018, arXiv:1708.07120)."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a run depends on besides the images; stored with the classifier."""
+    """Everything a run depends on besides the images; stored with the classifier.
+
+    Attributes
+    ----------
+    init, init_training, init_origin : str
+        SHA-256 of the weights it started from, what is known of their training, and what they are called.
+    trained : {"all", "head"}
+        Where only a head was fitted nothing below, nor epochs and learning rate, was of effect.
+    stage_decay : float
+        In (0, 1]: by what the learning rate is multiplied for each stage further from the head.
+    patience : int
+        After so many epochs without a smaller loss on the validation images the run ends, and the best epoch is the
+        result; 0 where the last one is.
+    """
 
     architecture: str
     epochs: int
@@ -43,6 +60,10 @@ class Recipe:
     alpha: float = DEFAULT_ALPHA
     group: str = ""
     init_training: str = ""
+    init_origin: str = ""
+    trained: str = ALL_WEIGHTS
+    stage_decay: float = 1.0
+    patience: int = 0
     batch_size: int = 32
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
@@ -64,15 +85,53 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (position - WARM_UP_SHARE) / (1 - WARM_UP_SHARE)))
 
 
+def by_stage(network: nn.Module, layout: Layout, decay: float) -> dict[float, list[nn.Parameter]]:
+    """The parameters of a network by the share of the learning rate that is theirs, decay ** (stages up to the head).
+
+    A stage's parameters are those up to the last of the module that ends it, in the network's own order; the head's
+    come last. Rates that fall with the distance from the head are those of ULMFiT (Howard & Ruder, ACL 2018, section
+    3.2), by stage instead of by layer.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the network.
+    decay : float
+        In (0, 1]; at 1 all learn alike.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    ends = sorted(
+        max(place for place, name in enumerate(names) if name.startswith(f"{stage}."))
+        for stage in layout.stages
+        if any(name.startswith(f"{stage}.") for name in names)
+    )
+    groups: dict[float, list[nn.Parameter]] = {}
+    for place, (name, parameter) in enumerate(network.named_parameters()):
+        above = 0 if name.startswith(f"{layout.head}.") else sum(end >= place for end in ends)
+        groups.setdefault(decay**above, []).append(parameter)
+    return groups
+
+
 class Run:
     """A training under way: weights, the optimiser's moments and the history so far."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe, parts: Mapping[str, Pictures], device: torch.device) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        layout: Layout,
+        recipe: Recipe,
+        parts: Mapping[str, Pictures],
+        device: torch.device,
+    ) -> None:
         self.network, self.recipe, self.parts, self.device = network, recipe, parts, device
         self.history: list[dict[str, float]] = []
-        self.parameters = list(network.requires_grad_(True).parameters())
-        self.optimiser = torch.optim.AdamW(self.parameters, weight_decay=recipe.weight_decay)
+        network.requires_grad_(True)
         preprocessing = parts["train"].preprocessing
+        self.optimiser = torch.optim.AdamW(
+            [{"params": own, "share": share} for share, own in by_stage(network, layout, recipe.stage_decay).items()],
+            weight_decay=recipe.weight_decay,
+        )
+        self._best: dict[str, Tensor] = {}
         self.mean = torch.tensor(preprocessing.mean, device=device)[:, None, None]
         self.std = torch.tensor(preprocessing.std, device=device)[:, None, None]
 
@@ -98,7 +157,7 @@ class Run:
             for step, (pixels, labels) in enumerate(pictures.batches(order), start=number * batches):
                 rate = learning_rate(step, self.recipe.epochs * batches, self.recipe.learning_rate)
                 for group in self.optimiser.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = rate * group["share"]
                 inputs = self._inputs(augmented(self._shares(pixels), generator))
                 labels = labels.to(self.device)
                 with self._autocast():
@@ -122,22 +181,45 @@ class Run:
             "epoch": number + 1.0,
             "loss": loss_sum / n,
             "train_accuracy": correct / n,
-            "test_accuracy": self._accuracy(self.parts["test"]),
+            "test_accuracy": self._answers(self.parts["test"])[1],
         }
+        if VALIDATION in self.parts:
+            report["validation_loss"], report["validation_accuracy"] = self._answers(self.parts[VALIDATION])
+            if all(report["validation_loss"] < earlier["validation_loss"] for earlier in self.history):
+                self._best = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         self.history.append(report)
         return report
 
-    def _accuracy(self, pictures: Pictures) -> float:
-        """Share of images whose largest logit is their class's, in full precision."""
+    @property
+    def over(self) -> bool:
+        """Whether all epochs are done, or the validation images have not got better for too long."""
+        done = len(self.history)
+        tired = bool(self.recipe.patience and done) and done - self.best >= self.recipe.patience
+        return tired or done >= self.recipe.epochs
+
+    @property
+    def best(self) -> int:
+        """The number of the epoch, from 1, with the smallest loss on the validation images."""
+        losses = [epoch["validation_loss"] for epoch in self.history]
+        return 1 + losses.index(min(losses))
+
+    def keep_best(self) -> None:
+        """Give the network the weights of the epoch that was best on the validation images, where there are any."""
+        if self._best:
+            self.network.load_state_dict(self._best)
+
+    def _answers(self, pictures: Pictures) -> tuple[float, float]:
+        """Mean cross-entropy, and the share of images whose largest logit is their class's; in full precision."""
         self.network.eval()
         n = len(pictures.images)
         order = np.array_split(np.arange(n), math.ceil(n / self.recipe.batch_size))
-        correct = 0.0
+        loss = correct = 0.0
         with torch.inference_mode():
             for pixels, labels in pictures.batches(order):
-                predicted = self.network(self._inputs(self._shares(pixels))).argmax(dim=1)
-                correct += (predicted == labels.to(self.device)).sum().item()
-        return correct / n
+                logits, labels = self.network(self._inputs(self._shares(pixels))), labels.to(self.device)
+                loss += nn.functional.cross_entropy(logits.float(), labels, reduction="sum").item()
+                correct += (logits.argmax(dim=1) == labels).sum().item()
+        return loss / n, correct / n
 
     def _shares(self, pixels: Tensor) -> Tensor:
         return pixels.to(self.device).float() / 255
@@ -157,6 +239,7 @@ class Run:
         arrays = {f"weights/{name}": tensor for name, tensor in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
             arrays |= {f"{key}/{name}": moment for key, moment in self.optimiser.state[parameter].items()}
+        arrays |= {f"best/{name}": tensor for name, tensor in self._best.items()}
         metadata = {**self._identity(), "history": json.dumps(self.history)}
         write_arrays(path, {name: tensor.detach().cpu().numpy() for name, tensor in arrays.items()}, metadata)
 
@@ -183,6 +266,7 @@ class Run:
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         weights = {name.removeprefix("weights/"): t for name, t in tensors.items() if name.startswith("weights/")}
         self.network.load_state_dict(weights)
+        self._best = {name.removeprefix("best/"): t for name, t in tensors.items() if name.startswith("best/")}
         for name, parameter in self.network.named_parameters():
             if f"step/{name}" not in tensors:  # the network does not use it
                 continue

@@ -53,6 +53,20 @@ class Pictures:
         finally:
             pool.shutdown(cancel_futures=True)
 
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """Pictures as the network's input, as :func:`~nero_core.data.images.preprocess` makes it.
+
+        Parameters
+        ----------
+        pixels : (n, 3, H, W) uint8
+
+        Returns
+        -------
+        (n, 3, H, W) float32
+        """
+        mean, std = (torch.tensor(each)[:, None, None] for each in (self.preprocessing.mean, self.preprocessing.std))
+        return (pixels.float() / 255 - mean) / std
+
     def _pixels(self, row: int) -> Pixels:
         if self.kept is not None:
             return self.kept[row]

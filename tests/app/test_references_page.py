@@ -252,6 +252,27 @@ def test_a_zip_and_a_checkpoint_are_uploaded(page, home, class_folders):
     assert (job.folder / "weights.pt").read_bytes() == b"weights"
 
 
+def test_a_build_starts_from_the_weights_of_imagenet(page, home, class_folders):
+    open_view(page, "Build one")
+    page.text_input(key="build-title").set_value("Mine")
+    page.text_input(key="build-images").set_value(str(class_folders))
+    page.segmented_control(key="build-how").set_value(asking.PRETRAINED).run()
+    assert not [each for each in page.text_input if each.key == "build-weights"], "one start, not two"
+    assert "fetched from its makers" not in words_of(page)
+    page.selectbox(key="build-pretrained-network").set_value("resnet18").run()
+    assert "fetched from its makers" in words_of(page)
+    page.selectbox(key="build-pretrained-network").set_value("tf_efficientnet_lite0").run()
+    page.button(key="build").click().run()
+    assert not page.exception
+    (job,) = list_jobs(home, BUILD)
+    asked = job.request
+    assert (asked.architecture, asked.pretrained, asked.frozen) == ("tf_efficientnet_lite0", True, True)
+    page.checkbox(key="build-frozen").uncheck().run()
+    page.number_input(key="build-epochs").set_value(3).run()
+    page.button(key="build").click().run()
+    assert sorted((job.request.frozen, job.request.epochs) for job in list_jobs(home, BUILD)) == [(False, 3), (True, 1)]
+
+
 def test_how_images_are_prepared_is_shown_and_set_for_a_checkpoint_that_is_brought(page, home, class_folders):
     open_view(page, "Build one")
     assert not [each for each in page.text_input if each.key == "build-mean"], "nothing is brought yet"
