@@ -13,26 +13,15 @@ from nero_core.data.guarantee import needed_images
 from nero_core.errors import InputError
 from nero_core.jobs import builds
 from nero_core.jobs.builds import BuildRequest
-from nero_core.network.packaged import PACKAGED
 from nero_core.wording import label, said
 from pages.reference_views.preparing import ask_preparation
+from pages.reference_views.starting import FIT, PRETRAINED, TRAIN, network
 from pages.shared import controls, permission, resources, uploads
 from pages.shared.controls import line
-from pages.shared.words import plain
 
-NETWORKS = (
-    "resnet18",
-    "resnet50",
-    "efficientnet_b0",
-    "mobilenetv3_large_100",
-    "deit_tiny_patch16_224",
-    "vit_small_patch16_224",
-)
-PRETRAINED_NETWORKS = (*PACKAGED, "resnet18", "resnet50", "deit_tiny_patch16_224")
 ALPHAS = (1, 2, 5, 10, 20)  # in 100
 HEATMAPS_MEASURED_ON = 24
 FOLDER, ZIP = "A folder on this computer", "A zip file"
-TRAIN, PRETRAINED, FIT = "Train from scratch", "Start from ImageNet’s weights", "Only fit a trained network"
 NOT_STATED = "not stated"
 CONFIDENCE = 0.9
 """As the bound with probability 1 − δ is asked for where nothing else is said."""
@@ -113,35 +102,6 @@ def ask() -> None:
     if st.button("Build", type="primary", icon=":material/construction:", key="build"):
         with controls.errors_said(), st.spinner("Putting it into the queue…"):
             submit(request, upload, None if weights is None else (weights.name, weights))
-
-
-def network(how: str, request: BuildRequest) -> BuildRequest:
-    """Which network, what it starts from and for how long it is trained; into the request."""
-    start = how == PRETRAINED
-    architecture = st.selectbox(
-        "Architecture",
-        PRETRAINED_NETWORKS if start else NETWORKS,
-        accept_new_options=True,
-        key="build-pretrained-network" if start else "build-network",
-        help="Any of torchvision or timm.",
-    )
-    request = replace(request, architecture=str(architecture or ""), pretrained=start, epochs=0)
-    if start and request.architecture not in PACKAGED:
-        st.caption(
-            f"The weights of {plain(request.architecture)} are fetched from its makers by this computer, unless it has "
-            "them. Nothing of your images is sent. Those of tf_efficientnet_lite0, 1 and 2 are here already."
-        )
-    if start and st.checkbox(
-        "Leave its weights as they are, and fit only the head: about a minute per thousand images",
-        value=True,
-        key="build-frozen",
-        wrap=True,
-    ):
-        return replace(request, frozen=True, epochs=1)
-    if how == FIT:
-        return request
-    epochs = st.number_input("Passes over the images (epochs)", 1, 500, 12, key="build-epochs")
-    return replace(request, epochs=int(epochs))
 
 
 def images_given(label: str, form: str) -> tuple[str, UploadedFile | None]:

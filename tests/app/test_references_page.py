@@ -27,7 +27,7 @@ from nero_core.reference.reference import Reference
 from nero_core.reports.model_card import table
 from nero_core.storage.locks import trying_lock
 from pages.benchmark_views import results
-from pages.reference_views import asking
+from pages.reference_views import asking, starting
 from pages.shared import resources, session, watching
 from pages.shared.words import plain
 from tests.app.conftest import ROOT, words_of
@@ -238,7 +238,7 @@ def test_a_zip_and_a_checkpoint_are_uploaded(page, home, class_folders):
     open_view(page, "Build one")
     page.text_input(key="build-title").set_value("Mine")
     page.segmented_control(key="build-given").set_value(asking.ZIP)
-    page.segmented_control(key="build-how").set_value(asking.FIT).run()
+    page.segmented_control(key="build-how").set_value(starting.FIT).run()
     page.file_uploader(key="build-zip").upload("all.zip", packed.getvalue())
     page.file_uploader(key="build-weights-file").upload("../w.pt", b"weights")
     page.checkbox(key="build-seen").check().run()
@@ -256,7 +256,7 @@ def test_a_build_starts_from_the_weights_of_imagenet(page, home, class_folders):
     open_view(page, "Build one")
     page.text_input(key="build-title").set_value("Mine")
     page.text_input(key="build-images").set_value(str(class_folders))
-    page.segmented_control(key="build-how").set_value(asking.PRETRAINED).run()
+    page.segmented_control(key="build-how").set_value(starting.PRETRAINED).run()
     assert not [each for each in page.text_input if each.key == "build-weights"], "one start, not two"
     assert "fetched from its makers" not in words_of(page)
     page.selectbox(key="build-pretrained-network").set_value("resnet18").run()
@@ -278,7 +278,7 @@ def test_how_images_are_prepared_is_shown_and_set_for_a_checkpoint_that_is_broug
     assert not [each for each in page.text_input if each.key == "build-mean"], "nothing is brought yet"
     page.text_input(key="build-title").set_value("Mine")
     page.text_input(key="build-images").set_value(str(class_folders))
-    page.segmented_control(key="build-how").set_value(asking.FIT).run()
+    page.segmented_control(key="build-how").set_value(starting.FIT).run()
     page.file_uploader(key="build-weights-file").upload("w.pt", b"weights").run()
     assert not page.exception
     shown = words_of(page)
