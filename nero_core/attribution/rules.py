@@ -135,7 +135,18 @@ def _z_plus(
     return rule
 
 
-@_rule_for(F.conv2d, table=FIRST_RULES)
+def padded_convolution(x: Tensor, weight: Tensor, *arguments: Any, pad: Sequence[int]) -> Tensor:
+    """A convolution of an image with zeros laid round it, as one function: its rule knows the zeros from pixels.
+
+    Parameters
+    ----------
+    x : (n, 3, H, W)
+    weight : (c, 3, h, w)
+    """
+    return F.conv2d(F.pad(x, pad), weight, *arguments)
+
+
+@_rule_for(F.conv2d, padded_convolution, table=FIRST_RULES)
 def _flat(
     x: Tensor,
     weight: Tensor,
@@ -144,10 +155,12 @@ def _flat(
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
+    pad: Sequence[int] = (0, 0, 0, 0),
 ) -> Rule | None:
     """Flat rule (Lapuschkin et al., 2019): each output's relevance is spread evenly over the pixels it has seen.
 
-    It is z-plus with ones for x and W. All channels then get the same, so one of them is computed.
+    It is z-plus with ones for x and W; zeros that a network lays round the image are no pixels. All channels then get
+    the same, so one of them is computed.
     """
     if isinstance(padding, str) or groups != 1:
         return None
@@ -155,15 +168,16 @@ def _flat(
     ones = weight.new_ones(1, 1, *weight.shape[2:])
 
     def rule(x: Tensor) -> tuple[Tensor, Down]:
-        size = x.shape[2:]
-        seen = channels * F.conv2d(x.new_ones(1, 1, *size), ones, None, stride, padding, dilation)
+        laid_out = F.pad(x, pad)
+        size = laid_out.shape[2:]
+        seen = channels * F.conv2d(F.pad(x.new_ones(1, 1, *x.shape[2:]), pad), ones, None, stride, padding, dilation)
 
         def down(r: Tensor) -> tuple[Tensor]:
             s = r.sum(dim=1, keepdim=True) / _stabilise(seen)
             spread = _convolve_back((len(r), 1, *size), ones, s, stride, padding, dilation)
-            return (spread.expand(-1, channels, -1, -1),)
+            return (F.pad(spread, [-width for width in pad]).expand(-1, channels, -1, -1),)
 
-        return F.conv2d(x, weight, bias, stride, padding, dilation), down
+        return F.conv2d(laid_out, weight, bias, stride, padding, dilation), down
 
     return rule
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from nero_core.attribution.rules import FIRST_RULES, RULES, Down, Function, Rule, left_of_batch_norm
+from nero_core.attribution.rules import FIRST_RULES, RULES, Down, Function, Rule, left_of_batch_norm, padded_convolution
 from nero_core.errors import InputError
 
 IMAGE = 0
@@ -187,7 +187,7 @@ def trace(network: nn.Module, head: str, height: int, width: int, name: str) -> 
     places = {
         path: seen[0] for path, seen in makes.items() if path and len(seen) == 1 and seen[0] in carrying - {IMAGE}
     }
-    steps = Steps(tuple(_steps(_merge_batch_norms(calls), carrying, name)), features, output, places)
+    steps = Steps(tuple(_steps(_merge_padding(_merge_batch_norms(calls)), carrying, name)), features, output, places)
     with torch.no_grad():
         difference = float((steps.up(noise)[0] - logits).abs().max())
     if not difference <= REPLAY_TOLERANCE * float(logits.abs().max()):
@@ -226,7 +226,9 @@ def _steps(calls: Sequence[_Call], carrying: set[int], name: str) -> Iterator[St
         if call.output not in carrying:
             yield Step(_upwards_only(call), call.inputs, call.output)
             continue
-        maker = first.pop(call.function, None) or RULES.get(call.function)
+        maker = first.get(call.function) or RULES.get(call.function)
+        if call.function in first:
+            first = {}
         wanted = maker and (len(list(tensors_in(call.arguments))) if maker.inputs is None else maker.inputs)
         fits = wanted == len(call.inputs)
         rule = maker.make(*call.arguments, **call.named) if maker is not None and fits else None
@@ -292,6 +294,30 @@ def _merge_batch_norms(calls: Sequence[_Call]) -> list[_Call]:
         if call.function is F.batch_norm and before and before.function is F.conv2d and readers[before.output] == 1:
             kept[before.output], kept[call.output] = _merge(before, call)
     return list(kept.values())
+
+
+def _merge_padding(calls: Sequence[_Call]) -> list[_Call]:
+    """Merge the zeros that are laid round the image into the first convolution, whose rule counts pixels."""
+    first = next((place for place, call in enumerate(calls) if call.function is F.conv2d), 0)
+    if first == 0:
+        return list(calls)
+    pad, convolution = calls[first - 1 : first + 1]
+    if pad.function is not F.pad or convolution.inputs != (pad.output,) or convolution.named:
+        return list(calls)
+    given = inspect.signature(F.pad).bind(*pad.arguments, **pad.named)
+    given.apply_defaults()
+    if given.arguments["mode"] != "constant" or given.arguments["value"]:
+        return list(calls)
+    x, widths = given.args[:2]
+    merged = replace(
+        convolution,
+        function=padded_convolution,
+        arguments=(x, *convolution.arguments[1:]),
+        named={"pad": tuple(widths)},
+        activations=pad.activations,
+        inputs=pad.inputs,
+    )
+    return [*calls[: first - 1], merged, *calls[first + 1 :]]
 
 
 def _merge(convolution: _Call, norm: _Call) -> tuple[_Call, _Call]:

@@ -7,14 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 import torchvision
 from crp.attribution import CondAttribution
 from torch import nn
 from zennit.attribution import Gradient
-from zennit.canonizers import SequentialMergeBatchNorm
+from zennit.canonizers import AttributeCanonizer, CompositeCanonizer, NamedMergeBatchNorm, SequentialMergeBatchNorm
 from zennit.composites import EpsilonPlusFlat
+from zennit.layer import Sum
 from zennit.torchvision import ResNetCanonizer
 
 from nero_core.attribution import Attribution, instant_maps, rules, supports, tracing
@@ -245,6 +247,68 @@ def test_maps_are_those_of_zennit_crp(name):
     by_crp = crp_maps(classifier.network, image, [40], "layer2")
     assert peak_error(opened.neurons([40], "layer2"), by_crp) < ROUNDING
     assert peak_error(opened.overall(), zennit_map(classifier.network, image)) < ROUNDING
+
+
+class Residual(AttributeCanonizer):
+    """The sums of timm's blocks as a module, as zennit has it for torchvision's."""
+
+    def __init__(self):
+        super().__init__(self.changed)
+
+    @staticmethod
+    def changed(name, block):
+        if not getattr(block, "has_skip", False):
+            return None
+
+        def forward(self, x):
+            self.has_skip = False
+            try:
+                beside = type(block).forward(self, x)
+            finally:
+                self.has_skip = True
+            return self.canonizer_sum(torch.stack([x, beside], dim=-1))
+
+        return {"forward": forward.__get__(block), "canonizer_sum": Sum()}
+
+
+class WholeMerge(NamedMergeBatchNorm):
+    """Batch norms merged into the convolutions before them, leaving nothing: timm's ε of 1e-3 is no trifle."""
+
+    def register(self, linears, batch_norm):
+        self.norm, self.eps = batch_norm, batch_norm.eps
+        super().register(linears, batch_norm)
+        batch_norm.eps = 0.0
+
+    def remove(self):
+        super().remove()
+        self.norm.eps = self.eps
+
+
+def for_efficientnet(network):
+    """The canonizer of one of timm's efficient networks."""
+    merged = []
+    for name, block in network.named_modules():
+        convolution = None
+        for child, module in block.named_children():
+            path = f"{name}.{child}" if name else child
+            if isinstance(module, nn.BatchNorm2d):
+                merged.append(([convolution], path))
+            convolution = path if isinstance(module, nn.Conv2d) else convolution
+    return lambda: CompositeCanonizer([Residual(), WholeMerge(merged)])
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "tf_efficientnet_lite2"])
+def test_maps_of_networks_with_relu6_and_zeros_laid_round_the_image_are_those_of_zennit_crp(name):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        classifier = classifier_of(settled(timm.create_model(name, num_classes=4)), name)
+    classifier.network.double()
+    image, network, canonizer = image_of(0), classifier.network, for_efficientnet(classifier.network)
+    opened = Attribution(classifier).open(image)
+    neurons = np.argsort(-np.abs(opened.feature_relevance()))[:2]
+    assert peak_error(opened.neurons(neurons), crp_maps(network, image, neurons, "bn2", canonizer)) < ROUNDING
+    assert peak_error(opened.neurons([3], "blocks.2"), crp_maps(network, image, [3], "blocks.2", canonizer)) < ROUNDING
+    assert peak_error(opened.overall(), zennit_map(network, image, canonizer)) < ROUNDING
 
 
 class Plain(nn.Module):
