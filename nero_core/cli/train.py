@@ -35,6 +35,10 @@ def add_train(command: AddCommand) -> None:
     train.add_argument(
         "--freeze", action="store_true", help="leave the weights as they are, and fit a linear head to their features"
     )
+    train.add_argument("--size", metavar="PIXELS", help="of the network's input: 224, or height and width as 224x320")
+    train.add_argument(
+        "--crop", metavar="SHARE", help="of the shorter side, in the centre; none: stretch the whole image"
+    )
     train.add_argument(
         "--alpha",
         type=float,
@@ -55,16 +59,21 @@ def add_train(command: AddCommand) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from nero_core.network.given_preprocessing import Settings, given_preprocessing
     from nero_core.network.history import write_events, write_history
     from nero_core.network.packaged import DEFAULT_PRETRAINED
     from nero_core.network.training import train
 
+    architecture = options.arch or (DEFAULT_PRETRAINED if options.pretrained else "resnet18")
     result = train(
         options.data,
-        options.arch or (DEFAULT_PRETRAINED if options.pretrained else "resnet18"),
+        architecture,
         options.out,
         epochs=options.epochs,
         seed=options.seed,
+        preprocessing=given_preprocessing(
+            architecture, Settings.parsed(size=options.size, crop=options.crop)
+        ).preprocessing,
         init=options.init,
         pretrained=options.pretrained,
         frozen=options.freeze,

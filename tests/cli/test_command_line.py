@@ -16,6 +16,7 @@ from PIL import Image
 
 from nero_core import Reference
 from nero_core.cli.main import main
+from nero_core.network.classifier import Classifier
 from nero_core.reference.model_card import model_card
 from nero_core.wording import heatmap_method
 
@@ -294,6 +295,17 @@ def test_train_fit_score(run, class_folders, strange_folder, tmp_path):
         of_class = ref.calibrations["nero"].of(ref.classes.index(row["predicted_class"]))
         assert row["guaranteed"] == of_class.guarantee.holds
         assert row["no_guarantee_because"] == of_class.guarantee.reason
+
+
+def test_a_network_is_trained_at_the_size_and_crop_that_are_asked_for(run, class_folders, tmp_path):
+    checkpoint = tmp_path / "c.safetensors"
+    code, _, err = run("train", class_folders, "--out", checkpoint, "--epochs", 1, "--size", "48x64", "--crop", "none")
+    assert code == 0, err
+    preprocessing = Classifier.load(checkpoint).preprocessing
+    assert (preprocessing.height, preprocessing.width, preprocessing.crop_share) == (48, 64, None)
+    code, _, err = run("train", class_folders, "--out", tmp_path / "d.safetensors", "--crop", "most")
+    assert code == 2
+    assert "crop is 'most'; wanted a number" in err
 
 
 def test_calibrating_on_seen_images_is_said_aloud(run, class_folders, tmp_path, tiny_reference):
