@@ -112,6 +112,14 @@ class ImageSource(Protocol):
         """The preprocessed images (·, 3, H, W), in the order of the activations' rows."""
         ...
 
+    def pictures(self) -> Iterator[Image.Image]:
+        """The images as they are, RGB, one by one and in the order of the activations' rows."""
+        ...
+
+    def prepared(self, picture: Image.Image, scale: float) -> Float32Array:
+        """A whole RGB picture for the network, (3, H, W), at so many times its own input size; nothing is cropped."""
+        ...
+
     def forward(self, images: Float32Array) -> Activations:
         """What the network gives for preprocessed images (n, 3, H, W) of the caller's.
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from nero_core.calibration.conformal import TIE_TOLERANCE
 from nero_core.case.covers import Cover, Fill, Mask
-from nero_core.case.places import BORDER, find_places
+from nero_core.data.input_checks.places import BORDER, find_places
 from nero_core.errors import InputError
 from nero_core.records import Float64Array
 

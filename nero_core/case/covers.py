@@ -12,8 +12,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from nero_core.case.inpainting import harmonic
-from nero_core.case.places import BORDER, bands_of, parts_of
+from nero_core.case.parts import bands_of, parts_of
 from nero_core.data.input_checks import Check
+from nero_core.data.input_checks.places import BORDER
 from nero_core.errors import InputError
 from nero_core.records import Float32Array, Float64Array
 
@@ -145,8 +146,8 @@ SMALLEST_DRAWN = 0.01
 def suggested_covers(checks: Sequence[Check], size: tuple[int, int]) -> tuple[Cover, ...]:
     """Covers over what the input checks say where it is, in their order; what they did not notice stays uncovered.
 
-    Rectangles as they are, a black border as up to four bands (:func:`~nero_core.case.places.bands_of`), another mask
-    as rectangles round its larger parts (:func:`~nero_core.case.places.parts_of`).
+    Rectangles as they are, a black border as up to four bands (:func:`~nero_core.case.parts.bands_of`), another mask
+    as rectangles round its larger parts (:func:`~nero_core.case.parts.parts_of`).
 
     Parameters
     ----------

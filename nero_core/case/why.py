@@ -17,7 +17,7 @@ from nero_core.case.case import Case
 from nero_core.case.covering import LEAST_FALL, RANDOM_PLACES, CoverTest, cover_test
 from nero_core.case.covers import Cover, Mask
 from nero_core.case.leading import Between, Leading, leading_neurons, overall_map, region_of, share_on
-from nero_core.case.places import BORDER, find_places
+from nero_core.data.input_checks.places import BORDER, find_places
 from nero_core.errors import InputError
 from nero_core.records import Neuron
 

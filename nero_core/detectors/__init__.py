@@ -20,6 +20,9 @@ from nero_core.detectors.network_passes.nac import NAC
 from nero_core.detectors.network_passes.odin import ODIN
 from nero_core.detectors.network_passes.rankfeat import RankFeat
 from nero_core.detectors.panel import Panel
+from nero_core.detectors.places.patch_gaussian import PatchGaussian
+from nero_core.detectors.places.patch_knn import PatchKNN
+from nero_core.detectors.places.pseudo_lesion import PseudoLesion
 from nero_core.detectors.pytorch_ood.features import DICE, FDBD, NCI, SHE, GradNorm, NNGuide
 from nero_core.detectors.pytorch_ood.logits import GEN, MSP, Energy, Entropy, KLMatching, MaxLogit, TemperatureScaling
 from nero_core.detectors.pytorch_ood.shaping import ASH, SCALE, VRA, ReAct
@@ -32,7 +35,8 @@ __all__ = [
     "ASH", "DETECTORS", "DICE", "FDBD", "GEN", "KNN", "MSP", "NAC", "NCI", "ODIN", "RMD", "SCALE", "SHE", "VRA",
     "CADRef", "CARef", "Detector", "DetectorInfo", "Energy", "Entropy", "ExplainedDetector", "GradNorm", "Gram",
     "Itp", "KLMatching", "Line", "Mahalanobis", "MahalanobisPP", "MaxLogit", "NNGuide", "Nap", "Ncdd", "Neco", "Nero",
-    "Panel", "Paper", "RankFeat", "ReAct", "StageMahalanobis", "TemperatureScaling", "ViM", "describe_detectors",
+    "Panel", "Paper", "PatchGaussian", "PatchKNN", "PseudoLesion", "RankFeat", "ReAct",
+    "StageMahalanobis", "TemperatureScaling", "ViM", "describe_detectors",
     "make_detector", "paper_of", "register",
 ]  # fmt: skip
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import nn
 
+from nero_core.data.images import preprocess, read_image
 from nero_core.network.extraction import BATCH_SIZE, Rows
 from nero_core.records import Activations, Float32Array, Source
 
@@ -33,6 +36,16 @@ class Images:
         """The preprocessed images, BATCH_SIZE at a time."""
         for start in range(0, len(self._images), BATCH_SIZE):
             yield np.stack([self._classifier.prepare(image) for image in self._images[start : start + BATCH_SIZE]])
+
+    def pictures(self) -> Iterator[Image.Image]:
+        """The images as they are, RGB, one by one."""
+        yield from (read_image(image) for image in self._images)
+
+    def prepared(self, picture: Image.Image, scale: float) -> Float32Array:
+        """A whole RGB picture for the network, (3, H, W), at so many times its own input size; nothing is cropped."""
+        own = self._classifier.preprocessing
+        height, width = round(scale * own.height), round(scale * own.width)
+        return preprocess(picture, replace(own, height=height, width=width, crop_share=None))
 
     def forward(self, images: Float32Array) -> Activations:
         """What the network gives for preprocessed images, BATCH_SIZE at a time.

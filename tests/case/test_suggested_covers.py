@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nero_core.case import Cover, suggested_covers
 from nero_core.case.covers import covered_pixels
-from nero_core.case.places import bands_of, parts_of
+from nero_core.case.parts import bands_of, parts_of
 from nero_core.data.input_checks import Check
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from nero_core.case import Cover, leading_neurons, open_case, tell_why
 from nero_core.case.leading import cell_sums, densest_rectangle, region_of, seen_part, share_on, shares_of
-from nero_core.case.places import LOOKED_FOR, find_places
 from nero_core.data.images import displayed
+from nero_core.data.input_checks.places import LOOKED_FOR, find_places
 from nero_core.data.preprocessing import Preprocessing
 from nero_core.errors import InputError
 from tests.case.conftest import GREEN, SIDE, grey

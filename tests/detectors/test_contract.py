@@ -195,7 +195,17 @@ def test_activations_without_what_a_detector_needs_are_refused(name):
         fitted_of(name).score(bare)
 
 
-READ_PLACES = {"panel", "gram", "nac", "nap", "rankfeat", "stage_mahalanobis"}
+READ_PLACES = {
+    "panel",
+    "gram",
+    "nac",
+    "nap",
+    "patch_gaussian",
+    "patch_knn",
+    "pseudo_lesion",
+    "rankfeat",
+    "stage_mahalanobis",
+}
 """Detectors that read the last map or the stages."""
 
 

@@ -11,35 +11,24 @@ Numbers without a name in these modules are matters of looks, chosen by eye besi
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from nero_core.data.scenes import anatomy, foreign, frame, instrument, lesions, mucosa, optics
+from nero_core.data.scenes import foreign, frame, instrument, mucosa, optics
+from nero_core.data.scenes.anatomy import LANDMARKS
 from nero_core.data.scenes.field import Field, stream
 from nero_core.data.scenes.frame import Nuisances
+from nero_core.data.scenes.lesions import FINDINGS
 
 __all__ = ["CLASSES", "OOD_KINDS", "Nuisances", "nuisances", "render", "render_to"]
 
-_LANDMARKS: dict[str, Callable[[np.random.Generator], anatomy.Landmark]] = {
-    "pylorus": anatomy.pylorus,
-    "z-line": anatomy.z_line,
-    "cecum": anatomy.cecum,
-}
-_FINDINGS: dict[str, Callable[[optics.Distance, optics.Camera, np.random.Generator], lesions.Finding]] = {
-    "polyp": lesions.polyp,
-    "ulcer": lesions.ulcer,
-    "blood": lesions.blood,
-    "dyed-lifted": lesions.dyed_lifted,
-}
 
-CLASSES: tuple[str, ...] = tuple(_LANDMARKS)
+CLASSES: tuple[str, ...] = tuple(LANDMARKS)
 """In-distribution scenes: three landmarks."""
 OOD_KINDS: tuple[str, ...] = (
-    *_FINDINGS,
+    *FINDINGS,
     "instrument",
     "blur",
     "colour-cast",
@@ -125,19 +114,9 @@ def nuisances(kind: str, seed: int) -> Nuisances:
 def _display(kind: str, rng: np.random.Generator, nuisance: Nuisances, size: int) -> Field:
     """The scene as the lens would throw it on a perfect sensor, (size, size, 3) in [0, 1]."""
     name = kind if kind in CLASSES else CLASSES[rng.integers(len(CLASSES))]
-    landmark = _LANDMARKS[name](rng)
-    x, y = rng.uniform(-0.25, 0.25, 2).tolist()
-    yaw, pitch = rng.uniform(-0.35, 0.35, 2).tolist()
-    lamp_x, lamp_y = rng.uniform(-0.12, 0.12, 2).tolist()
-    camera = optics.Camera(
-        origin=(x, y, rng.uniform(-0.5, 0.15)),
-        yaw=yaw,
-        pitch=pitch,
-        roll=rng.uniform(0, 2 * math.pi),
-        view=math.radians(rng.uniform(105, 140)),
-        lamp=(lamp_x, lamp_y),
-    )
-    finding = _FINDINGS[kind](landmark.distance, camera, rng) if kind in _FINDINGS else None
+    landmark = LANDMARKS[name](rng)
+    camera = optics.Camera.drawn(rng)
+    finding = FINDINGS[kind](landmark.distance, camera, rng) if kind in FINDINGS else None
     surface = optics.see(finding.distance if finding else landmark.distance, camera, size)
     veins = rng.uniform(0.4, 1.0) if name == "cecum" else rng.uniform(0.0, 0.6)
     coat = mucosa.coat(rng, landmark, surface, veins, nuisance.residue)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -179,3 +179,11 @@ def cecum(rng: np.random.Generator) -> Landmark:
         return smax(wall, hole, 0.08) * 0.9
 
     return Landmark(distance, end)
+
+
+LANDMARKS: Mapping[str, Callable[[np.random.Generator], Landmark]] = {
+    "pylorus": pylorus,
+    "z-line": z_line,
+    "cecum": cecum,
+}
+"""Every landmark by its name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -178,3 +178,12 @@ def dyed_lifted(distance: Distance, camera: Camera, rng: np.random.Generator) ->
         coat.gloss += 0.3 * stain
 
     return Finding(shaped, paint)
+
+
+FINDINGS: Mapping[str, Callable[[Distance, Camera, np.random.Generator], Finding]] = {
+    "polyp": polyp,
+    "ulcer": ulcer,
+    "blood": blood,
+    "dyed-lifted": dyed_lifted,
+}
+"""Every finding by its name."""

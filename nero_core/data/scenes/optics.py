@@ -45,6 +45,21 @@ class Camera:
     view: float
     lamp: tuple[float, float]
 
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Camera:
+        """One somewhere about the middle of the lumen, looking along it more or less."""
+        x, y = rng.uniform(-0.25, 0.25, 2).tolist()
+        yaw, pitch = rng.uniform(-0.35, 0.35, 2).tolist()
+        lamp_x, lamp_y = rng.uniform(-0.12, 0.12, 2).tolist()
+        return cls(
+            origin=(x, y, rng.uniform(-0.5, 0.15)),
+            yaw=yaw,
+            pitch=pitch,
+            roll=rng.uniform(0, 2 * math.pi),
+            view=math.radians(rng.uniform(105, 140)),
+            lamp=(lamp_x, lamp_y),
+        )
+
     @property
     def place(self) -> Field:
         """`origin` as a column, (3, 1)."""

@@ -49,12 +49,22 @@ class Opened:
         ----------
         images : (n, 3, H, W)
         """
+        logits = self.run(images)
+        return logits.cpu().double(), self.channels_first([self.seen[name].cpu().double() for name in self.taps])
+
+    def run(self, images: Tensor) -> Tensor:
+        """Logits, without gradients; what the taps saw is in `seen`.
+
+        Parameters
+        ----------
+        images : (n, 3, H, W)
+        """
         import torch
 
         parameter = next(self.network.parameters())
         with torch.no_grad():
-            logits = self.network(images.to(parameter.device, parameter.dtype))
-        return logits.cpu().double(), self.channels_first([self.seen[name].cpu().double() for name in self.taps])
+            logits: Tensor = self.network(images.to(parameter.device, parameter.dtype))
+        return logits
 
     def channels_first(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps of the taps as (n, c, h, w), wherever the network has its channels."""

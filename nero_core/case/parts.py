@@ -1,19 +1,14 @@
-"""What lies at a place of an endoscopic frame, as far as the input checks notice it."""
+"""The larger parts of a mask, as rectangles that can be covered."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from scipy import ndimage
 
-from nero_core.data.input_checks import Rectangle, check_image
+from nero_core.data.input_checks import Rectangle
 
 Mask = npt.NDArray[np.bool_]
-
-BORDER = "black border"
-LOOKED_FOR = ("position picture", "burnt-in text", "glare", BORDER)
-"""The checks that say where: what is no tissue, or hides it."""
 
 MOST_PARTS = 8
 """Parts of a mask that get a rectangle each, the largest first: more of them would be no few rectangles."""
@@ -23,18 +18,6 @@ LEAST_PART = 0.1
 
 TOUCHING = np.ones((3, 3), bool)
 """Cells that meet at a side or a corner hang together."""
-
-
-def find_places(image: Image.Image) -> dict[str, Mask]:
-    """Where each of `LOOKED_FOR` lies, {name: (H, W) bool}; nowhere where the checks do not notice it.
-
-    Parameters
-    ----------
-    image : RGB image
-    """
-    noticed = {check.name: check for check in check_image(image)}
-    nowhere = np.zeros(image.size[::-1], bool)
-    return {name: noticed[name].covered(*image.size) if name in noticed else nowhere for name in LOOKED_FOR}
 
 
 def parts_of(mask: Mask) -> list[Rectangle]:
