@@ -25,7 +25,7 @@ from nero_core.network.packaged import DEFAULT_PRETRAINED
 from nero_core.network.training import train
 from nero_core.records import Activations
 
-DETECTORS_SHOWN = ("panel", "stage_mahalanobis", "knn", "mahalanobis_pp", "vim", "nero", "energy", "msp")
+DETECTORS_SHOWN = ("panel", "stage_mahalanobis", "stage_knn", "knn", "mahalanobis_pp", "vim", "nero", "energy", "msp")
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Row]:

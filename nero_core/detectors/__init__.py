@@ -27,6 +27,7 @@ from nero_core.detectors.pytorch_ood.features import DICE, FDBD, NCI, SHE, GradN
 from nero_core.detectors.pytorch_ood.logits import GEN, MSP, Energy, Entropy, KLMatching, MaxLogit, TemperatureScaling
 from nero_core.detectors.pytorch_ood.shaping import ASH, SCALE, VRA, ReAct
 from nero_core.detectors.registry import DETECTORS, describe_detectors, make_detector, paper_of, register
+from nero_core.detectors.stage_knn import StageKNN
 from nero_core.detectors.stage_mahalanobis import StageMahalanobis
 from nero_core.detectors.vim import ViM
 from nero_core.entry_points import load_entry_points
@@ -35,9 +36,8 @@ __all__ = [
     "ASH", "DETECTORS", "DICE", "FDBD", "GEN", "KNN", "MSP", "NAC", "NCI", "ODIN", "RMD", "SCALE", "SHE", "VRA",
     "CADRef", "CARef", "Detector", "DetectorInfo", "Energy", "Entropy", "ExplainedDetector", "GradNorm", "Gram",
     "Itp", "KLMatching", "Line", "Mahalanobis", "MahalanobisPP", "MaxLogit", "NNGuide", "Nap", "Ncdd", "Neco", "Nero",
-    "Panel", "Paper", "PatchGaussian", "PatchKNN", "PseudoLesion", "RankFeat", "ReAct",
-    "StageMahalanobis", "TemperatureScaling", "ViM", "describe_detectors",
-    "make_detector", "paper_of", "register",
+    "Panel", "Paper", "PatchGaussian", "PatchKNN", "PseudoLesion", "RankFeat", "ReAct", "StageKNN", "StageMahalanobis",
+    "TemperatureScaling", "ViM", "describe_detectors", "make_detector", "paper_of", "register",
 ]  # fmt: skip
 
 ENTRY_POINTS = "nero.detectors"

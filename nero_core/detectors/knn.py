@@ -23,6 +23,27 @@ LEAST_LENGTH = 1e-12
 """What pytorch-ood divides shorter features by."""
 
 
+def kth_neighbours(z: Float64Array, bank: Float32Array, k: int) -> IntArray:
+    """The position in the bank of the k-th nearest row, (n,); of a bank with fewer rows the farthest.
+
+    Parameters
+    ----------
+    z : (n, d)
+    bank : (m, d)
+    """
+    k = min(k, len(bank))
+    neighbours = np.empty(len(z), np.int64)
+    rows_at_once = max(1, PAIR_CHUNK_NUMBERS // len(bank))
+    for start in range(0, len(z), rows_at_once):
+        part = z[start : start + rows_at_once]
+        squares = np.empty((len(part), len(bank)))
+        for rows, members in chunks(bank):
+            # ‖z − z'‖² without ‖z‖², which does not change the order
+            squares[:, rows] = (members**2).sum(axis=1) - 2 * part @ members.T
+        neighbours[start : start + rows_at_once] = np.argpartition(squares, k - 1, axis=1)[:, k - 1]
+    return neighbours
+
+
 @register
 class KNN(AgainstClassMeans):
     """S = ‖z − z₍ₖ₎‖₂, the distance to the k-th nearest training feature, all of length one.
@@ -65,16 +86,7 @@ class KNN(AgainstClassMeans):
         """z − z₍ₖ₎ (n, d), and the neighbours' positions (n,)."""
         # In the bank's precision, so that a training image is at distance zero from itself.
         z = unit_rows(batch.features.astype(np.float64), LEAST_LENGTH).astype(np.float32).astype(np.float64)
-        k = min(self.k, len(self.bank_))
-        neighbours = np.empty(len(z), np.int64)
-        rows_at_once = max(1, PAIR_CHUNK_NUMBERS // len(self.bank_))
-        for start in range(0, len(z), rows_at_once):
-            part = z[start : start + rows_at_once]
-            squares = np.empty((len(part), len(self.bank_)))
-            for rows, bank in chunks(self.bank_):
-                # ‖z − z'‖² without ‖z‖², which does not change the order
-                squares[:, rows] = (bank**2).sum(axis=1) - 2 * part @ bank.T
-            neighbours[start : start + rows_at_once] = np.argpartition(squares, k - 1, axis=1)[:, k - 1]
+        neighbours = kth_neighbours(z, self.bank_, self.k)
         return z - self.bank_[neighbours], neighbours
 
     def account(self, batch: Activations) -> Account:

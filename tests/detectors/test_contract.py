@@ -204,6 +204,7 @@ READ_PLACES = {
     "patch_knn",
     "pseudo_lesion",
     "rankfeat",
+    "stage_knn",
     "stage_mahalanobis",
 }
 """Detectors that read the last map or the stages."""

@@ -198,6 +198,7 @@ SHIFTS = {
     "rmd": Claim("OOD features are as far from each class's mean as from that of all", between_the_classes),
     "scale": Claim("OOD features are weaker where they are scaled up", weak),
     "she": Claim("OOD features are unlike the stored pattern of the predicted class", in_other_neurons),
+    "stage_knn": Claim("early channels have unusual statistics", other_texture),
     "stage_mahalanobis": Claim("early channels have unusual statistics", other_texture),
     "temperature_scaling": Claim("no probability of an OOD image is large", between_the_classes),
     "vim": Claim("OOD features leave the principal subspace", far_from_the_means),

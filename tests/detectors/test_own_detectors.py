@@ -193,15 +193,44 @@ class LiteralStageMahalanobis(Literal):
             offset += 2 * channels
         return shares
 
+    def class_of(self, u):
+        return argmin(self.distances(u))
+
     def what_if(self, image, neurons):
         u = self.u(image)
-        usual = self.mu[argmin(self.distances(u))]
+        usual = self.mu[self.class_of(u)]
         channels = image.stages[self.stages[0]].shape[1] // 2  # all stages of the made-up network are as wide
         for column in neurons:
             stage, channel = divmod(column, channels)
             for i in (2 * channels * stage + channel, 2 * channels * stage + channels + channel):
                 u[i] = usual[i]
+        return self.distance(u)
+
+    def distance(self, u):
         return min(self.distances(u))
+
+
+class LiteralStageKNN(LiteralStageMahalanobis):
+    def fit(self, train, stages=None, k=1):
+        self.stages, self.k = list(train.stages)[:3] if stages is None else list(stages), k
+        u = [self.u(image) for image in rows_of(train)]
+        self.mu = [mean([u[i] for i in rows]) for rows in self.of_class]
+        self.bank = [each.astype(np.float32).astype(float) for each in u]
+
+    def neighbour(self, u):
+        """The k-th nearest training image: (distance, its position)."""
+        u = u.astype(np.float32).astype(float)
+        lengths = [math.sqrt(sum((a - b) ** 2 for a, b in zip(u, other, strict=True))) for other in self.bank]
+        return sorted(zip(lengths, range(len(lengths)), strict=True))[self.k - 1]
+
+    def class_of(self, u):
+        return self.labels[self.neighbour(u)[1]]
+
+    def distance(self, u):
+        return self.neighbour(u)[0]
+
+    def of(self, image):
+        return self.distance(self.u(image))
 
 
 class LiteralCARef(Literal):
@@ -294,6 +323,7 @@ LITERAL = {
     "line": LiteralLine,
     "neco": LiteralNeco,
     "mahalanobis_pp": LiteralMahalanobisPP,
+    "stage_knn": LiteralStageKNN,
     "stage_mahalanobis": LiteralStageMahalanobis,
     "caref": LiteralCARef,
     "cadref": LiteralCADRef,
@@ -304,6 +334,7 @@ LITERAL = {
 CASES = [(name, {}) for name in LITERAL] + [
     ("line", {"clip": 0.8, "activation_percentile": 50, "weight_percentile": 90}),
     ("neco", {"components": 4}),
+    ("stage_knn", {"stages": ("layer3", "layer2"), "k": 4}),
     ("stage_mahalanobis", {"stages": ("layer3", "layer2")}),
     ("itp", {"weight_percentile": 60, "deviations": 0.5}),
     ("nap", {"weight": 0.2, "epsilon": 0.1}),
@@ -367,8 +398,8 @@ def test_the_nearest_class_is_that_of_the_formula(data, name, parameters):
     train, head, tests = data
     fitted, literal = make_detector(name, **parameters).fit(train, head), LITERAL[name](train, head, **parameters)
     for batch in tests:
-        if name == "stage_mahalanobis":
-            wanted = [argmin(literal.distances(literal.u(i))) for i in rows_of(batch)]
+        if hasattr(literal, "class_of"):
+            wanted = [literal.class_of(literal.u(i)) for i in rows_of(batch)]
         else:
             wanted = [literal.nearest(i.features[0].astype(float), i.logits[0].astype(float)) for i in rows_of(batch)]
         np.testing.assert_array_equal(fitted.account(batch).nearest, wanted)
@@ -394,3 +425,22 @@ def test_a_channel_of_a_stage_has_the_share_of_its_mean_and_its_deviation(data):
         shares = literal.shares(image)
         assert list(shares) == [tuple(neuron) for neuron in account.neurons]
         np.testing.assert_allclose(row, list(shares.values()), rtol=1e-7, atol=1e-9)
+
+
+def test_the_nearest_stages_by_hand():
+    """One stage of one channel: u = [mean, deviation] / length. (3, 4) → (0.6, 0.8) lies 0.2 √2 from (0.8, 0.6)."""
+    head = Head(np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
+
+    def activations(*statistics):
+        n = len(statistics)
+        stages = {"layer1": np.array(statistics, np.float32)}
+        return Activations(
+            np.eye(2, dtype=np.float32)[:n], np.eye(2, dtype=np.float32)[:n], np.arange(n), stages=stages
+        )
+
+    fitted = make_detector("stage_knn").fit(activations([8.0, 6.0], [0.0, 1.0]), head)
+    batch = activations([3.0, 4.0])
+    np.testing.assert_allclose(fitted.score(batch), [0.2 * math.sqrt(2)], rtol=1e-6)
+    np.testing.assert_allclose(fitted.account(batch).contributions, [[0.2 * math.sqrt(2)]], rtol=1e-6)
+    assert fitted.account(batch).nearest == [0]
+    np.testing.assert_array_equal(fitted.score(activations([8.0, 6.0], [0.0, 1.0])), [0, 0])
