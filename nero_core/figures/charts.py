@@ -249,12 +249,12 @@ def account_chart(rows: Sequence[AccountRow], *, detector: str | None = None, da
     detector : str, optional
         Title of the detector whose score it is, where others stand on the same page.
     """
-    title = said(wording.OOD_SCORE) if detector is None else said(wording.OOD_SCORE_OF, detector=detector)
+    title = said(wording.OOD_SCORE) if detector is None else f"{detector}<br>{said(wording.OOD_SCORE)}"
     colours = {"raises": palette.RAISES, "lowers": palette.LOWERS, "term": palette.NEUTRAL, "score": palette.ACCENT}
     ends = [row.end for row in rows] + [row.start for row in rows]
     low, high = min(ends), max(ends)
     pad = 0.14 * (high - low or 1.0)  # room for the numbers beside the bars
-    figure = blank_figure(dark, height=ROW_HEIGHT * len(rows) + 70)
+    figure = blank_figure(dark, height=ROW_HEIGHT * len(rows) + 88)
     add_rows(
         figure,
         [row.label for row in rows],
