@@ -81,6 +81,7 @@ POINTS_AGAINST = "Percentage points, each detector minus {baseline} on the same 
 
 THIS_IMAGE = "this image"
 ALL_NEURONS = "where the whole network looked"
+PLACES_OF = "where the score of {detector} comes from, place by place: it is their sum"
 
 # The frame and its heatmaps, the strip of images ---------------------------------------------------------------------
 

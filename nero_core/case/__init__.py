@@ -5,6 +5,7 @@ from nero_core.case.concepts import Concept, group
 from nero_core.case.covering import CoverTest, cover_test
 from nero_core.case.covers import Cover, Fill, before_and_after, covered, drawn_cover, parse_cover, suggested_covers
 from nero_core.case.leading import Leading, leading_neurons, seen_part
+from nero_core.case.over_places import on_the_image
 from nero_core.case.panel import MemberReading, explained_by, members_in_words, read_members
 from nero_core.case.why import Why, tell_why
 
@@ -26,6 +27,7 @@ __all__ = [
     "group",
     "leading_neurons",
     "members_in_words",
+    "on_the_image",
     "open_case",
     "parse_cover",
     "read_members",

@@ -39,11 +39,14 @@ class Known:
     scores : {detector: float}
     decisions : {(detector, α): Decision}
     explanations : {detector: Explanation or None}
+    places : {detector: (h, w)}
+        Accounts over places, of the detectors that have one.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
     decisions: dict[tuple[str, float], Decision] = field(default_factory=dict)
     explanations: dict[str, Explanation | None] = field(default_factory=dict)
+    places: dict[str, Float64Array] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -127,6 +130,18 @@ class Case:
             exact = isinstance(self.reference.detector(name), ExplainedDetector)
             known[name] = self.reference.explain(self.activations, name)[0] if exact else None
         return known[name]
+
+    @property
+    def places(self) -> Float64Array | None:
+        """The exact account of the score over places of the whole image, (h, w); None where the detector has none."""
+        from nero_core.detectors import OnPlaces
+
+        detector, known = self.reference.detector(self.detector), self.known.places
+        if not isinstance(detector, OnPlaces):
+            return None
+        if self.detector not in known:
+            known[self.detector] = detector.account_over_places(self.activations)[0]
+        return known[self.detector]
 
     # The verdict ---------------------------------------------------------------------------------------------
 

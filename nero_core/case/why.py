@@ -17,6 +17,7 @@ from nero_core.case.case import Case
 from nero_core.case.covering import LEAST_FALL, RANDOM_PLACES, CoverTest, cover_test
 from nero_core.case.covers import Cover, Mask
 from nero_core.case.leading import Between, Leading, leading_neurons, overall_map, region_of, share_on
+from nero_core.case.over_places import on_the_image
 from nero_core.data.input_checks.places import BORDER, find_places
 from nero_core.errors import InputError
 from nero_core.records import Neuron
@@ -142,8 +143,11 @@ def tell_why(
                 f"The mask of {name!r} has shape {mask.shape}; wanted that of the image, {image.size[::-1]}."
             )
     shown = leading or leading_neurons(case, image, between=between)
-    heatmap = overall_map(case, image) if shown is None else shown.raising
     preprocessing = case.reference.classifier.preprocessing
+    if case.places is not None:
+        heatmap = np.maximum(on_the_image(case.places, image.size, preprocessing), 0).astype(np.float64)
+    else:
+        heatmap = overall_map(case, image) if shown is None else shown.raising
     region, held = region_of(heatmap, image.size, preprocessing) or (None, 0.0)
     place = test = None
     if region is not None:
@@ -183,6 +187,8 @@ def _what_leads(case: Case) -> str:
     name, e = _leads(case), case.explanation
     said = f"{_title(case, name)} {'leads' if case.leader is not None else 'decides'}"
     said += f" ({LOOKS_FOR[name]})" if name in LOOKS_FOR else ""
+    if case.places is not None:
+        return f"{said}, and its score is a sum over places; most of it comes from what lies"
     if e is None:
         return f"{said}, which is no sum over neurons; the network looked most"
     whose = "its neurons"

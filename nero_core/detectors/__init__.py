@@ -20,6 +20,7 @@ from nero_core.detectors.network_passes.nac import NAC
 from nero_core.detectors.network_passes.odin import ODIN
 from nero_core.detectors.network_passes.rankfeat import RankFeat
 from nero_core.detectors.panel import Panel
+from nero_core.detectors.places.base import OnPlaces
 from nero_core.detectors.places.patch_gaussian import PatchGaussian
 from nero_core.detectors.places.patch_knn import PatchKNN
 from nero_core.detectors.places.pseudo_lesion import PseudoLesion
@@ -36,8 +37,8 @@ __all__ = [
     "ASH", "DETECTORS", "DICE", "FDBD", "GEN", "KNN", "MSP", "NAC", "NCI", "ODIN", "RMD", "SCALE", "SHE", "VRA",
     "CADRef", "CARef", "Detector", "DetectorInfo", "Energy", "Entropy", "ExplainedDetector", "GradNorm", "Gram",
     "Itp", "KLMatching", "Line", "Mahalanobis", "MahalanobisPP", "MaxLogit", "NNGuide", "Nap", "Ncdd", "Neco", "Nero",
-    "Panel", "Paper", "PatchGaussian", "PatchKNN", "PseudoLesion", "RankFeat", "ReAct", "StageKNN", "StageMahalanobis",
-    "TemperatureScaling", "ViM", "describe_detectors", "make_detector", "paper_of", "register",
+    "OnPlaces", "Panel", "Paper", "PatchGaussian", "PatchKNN", "PseudoLesion", "RankFeat", "ReAct", "StageKNN",
+    "StageMahalanobis", "TemperatureScaling", "ViM", "describe_detectors", "make_detector", "paper_of", "register",
 ]  # fmt: skip
 
 ENTRY_POINTS = "nero.detectors"

@@ -26,16 +26,20 @@ from nero_core.records import Activations, Float64Array, Head, IntArray, Layout
 from nero_core.storage.files import arrays_under
 from nero_core.storage.typed import Range, Shape
 
-MEMBERS = ("stage_mahalanobis", "energy", "nero", "mahalanobis_pp")
-"""Statistics of early stages, a logit score, relevance, and a distance in the last layer."""
+MEMBERS = ("stage_mahalanobis", "stage_knn", "energy", "nero", "mahalanobis_pp")
+"""Statistics of early stages, read twice, a logit score, relevance, and a distance in the last layer."""
 
 LOOKS_FOR: Mapping[str, str] = {
     "stage_mahalanobis": "colour and texture in early layers",
+    "stage_knn": "the nearest training image in early layers",
     "energy": "how strongly the classes answer",
     "nero": "which neurons the answer rests on",
     "mahalanobis_pp": "the direction of the last layer's features",
     "knn": "the nearest training images in the last layer",
     "vim": "features that the classes do not use",
+    "patch_knn": "places that no training image has",
+    "patch_gaussian": "places off the training images' average",
+    "pseudo_lesion": "places that look like lesions laid into training images",
 }
 """What a member sees, in words; others are named by their title alone."""
 

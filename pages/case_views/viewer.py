@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.case import ALL, seen_part
+from nero_core.case import ALL, on_the_image, seen_part
 from nero_core.figures.data_urls import fitted, jpeg_url
 from nero_core.figures.overlays import layer
-from nero_core.wording import ALL_NEURONS, said
+from nero_core.wording import ALL_NEURONS, PLACES_OF, said
 from pages.case_views import checks
 from pages.components import frame_viewer as viewer
 from pages.shared import controls, words
@@ -69,6 +69,9 @@ def make(frame: Frame, reading: Case, wanted: Sequence[Neuron | None], about: De
     about : container
         In sight: where it stands why there are none.
     """
+    if ALL in wanted and reading.places is not None:
+        wanted = [neuron for neuron in wanted if neuron is not ALL]
+        lay(frame, viewer.ALL, places_title(reading), places_map(frame, reading))
     for neuron in wanted:
         if neuron in reading.maps:
             lay(frame, name_of(neuron), title_of(neuron), reading.maps[neuron])
@@ -81,6 +84,8 @@ def make(frame: Frame, reading: Case, wanted: Sequence[Neuron | None], about: De
 
 def tell(frame: Frame, reading: Case, wanted: Sequence[Neuron | None], about: DeltaGenerator) -> None:
     """By which method the maps in sight are, what speaks against leaning on them, and that some were not made."""
+    if ALL in wanted and reading.places is not None:
+        wanted = [neuron for neuron in wanted if neuron is not ALL]
     missing = [neuron for neuron in wanted if neuron not in reading.maps]
     if missing and frame.stopped:
         with about.container(horizontal=True, vertical_alignment="center"):
@@ -95,6 +100,18 @@ def tell(frame: Frame, reading: Case, wanted: Sequence[Neuron | None], about: De
 def set_stopped(frame: Frame, stopped: bool) -> None:
     """Abandon this image's heatmaps and what is tested with them, or go on."""
     frame.stopped = stopped
+
+
+def places_title(reading: Case) -> str:
+    """What the map of a score over places is."""
+    return said(PLACES_OF, detector=reading.reference.detector(reading.detector).info.title)
+
+
+def places_map(frame: Frame, reading: Case) -> Float32Array:
+    """The account of the score over places, as a map of what the network sees."""
+    account = reading.places
+    assert account is not None, "the detector has such an account"
+    return on_the_image(account, frame.decoded().size, reading.reference.classifier.preprocessing)
 
 
 def title_of(neuron: Neuron | None) -> str:

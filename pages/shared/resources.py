@@ -47,17 +47,19 @@ def entries() -> list[ReferenceEntry]:
     """References that are bundled, in the folders that $NERO_REFERENCES names, and in the user's own; manifests only.
 
     Usable ones first: the one that the owner wants sessions to start with, those made here, those imported; and among
-    these the ones made from real images. Those of one title are told apart by their folders, and one that did not load
-    has its reason, until its files change.
+    these the ones made from real images. A bundled one of real images comes last of those made here: it knows one
+    device, and is chosen by whoever has frames of it. Those of one title are told apart by their folders, and one that
+    did not load has its reason, until its files change.
     """
     found = list_references(list(dict.fromkeys([BUNDLED_REFERENCES, *_named(), USER_REFERENCES])))
     titles = Counter(entry.title for entry in found)
     told = [replace(e, title=told_apart(e.title, e.path)) if titles[e.title] > 1 else e for e in found]
     told = [e if e.error else replace(e, error=_failed.get((str(e.path), _changed(e.path)))) for e in told]
 
-    def place(entry: ReferenceEntry) -> tuple[bool, bool, bool, bool]:
-        origin = read_origin(entry.path)
-        return entry.error is not None, not origin.default, origin.imported, entry.synthetic
+    def place(entry: ReferenceEntry) -> tuple[bool, bool, bool, bool, bool]:
+        origin, bundled = read_origin(entry.path), entry.path.parent == BUNDLED_REFERENCES
+        of_one_device = bundled and not entry.synthetic
+        return entry.error is not None, not origin.default, origin.imported, of_one_device, entry.synthetic
 
     return sorted(told, key=place)
 
