@@ -58,6 +58,11 @@ def paper_of(name: str) -> Paper | None:
     return DETECTORS[name].info.paper if name in DETECTORS else None
 
 
+def over_places(detector: type[Detector]) -> bool:
+    """Whether the score of a detector is a sum over places of the image."""
+    return hasattr(detector, "account_over_places")
+
+
 def describe_detectors() -> str:
     """The registry as a table in Markdown, as the README has it."""
     lines = [
@@ -67,6 +72,6 @@ def describe_detectors() -> str:
     for name, detector in sorted(DETECTORS.items()):
         info = detector.info
         needs = ", ".join(NEEDS_IN_WORDS[need] for need in sorted(info.needs)) or "–"
-        account = "yes" if issubclass(detector, ExplainedDetector) else "–"
+        account = "yes" if issubclass(detector, ExplainedDetector) else "over places" if over_places(detector) else "–"
         lines.append(f"| `{name}` | {info.title} | {info.paper.markdown} | {needs} | {account} |")
     return "\n".join(lines)

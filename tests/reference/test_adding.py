@@ -25,7 +25,7 @@ from tests.conftest import write_class_folders
 from tests.reference.forging import files_of, with_manifest, write_folder
 from tests.references import fitted, halves_record, telling_classifier
 
-SMALL = ("panel", "nero", "energy", "stage_mahalanobis", "mahalanobis_pp")
+SMALL = ("panel", "nero", "energy", "stage_mahalanobis", "stage_knn", "mahalanobis_pp")
 OTHER_NERO = {"nero": {"k": 3}, "msp": {}}
 
 

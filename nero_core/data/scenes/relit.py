@@ -59,7 +59,7 @@ def light_change(kind: str, seed: int, size: int = 224) -> LightChange | None:
     Returns
     -------
     LightChange or None
-        None where the finding is a speck in this frame, or all over it.
+        None where the finding is a speck in this frame, all over it, or cut off by its edge.
     """
     rng = stream("light change", kind, seed)
     landmark = LANDMARKS[str(rng.choice(list(LANDMARKS)))](rng)
@@ -82,6 +82,8 @@ def light_change(kind: str, seed: int, size: int = 224) -> LightChange | None:
         return None
     reach = SOFT * size
     soft = ndimage.gaussian_filter(ndimage.binary_dilation(inside, iterations=3).astype(np.float32), reach)
+    if max(soft[0].max(), soft[-1].max(), soft[:, 0].max(), soft[:, -1].max()) > 0:
+        return None  # cut off by the rendered frame, it would end in a straight edge
     rows, columns = (np.flatnonzero((soft > 0).any(axis=axis)) for axis in (1, 0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     return LightChange((quotient * soft[..., None])[box].astype(np.float32), inside[box])
