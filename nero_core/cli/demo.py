@@ -31,7 +31,7 @@ def _demo(options: argparse.Namespace) -> int:
     if options.real is not None:
         if options.examples or options.scenes:
             raise InputError("--examples and --scenes are rendered; leave them out with --real.")
-        reference = real.build(options.real, options.out, begin, say, device(options))
+        reference = real.fit_real(options.real, begin, say, device(options))
         reference.save(options.out)
         tell(options, reference.manifest, summary(reference, options.out))
         return DONE

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nero_core.data.listing import read_images
 from nero_core.data.splits import split_for_fit
+from nero_core.demo.rendered import BUNDLED
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
 from nero_core.network.packaged import DEFAULT_PRETRAINED
@@ -37,15 +38,20 @@ CARD = Card(
 )
 
 
-def build(data: Path, out: Path, begin: Begin, say: Say, device: str = "cpu") -> Reference:
+FAITHFULNESS_IMAGES = 24
+"""Of the calibration frames, a fifth."""
+
+BUNDLED_REAL = BUNDLED.parent / "capsule"
+"""Where the committed reference lies."""
+
+
+def fit_real(data: Path, begin: Begin, say: Say, device: str = "cpu") -> Reference:
     """Fit a head to the capsule frames, round all weights to half precision, and fit the reference; nothing is written.
 
     Parameters
     ----------
     data : Path
-        With ``id/train`` and ``id/test``, each of class folders, `CLASSES` among them.
-    out : Path
-        Where the reference will be: the classifier is written beside it meanwhile.
+        ``id/train`` and ``id/test`` in it have the folders of `CLASSES`; the first train, the second calibrate.
 
     Raises
     ------
@@ -57,7 +63,7 @@ def build(data: Path, out: Path, begin: Begin, say: Say, device: str = "cpu") ->
         trained = train(
             frames,
             DEFAULT_PRETRAINED,
-            Path(temporary) / f"{out.name}.safetensors",
+            Path(temporary) / "capsule.safetensors",
             pretrained=True,
             frozen=True,
             begin=begin,
@@ -68,13 +74,12 @@ def build(data: Path, out: Path, begin: Begin, say: Say, device: str = "cpu") ->
         classifier = Classifier(
             network, DEFAULT_PRETRAINED, trained.classes, trained.preprocessing, trained.training, device
         )
-        images = read_images(frames, classifier.classes)
-        split = split_for_fit(classifier.training, images, None, False, begin("Looking at every image"))
+        images, ordinary = (
+            read_images(folder, classifier.classes)
+            for folder in (frames, _chosen(data / "id" / "test", Path(temporary) / "test"))
+        )
+        split = split_for_fit(classifier.training, images, ordinary, False, begin("Looking at every image"))
         return fit_reference(classifier, split, CARD, crops=False, faithfulness=FAITHFULNESS_IMAGES, begin=begin)
-
-
-FAITHFULNESS_IMAGES = 24
-"""Of the calibration frames."""
 
 
 def _chosen(source: Path, folder: Path) -> Path:
