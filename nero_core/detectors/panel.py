@@ -26,12 +26,14 @@ from nero_core.records import Activations, Float64Array, Head, IntArray, Layout
 from nero_core.storage.files import arrays_under
 from nero_core.storage.typed import Range, Shape
 
-MEMBERS = ("stage_mahalanobis", "stage_knn", "energy", "nero", "mahalanobis_pp")
-"""Statistics of early stages, read twice, a logit score, relevance, and a distance in the last layer."""
+MEMBERS = ("stage_mahalanobis", "stage_knn", "knn", "energy", "nero", "mahalanobis_pp")
+"""Statistics of early stages and features, read by distance to classes and to single images; a logit score; relevance.
+
+Chosen on training images of gi-real that were left out, a class of which was left out as well (benchmarks/STUDY.md)."""
 
 LOOKS_FOR: Mapping[str, str] = {
     "stage_mahalanobis": "colour and texture in early layers",
-    "stage_knn": "the nearest training image in early layers",
+    "stage_knn": "the nearest training image in the inner layers",
     "energy": "how strongly the classes answer",
     "nero": "which neurons the answer rests on",
     "mahalanobis_pp": "the direction of the last layer's features",

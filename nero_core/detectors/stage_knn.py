@@ -29,7 +29,8 @@ class StageKNN(OnStages):
     Parameters
     ----------
     stages : sequence of str, optional
-        See :class:`~nero_core.detectors.stages.OnStages`.
+        Where not given, all but the first, which sees edges, and the last, which sees classes; of two or fewer all.
+        Chosen on training images left out, beside a class of which none was trained on.
     k : int
         At most n.
     """
@@ -53,6 +54,9 @@ class StageKNN(OnStages):
         self.class_means_ = class_means(u, train.labels, head.classes)
         self.bank_ = u.astype(np.float32)
         self.labels_ = train.labels.copy()
+
+    def _usual(self, names: list[str]) -> list[str]:
+        return names[1:-1] if len(names) > 2 else names
 
     def _score(self, batch: Activations) -> Float64Array:
         return self._distance(self._coordinates(batch))

@@ -46,8 +46,12 @@ class OnStages(ExplainedDetector):
         self.channels_ = np.array([train.stages[name].shape[1] // 2 for name in names])
         return self._coordinates(train)
 
+    def _usual(self, names: list[str]) -> list[str]:
+        """The stages taken where none are named."""
+        return names[:DEFAULT_STAGES]
+
     def _choose(self, stages: Mapping[str, FloatArray]) -> list[str]:
-        names = list(stages)[:DEFAULT_STAGES] if self.stages is None else list(self.stages)
+        names = self._usual(list(stages)) if self.stages is None else list(self.stages)
         if not names or len(set(names)) < len(names):
             raise InputError(f"`stages` of {self.info.title} is {self.stages!r}; wanted names, each once, or None.")
         if unknown := [name for name in names if name not in stages]:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
+from nero_core.data.pasted_lesions import relit, rendered_findings
 from nero_core.detectors import DETECTORS, make_detector
 from nero_core.metrics import point_metrics
 from nero_core.network.classifier import Classifier
@@ -51,9 +52,9 @@ def made(scale=1.0):
 
 
 @cache
-def pictured():
+def pictured(blur=0.0):
     """Pictures of noise around three colours, and a small network that compares with the mean features of each."""
-    (pictures, labels), base = noise_images(30, seed=0), tiny_classifier()
+    pictures, labels, base = pictures_of(30, 0, blur), noise_images(30, seed=0)[1], tiny_classifier()
     features = base.extract(pictures).features
     means = np.stack([features[labels == c].mean(axis=0) for c in range(3)])
     network = base.private_copy().requires_grad_(False)
@@ -67,8 +68,8 @@ def pictured():
         return classifier.extract(images, keep_source=True)
 
     train = classifier.extract(pictures, labels, keep_source=True)
-    calibration = classifier.extract(noise_images(24, seed=2)[0], keep_source=True)
-    return Material(train, classifier.head, calibration, extract(usual_pictures()), extract)
+    calibration = classifier.extract(pictures_of(24, 2, blur), keep_source=True)
+    return Material(train, classifier.head, calibration, extract(usual_pictures(blur)), extract)
 
 
 def tensor(values):
@@ -77,8 +78,16 @@ def tensor(values):
     return torch.from_numpy(values).float()
 
 
-def usual_pictures():
-    return np.stack([np.asarray(each, np.float64) for each in noise_images(12, seed=1)[0]])
+def pictures_of(count, seed, blur=0.0):
+    return [picture.filter(ImageFilter.GaussianBlur(blur)) for picture in noise_images(count, seed)[0]]
+
+
+def usual_pictures(blur=0.0):
+    return np.stack([np.asarray(each, np.float64) for each in pictures_of(12, 1, blur)])
+
+
+CALM = 1.5
+"""Blur, in pixels, after which a lesion shows in the noise."""
 
 
 # Shifts ----------------------------------------------------------------------------------------------------------
@@ -153,6 +162,20 @@ def more_contrast(material):
     return material.extract(mean + 3 * (pictures - mean))
 
 
+def with_a_strange_place(material):
+    """A square of a colour that no picture has, an eighth of each picture."""
+    pictures = usual_pictures()
+    pictures[:, 16:27, 14:25] = (250, 20, 250)
+    return material.extract(pictures)
+
+
+def with_a_lesion(material):
+    """A rendered polyp on each picture, of a size that training pictures were given."""
+    rng, tissue = np.random.default_rng(7), np.ones((32, 32), bool)
+    frames = [relit(np.asarray(each, np.float32), tissue, rendered_findings(), rng) for each in usual_pictures(CALM)]
+    return material.extract(np.stack([frame for frame, _ in frames]))
+
+
 @dataclass(frozen=True)
 class Claim:
     """What a paper says that its score finds, and images made so."""
@@ -171,6 +194,9 @@ SHIFTS = {
     "energy": Claim("OOD images have smaller logits altogether", weak),
     "entropy": Claim("OOD images spread their probability over the classes", between_the_classes),
     "fdbd": Claim("OOD features lie nearer to decision boundaries", between_the_classes),
+    "patch_gaussian": Claim("a place is far from the mean of all places", with_a_strange_place, pictured),
+    "patch_knn": Claim("a place is unlike all that were seen", with_a_strange_place, pictured),
+    "pseudo_lesion": Claim("a place looks like a lesion that was laid in", with_a_lesion, lambda: pictured(CALM)),
     "panel": Claim("what is unusual to any of its members is unusual", more_contrast, pictured),
     "gen": Claim("OOD images spread their probability over the classes", between_the_classes),
     "gradnorm": Claim("the gradient towards uniform probabilities is smaller for OOD images", between_the_classes),

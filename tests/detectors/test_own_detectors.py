@@ -212,7 +212,7 @@ class LiteralStageMahalanobis(Literal):
 
 class LiteralStageKNN(LiteralStageMahalanobis):
     def fit(self, train, stages=None, k=1):
-        self.stages, self.k = list(train.stages)[:3] if stages is None else list(stages), k
+        self.stages, self.k = list(train.stages)[1:-1] if stages is None else list(stages), k
         u = [self.u(image) for image in rows_of(train)]
         self.mu = [mean([u[i] for i in rows]) for rows in self.of_class]
         self.bank = [each.astype(np.float32).astype(float) for each in u]

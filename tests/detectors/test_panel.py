@@ -84,14 +84,14 @@ def test_members_that_tell_nothing_apart_count_the_same(seen, monkeypatch):
     for name in DISTORTIONS:
         monkeypatch.setitem(DISTORTIONS, name, lambda images, rng: images)
     panel = make_detector("panel").fit(*seen)
-    np.testing.assert_array_equal(panel.weights_, [0.25] * 4)
+    np.testing.assert_allclose(panel.weights_, np.full(len(MEMBERS), 1 / len(MEMBERS)), rtol=1e-15)
     np.testing.assert_array_equal(panel.auroc_[:-1], 0.5)
 
 
 def test_with_few_images_left_out_all_count_the_same_and_nothing_is_said_to_be_measured(seen):
     train, head, held_out = seen
     panel = make_detector("panel").fit(train[:27], head, held_out)
-    np.testing.assert_array_equal(panel.weights_, [0.25] * 4)
+    np.testing.assert_allclose(panel.weights_, np.full(len(MEMBERS), 1 / len(MEMBERS)), rtol=1e-15)
     assert panel.auroc_.shape == (0, len(DISTORTIONS))
 
 
@@ -142,7 +142,7 @@ def test_an_image_is_ranked_among_calibration_images_of_its_class(train):
     panel = equal().fit(*train, held_out).held_against(held_out, TENTH)
     members = [make_detector(name).fit(*train) for name in MEMBERS]
     known, new = (np.stack([m.score(each) for m in members]) for each in (held_out, batch))
-    scores, weights = panel.score(batch), np.full(4, 0.25)
+    scores, weights = panel.score(batch), np.full(len(MEMBERS), 1 / len(MEMBERS))
     for row in range(len(batch)):
         own = held_out.logits.argmax(axis=1) == batch.logits[row].argmax()
         if own.sum() < 9:
@@ -249,8 +249,8 @@ def test_arrays_of_other_members_are_refused(train):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"weights_": np.array([0.5, 0.5, 0.5, 0.5])}, "a sum of 2"),
-        ({"auroc_": np.full((2, 4), 0.5)}, "wanted 0 or 5 rows"),
+        ({"weights_": np.full(len(MEMBERS), 2 / len(MEMBERS))}, "a sum of 2"),
+        ({"auroc_": np.full((2, 4), 0.5)}, f"wanted 0 or {len(MEMBERS) + 1} rows"),
         ({"predicted_": np.full(60, 7)}, "names a class that there is not"),
         ({"own_": np.array([1, 1, 1]), "predicted_": np.zeros(60, np.int64)}, "of which there is no image"),
     ],

@@ -13,7 +13,7 @@ from nero_core.detectors import DETECTORS, Paper, describe_detectors
 from nero_core.reports.benchmark import markdown, page
 from tests.benchmark_results import made_result
 
-OURS = {"panel", "stage_mahalanobis"}
+OURS = {"panel", "pseudo_lesion", "stage_knn", "stage_mahalanobis"}
 """Detectors of our own, which no paper describes."""
 PUBLISHERS = {
     "arxiv.org": r"/abs/\d{4}\.\d{5}",

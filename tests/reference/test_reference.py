@@ -273,7 +273,15 @@ def with_panel(class_folders, strange_folder, tmp_path_factory):
 def test_without_a_word_about_detectors_a_panel_decides(with_panel, class_folders):
     loaded = Reference.load(with_panel)
     assert loaded.deciding == next(iter(loaded.detectors)) == "panel"
-    assert set(loaded.detectors) == {"panel", "nero", "stage_mahalanobis", "stage_knn", "energy", "mahalanobis_pp"}
+    assert set(loaded.detectors) == {
+        "panel",
+        "nero",
+        "stage_mahalanobis",
+        "stage_knn",
+        "knn",
+        "energy",
+        "mahalanobis_pp",
+    }
     assert len({len(each) for each in loaded.calibrations.values()}) == 1, "no calibration image is spent on scales"
     batch = loaded.classifier.extract(sorted(class_folders.rglob("*.png"))[:5])
     np.testing.assert_array_equal(loaded.score(batch), loaded.score(batch, "panel"))
