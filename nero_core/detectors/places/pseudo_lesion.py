@@ -28,6 +28,7 @@ from nero_core.detectors.places.base import (
     mean_around,
     shares_in,
     some_of,
+    spread,
 )
 from nero_core.detectors.registry import register
 from nero_core.errors import InputError
@@ -48,6 +49,9 @@ DECAY, BATCH = 1e-3, 1024
 PASSES = 12
 """Of the head over its places; more of them learn how lesions were laid in."""
 
+LEARNT_FROM = 400
+"""Training images at most, spread evenly; each is seen three times."""
+
 PICTURE_SIDE = 448
 """Shorter side in pixels at which lesions are laid in, where a frame is larger: finer ones are not seen."""
 
@@ -60,8 +64,8 @@ class PseudoLesion(OnPlaces):
     """S = mean of the largest t_p, t_p the logit that place p belongs to a lesion.
 
     A place has its own features, of the network's inner stages and standardised, and how they differ from the mean of
-    7 × 7 places round it. The head has two hidden layers and learns from the training images and from two copies of
-    each with a lesion laid in, one rendered and one domed.
+    7 × 7 places round it. The head has two hidden layers and learns from up to 400 training images and from two copies
+    of each with a lesion laid in, one rendered and one domed.
 
     Parameters
     ----------
@@ -122,7 +126,7 @@ class PseudoLesion(OnPlaces):
         assert train.source is not None
         viewer, findings = self._viewer(train.source), rendered_findings()
         last: tuple[Float32Array, BoolArray] | None = None
-        for picture in train.source.pictures():
+        for picture in spread(train, LEARNT_FROM).pictures():
             frame, mask = lesson_frame(picture)
             tissue = tissue_of(frame, mask)
             seen = viewer.see(as_picture(frame), mask)
