@@ -98,9 +98,12 @@ def domed(
 
     Parameters
     ----------
-    frame, other : (H, W, 3) float32
+    frame : (H, W, 3) float32
         In [0, 255].
-    tissue, its_tissue : (H, W) bool
+    tissue : (H, W) bool
+    other : (h, w, 3) float32
+        In [0, 255].
+    its_tissue : (h, w) bool
     """
     side = _side(frame, rng)
     corner, its_corner = _room(tissue, side, rng), _room(its_tissue, side, rng)

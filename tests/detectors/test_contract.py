@@ -252,7 +252,7 @@ def test_without_a_chosen_neuron_nothing_changes(explained, test):
 
 def test_restoring_neurons_gives_scores_and_leaves_the_batch_alone(explained, test):
     before = test.features.copy()
-    for chosen in ([0, 2, 5], range(len(explained.account(test).neurons))):
+    for chosen in ([0, 2, 3], range(len(explained.account(test).neurons))):
         restored = explained.what_if(test, chosen)
         assert restored.shape == (len(test),)
         assert np.isfinite(restored).all()

@@ -42,7 +42,12 @@ def reference(images, strange_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("references") / "noise"
     like = write_class_folders(tmp_path_factory.mktemp("like") / "id", 4, seed=71)
     ood = {"strange": list_images(strange_folder), "like": list_images(like)}
-    fitted(classifier, images, ("nero", "energy", "stage_mahalanobis", "mahalanobis_pp", "panel"), ood=ood).save(folder)
+    fitted(
+        classifier,
+        images,
+        ("nero", "energy", "stage_mahalanobis", "stage_knn", "knn", "mahalanobis_pp", "panel"),
+        ood=ood,
+    ).save(folder)
     return folder
 
 

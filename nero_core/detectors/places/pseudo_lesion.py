@@ -33,7 +33,7 @@ from nero_core.detectors.places.base import (
 from nero_core.detectors.registry import register
 from nero_core.errors import InputError
 from nero_core.records import Activations, Float32Array, Float64Array, Head, IntArray
-from nero_core.storage.typed import Shape
+from nero_core.storage.typed import Range, Shape
 
 ORDINARY, INSIDE, BESIDE = 40, 40, 10
 """Places of each frame that the head learns from: of the ordinary frame, and in and beside a lesion."""
@@ -54,6 +54,9 @@ LEARNT_FROM = 400
 
 PICTURE_SIDE = 448
 """Shorter side in pixels at which lesions are laid in, where a frame is larger: finer ones are not seen."""
+
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+"""What NumPy and scikit-learn take."""
 
 FEWEST_LESIONS = 8
 """With fewer frames that have room for a lesion there is nothing to learn."""
@@ -80,7 +83,7 @@ class PseudoLesion(OnPlaces):
     info = DetectorInfo("pseudo_lesion", "Pseudo-lesion", Paper(
         "ours, after Li et al., CVPR 2021, and Schlüter et al., ECCV 2022", (), "", 2026
     ), needs=frozenset({"source"}))  # fmt: skip
-    first_: Annotated[Float32Array, Shape("inputs", "hidden")]
+    first_: Annotated[Float32Array, Shape("channels", "hidden")]
     first_bias_: Annotated[Float32Array, Shape("hidden")]
     second_: Annotated[Float32Array, Shape("hidden", "units")]
     second_bias_: Annotated[Float32Array, Shape("units")]
@@ -88,7 +91,7 @@ class PseudoLesion(OnPlaces):
     third_bias_: Annotated[Float32Array, Shape()]
     """The head: weights and biases of its layers."""
 
-    def __init__(self, share: Share = 0.01, scale: Scale = 2.0, seed: int = 0) -> None:
+    def __init__(self, share: Share = 0.01, scale: Scale = 2.0, seed: Seed = 0) -> None:
         self.share = share
         self.scale = scale
         self.seed = seed
