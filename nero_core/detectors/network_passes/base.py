@@ -66,10 +66,36 @@ class Opened:
             logits: Tensor = self.network(images.to(parameter.device, parameter.dtype))
         return logits
 
+    def run_to(self, images: Tensor) -> None:
+        """A pass that ends at the last of the taps, which stand in the order of the network: `seen` has them all.
+
+        Parameters
+        ----------
+        images : (n, 3, H, W)
+        """
+        import torch
+
+        def end(module: nn.Module, args: object, output: Tensor) -> None:
+            raise _ReachedError
+
+        parameter = next(self.network.parameters())
+        last = self.network.get_submodule(self.taps[-1]).register_forward_hook(end)
+        try:
+            with torch.no_grad():
+                self.network(images.to(parameter.device, parameter.dtype, memory_format=torch.channels_last))
+        except _ReachedError:
+            return
+        finally:
+            last.remove()
+
     def channels_first(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps of the taps as (n, c, h, w), wherever the network has its channels."""
         layout = self.source.layout
         return [layout.channels_first(name, each) for name, each in zip(self.taps, maps, strict=True)]
+
+
+class _ReachedError(Exception):
+    """The last tap was reached; ends a pass."""
 
 
 def check_channels(channels: IntArray, wanted: int, title: str) -> None:

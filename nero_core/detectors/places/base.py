@@ -85,7 +85,7 @@ class Viewer:
         from torch.nn.functional import adaptive_avg_pool2d
 
         prepared = self._opened.source.prepared(picture, self._scale)
-        self._opened.run(torch.from_numpy(prepared)[None])
+        self._opened.run_to(torch.from_numpy(prepared)[None])
         maps = self._maps()
         high, wide = min((tuple(each.shape[2:]) for each in maps), key=lambda size: size[0] * size[1])
         values = torch.cat([adaptive_avg_pool2d(each, (high, wide)) for each in maps], dim=1)[0].permute(1, 2, 0)
