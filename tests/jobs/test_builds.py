@@ -668,7 +668,7 @@ def test_detectors_are_added_in_the_background(home, class_folders, tiny_referen
     found = only(home)
     assert (found.state.stage, found.state.error) == ("done", None)
     old, new = Reference.load(tiny_reference), Reference.load(found.result)
-    assert {*old.detectors, "panel", "energy", "mahalanobis_pp", "vim"} == set(new.detectors)
+    assert {*old.detectors, "panel", "energy", "knn", "mahalanobis_pp", "stage_knn", "vim"} == set(new.detectors)
     assert (new.title, new.deciding, new.manifest["panel"]["added"]) == ("More", "panel", ["vim"])
     assert any("known OOD images strange" in note for note in found.state.notes)
     remove(found)
