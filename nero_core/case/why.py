@@ -188,7 +188,7 @@ def _what_leads(case: Case) -> str:
     said = f"{_title(case, name)} {'leads' if case.leader is not None else 'decides'}"
     said += f" ({LOOKS_FOR[name]})" if name in LOOKS_FOR else ""
     if case.places is not None:
-        return f"{said}, and its score is a sum over places; most of it comes from what lies"
+        return f"{said}, and its score is a sum over places, densest"
     if e is None:
         return f"{said}, which is no sum over neurons; the network looked most"
     whose = "its neurons"

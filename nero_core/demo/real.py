@@ -11,9 +11,8 @@ from pathlib import Path
 
 from nero_core.data.listing import read_images
 from nero_core.data.splits import split_for_fit
-from nero_core.demo.rendered import BUNDLED
+from nero_core.demo.rendered import BUNDLED, in_half_precision
 from nero_core.errors import InputError
-from nero_core.network.classifier import Classifier
 from nero_core.network.packaged import DEFAULT_PRETRAINED
 from nero_core.network.training import train
 from nero_core.records import Begin, Say
@@ -70,10 +69,7 @@ def fit_real(data: Path, begin: Begin, say: Say, device: str = "cpu") -> Referen
             say=say,
             device=device,
         ).classifier
-        network = trained.private_copy().half().float()
-        classifier = Classifier(
-            network, DEFAULT_PRETRAINED, trained.classes, trained.preprocessing, trained.training, device
-        )
+        classifier = in_half_precision(trained, device)
         images, ordinary = (
             read_images(folder, classifier.classes)
             for folder in (frames, _chosen(data / "id" / "test", Path(temporary) / "test"))

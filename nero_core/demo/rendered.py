@@ -131,8 +131,13 @@ def train_demo(out: Path, counts: SceneCounts, begin: Begin, say: Say, device: s
             say=say,
             device=device,
         ).classifier
+    return in_half_precision(trained, device)
+
+
+def in_half_precision(trained: Classifier, device: str = "cpu") -> Classifier:
+    """The same with weights rounded to half precision, before anything is fitted to it."""
     network = trained.private_copy().half().float()
-    return Classifier(network, ARCHITECTURE, trained.classes, trained.preprocessing, trained.training, device)
+    return Classifier(network, trained.architecture, trained.classes, trained.preprocessing, trained.training, device)
 
 
 def fit_demo(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from nero_core.detectors.base import NEEDS_IN_WORDS, Detector, ExplainedDetector, Paper
+from nero_core.detectors.places.base import OnPlaces
 from nero_core.errors import InputError, UnknownDetectorError
 
 DETECTORS: dict[str, type[Detector]] = {}
@@ -58,11 +59,6 @@ def paper_of(name: str) -> Paper | None:
     return DETECTORS[name].info.paper if name in DETECTORS else None
 
 
-def over_places(detector: type[Detector]) -> bool:
-    """Whether the score of a detector is a sum over places of the image."""
-    return hasattr(detector, "account_over_places")
-
-
 def describe_detectors() -> str:
     """The registry as a table in Markdown, as the README has it."""
     lines = [
@@ -72,6 +68,7 @@ def describe_detectors() -> str:
     for name, detector in sorted(DETECTORS.items()):
         info = detector.info
         needs = ", ".join(NEEDS_IN_WORDS[need] for need in sorted(info.needs)) or "–"
-        account = "yes" if issubclass(detector, ExplainedDetector) else "over places" if over_places(detector) else "–"
+        over_places = "over places" if issubclass(detector, OnPlaces) else "–"
+        account = "yes" if issubclass(detector, ExplainedDetector) else over_places
         lines.append(f"| `{name}` | {info.title} | {info.paper.markdown} | {needs} | {account} |")
     return "\n".join(lines)

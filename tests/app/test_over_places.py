@@ -1,4 +1,4 @@
-"""A score that is a sum over places: Case review draws the sum on the frame, and says where most of it comes from."""
+"""A score that is a sum over places: Case review draws the sum on the frame, and says where it is densest."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_layer_is_the_account_and_the_sentence_says_where(app):
     assert layer["outline"] == overlays.layer(viewer.places_map(frame, frame.reading)).outline
     assert mounted(app)["frame"]["width"] == 160
     said = words_of(app)
-    assert "its score is a sum over places; most of it comes from what lies at the bottom right" in said
+    assert "its score is a sum over places, densest at the bottom right" in said
     assert "looked most" not in said
 
 

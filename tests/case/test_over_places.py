@@ -60,7 +60,7 @@ def test_why_says_where_the_score_comes_from(reference, picture):
     ImageDraw.Draw(picture).ellipse((84, 84, 116, 116), fill=(250, 20, 250))
     why = tell_why(open_case(reference, picture, "patch_knn"), picture)
     assert why.sentence.startswith(
-        "Patch KNN decides (places that no training image has), and its score is a sum over places; most of it comes "
-        "from what lies at the bottom right"
+        "Patch KNN decides (places that no training image has), and its score is a sum over places, densest at the "
+        "bottom right ("
     )
     assert "neurons" not in why.sentence

@@ -129,17 +129,6 @@ class OnPlaces(SeesImages):
     def _viewer(self, source: ImageSource) -> Viewer:
         return Viewer(Opened(source, self._tapped(source.layout)), self.scale, self.info.title)
 
-    # Fit -----------------------------------------------------------------------------------------------------
-
-    def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
-        assert train.source is not None
-        rng, found = np.random.default_rng(0), []
-        viewer = self._viewer(train.source)
-        for picture in spread(train, LEARNT_FROM).pictures():
-            seen = viewer.see(picture)
-            found.append(some_of(smoothed(seen)[seen.usable], PLACES_PER_IMAGE, rng))
-        self._learn(self._standardise(np.concatenate(found)), rng)
-
     def _standardise(self, values: Float32Array) -> Float32Array:
         """Places of training images (places, c), standardised; what that takes is kept."""
         mean, spread = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
@@ -147,10 +136,6 @@ class OnPlaces(SeesImages):
         self.deviation_ = np.where(spread > STEADY * np.abs(mean), spread, 1).astype(np.float32)
         standardised: Float32Array = (values - self.mean_) / self.deviation_
         return standardised
-
-    def _learn(self, places: Float32Array, rng: np.random.Generator) -> None:
-        """Fit to standardised places of training images, (places, c)."""
-        raise NotImplementedError
 
     # Score ---------------------------------------------------------------------------------------------------
 
@@ -164,18 +149,38 @@ class OnPlaces(SeesImages):
     def _account(self, seen: Places) -> Float64Array:
         return mean_of_largest(self._novelty(seen), seen.usable, self.share)
 
+    @abstractmethod
     def _novelty(self, seen: Places) -> Float64Array:
         """t of every place, (h, w); larger = more unlike the training images' places."""
+
+    def _score(self, batch: Activations) -> Float64Array:
+        scores: Float64Array = self.account_over_places(batch).sum(axis=(1, 2))
+        return scores
+
+
+class OnSmoothedPlaces(OnPlaces):
+    """A detector that learns places of training images, each the mean of itself and its neighbours (3 × 3)."""
+
+    def _fit(self, train: Activations, head: Head, calibration: Activations | None) -> None:
+        assert train.source is not None
+        rng, found = np.random.default_rng(0), []
+        viewer = self._viewer(train.source)
+        for picture in spread(train, LEARNT_FROM).pictures():
+            seen = viewer.see(picture)
+            found.append(some_of(smoothed(seen)[seen.usable], PLACES_PER_IMAGE, rng))
+        self._learn(self._standardise(np.concatenate(found)), rng)
+
+    @abstractmethod
+    def _learn(self, places: Float32Array, rng: np.random.Generator) -> None:
+        """Fit to standardised places of training images, (places, c)."""
+
+    def _novelty(self, seen: Places) -> Float64Array:
         values = (smoothed(seen) - self.mean_) / self.deviation_
         return self._novelty_of(values.reshape(-1, values.shape[2])).reshape(seen.usable.shape)
 
     @abstractmethod
     def _novelty_of(self, places: Float32Array) -> Float64Array:
         """t of standardised places (places, c), each for itself."""
-
-    def _score(self, batch: Activations) -> Float64Array:
-        scores: Float64Array = self.account_over_places(batch).sum(axis=(1, 2))
-        return scores
 
 
 # Places --------------------------------------------------------------------------------------------------------------

@@ -13,14 +13,14 @@ from sklearn.covariance import ledoit_wolf
 
 from nero_core.detectors.base import DetectorInfo, Paper
 from nero_core.detectors.linear_algebra import mahalanobis, whitening
-from nero_core.detectors.places.base import OnPlaces, Scale, Share
+from nero_core.detectors.places.base import OnSmoothedPlaces, Scale, Share
 from nero_core.detectors.registry import register
 from nero_core.records import Float32Array, Float64Array
 from nero_core.storage.typed import Shape
 
 
 @register
-class PatchGaussian(OnPlaces):
+class PatchGaussian(OnSmoothedPlaces):
     """S = mean of the largest t_p = v_pᵀ Σ⁻¹ v_p, v_p the standardised features of a place.
 
     A place has the mean of its own features and its neighbours' (3 × 3), of the network's inner stages; Σ is their

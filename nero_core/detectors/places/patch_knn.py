@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 
 from nero_core.detectors.base import DetectorInfo, Paper
-from nero_core.detectors.places.base import OnPlaces, Scale, Share
+from nero_core.detectors.places.base import OnSmoothedPlaces, Scale, Share
 from nero_core.detectors.registry import register
 from nero_core.records import Float32Array, Float64Array, IntArray
 from nero_core.storage.typed import AtLeastOne, Shape
@@ -22,7 +22,7 @@ PROJECTED = 64
 
 
 @register
-class PatchKNN(OnPlaces):
+class PatchKNN(OnSmoothedPlaces):
     """S = mean of the largest t_p, t_p the mean squared distance of a place to its k nearest in a bank.
 
     A place has the mean of its own features and its neighbours' (3 × 3), of the network's inner stages, standardised.

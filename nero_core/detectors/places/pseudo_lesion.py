@@ -157,10 +157,7 @@ class PseudoLesion(OnPlaces):
 
     def _novelty(self, seen: Places) -> Float64Array:
         values = (with_surroundings(seen) - self.mean_) / self.deviation_
-        return self._novelty_of(values.reshape(-1, values.shape[2])).reshape(seen.usable.shape)
-
-    def _novelty_of(self, places: Float32Array) -> Float64Array:
-        hidden = np.maximum(places @ self.first_ + self.first_bias_, 0)
+        hidden = np.maximum(values @ self.first_ + self.first_bias_, 0)
         hidden = np.maximum(hidden @ self.second_ + self.second_bias_, 0)
         logits: Float64Array = (hidden @ self.third_ + self.third_bias_).astype(np.float64)
         return logits
