@@ -30,6 +30,7 @@ SETTINGS = {
     "browser.region.network.url": "",
     "browser.search.update": False,
     "datareporting.policy.dataSubmissionEnabled": False,
+    "dom.disable_beforeunload": True,
     "extensions.getAddons.cache.enabled": False,
     "extensions.update.enabled": False,
     "network.captive-portal-service.enabled": False,
@@ -37,7 +38,7 @@ SETTINGS = {
     "services.settings.server": "",
     "toolkit.telemetry.enabled": False,
 }
-"""It asks nothing of any other machine."""
+"""It asks nothing of any other machine, and nothing before it leaves a page: an open question holds up what follows."""
 
 KEYS = {"Enter": "\ue006", "Tab": "\ue004", "Shift": "\ue008", "Escape": "\ue00c", "Home": "\ue011", "End": "\ue010",
         "ArrowLeft": "\ue012", "ArrowUp": "\ue013", "ArrowRight": "\ue014", "ArrowDown": "\ue015"}  # fmt: skip
