@@ -19,6 +19,7 @@ PAGES = {
         "library_books",
         "Look into references, carry them as files, build one from images of your own.",
     ),
+    "lesson": ("Lesson", "school", "Seven steps to teach it with: no data, no network, something to touch in each."),
 }
 """Files of the pages with their titles, their symbols and what they are for. A file's name is the page's address: see
 :mod:`pages.shared.door`."""

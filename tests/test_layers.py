@@ -21,6 +21,7 @@ LAYERS = (
     ("reference",),
     ("case",),
     ("benchmark", "demo"),
+    ("lesson",),
     ("figures",),
     ("reports",),
     ("jobs",),

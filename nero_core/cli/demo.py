@@ -22,15 +22,19 @@ def add_demo(command: AddCommand) -> None:
     )
     kind.add_argument("--retrain", action="store_true", help="train the network anew instead of using the bundled one")
     demo.add_argument("--examples", type=Path, metavar="DIR", help="also write the example pictures, with their scores")
+    demo.add_argument(
+        "--lesson", type=Path, metavar="DIR", help="also search scenes for the lesson's frames, and write them"
+    )
     demo.add_argument("--scenes", type=Path, metavar="DIR", help="also keep the scenes, as folders to benchmark with")
 
 
 def _demo(options: argparse.Namespace) -> int:
     from nero_core.demo import real, rendered
+    from nero_core.lesson.frames import write_frames
 
     if options.real is not None:
-        if options.examples or options.scenes:
-            raise InputError("--examples and --scenes are rendered; leave them out with --real.")
+        if options.examples or options.scenes or options.lesson:
+            raise InputError("--examples, --scenes and --lesson are rendered; leave them out with --real.")
         reference = real.fit_real(options.real, begin, say, device(options))
         reference.save(options.out)
         tell(options, reference.manifest, summary(reference, options.out))
@@ -45,5 +49,7 @@ def _demo(options: argparse.Namespace) -> int:
     reference.save(options.out)
     if options.examples:
         rendered.write_examples(reference, options.examples)
+    if options.lesson:
+        write_frames(reference, options.lesson, begin)
     tell(options, reference.manifest, summary(reference, options.out))
     return DONE

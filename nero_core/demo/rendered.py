@@ -66,7 +66,8 @@ class SceneCounts:
     ood: int = 40
 
 
-FIRST_SEEDS = {"train": 0, "calibration": 1_000_000, "test": 2_000_000, "ood": 3_000_000, "examples": 4_000_000}
+FIRST_SEEDS = {"train": 0, "calibration": 1_000_000, "test": 2_000_000, "ood": 3_000_000, "examples": 4_000_000,
+               "lesson": 5_000_000, "shifted": 6_000_000}  # fmt: skip
 """Each part of the scenes draws from a million seeds of its own."""
 
 

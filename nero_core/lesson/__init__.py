@@ -1,0 +1,1 @@
+"""What the lesson computes and says: seven steps on bundled pictures, for the page, the handout and the notebook."""

@@ -1,0 +1,1 @@
+"""Views of the Lesson page: the frame around a step, and one file for each step."""
