@@ -57,6 +57,19 @@ class NeroTerms:
         return (self.distance + self.bias_term) * self.low_share
 
 
+def nearest_centroid(points: Float64Array, centroids: Float64Array) -> tuple[IntArray, Float64Array]:
+    """The nearest of K centroids by the L1 distance, (n,) int64, and that distance, (n,).
+
+    Parameters
+    ----------
+    points : (n, m)
+    centroids : (K, m)
+    """
+    distances = cdist(points, centroids, "cityblock")
+    nearest: IntArray = distances.argmin(axis=1)
+    return nearest, distances[np.arange(len(distances)), nearest]
+
+
 @register
 class Nero(ExplainedDetector):
     """Score by neuron relevance.
@@ -155,11 +168,10 @@ class Nero(ExplainedDetector):
         """Nearest class, D, B and f of each image; `relevance` replaces the batch's own where given."""
         r = self.relevance(batch) if relevance is None else relevance
         projected = (r.neurons - self.mean_) @ self.components_.T
-        distances = cdist(projected, self.centroids_, "cityblock")
-        nearest: IntArray = distances.argmin(axis=1)
+        nearest, distance = nearest_centroid(projected, self.centroids_)
         return NeroTerms(
             nearest=nearest,
-            distance=distances[np.arange(len(distances)), nearest],
+            distance=distance,
             bias_term=self.bias_scale_ * np.abs(r.bias),
             low_share=low_relevance_share(batch.features, r.neurons, self._low_set_size(batch.features.shape[1])),
         )

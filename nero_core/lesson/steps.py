@@ -45,8 +45,8 @@ STEPS: tuple[Step, ...] = (
         name="sure_and_wrong",
         title=to_say("Sure and wrong"),
         idea=to_say(
-            "A network that reads endoscopy can only answer with a class it was trained on. Show it something else, and "
-            "it still answers; how sure it says it is does not tell whether it can know."
+            "A network that reads endoscopy can only answer with a class it was trained on. Show it something "
+            "else, and it still answers; how sure it says it is does not tell whether it can know."
         ),
         question=to_say("Of how many of these six pictures will the network be at least {sure} % sure?"),
         take_home=to_say(
@@ -62,8 +62,9 @@ STEPS: tuple[Step, ...] = (
         name="feature_to_relevance",
         title=to_say("From feature to relevance"),
         idea=to_say(
-            "The last layer holds neurons; each has an activation, and a weight into each class. Relevance divides the "
-            "answer among the neurons: how much each of them carried. Here is a network small enough to work out by hand."
+            "The last layer holds neurons; each has an activation, and a weight into each class. Relevance "
+            "divides the answer among the neurons: how much each of them carried. Here is a network small enough "
+            "to work out by hand."
         ),
         question=to_say("With ε = 0: what do the relevances of all neurons and of the bias add up to?"),
         take_home=to_say("With ε = 0 relevance is a division: nothing is lost, and nothing is made up."),
@@ -77,9 +78,9 @@ STEPS: tuple[Step, ...] = (
         name="centroids",
         title=to_say("Centroids and distance"),
         idea=to_say(
-            "Ordinary images of a class have similar relevance. Their mean is the class’s centroid, and NERO measures how "
-            "far a new image lies from the nearest one: along the axes, as a taxi drives. A bias term is added, and a "
-            "factor scales the sum."
+            "Ordinary images of a class have similar relevance. Their mean is the class’s centroid, and NERO "
+            "measures how far a new image lies from the nearest one: along the axes, as a taxi drives. A bias "
+            "term is added, and a factor scales the sum."
         ),
         question=to_say(
             "Two points lie equally far from the centroid with a ruler: one along an axis, one along the diagonal. "
@@ -87,8 +88,9 @@ STEPS: tuple[Step, ...] = (
         ),
         take_home=to_say("Unusual means: the neurons did not share the work as they do for any known class."),
         notes=to_say(
-            "Move the point from one centroid to another and ask when the nearest class changes. Then set the bias term "
-            "to zero, and ask what a factor of zero would mean. Two axes of many are shown; the page says how many."
+            "Move the point from one centroid to another and ask when the nearest class changes. Then set the "
+            "bias term to zero, and ask what a factor of zero would mean. Two axes of many are shown; the page "
+            "says how many."
         ),
     ),
     Step(
@@ -99,39 +101,42 @@ STEPS: tuple[Step, ...] = (
             "unusual ones are missed. The share of false alarms can be promised; what is missed cannot."
         ),
         question=to_say(
-            "The line is drawn so that {percent} in 100 ordinary images are flagged. How many of {images} known unusual "
-            "images does {detector} miss?"
+            "The line is drawn so that {percent} in 100 ordinary images are flagged. How many of {images} known "
+            "unusual images does {detector} miss?"
         ),
         take_home=to_say(
             "A bounded share of false alarms is a promise about images like those it was set on, and no others."
         ),
         notes=to_say(
-            "First let the class say which mistake is worse, and for whom. Then move the slider together. The second "
-            "camera at the end breaks the promise: nothing about the method has changed, only where the images come from."
+            "First let the class say which mistake is worse, and for whom. Then move the slider together. The "
+            "second camera at the end breaks the promise: nothing about the method has changed, only where the "
+            "images come from."
         ),
     ),
     Step(
         name="break_it",
         title=to_say("Break it"),
         idea=to_say(
-            "A score answers to everything in the picture, not to the disease alone: text, blur, a tint, glare. What the "
-            "eye forgives, the network may not, and the other way round."
+            "A score answers to everything in the picture, not to the disease alone: text, blur, a tint, glare. "
+            "What the eye forgives, the network may not, and the other way round."
         ),
         question=to_say("Which of these changes moves the score of this picture most?"),
         take_home=to_say("Flagged means unlike what it was trained on, for whatever reason; look for the reason."),
         notes=to_say(
-            "Collect bets first. Then let a student drive: get a flagged picture un-flagged, or flag an ordinary one with "
-            "the weakest change. Both are possible, which is worth talking about."
+            "Collect bets first. Then let a student drive: get a flagged picture un-flagged, or flag an ordinary "
+            "one with the weakest change. Both are possible, which is worth talking about."
         ),
     ),
     Step(
         name="predict",
         title=to_say("Predict, then reveal"),
         idea=to_say(
-            "Unusual and ill are two things. A healthy place can look unlike anything in the training images, and a sick "
-            "one can look much like them."
+            "Unusual and ill are two things. A healthy place can look unlike anything in the training images, and"
+            " a sick one can look much like them."
         ),
-        question=to_say("On how many of the six are illness and verdict of one mind?"),
+        question=to_say(
+            "On how many of the six do finding and verdict go together: a finding and flagged, or none and not flagged?"
+        ),
         take_home=to_say("“Unusual” does not mean diseased, and “not flagged” does not mean healthy."),
         notes=to_say(
             "Have the class vote flagged or not on each picture. The misses were searched for, and the page says among "
@@ -142,16 +147,16 @@ STEPS: tuple[Step, ...] = (
         name="heatmaps_can_lie",
         title=to_say("Heatmaps can lie"),
         idea=to_say(
-            "A heatmap always looks like an explanation. One of these two comes from the trained network, the other from "
-            "the same network with its weights shuffled, which knows nothing."
+            "A heatmap always looks like an explanation. One of these two comes from the trained network, the "
+            "other from the same network with its weights shuffled, which knows nothing."
         ),
         question=to_say("Which of the two is the trained network’s?"),
         take_home=to_say(
             "A heatmap has to be tested like any other claim: does hiding what it points at change the answer?"
         ),
         notes=to_say(
-            "Vote, and count. Then choose the other methods: with some of them, the two pictures differ little, and that is "
-            "the point. End with the deletion curves: a true map falls faster than chance."
+            "Vote, and count. Then choose the other methods: with some of them, the two pictures differ little, "
+            "and that is the point. End with the deletion curves: a true map falls faster than chance."
         ),
     ),
 )

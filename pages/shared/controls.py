@@ -50,6 +50,13 @@ def line(label: str, key: str, example: str, about: str | None = None) -> str:
     return text.strip()
 
 
+def slider(label: str, low: float, high: float, key: str, *, steps: int = 200, **more: Any) -> float:
+    """A :func:`streamlit.slider` of so many steps from `low` to `high`; `more` as Streamlit has it."""
+    asked: dict[str, Any] = {"step": (high - low) / steps, "persist_state": "session"} | more
+    chosen: float = st.slider(label, low, high, key=key, **asked)
+    return chosen
+
+
 def flagged_in_100(key: str, about: str) -> float:
     """How many ordinary images may be flagged, in 100: α in percent."""
     asked: dict[str, Any] = {"step": 1.0, "format": "%.3g", "persist_state": "session", "help": about}

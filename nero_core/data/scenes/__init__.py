@@ -42,7 +42,7 @@ SMALLEST = 32
 """The smallest edge that can be rendered, in pixels."""
 
 
-def render(kind: str, seed: int, size: int = 320) -> Image.Image:
+def render(kind: str, seed: int, size: int = 320, nuisance: Nuisances | None = None) -> Image.Image:
     """Render one frame; equal arguments give equal pixels (with equal releases of NumPy and Pillow).
 
     Parameters
@@ -53,6 +53,8 @@ def render(kind: str, seed: int, size: int = 320) -> Image.Image:
         Which frame of that kind.
     size : int
         Edge of the square frame in pixels, at least 32.
+    nuisance : Nuisances, optional
+        The equipment; that of :func:`nuisances` where none is given.
 
     Returns
     -------
@@ -64,7 +66,8 @@ def render(kind: str, seed: int, size: int = 320) -> Image.Image:
     ValueError
         An unknown kind, or a frame too small to show anything.
     """
-    nuisance = nuisances(kind, seed)
+    drawn = nuisances(kind, seed)
+    nuisance = drawn if nuisance is None else nuisance
     if size < SMALLEST:
         raise ValueError(f"`size` is {size}; wanted at least {SMALLEST} pixels.")
     rng = stream("scene", kind, seed)
