@@ -15,6 +15,7 @@ from pages.lesson_views import (
     heatmaps_can_lie,
     link,
     predict,
+    quiz,
     sure_and_wrong,
     threshold,
 )
@@ -33,21 +34,22 @@ VIEWS: Mapping[str, StepView] = {
 
 
 def navigation(place: str) -> None:
-    """Before and after, and which step this is; keys only at the top, or they would press twice."""
+    """Before and after, and which step this is. Keys for presenters, and at the top alone: twice would press twice."""
     at = st.session_state[link.STEP]
-    keys = ("PageUp", "PageDown") if place == "top" else (None, None)
+    keys = ("PageUp", "PageDown") if place == "top" and st.session_state[link.PRESENTS] else (None, None)
     with st.container(horizontal=True, vertical_alignment="center", key=f"lesson-{place}"):
         st.button(said("Back"), icon=":material/arrow_back:", key=f"lesson-back-{place}", disabled=at == 0,
                   on_click=link.go, args=(at - 1,), shortcut=keys[0])  # fmt: skip
         if place == "top":
-            titles = {i: f"{i + 1}. {said(step.title)}" for i, step in enumerate(STEPS)}
+            titles = {i: f"{i + 1}. {said(step.title)}" for i, step in enumerate(STEPS)} | {link.QUIZ: said("Quiz")}
             controls.select(said("Step"), titles, link.STEP, label_visibility="collapsed", width=320)
         st.button(said("Next step"), icon=":material/arrow_forward:", key=f"lesson-next-{place}", type="primary",
-                  disabled=at == len(STEPS) - 1, on_click=link.go, args=(at + 1,), shortcut=keys[1])  # fmt: skip
+                  disabled=at == link.QUIZ, on_click=link.go, args=(at + 1,), shortcut=keys[1])  # fmt: skip
         if place == "top":
             st.toggle(
                 said("Presenter"),
                 key=link.PRESENTS,
+                persist_state="session",
                 help=said("Large type, notes for whoever presents, and the keys Page Up and Page Down."),
             )
 
@@ -55,10 +57,12 @@ def navigation(place: str) -> None:
 door.enter()
 link.restore()
 with controls.errors_said():
-    lesson = Lesson(resources.reference(BUNDLED), read_frames())
     navigation("top")
-    step = STEPS[st.session_state[link.STEP]]
+    lesson = Lesson(resources.reference(BUNDLED), read_frames())
     with st.container(key="presented" if st.session_state[link.PRESENTS] else "lesson"):
-        show(step, VIEWS[step.name], lesson)
+        if (place := st.session_state[link.STEP]) == link.QUIZ:
+            quiz.show()
+        else:
+            show(STEPS[place], VIEWS[STEPS[place].name], lesson)
     navigation("bottom")
     link.write()

@@ -120,17 +120,28 @@ def bundled_scores(reference: Reference, detector: str, folder: Path = BUNDLED_B
         They are missing or damaged, or have nothing of this detector.
     """
     result = read_results(folder)
-    if detector not in result.scores or not result.images:
+    if detector not in result.scores or result.scores[detector].calibration is None or not result.images:
         raise ArtefactError(f"{folder} has no scores of {detector!r}; run `benchmark` on the bundled reference again.")
     return scored_of(result, reference, detector)
 
 
 def scored_of(result: BenchmarkResult, reference: Reference, detector: str) -> Scored:
-    """The scores of one detector in a benchmark of this reference."""
+    """The scores of one detector in a benchmark of this reference, read against those of its own calibration images.
+
+    The benchmark fits a detector anew, on fewer images, so that the reference's own scores are another's.
+    """
     scores, images = result.scores[detector], result.images
+    assert scores.calibration is not None
+    rows = slice(None) if scores.calibration_rows is None else scores.calibration_rows
+    calibration = Calibration(
+        scores.calibration,
+        reference.calibrations[detector].guarantee,
+        images["calibration"].predicted[rows],
+        result.classes,
+    )
     unusual = {name: (values, images[f"ood/{name}"].predicted) for name, values in scores.ood.items()}
     title = reference.detector(detector).info.title
-    return Scored(title, reference.calibrations[detector], scores.id, images["id"].predicted, unusual)
+    return Scored(title, calibration, scores.id, images["id"].predicted, unusual)
 
 
 # A second camera ---------------------------------------------------------------------------------------------------

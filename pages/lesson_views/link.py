@@ -11,6 +11,9 @@ from nero_core.lesson.steps import STEPS
 
 STEP, PRESENTS = "lesson-step", "lesson-presents"
 READ = "lesson-link-read"
+GOES_TO = "lesson-goes-to"  # the step that a part of the page asked for
+QUIZ = len(STEPS)
+"""The place of the quiz, after the last step."""
 SCRIPT = """<script>
 (({ view }) => {
   if (location.pathname.endsWith("/lesson")) history.replaceState(history.state, "", `${location.pathname}?${view}`);
@@ -26,10 +29,12 @@ def restore() -> None:
     if any(asked.values()) and asked != state.get(READ):
         state[READ] = asked
         number = asked["step"] or ""
-        if number.isascii() and number.isdigit() and 1 <= int(number[:4]) <= len(STEPS):
+        if number.isascii() and number.isdigit() and 1 <= int(number[:4]) <= QUIZ + 1:
             state[STEP] = int(number) - 1
         if asked["presenter"] in ("0", "1"):
             state[PRESENTS] = asked["presenter"] == "1"
+    if GOES_TO in state:
+        go(state.pop(GOES_TO))
     state.setdefault(STEP, 0)
     state.setdefault(PRESENTS, False)
 
@@ -45,4 +50,4 @@ def write() -> None:
 
 def go(to: int) -> None:
     """Open another step."""
-    st.session_state[STEP] = min(max(to, 0), len(STEPS) - 1)
+    st.session_state[STEP] = min(max(to, 0), QUIZ)
