@@ -137,7 +137,7 @@ STEPS: tuple[Step, ...] = (
         question=to_say(
             "On how many of the six do finding and verdict go together: a finding and flagged, or none and not flagged?"
         ),
-        take_home=to_say("“Unusual” does not mean diseased, and “not flagged” does not mean healthy."),
+        take_home=to_say("Unusual and ill are two questions, and a verdict answers the first alone."),
         notes=to_say(
             "Have the class vote flagged or not on each picture. The misses were searched for, and the page says among "
             "how many; they are not the usual case, and they do happen."
