@@ -9,7 +9,7 @@ def before(lesson: Lesson) -> None:
 
 def question(lesson: Lesson) -> Question:
     """To come."""
-    return Question("?", {"a": "a", "b": "b"})
+    return Question({"a": "a", "b": "b"})
 
 
 def answer(lesson: Lesson) -> Answer:

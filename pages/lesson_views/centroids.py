@@ -38,10 +38,6 @@ def before(lesson: Lesson) -> None:
 def question(lesson: Lesson) -> Question:
     """Which of two points is farther."""
     return Question(
-        said(
-            "Two points lie equally far from the centroid with a ruler: one along an axis, one along the diagonal. "
-            "Which is farther for NERO?"
-        ),
         {
             "axis": said("The one along the axis"),
             "diagonal": said("The one along the diagonal"),
@@ -58,7 +54,7 @@ def answer(lesson: Lesson) -> Answer:
         right,
         said(
             "Both are 1 away with a ruler. Along the axis NERO’s distance is {axis}, along the diagonal {diagonal}: it "
-            "adds up what lies between along each axis.",
+            "adds up the way along each axis.",
             axis=significant(axis),
             diagonal=significant(diagonal),
         ),
@@ -129,7 +125,8 @@ def _all_components(plane: Plane, example: str) -> None:
 
 def _start(reference: Reference, plane: Plane) -> str | None:
     """A picture to put the point at; returns its file while the point is still there."""
-    titles = {path.name: path.stem.replace("-", " ") for _, path in resources.examples()}
+    offered = resources.examples()
+    titles = {path.name: path.stem.replace("-", " ") for _, path in offered}
 
     def move() -> None:
         chosen = st.session_state.get(EXAMPLE)
@@ -142,7 +139,7 @@ def _start(reference: Reference, plane: Plane) -> str | None:
             )
 
     if X not in st.session_state:
-        st.session_state[EXAMPLE] = next(iter(titles), None)
+        st.session_state[EXAMPLE] = next((path.name for example, path in offered if not example.known), None)
         move()
         st.session_state.setdefault(X, 0.0)
         for key in (Y, BIAS, FACTOR):

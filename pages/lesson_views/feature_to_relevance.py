@@ -35,7 +35,6 @@ def question(lesson: Lesson) -> Question:
     found = work_out(SmallNetwork())
     logit, confidence = (significant(float(values.max())) for values in (found.logits, found.probabilities))
     return Question(
-        said("With ε = 0: what do the relevances of all neurons and of the bias add up to?"),
         {
             "zero": said("To 0"),
             "confidence": said("To the confidence of the answer, {confidence}", confidence=confidence),
@@ -103,6 +102,7 @@ def _edited() -> SmallNetwork:
     edited = st.data_editor(
         frame,
         key="lesson-small-cells",
+        placeholder="–",
         alt=said("Activations, weights and biases; every number can be changed"),
         column_config={
             name: st.column_config.NumberColumn(min_value=-MOST, max_value=MOST, format="%.3g")
@@ -119,7 +119,7 @@ def _own(found: WorkedOut) -> list[float] | None:
         return None
     with st.container(horizontal=True):
         return [
-            st.number_input(f"r {j + 1}", -MOST, MOST, round(float(found.relevance[j]), 3), 0.05,
+            st.number_input(f"r {j + 1}", -MOST, MOST, float(found.relevance[j]), 0.05, format="%.3f",
                             key=f"lesson-small-own-{j}", width=110)
             for j in range(NEURONS)
         ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import streamlit as st
@@ -26,10 +26,10 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: its words, and {value: words} of the answers."""
+    """What is asked: {value: words} of the answers, and what the step's own words are filled in with."""
 
-    text: str
     options: Mapping[str, str]
+    places: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _ask(step: Step, asked: Question) -> tuple[str | None, bool]:
     """The answer that was given, None where none was yet; and whether the reveal is opened without one."""
     with st.container(border=True):
         given: str | None = st.radio(
-            asked.text,
+            said(step.question, **asked.places),
             list(asked.options),
             index=None,
             format_func=asked.options.__getitem__,

@@ -10,20 +10,21 @@ from nero_core.lesson.frames import BUNDLED_FRAMES, LessonFrame
 from nero_core.lesson.readings import FrameReading, read_all
 from nero_core.reference.reference import Reference
 from nero_core.wording import said
+from pages.lesson_views import link
 
-COLUMNS = 3
+PIXELS, PRESENTED_PIXELS = 170, 230
+"""Width of a picture: six in a row at 1280, two on a telephone; on a projector, six in a row at 1920."""
 
 
-def rows(frames: Sequence[LessonFrame], below: Callable[[int], None]) -> None:
-    """Pictures, numbered, and below each of them what `below` draws."""
-    for start in range(0, len(frames), COLUMNS):
-        for at, column in enumerate(st.columns(COLUMNS, gap="small")):
-            number = start + at
-            if number < len(frames):
-                with column:
-                    name = said("Picture {number}", number=number + 1)
-                    st.image(str(BUNDLED_FRAMES / frames[number].file), width="stretch", alt=name)
-                    below(number)
+def row(frames: Sequence[LessonFrame], below: Callable[[int], None]) -> None:
+    """Pictures, numbered, and below each of them what `below` draws; as many beside each other as there is room for."""
+    width = PRESENTED_PIXELS if st.session_state[link.PRESENTS] else PIXELS
+    with st.container(horizontal=True, gap="small"):
+        for number, frame in enumerate(frames):
+            with st.container(width=width, gap="xsmall"):
+                name = said("Picture {number}", number=number + 1)
+                st.image(str(BUNDLED_FRAMES / frame.file), width="stretch", alt=name)
+                below(number)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={Reference: id})

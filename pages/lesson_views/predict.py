@@ -30,19 +30,14 @@ def before(lesson: Lesson) -> None:
 
     def below(number: int) -> None:
         st.markdown(_shows(_readings(lesson)[number]))
-        controls.select(said("Picture {number} will be", number=number + 1), words, f"lesson-verdict-{number}")
+        controls.select(said("Picture {number}: it will be", number=number + 1), words, f"lesson-verdict-{number}")
 
-    pictures.rows(frames, below)
+    pictures.row(frames, below)
 
 
 def question(lesson: Lesson) -> Question:
     """How often finding and verdict go together."""
-    return Question(
-        said(
-            "On how many of the six are illness and verdict of one mind: ill and flagged, or healthy and not flagged?"
-        ),
-        {str(count): str(count) for count in range(len(lesson.frames.predict) + 1)},
-    )
+    return Question({str(count): str(count) for count in range(len(lesson.frames.predict) + 1)})
 
 
 def answer(lesson: Lesson) -> Answer:
@@ -68,7 +63,7 @@ def explore(lesson: Lesson) -> None:
     def below(number: int) -> None:
         _told(found[number])
 
-    pictures.rows(lesson.frames.predict, below)
+    pictures.row(lesson.frames.predict, below)
 
 
 def _told(reading: FrameReading) -> None:

@@ -28,19 +28,15 @@ def before(lesson: Lesson) -> None:
     )
 
     def below(number: int) -> None:
-        controls.select(
-            said("The network will say of picture {number}", number=number + 1), classes, f"lesson-guess-{number}"
-        )
+        controls.select(said("Picture {number}: it will say", number=number + 1), classes, f"lesson-guess-{number}")
 
-    pictures.rows(lesson.frames.sure_and_wrong, below)
+    pictures.row(lesson.frames.sure_and_wrong, below)
 
 
 def question(lesson: Lesson) -> Question:
     """How often it is sure."""
-    return Question(
-        said("Of how many of these six pictures will the network be at least {sure} % sure?", sure=f"{100 * SURE:g}"),
-        {count: count for count in COUNTS[: len(lesson.frames.sure_and_wrong) + 1]},
-    )
+    counts = COUNTS[: len(lesson.frames.sure_and_wrong) + 1]
+    return Question({count: count for count in counts}, {"sure": f"{100 * SURE:g}"})
 
 
 def answer(lesson: Lesson) -> Answer:
@@ -68,7 +64,7 @@ def explore(lesson: Lesson) -> None:
     def below(number: int) -> None:
         _told(found[number], guesses[number])
 
-    pictures.rows(lesson.frames.sure_and_wrong, below)
+    pictures.row(lesson.frames.sure_and_wrong, below)
 
 
 def _told(reading: FrameReading, guess: str) -> None:

@@ -38,21 +38,16 @@ def before(lesson: Lesson) -> None:
 def question(lesson: Lesson) -> Question:
     """How many NERO misses."""
     counts = _scored(lesson.reference, "nero").counts(ALPHA)
-    text = said(
-        "The line is drawn so that {percent} in 100 ordinary images are flagged. How many of {images} known "
-        "unusual images does NERO miss?",
-        percent=significant(100 * ALPHA),
-        images=counts.unusual,
-    )
     ends = [int(share * counts.unusual) for share in BANDS.values()]
+    places = {"percent": significant(100 * ALPHA), "images": counts.unusual, "detector": "NERO"}
     return Question(
-        text,
         {
             "few": said("Up to {most}", most=ends[0]),
             "some": said("{least} to {most}", least=ends[0] + 1, most=ends[1]),
             "many": said("{least} to {most}", least=ends[1] + 1, most=ends[2]),
             "most": said("More than {most}", most=ends[2]),
         },
+        places,
     )
 
 
@@ -91,7 +86,7 @@ def _slider(reference: Reference) -> None:
         counts = scored.counts(alpha)
         _told(counts, alpha, scored.title)
         st.dataframe(
-            [{said("unusual set"): plain(name), said("missed"): missed, said("images"): images}
+            [{said("unusual set"): name, said("missed"): missed, said("images"): images}
              for name, (missed, images) in counts.missed.items()],
             hide_index=True, alt=said("Missed images of each unusual set"),
         )  # fmt: skip
