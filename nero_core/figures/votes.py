@@ -11,6 +11,8 @@ from nero_core.wording import said
 
 ROW, REST = 44, 50
 """Pixels of one bar, and of what is around them."""
+LETTERS = 18
+"""Pixels; it is read from the last row."""
 
 
 def vote_chart(options: Mapping[str, str], counts: Mapping[str, int], right: str, *, dark: bool = False) -> Chart:
@@ -41,8 +43,8 @@ def vote_chart(options: Mapping[str, str], counts: Mapping[str, int], right: str
     figure = blank_figure(dark, REST + ROW * len(options))
     colours = [ACCENT if value == right else NEUTRAL for value in options]
     add_rows(figure, labels, numbers, [f"{n} ({share})" for n, share in zip(numbers, shares, strict=True)], colours)
-    figure.update_layout(font={"size": 16})
-    figure.update_yaxes(type="category")
+    figure.update_layout(font={"size": LETTERS})
+    figure.update_yaxes(type="category", tickfont={"size": LETTERS})
     figure.update_xaxes(visible=False, range=[0, 1.2 * max(numbers)])
     each = "; ".join(f"{text}: {n}" for text, n in zip(options.values(), numbers, strict=True))
     alt = said("{n} answers. {each}. Right: {right}.", n=total, each=each, right=options[right])
