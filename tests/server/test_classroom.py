@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gettext
 import re
 import signal
 import socket
@@ -10,13 +11,16 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from hashlib import sha256
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from nero_core import wording
 from nero_core.errors import InputError
 from nero_core.lesson import tally as tallies
 from pages.classroom import server, site
@@ -329,9 +333,6 @@ def test_a_question_is_text_and_no_markup(address, room):
 
 
 def test_the_policy_lets_the_page_s_own_style_and_script_through_and_no_other(address):
-    from base64 import b64encode
-    from hashlib import sha256
-
     _, headers, body = ask(address)
     for tag in ("style", "script"):
         [text] = re.findall(rf"<{tag}>(.*?)</{tag}>", body.decode(), re.DOTALL)
@@ -510,3 +511,19 @@ def test_everywhere_is_printed_as_addresses_that_can_be_opened(monkeypatch):
         assert opened.addresses == [f"http://192.0.2.7:{opened.port}", f"http://198.51.100.7:{opened.port}"]
     finally:
         server.close_room()
+
+
+def test_the_page_names_the_language_it_is_in(address, monkeypatch):
+    assert '<html lang="en">' in ask(address)[2].decode()
+
+    class Austrian(gettext.NullTranslations):
+        def info(self):
+            return {"language": "de_AT"}
+
+        def gettext(self, message):
+            return {"No question yet": "Noch keine Frage"}.get(message, message)
+
+    monkeypatch.setattr(wording, "_catalogue", Austrian())
+    page = ask(address)[2].decode()
+    assert '<html lang="de-AT">' in page
+    assert "Noch keine Frage" in page
