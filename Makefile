@@ -6,13 +6,20 @@ OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 PORT ?= 8501
 ADDRESS ?= 127.0.0.1
+CLASS_PORT ?= 8502
+CLASS_ADDRESS ?= 0.0.0.0
 UV := $(shell command -v uv 2>/dev/null)
 install = $(if $(UV),$(UV) pip install --python $(1)/bin/python,$(1)/bin/python -m pip install) --quiet
 
-.PHONY: app test test-all lint bench soak docs frontend lock oldest clean
+.PHONY: app class test test-all lint bench soak docs frontend lock oldest clean
 
 app: $(VENV)/app-ready
 	$(BIN)/python -m pages.shared.start --server.port $(PORT) --server.address $(ADDRESS)
+
+# The same, and a page in the room's network on which students answer the lesson's questions, and nothing else.
+class: $(VENV)/app-ready
+	$(BIN)/python -m pages.shared.start --server.port $(PORT) --server.address $(ADDRESS) \
+	    --class --class-port $(CLASS_PORT) --class-address $(CLASS_ADDRESS)
 
 test: $(VENV)/test-ready lint
 	$(BIN)/python -m pytest -n auto --dist loadscope

@@ -161,6 +161,11 @@ def use(language: str | None = None) -> None:
     _catalogue = gettext.translation(DOMAIN, LOCALES, None if language is None else [language], fallback=True)
 
 
+def language() -> str:
+    """The language in use as a page of the web names it; English where no catalogue says another."""
+    return _catalogue.info().get("language", "en").replace("_", "-")
+
+
 def said(text: str, **values: object) -> str:
     """A text of this file in the language in use, its ``{places}`` filled with the values."""
     shown = _catalogue.gettext(text)

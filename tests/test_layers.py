@@ -122,6 +122,14 @@ def test_figures_need_no_torch(trees):
     assert [name for name in loaded if name.split(".")[0] in ("torch", "torchvision", "timm")] == []
 
 
+def test_what_a_class_reaches_knows_no_streamlit_and_no_other_page(trees):
+    reached = {module: tree for module, tree in trees.items() if module.startswith("pages.classroom")}
+    assert len(reached) >= 3
+    targets = {target for tree in reached.values() for target, _ in imports_of(tree, set(FILES))}
+    assert {target for target in targets if target.split(".")[0] in ("streamlit", "app")} == set()
+    assert {target for target in targets if target.startswith("pages")} <= set(reached)
+
+
 @pytest.mark.parametrize(
     ("module", "text", "said"),
     [

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 START = "pages.shared.start"
 """What is run. The core imports no page: it hands over, and is not come back to until the server ends."""
-EXTRA = ("streamlit", "starlette", "pandas")
+EXTRA = ("streamlit", "starlette", "uvicorn", "pandas")
 """What the extra [app] adds to the core."""
 
 

@@ -12,7 +12,7 @@ from nero_core.lesson.frames import LessonFrames
 from nero_core.lesson.steps import STEPS, Step
 from nero_core.reference.reference import Reference
 from nero_core.wording import said
-from pages.lesson_views import link
+from pages.lesson_views import link, room
 from pages.shared import controls
 
 
@@ -79,9 +79,10 @@ def show(step: Step, view: StepView, lesson: Lesson) -> None:
 
 def _ask(step: Step, asked: Question) -> tuple[str | None, bool]:
     """The answer that was given, None where none was yet; and whether the reveal is opened without one."""
+    text = said(step.question, **asked.places)
     with st.container(border=True):
         given: str | None = st.radio(
-            said(step.question, **asked.places),
+            text,
             list(asked.options),
             index=None,
             format_func=asked.options.__getitem__,
@@ -96,6 +97,12 @@ def _ask(step: Step, asked: Question) -> tuple[str | None, bool]:
                 st.session_state[_key(step, "opened")] = True
 
             st.button(said("Reveal without answering"), key=_key(step, "open"), type="tertiary", on_click=open_it)
+
+        def hide_again() -> None:
+            st.session_state[_key(step, "answer")] = None
+            st.session_state[_key(step, "opened")] = False
+
+        room.ask(step.name, text, asked.options, hide_again, revealed=given is not None or opened)
     return given, opened
 
 
@@ -109,3 +116,4 @@ def _reveal(step: Step, asked: Question, answer: Answer, given: str | None) -> N
     else:
         told = said("**Not quite: it is {right}.**", right=right)
     st.markdown(f"{told} {answer.because}")
+    room.show_counts(step.name, answer.right)
