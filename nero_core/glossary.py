@@ -113,7 +113,7 @@ TERMS: tuple[Term, ...] = (
     Term(
         to_say("neuron|neurons"),
         to_say(
-            "The smallest part of a network that has a number of its own. Here always one of the last layer before "
+            "The smallest part of a network that has a number of its own. Here mostly one of the last layer before "
             "the answer; it reacts to something that it has learnt to see."
         ),
     ),
@@ -236,10 +236,10 @@ TERMS: tuple[Term, ...] = (
         ),
     ),
     Term(
-        to_say("flagged"),
+        to_say("flagged|not flagged"),
         to_say(
-            "Marked as unusual: hardly any calibration image is as unusual as this one. It says that the network’s "
-            "answer is not to be leaned on; it is no diagnosis."
+            "An image is flagged where hardly any calibration image is as unusual: do not lean on the network’s answer "
+            "then. Neither flagged nor not flagged says what a doctor would find in it."
         ),
     ),
     Term(

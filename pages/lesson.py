@@ -19,7 +19,7 @@ from pages.lesson_views import (
     threshold,
 )
 from pages.lesson_views.frame import Lesson, StepView, show
-from pages.shared import controls, door, resources
+from pages.shared import controls, door, resources, words_explained
 
 VIEWS: Mapping[str, StepView] = {
     "sure_and_wrong": sure_and_wrong,
@@ -62,3 +62,4 @@ with controls.errors_said():
         show(step, VIEWS[step.name], lesson)
     navigation("bottom")
     link.write()
+words_explained.all_words()
