@@ -9,7 +9,7 @@ import { build, transform } from "esbuild";
 
 const here = new URL(".", import.meta.url);
 const folder = process.argv[2] ?? fileURLToPath(new URL("../pages/components/bundles/", here));
-const components = ["case_watch", "filmstrip", "frame_layer", "frame_viewer", "layer_card", "picture_grid"];
+const components = ["case_watch", "filmstrip", "frame_layer", "frame_viewer", "glossary", "layer_card", "picture_grid"];
 
 const styles = {
   name: "styles as text",

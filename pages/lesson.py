@@ -20,7 +20,7 @@ from pages.lesson_views import (
     threshold,
 )
 from pages.lesson_views.frame import Lesson, StepView, show
-from pages.shared import controls, door, resources
+from pages.shared import controls, door, resources, words_explained
 
 VIEWS: Mapping[str, StepView] = {
     "sure_and_wrong": sure_and_wrong,
@@ -66,3 +66,4 @@ with controls.errors_said():
             show(STEPS[place], VIEWS[STEPS[place].name], lesson)
     navigation("bottom")
     link.write()
+words_explained.all_words()

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 CORE = "nero_core"
 LAYERS = (
     ("errors", "records", "entry_points", "wording"),
+    ("glossary",),
     ("storage",),
     ("data",),
     ("network",),

@@ -23,6 +23,8 @@ from tests.benchmark_results import made_result
 
 ROOT = Path(__file__).parents[1]
 CORE, CASE_REVIEW = "nero_core/", ("pages/case_views/", "pages/case_review.py")
+KNOWN_UNUSUAL = (*CASE_REVIEW, "nero_core/glossary.py")
+"""Where known OOD images have the name that readers of Case review know them by; the glossary has both."""
 METHODS_IN_FILES = ("nero_core/attribution/",)
 """Where heatmap methods have the names that options and files go by."""
 
@@ -36,7 +38,7 @@ FORBIDDEN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"\bfpr ?@? ?95|false[ -]positive rate|fpr at 95 ?%(?! tpr \((id|ood) positive\))", "FPR at 95 % TPR (…)", ()),
     (r"\bauc\b|\bau-?roc area|area under the", "AUROC", ()),
     (r"heatmaps? (is|are|was|were) true|\bhow true\b|\bis it true\b", "faithfulness", ()),
-    (r"known (as )?unusual|known (anomal|outlier|out-of-dist)|known:? unusual", "known OOD images", CASE_REVIEW),
+    (r"known (as )?unusual|known (anomal|outlier|out-of-dist)|known:? unusual", "known OOD images", KNOWN_UNUSUAL),
     (r"conservative propagation|attn-?lrp", "LRP for transformers (Ali et al., 2022)", METHODS_IN_FILES),
     (r"instant map", "relevance-weighted feature map", METHODS_IN_FILES),
     (r"score,? ?\(?(higher|larger) = |(anomaly|novelty|unusualness) score", "OOD score, higher = more unusual", ()),

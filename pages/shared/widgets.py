@@ -11,7 +11,8 @@ from nero_core.figures import overlays
 from nero_core.figures.palette import Cell, Chart
 from nero_core.reference.manifest import ReferenceEntry, read_manifest
 from nero_core.wording import STANDING_LINE, said
-from pages.shared import controls, resources, session
+from pages.components.glossary import glossary
+from pages.shared import controls, resources, session, words_explained
 from pages.shared.words import plain, reference_line
 
 PICTURES = ("SVG", "PNG")
@@ -51,8 +52,10 @@ def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | No
                 st.badge("Synthetic images: for trying out only", icon=":material/science:", color="gray")
         st.space("stretch")
         st.text(_case_line())
+        words_explained.words()
         st.session_state[session.TOOLS] = st.container(horizontal=True, vertical_alignment="center", width="content")
     st.caption(said(STANDING_LINE))
+    glossary()
     _tell_of_fallen(entries, chosen)
     return chosen
 
