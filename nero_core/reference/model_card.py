@@ -43,6 +43,7 @@ PREPARED, PROMISE, HOW_WELL = (
     message("What a flag promises"),
     message("How well it does"),
 )
+PARTS = {"calibration": message("calibration"), "test": message("test")}
 DIGESTS = {"classifier": message("SHA-256 of the classifier file"), "fitted": message("SHA-256 of the fitted file")}
 SAMPLE_ROLE = "concepts/sample"  # neuron_sample.SHEET_ROLE, whose module pulls in more than a card needs
 
@@ -142,7 +143,7 @@ def _classes(manifest: Mapping[str, Any]) -> Lines:
         return "; ".join(
             [
                 said("{n} images fitted on", n=int(counts.get(name, 0))),
-                *(said("{n} for {part}", n=n, part=said(p)) for p, n in parts.items()),
+                *(said("{n} for {part}", n=n, part=said(PARTS.get(p, p))) for p, n in parts.items()),
             ]
         )
 

@@ -158,7 +158,7 @@ def _say_what_is_kept(job: Job[Any]) -> None:
 def how_far(state: State) -> str:
     """What is done, how far, and the time left: "Step 2 of 5 · Reading x: 10 of 30, about 20 seconds left"."""
     if epoch := EPOCH.fullmatch(state.what):
-        what = said("{step} of {steps}", step=plain(epoch[1]), steps=plain(epoch[2]))
+        what = said("Epoch {step} of {steps}", step=plain(epoch[1]), steps=plain(epoch[2]))
     else:
         what = plain(said(state.what))
         if state.total:
