@@ -317,6 +317,22 @@ def template() -> str:
     return 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n' + written.getvalue().decode()
 
 
+def renew() -> None:
+    """Write the template, and bring every catalogue up to it: new texts wait to be translated, those gone go."""
+    from babel.messages.pofile import read_po, write_po
+
+    text = template()
+    (languages.LOCALES / "nero.pot").write_text(text, encoding="utf-8")
+    for path in languages.LOCALES.glob("*.po"):
+        header, _, _ = path.read_text(encoding="utf-8").partition("\n\n")
+        with path.open("rb") as file:
+            catalog = read_po(file)
+        catalog.update(read_po(io.StringIO(text)), no_fuzzy_matching=True)
+        written = io.BytesIO()
+        write_po(written, catalog, width=120, omit_header=True, include_lineno=False, ignore_obsolete=True)
+        path.write_text(f"{header}\n\n{written.getvalue().decode()}", encoding="utf-8")
+
+
 def looked_up(tree: ast.AST) -> Iterator[tuple[int, str | tuple[str, ...]]]:
     """The literal texts that a file looks up, with their lines: of those that count, one and many together."""
     for node in ast.walk(tree):
