@@ -11,7 +11,7 @@ CLASS_ADDRESS ?= 0.0.0.0
 UV := $(shell command -v uv 2>/dev/null)
 install = $(if $(UV),$(UV) pip install --python $(1)/bin/python,$(1)/bin/python -m pip install) --quiet
 
-.PHONY: app class test test-all lint bench soak docs frontend lock oldest clean
+.PHONY: app class test test-all lint bench soak docs frontend messages lock oldest clean
 
 app: $(VENV)/app-ready
 	$(BIN)/python -m pages.shared.start --server.port $(PORT) --server.address $(ADDRESS)
@@ -43,6 +43,10 @@ docs: $(VENV)/test-ready
 # What the browser runs of pages/components, from its TypeScript; needs node and npm.
 frontend:
 	cd frontend && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+
+# The catalogues of other languages, brought up to what the sources say: nero.pot, and every .po beside it.
+messages: $(VENV)/app-ready
+	$(BIN)/python -c "from nero_core import wording; wording.renew()"
 
 # Writes the pins anew where the bounds ask for it; `make lock NEWER=--upgrade` takes the newest of everything.
 lock:

@@ -3,21 +3,30 @@
 import streamlit as st
 from starlette.middleware import Middleware
 
+from nero_core.wording import message, said
 from pages.components.case_watch import case_watch
 from pages.shared import door, origins, resources, session, start, style, uploads, widgets, words
 
 PAGES = {
     "case_review": (
-        "Case review",
+        message("Case review"),
         "imagesmode",
-        "Drop endoscopy images and see how unusual each is for the reference, and why.",
+        message("Drop endoscopy images and see how unusual each is for the reference, and why."),
     ),
-    "neurons": ("Neurons", "hub", "Which neurons tell ordinary images from unusual ones, and what each has learnt."),
-    "benchmark": ("Benchmark", "leaderboard", "Compare detectors on images of your own, with intervals."),
+    "neurons": (
+        message("Neurons"),
+        "hub",
+        message("Which neurons tell ordinary images from unusual ones, and what each has learnt."),
+    ),
+    "benchmark": (
+        message("Benchmark"),
+        "leaderboard",
+        message("Compare detectors on images of your own, with intervals."),
+    ),
     "references": (
-        "References",
+        message("References"),
         "library_books",
-        "Look into references, carry them as files, build one from images of your own.",
+        message("Look into references, carry them as files, build one from images of your own."),
     ),
     "lesson": ("Lesson", "school", "Seven steps to teach it with: no data, no network, something to touch in each."),
 }
@@ -28,7 +37,7 @@ PAGES = {
 def show() -> None:
     """One run of the app in one browser session."""
     if not origins.is_guarded():
-        st.error(origins.UNGUARDED)
+        st.error(said(origins.UNGUARDED))
         st.stop()
     st.set_page_config(
         page_title="NERO",
@@ -40,14 +49,20 @@ def show() -> None:
     st.logo(str(resources.ASSETS / "logo.svg"), size="large")
 
     pages = [
-        st.Page(f"pages/{file}.py", title=title, icon=f":material/{icon}:", default=file == "case_review", help=about)
+        st.Page(
+            f"pages/{file}.py",
+            title=said(title),
+            icon=f":material/{icon}:",
+            default=file == "case_review",
+            help=said(about),
+        )
         for file, (title, icon, about) in PAGES.items()
     ]
     page = st.navigation(pages, position="top")
     entries = resources.entries()
     chosen = widgets.header(page.title, entries)
     st.session_state[session.ENTRIES], st.session_state[session.ENTRY] = entries, chosen
-    if session.case() and page.title != PAGES["case_review"][0]:
+    if session.case() and page.title != said(PAGES["case_review"][0]):
         case_watch(session.under_review().number)  # on Case review the page itself does it, with what it announces
     try:
         with door.opened(), uploads.watched():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nero_core.wording import said, to_say
+from nero_core.wording import message, said
 
 BETWEEN = "|"
 """Between the spellings of a term."""
@@ -60,50 +60,50 @@ class Explained:
 TERMS: tuple[Term, ...] = (
     # Images ----------------------------------------------------------------------------------------------------------
     Term(
-        to_say("ID|in-distribution"),
-        to_say(
+        message("ID|in-distribution"),
+        message(
             "In-distribution: like the images that the network was trained on. It says nothing about what a doctor "
             "would find in the image."
         ),
     ),
     Term(
-        to_say("OOD|out-of-distribution"),
-        to_say(
+        message("OOD|out-of-distribution"),
+        message(
             "Out-of-distribution: unlike the images that the network was trained on, for whatever reason: another "
             "organ, another camera, burnt-in text. It is no diagnosis."
         ),
     ),
     Term(
-        to_say("calibration image|calibration images"),
-        to_say(
+        message("calibration image|calibration images"),
+        message(
             "An ordinary image that the network was not trained on. Scores of such images are the scale on which the "
             "score of a new image is read."
         ),
     ),
     Term(
-        to_say("known OOD image|known OOD images|known unusual image|known unusual images"),
-        to_say(
+        message("known OOD image|known OOD images|known unusual image|known unusual images"),
+        message(
             "An image that is known to be unlike the training images. It shows how many unusual images are found; "
             "nothing is chosen by it."
         ),
     ),
     Term(
-        to_say("ordinary image|ordinary images"),
-        to_say(
+        message("ordinary image|ordinary images"),
+        message(
             "An image of the kind that a reference knows as usual, from the same source. The word says nothing about "
             "what a doctor would find in it."
         ),
     ),
     Term(
-        to_say("reference|references"),
-        to_say(
+        message("reference|references"),
+        message(
             "A trained network together with what is usual for it. Every image is held against a reference: unusual "
             "for one may be ordinary for another."
         ),
     ),
     Term(
-        to_say("model card|model cards"),
-        to_say(
+        message("model card|model cards"),
+        message(
             "What is to be known of a reference before it is used: what it was made from, how it was tested, and what "
             "it is not for."
         ),
@@ -111,219 +111,219 @@ TERMS: tuple[Term, ...] = (
     ),
     # The network -----------------------------------------------------------------------------------------------------
     Term(
-        to_say("neuron|neurons"),
-        to_say(
+        message("neuron|neurons"),
+        message(
             "The smallest part of a network that has a number of its own. Here mostly one of the last layer before "
             "the answer; it reacts to something that it has learnt to see."
         ),
     ),
     Term(
-        to_say("activation|activations"),
-        to_say("How strongly a neuron reacts to an image. Higher is stronger; 0 means not at all."),
+        message("activation|activations"),
+        message("How strongly a neuron reacts to an image. Higher is stronger; 0 means not at all."),
     ),
     Term(
-        to_say("feature|features"),
-        to_say("What a layer of the network passes on about an image: the activations of its neurons, side by side."),
+        message("feature|features"),
+        message("What a layer of the network passes on about an image: the activations of its neurons, side by side."),
     ),
     Term(
-        to_say("head|heads|linear head"),
-        to_say("The last part of the network: it weights and adds up the features into one logit for each class."),
+        message("head|heads|linear head"),
+        message("The last part of the network: it weights and adds up the features into one logit for each class."),
     ),
     Term(
-        to_say("logit|logits"),
-        to_say(
+        message("logit|logits"),
+        message(
             "The number that the network gives a class before softmax. The class with the highest logit is the answer."
         ),
     ),
     Term(
-        to_say("softmax"),
-        to_say(
+        message("softmax"),
+        message(
             "Turns the logits into numbers between 0 and 1 that add up to 1. They look like probabilities, also where "
             "the network cannot know the answer."
         ),
     ),
     Term(
-        to_say("confidence"),
-        to_say(
+        message("confidence"),
+        message(
             "How sure the network says it is of its answer, the largest number of softmax. Higher is surer, and not "
             "more often right on images unlike those it was trained on."
         ),
     ),
     # NERO ------------------------------------------------------------------------------------------------------------
     Term(
-        to_say("relevance|relevances"),
-        to_say(
+        message("relevance|relevances"),
+        message(
             "How much a neuron carried the network’s answer: above 0 it spoke for the answer, below 0 against it."
         ),
     ),
     Term(
-        to_say("NERO"),
-        to_say(
+        message("NERO"),
+        message(
             "The detector that compares how relevance is divided among the neurons with how it is divided for ordinary "
             "images. Its score is higher for more unusual images."
         ),
         "Chhetri et al., 2025",
     ),
     Term(
-        to_say("centroid|centroids"),
-        to_say("The mean of all training images of a class: what is most typical of it."),
+        message("centroid|centroids"),
+        message("The mean of all training images of a class: what is most typical of it."),
     ),
     Term(
-        to_say("principal component|principal components"),
-        to_say(
+        message("principal component|principal components"),
+        message(
             "A direction in which images differ much from each other. A few of them say most of what hundreds of "
             "numbers say."
         ),
         "Pearson, 1901",
     ),
     Term(
-        to_say("bias term|bias terms"),
-        to_say(
+        message("bias term|bias terms"),
+        message(
             "How much the network’s built-in preference, and not what it saw, carried the answer. Higher makes NERO’s "
             "score higher."
         ),
     ),
     Term(
-        to_say("factor f"),
-        to_say(
+        message("factor f"),
+        message(
             "The share, from 0 to 1, of an image’s activation in neurons that hardly mattered for the answer. NERO’s "
             "score is multiplied by it: higher is more unusual."
         ),
     ),
     Term(
-        to_say("ε|epsilon"),
-        to_say(
+        message("ε|epsilon"),
+        message(
             "A small number added below a fraction, so that it stays finite where a logit is near 0. The larger it is, "
             "the more of the relevance is lost."
         ),
     ),
     Term(
-        to_say("score decomposition|score decompositions"),
-        to_say(
+        message("score decomposition|score decompositions"),
+        message(
             "Divides a score exactly among the neurons: the parts add up to it. Above 0 raises the score, below 0 "
             "lowers it."
         ),
     ),
     # Scores and verdicts ---------------------------------------------------------------------------------------------
     Term(
-        to_say("detector|detectors"),
-        to_say("A method that gives every image a score for how unusual it is. None is best everywhere."),
+        message("detector|detectors"),
+        message("A method that gives every image a score for how unusual it is. None is best everywhere."),
     ),
     Term(
-        to_say("panel|panels"),
-        to_say("Several detectors that look for different things and decide together, by one test."),
+        message("panel|panels"),
+        message("Several detectors that look for different things and decide together, by one test."),
         "after Fisher, 1925, and Vovk et al., 2005",
     ),
     Term(
-        to_say("OOD score|OOD scores"),
-        to_say(
+        message("OOD score|OOD scores"),
+        message(
             "A detector’s number for one image: the higher, the more unusual. Scores of two detectors cannot be "
             "compared; p-values can."
         ),
     ),
     Term(
-        to_say("threshold|thresholds"),
-        to_say(
+        message("threshold|thresholds"),
+        message(
             "The score above which an image is flagged. Lower flags more ordinary images for nothing; higher misses "
             "more unusual ones."
         ),
     ),
     Term(
-        to_say("α|alpha"),
-        to_say(
+        message("α|alpha"),
+        message(
             "The share of ordinary images that may be flagged: 0.05 is 5 in 100. Lower means fewer false alarms, and "
             "more unusual images missed."
         ),
     ),
     Term(
-        to_say("flagged|not flagged"),
-        to_say(
+        message("flagged|not flagged"),
+        message(
             "An image is flagged where hardly any calibration image is as unusual: do not lean on the network’s answer "
             "then. Neither flagged nor not flagged says what a doctor would find in it."
         ),
     ),
     Term(
-        to_say("false alarm|false alarms"),
-        to_say("An ordinary image that is flagged. Fewer are better, and cost more unusual images that are missed."),
+        message("false alarm|false alarms"),
+        message("An ordinary image that is flagged. Fewer are better, and cost more unusual images that are missed."),
     ),
     Term(
-        to_say("guarantee|guarantees"),
-        to_say(
+        message("guarantee|guarantees"),
+        message(
             "The promise that on average no more ordinary images are flagged than was set. It holds for images from "
             "the same source as the calibration images, and says nothing about what is missed."
         ),
         "Vovk et al., 2005",
     ),
     Term(
-        to_say("p-value|p-values"),
-        to_say(
+        message("p-value|p-values"),
+        message(
             "The share of calibration images that are at least as unusual as this image, which is counted with them. "
             "Lower is more unusual; at α or below the image is flagged."
         ),
     ),
     Term(
-        to_say("percentile|percentiles"),
-        to_say("Of 100 calibration images, how many have a lower score. Higher is more unusual."),
+        message("percentile|percentiles"),
+        message("Of 100 calibration images, how many have a lower score. Higher is more unusual."),
     ),
     Term(
-        to_say("borderline"),
-        to_say("Not flagged, but so unusual that few calibration images are as unusual: p is at most twice α."),
+        message("borderline"),
+        message("Not flagged, but so unusual that few calibration images are as unusual: p is at most twice α."),
     ),
     # How detectors are compared --------------------------------------------------------------------------------------
     Term(
-        to_say("AUROC"),
-        to_say("How often a detector scores an OOD image higher than an ID image. Higher is better; 50 % is chance."),
+        message("AUROC"),
+        message("How often a detector scores an OOD image higher than an ID image. Higher is better; 50 % is chance."),
         "Hanley and McNeil, 1982",
     ),
     Term(
-        to_say("FPR at 95 % TPR (ID positive)|FPR at 95 % TPR (OOD positive)|FPR"),
-        to_say(
+        message("FPR at 95 % TPR (ID positive)|FPR at 95 % TPR (OOD positive)|FPR"),
+        message(
             "How many images are judged wrongly where 95 % of the others are judged rightly; the brackets say which. "
             "Lower is better."
         ),
     ),
     Term(
-        to_say("ROC curve|ROC curves"),
-        to_say(
+        message("ROC curve|ROC curves"),
+        message(
             "Every threshold as a point: how many ID images are flagged against how many OOD images. The nearer to "
             "the upper left corner, the better."
         ),
     ),
     # Heatmaps --------------------------------------------------------------------------------------------------------
     Term(
-        to_say("heatmap|heatmaps"),
-        to_say(
+        message("heatmap|heatmaps"),
+        message(
             "A picture over the image that shows where the network looked for its answer. It looks like an explanation "
             "also where it is none."
         ),
     ),
     Term(
-        to_say("LRP"),
-        to_say("Layer-wise Relevance Propagation: hands the answer back from layer to layer, down to the pixels."),
+        message("LRP"),
+        message("Layer-wise Relevance Propagation: hands the answer back from layer to layer, down to the pixels."),
         "Bach et al., 2015",
     ),
     Term(
-        to_say("CRP|Concept Relevance Propagation"),
-        to_say("Concept Relevance Propagation: LRP for one neuron alone, so that it shows where that neuron looked."),
+        message("CRP|Concept Relevance Propagation"),
+        message("Concept Relevance Propagation: LRP for one neuron alone, so that it shows where that neuron looked."),
         "Achtibat et al., 2023",
     ),
     Term(
-        to_say("concept|concepts"),
-        to_say(
+        message("concept|concepts"),
+        message(
             "Neurons that looked at the same place of an image, taken together; training images show what they have "
             "learnt to see."
         ),
     ),
     Term(
-        to_say("faithfulness"),
-        to_say(
+        message("faithfulness"),
+        message(
             "Whether what a heatmap marks is what the network used: blurring it has to change the answer sooner "
             "than blurring places at random. Higher is better; 0 is no better than chance."
         ),
     ),
     Term(
-        to_say("deletion curve|deletion curves"),
-        to_say(
+        message("deletion curve|deletion curves"),
+        message(
             "What is left of the answer while more and more of the image is blurred, beginning with what the heatmap "
             "marks most. The faster it falls, the better the heatmap."
         ),

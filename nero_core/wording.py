@@ -1,21 +1,34 @@
 """Every term, and every sentence that more than one of pages, command line and reports shows, each once.
 
 A gettext catalogue. The constants are English and the keys of the catalogue; :func:`said` gives what is shown. It looks
-the words up when they are shown, so that a language chosen after the import holds too. Catalogues are looked for as
-``locale/<language>/LC_MESSAGES/nero.mo`` beside this file, and where there is none English stands. ``locale/nero.pot``
-is what a translator starts from: ``python -c "from nero_core import wording; print(wording.template(), end='')"``.
+the words up when they are shown, so that a language chosen after the import holds too; :mod:`nero_core.languages` has
+the catalogues. Whose language it is, whoever serves several people at once says by :func:`ask`. A sentence that is
+shown in one place stands there as the argument of `said`, `label` or `counted`, or in a constant as that of
+:func:`message`. ``make messages`` writes ``locale/nero.pot``, which a translator starts from, and brings the catalogues
+up to it.
 """
 
 from __future__ import annotations
 
-import gettext
-import json
-from collections.abc import Mapping
+import ast
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import chain
 from pathlib import Path
 
-DOMAIN = "nero"
-LOCALES = Path(__file__).parent / "locale"
+from nero_core import languages
+
+ROOT = Path(__file__).parents[1]
+KEYWORDS: Mapping[str, tuple[int, ...]] = {
+    "said": (0,),
+    "label": (0,),
+    "message": (0,),
+    "counted": (1, 2),
+    "begin": (0,),
+}
+"""The functions that look texts up, and which arguments these are; `begin` announces a stretch of work."""
 
 # What a verdict says -----------------------------------------------------------------------------------------------
 
@@ -146,41 +159,109 @@ HEATMAPS: Mapping[str, str] = {
 
 # The language ------------------------------------------------------------------------------------------------------
 
-_catalogue: gettext.NullTranslations
+_language = languages.ENGLISH
+_asked: Callable[[], str | None] = lambda: None  # noqa: E731  # whose language it is, where several are served at once
+_here: ContextVar[str | None] = ContextVar("language", default=None)
 
 
 def use(language: str | None = None) -> None:
-    """Choose the language of all that is shown from now on.
+    """Choose the language of this process: of all that is shown where nobody asks for another.
 
     Parameters
     ----------
     language : str, optional
         Such as ``de``; without it that of the environment: the first set of LANGUAGE, LC_ALL, LC_MESSAGES and LANG.
     """
-    global _catalogue
-    _catalogue = gettext.translation(DOMAIN, LOCALES, None if language is None else [language], fallback=True)
+    global _language
+    _language = languages.of_environment() if language is None else language
+
+
+def ask(whose: Callable[[], str | None]) -> None:
+    """Have a function asked for the language whenever something is shown; None from it leaves that of the process."""
+    global _asked
+    _asked = whose
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Within, everything is said in this language: for a thread that works for somebody."""
+    before = _here.set(language)
+    try:
+        yield
+    finally:
+        _here.reset(before)
 
 
 def language() -> str:
-    """The language in use as a page of the web names it; English where no catalogue says another."""
-    return _catalogue.info().get("language", "en").replace("_", "-")
+    """The code of the language in use here and now."""
+    return _here.get() or _asked() or _language
 
 
-def said(text: str, **values: object) -> str:
-    """A text of this file in the language in use, its ``{places}`` filled with the values."""
-    shown = _catalogue.gettext(text)
+class Message(str):
+    """A sentence that is kept or passed on: English as a text, and :func:`said` gives it in the language in use.
+
+    Attributes
+    ----------
+    text : str
+        As the catalogue has it, with its ``{places}``.
+    values : {place: value}
+        What fills them; those that are messages themselves are translated, too.
+    """
+
+    text: str
+    values: Mapping[str, object]
+
+    @classmethod
+    def of(cls, text: str, values: Mapping[str, object]) -> Message:
+        """One that is filled."""
+        made = cls(text.format(**values) if values else text)
+        made.text, made.values = text, values
+        return made
+
+
+def message(text: str, /, **values: object) -> Message:
+    """Mark what the catalogue holds where it is written; it is English, and :func:`said` is for where it is shown."""
+    return Message.of(text, values)
+
+
+def listed(names: Sequence[str], last: str) -> Message:
+    """Names as a sentence has them: "a, b and c"; `last` joins the last of them.
+
+    Parameters
+    ----------
+    names : sequence of str
+        At least one; those that are messages are translated where the list is said.
+    last : str
+        :data:`AND` or :data:`OR`.
+    """
+    told = Message.of("{last}", {"last": names[0]})
+    for place, name in enumerate(names[1:], start=2):
+        told = Message.of(last if place == len(names) else "{first}, {last}", {"first": told, "last": name})
+    return told
+
+
+def said(text: str, /, **values: object) -> str:
+    """A text in the language in use, its ``{places}`` filled with the values."""
+    if isinstance(text, Message):
+        values = {**text.values, **values}
+        text = text.text
+    values = {place: said(value) if isinstance(value, Message) else value for place, value in values.items()}
+    shown = languages.catalogue(language()).gettext(text) if text else text  # the empty text is the header's key
     return shown.format(**values) if values else shown
 
 
-def to_say(text: str) -> str:
-    """Mark a text for the catalogue where it is kept in another file; :func:`said` looks it up where it is shown."""
-    return text
+def counted(n: int, one: str, many: str, /, **values: object) -> str:
+    """The text for so many, by the rules of the language for numbers; ``{n}`` in it is the number."""
+    return languages.catalogue(language()).ngettext(one, many, n).format(n=n, **values)
 
 
-def label(text: str, **values: object) -> str:
+def label(text: str, /, **values: object) -> str:
     """The same as the name of something: it begins with a capital."""
     shown = said(text, **values)
     return shown[:1].upper() + shown[1:]
+
+
+AND, OR = message("{first} and {last}"), message("{first} or {last}")
 
 
 def metric_title(metric: str) -> str:
@@ -208,19 +289,65 @@ def heatmap_method(title: str) -> str:
     return said(HEATMAPS.get(title, title))
 
 
+# The template ------------------------------------------------------------------------------------------------------
+
+
 def messages() -> list[str]:
-    """Every text that a catalogue translates, in the order of this file."""
-    none = ("DOMAIN", "LOCALES", "SYMBOLS")
-    constants = [value for name, value in globals().items() if name.isupper() and name not in none]
+    """Every text of this file, in its order."""
+    constants = [
+        value for name, value in globals().items() if name.isupper() and name not in ("ROOT", "KEYWORDS", "SYMBOLS")
+    ]
     texts = chain.from_iterable([value] if isinstance(value, str) else value.values() for value in constants)
     return list(dict.fromkeys(texts))
 
 
 def template() -> str:
-    """The catalogue without translations, in gettext's own format (PO)."""
-    header = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n'
-    entries = [f'msgid {json.dumps(text, ensure_ascii=False)}\nmsgstr ""\n' for text in messages()]
-    return "\n".join([header, *entries])
+    """The catalogue without translations (PO): the texts of this file, then those that stand where they are shown."""
+    from babel.messages.catalog import Catalog
+    from babel.messages.pofile import write_po
+
+    catalog, written = Catalog(charset="UTF-8"), io.BytesIO()
+    for text in messages():
+        catalog.add(text, locations=[("nero_core/wording.py", 1)])
+    for path in sources():
+        name = path.relative_to(ROOT).as_posix()
+        for line, found in looked_up(ast.parse(path.read_text(encoding="utf-8"))):
+            catalog.add(found, locations=[(name, line)])
+    write_po(written, catalog, width=120, omit_header=True, include_lineno=False)
+    return 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n' + written.getvalue().decode()
+
+
+def renew() -> None:
+    """Write the template, and bring every catalogue up to it: new texts wait to be translated, those gone go."""
+    from babel.messages.pofile import read_po, write_po
+
+    text = template()
+    (languages.LOCALES / "nero.pot").write_text(text, encoding="utf-8")
+    for path in languages.LOCALES.glob("*.po"):
+        header, _, _ = path.read_text(encoding="utf-8").partition("\n\n")
+        with path.open("rb") as file:
+            catalog = read_po(file)
+        catalog.update(read_po(io.StringIO(text)), no_fuzzy_matching=True)
+        written = io.BytesIO()
+        write_po(written, catalog, width=120, omit_header=True, include_lineno=False, ignore_obsolete=True)
+        path.write_text(f"{header}\n\n{written.getvalue().decode()}", encoding="utf-8")
+
+
+def looked_up(tree: ast.AST) -> Iterator[tuple[int, str | tuple[str, ...]]]:
+    """The literal texts that a file looks up, with their lines: of those that count, one and many together."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            places = KEYWORDS.get(ast.unparse(node.func).rpartition(".")[2], ())
+            given = [node.args[place] for place in places if place < len(node.args)]
+            texts = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            if texts:
+                yield node.lineno, texts[0] if len(texts) == 1 else tuple(texts)
+
+
+def sources() -> list[Path]:
+    """Every file of the program that may say something."""
+    found = [*(ROOT / "nero_core").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "app.py"]
+    return [path for path in sorted(found) if path != Path(__file__)]
 
 
 use()

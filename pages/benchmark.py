@@ -8,12 +8,12 @@ import streamlit as st
 from nero_core.benchmark.result import BenchmarkResult
 from nero_core.jobs.benchmarks import BenchmarkJob
 from nero_core.reference.manifest import ReferenceEntry
-from nero_core.wording import ROC_CURVES, said
+from nero_core.wording import ROC_CURVES, message, said
 from pages.benchmark_views import about, asking, best, charts, concluding, detail, leaving, results, tables
 from pages.shared import controls, door, permission, session, widgets
 
 STORED, OPENED, NEW = "stored", "opened", "new"
-SOURCES = {STORED: "This reference’s own result", OPENED: "A results file", NEW: "Runs"}
+SOURCES = {STORED: message("This reference’s own result"), OPENED: message("A results file"), NEW: message("Runs")}
 
 
 @controls.section
@@ -30,24 +30,24 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None, run: BenchmarkJo
     """All of a result, the table first."""
     about.result(result, entry)
     if not any(row.done for row in result.detectors):
-        st.error("No detector could run.")
+        st.error(said("No detector could run."))
         tables.refused(result.detectors)
         return
     ood_set = result.columns[-1]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        st.header("Detectors", anchor=False, width="content")
+        st.header(said("Detectors"), anchor=False, width="content")
         if len(result.columns) > 1:
             options = {name: tables.set_words(name) for name in [ood_set, *result.columns[:-1]]}
-            ood_set = controls.select("OOD images", options, charts.key_of("set", options), width=340)
+            ood_set = controls.select(said("OOD images"), options, charts.key_of("set", options), width=340)
     beside(result, ood_set)
     tables.refused(result.detectors)
     parts: dict[str, Callable[[], None]] = {said(ROC_CURVES): lambda: charts.curves(result, ood_set)}
     if len(result.ood_sets) > 1:
-        parts["Each OOD set"] = lambda: charts.breakdown(result)
+        parts[said("Each OOD set")] = lambda: charts.breakdown(result)
     if len(charts.whole(result)) > 1:
-        parts["Agreement"] = lambda: charts.agreement(result)
-    parts["NERO taken apart"] = lambda: leaving.ablations(result, ood_set)
-    parts["Published figures"] = lambda: leaving.published(result)
+        parts[said("Agreement")] = lambda: charts.agreement(result)
+    parts[said("NERO taken apart")] = lambda: leaving.ablations(result, ood_set)
+    parts[said("Published figures")] = lambda: leaving.published(result)
     # Only the open one is drawn: all of them together hold up the table by seconds in the browser.
     tabs = st.tabs(list(parts), key=charts.key_of("part", parts), on_change="rerun")
     for tab, draw in zip(tabs, parts.values(), strict=True):
@@ -56,7 +56,7 @@ def show(result: BenchmarkResult, entry: ReferenceEntry | None, run: BenchmarkJo
                 draw()
     best.offer(result, about.reference_of(result, entry) if run is None else Path(run.request.reference), run)
     leaving.command(result)
-    st.header("Take it with you", anchor=False)
+    st.header(said("Take it with you"), anchor=False)
     leaving.downloads(result)
     concluding.show(result, ood_set)
 
@@ -70,7 +70,10 @@ with controls.errors_said():
     else:
         own = results.stored_folder(entry.path)
         source = controls.one_of(
-            "What to look at", SOURCES, "benchmark-source", default=STORED if own.is_dir() else NEW
+            said("What to look at"),
+            {source: said(text) for source, text in SOURCES.items()},
+            "benchmark-source",
+            default=STORED if own.is_dir() else NEW,
         )
         found = run = None
         if source == STORED:
@@ -83,6 +86,6 @@ with controls.errors_said():
             if (kept := asking.new_result(entry)) is not None:
                 found, run = kept
         else:
-            st.info(permission.not_offered("A run"))
+            st.info(permission.not_offered(said("A run")))
     if found is not None:
         show(found, entry, run)

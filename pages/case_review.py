@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core.case import ALL, Case
+from nero_core.wording import said
 from pages.case_views import checks, covers, evidence, opening, parts, reasons, strip, top_neurons, verdict, viewer
 from pages.components.case_watch import case_watch
 from pages.shared import controls, door, heatmaps, reading, resources, session, widgets
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 def one_screen(frame: session.Frame, read: Case) -> Callable[[], None]:
     """The frame, its verdict, and below them all that explains it, one press away each; returns what makes the rest."""
     if checks.nothing_to_judge(frame, read):
-        case_watch(frame.number, f"{frame.name}: {checks.NOTHING}", verdict.HEADLINE)
+        case_watch(frame.number, f"{frame.name}: {said(checks.NOTHING)}", verdict.HEADLINE)
         return lambda: None
     top_neurons.take_method(frame, read)
     left, right = st.columns([5, 6], gap="medium")
     with right, st.container(key="card", gap="xsmall"):
         tables = verdict.headline(read)
         below = st.container(gap="xsmall")
-    said = f"{frame.name}: {verdict.announced(read)}"
-    case_watch(frame.number, said, verdict.HEADLINE, session.PART, parts.opened())
+    told = f"{frame.name}: {verdict.announced(read)}"
+    case_watch(frame.number, told, verdict.HEADLINE, session.PART, parts.opened())
     with left:
         viewer.show(frame, read, len(session.case()) > 1, covers.take_drawn)
         with st.container(key="below-frame", gap="xxsmall"):
@@ -79,12 +80,12 @@ def review(frames: Sequence[session.Frame], reference: "Reference") -> None:
     if len(frames) > 1:
         strip.refused(frames)
     if frame.error is not None:
-        st.error(f"**{plain(frame.name)}** could not be read. {plain(frame.error)}")
+        st.error(said("**{name}** could not be read. {error}", name=plain(frame.name), error=plain(frame.error)))
     rest = one_screen(frame, frame.reading) if frame.reading is not None and frame.error is None else None
     if waiting and progress is not None:
 
         def tell(done: int, of: int) -> None:
-            progress.progress(done / of, text=f"Read {done} of {of} more images")
+            progress.progress(done / of, text=said("Read {done} of {of} more images", done=done, of=of))
 
         reading.read_case(waiting, reference, detector, tell)
         st.rerun()

@@ -8,6 +8,7 @@ from nero_core.neurons.statistics import Comparison
 from nero_core.records import IntArray
 from nero_core.reference.manifest import ReferenceEntry
 from nero_core.reference.reference import Reference
+from nero_core.wording import said
 from pages.neuron_views import detail, groups, heatmaps, link, overview, relevance_map, truth
 from pages.shared import controls, door, widgets
 from pages.shared.words import plain
@@ -15,10 +16,13 @@ from pages.shared.words import plain
 
 def no_sample(entry: ReferenceEntry) -> None:
     """The empty state of an older reference."""
-    st.header("This reference keeps no sample of its neurons", anchor=False)
+    st.header(said("This reference keeps no sample of its neurons"), anchor=False)
     st.markdown(
-        f"*{plain(entry.title)}* was fitted before samples were kept: means, distributions and the map are missing. "
-        "Its verdicts and heatmaps on Case review are not concerned. Fit it once more:"
+        said(
+            "*{title}* was fitted before samples were kept: means, distributions and the map are missing. Its "
+            "verdicts and heatmaps on Case review are not concerned. Fit it once more:",
+            title=plain(entry.title),
+        )
     )
     widgets.command(
         "python -m nero_core fit IMAGES --classifier classifier.safetensors --ood NAME=FOLDER --out REFERENCE"
@@ -38,19 +42,19 @@ def neurons(stored: Reference, choices: groups.Choices, comparison: Comparison, 
             overview.bars(comparison, few, shown)
             overview.table(comparison, few, choices)
         else:
-            st.info("No neuron is left: widen the range of numbers, or choose another class.")
+            st.info(said("No neuron is left: widen the range of numbers, or choose another class."))
     for place, neuron in zip(places, shown, strict=True):
         with place:
             detail.show(stored.feature_concepts, choices, comparison, neuron, shown)
     link.write(groups.token(choices.entry.path), width)
-    st.header("Where it looked" if len(shown) == 1 else "Where they looked", anchor=False)
+    st.header(said("Where it looked") if len(shown) == 1 else said("Where they looked"), anchor=False)
     heatmaps.show(choices, shown)
 
 
 @controls.section
 def images(stored: Reference, choices: groups.Choices) -> None:
     """The map of this reference, and of those that it is compared with."""
-    st.header("Images by relevance", anchor=False)
+    st.header(said("Images by relevance"), anchor=False)
     case = choices.case_points()
     compared = [st.session_state[key] for key in (link.FIRST, link.SECOND)]
     others = {key: choices.others[key.partition("-")[2]] for key in compared if key.startswith("ref-")}
@@ -76,11 +80,17 @@ with controls.errors_said():
     if "reference" in ignored:
         meant = choices.others.get(st.session_state[link.ASKED])
         st.info(
-            f"This link was made with {f'the reference *{plain(meant.title)}*' if meant else 'another reference'}; "
-            "choose that one above to see what it meant."
+            said("This link was made with another reference; choose that one above to see what it meant.")
+            if meant is None
+            else said(
+                "This link was made with the reference *{title}*; choose that one above to see what it meant.",
+                title=plain(meant.title),
+            )
         )
     if rest := [name for name in ignored if name != "reference"]:
-        st.info(f"Ignored in the link, as nothing here fits: {', '.join(plain(name) for name in rest)}.")
+        st.info(
+            said("Ignored in the link, as nothing here fits: {names}.", names=", ".join(plain(name) for name in rest))
+        )
     overview.ask(choices)
     try:
         comparison = overview.compared(choices)

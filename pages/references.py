@@ -6,27 +6,35 @@ from functools import partial
 import streamlit as st
 
 from nero_core.reference.signatures import TrustedKey
+from nero_core.wording import message, said
 from pages.reference_views import asking, calibrating, carrying, inspecting, watching
 from pages.shared import controls, door, permission, resources, session
 from pages.shared.words import plain
 
-HERE, FILE, CALIBRATE, BUILD = "On this computer", "From a file", "Calibrate", "Build one"
-WRITES = {FILE: "Importing", CALIBRATE: "Calibrating", BUILD: "Building"}
+HERE, FILE, CALIBRATE, BUILD = (
+    message("On this computer"),
+    message("From a file"),
+    message("Calibrate"),
+    message("Build one"),
+)
+WRITES = {FILE: message("Importing"), CALIBRATE: message("Calibrating"), BUILD: message("Building")}
 
 
 def here() -> None:
     """The list, and one of them in full."""
     entries, chosen = session.entries(), session.entry()
     if not entries:
-        st.header("No reference on this computer yet", anchor=False)
-        st.markdown("Bring one in **from a file**, or **build one** from folders of images: the choices are above.")
+        st.header(said("No reference on this computer yet"), anchor=False)
+        st.markdown(
+            said("Bring one in **from a file**, or **build one** from folders of images: the choices are above.")
+        )
         return
     trusted: list[TrustedKey] = []
-    with controls.errors_said(before="No signature can be told by name: "):
+    with controls.errors_said(before=said("No signature can be told by name: ")):
         trusted = resources.trusted_keys()
     inspecting.listed(entries, chosen, trusted)
     if any(entry.error is None for entry in entries):
-        st.header("Look inside", anchor=False)
+        st.header(said("Look inside"), anchor=False)
         inspecting.inspect(entries, chosen, trusted)
 
 
@@ -44,26 +52,26 @@ def calibrate() -> None:
     """Calibrate the reference in use."""
     chosen = session.entry()
     if chosen is None:
-        st.info("There is no reference to calibrate yet: bring one in, or build one.")
+        st.info(said("There is no reference to calibrate yet: bring one in, or build one."))
     else:
-        queued(partial(calibrating.calibrate, chosen), "Calibrate another")
+        queued(partial(calibrating.calibrate, chosen), said("Calibrate another"))
 
 
 door.enter()
-st.markdown("A reference is a trained network with what is usual for it: the images that a case is held against.")
-views = {view: view for view in (HERE, FILE, CALIBRATE, BUILD)}
-view = controls.one_of("What to do", views, "view", bind="query-params", label_visibility="collapsed")
+st.markdown(said("A reference is a trained network with what is usual for it: the images that a case is held against."))
+views = {view: said(view) for view in (HERE, FILE, CALIBRATE, BUILD)}
+view = controls.one_of(said("What to do"), views, "view", bind="query-params", label_visibility="collapsed")
 with controls.errors_said():
     if view == HERE:
         carrying.added()
         here()
     elif not permission.granted():
-        st.info(permission.not_offered(WRITES[view]))
+        st.info(permission.not_offered(said(WRITES[view])))
     elif view == FILE:
         carrying.added()
         carrying.bring_in()
-        st.caption(f"It will be kept in {plain(str(resources.home()))}.")
+        st.caption(said("It will be kept in {folder}.", folder=plain(str(resources.home()))))
     elif view == CALIBRATE:
         calibrate()
     else:
-        queued(asking.ask, "Build another")
+        queued(asking.ask, said("Build another"))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
 import string
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po, write_po
 from streamlit.testing.v1 import AppTest
 
-from nero_core import wording
+from nero_core import languages, wording
 from nero_core.cli.main import main
 from nero_core.metrics import METRICS
 from nero_core.reports import benchmark as report
@@ -47,7 +49,9 @@ FORBIDDEN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 """Spellings that were in use beside the one of `nero_core/wording.py`, what to write, and where they may stand."""
 OWN = f"{CORE}wording.py"
-LOOK_UP = {"said", "label", "wording.said", "wording.label"}
+LOOK_UP = {
+    f"{module}{name}" for module in ("", "wording.") for name in ("said", "label", "counted", "message", "listed")
+}
 
 
 def literals(path: Path) -> Iterator[tuple[int, str]]:
@@ -113,7 +117,7 @@ def test_what_the_catalogue_says_is_written_nowhere_else(everything):
 
 def test_every_text_is_looked_up_where_it_is_shown():
     """A constant by itself would stay English: it is an argument of `said` or `label`."""
-    english = {name for name, value in vars(wording).items() if name.isupper() and isinstance(value, str)} - {"DOMAIN"}
+    english = {name for name, value in vars(wording).items() if name.isupper() and isinstance(value, str)}
     for path in [ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / CORE).rglob("*.py")]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if path == ROOT / OWN:
@@ -154,34 +158,31 @@ def test_every_metric_has_its_title_and_its_one_explanation():
 # Other languages ---------------------------------------------------------------------------------------------------
 
 
-def compiled(texts: dict[str, str]) -> bytes:
-    """A catalogue as gettext reads it (MO): a header, two tables of (length, offset), and the texts."""
-    header = "Content-Type: text/plain; charset=UTF-8\n"
-    pairs = sorted((a.encode(), b.encode()) for a, b in {"": header, **texts}.items())
-    count, where = len(pairs), 28 + 16 * len(pairs)
-    tables, data = [], b""
-    for side in (0, 1):
-        for pair in pairs:
-            tables += [len(pair[side]), where + len(data)]
-            data += pair[side] + b"\0"
-    return struct.pack(f"<7I{len(tables)}I", 0x950412DE, 0, count, 28, 28 + 8 * count, 0, 0, *tables) + data
+def write_catalogue(path: Path, texts: dict[str | tuple[str, ...], str | tuple[str, ...]]) -> None:
+    """A catalogue as translators write it (PO)."""
+    catalog = Catalog(locale="en", charset="UTF-8")  # its rules for numbers
+    for text, translation in texts.items():
+        catalog.add(text, translation)
+    with path.open("wb") as file:
+        write_po(file, catalog)
 
 
 @pytest.fixture
 def loud(tmp_path, monkeypatch):
     """A language in which every text is shouted, chosen for this test."""
-    folder = tmp_path / "locale" / "xx" / "LC_MESSAGES"
-    folder.mkdir(parents=True)
-    (folder / "nero.mo").write_bytes(compiled({text: shouted(text) for text in wording.messages()}))
-    monkeypatch.setattr(wording, "LOCALES", tmp_path / "locale")
+    texts = [message.id for message in read_po(io.StringIO(wording.template())) if message.id]
+    write_catalogue(tmp_path / "xx.po", {text: shouted(text) for text in texts})
+    monkeypatch.setattr(languages, "LOCALES", tmp_path)
     wording.use("xx")
     yield
     monkeypatch.undo()
     wording.use()
 
 
-def shouted(text: str) -> str:
-    """Capitals, but for what is filled in."""
+def shouted(text):
+    """Capitals, but for what is filled in; of those that count, one and many."""
+    if isinstance(text, tuple):
+        return tuple(map(shouted, text))
     parts = string.Formatter().parse(text)
     return "".join(before.upper() + ("" if name is None else f"{{{name}}}") for before, name, _, _ in parts)
 
@@ -211,7 +212,7 @@ def test_a_language_changes_a_page(loud, tiny_reference, tmp_path, monkeypatch):
     assert wording.STANDING_LINE.upper() in [caption.value for caption in reviewed.caption]
     assert any(header.value.endswith(f"{wording.state_word(state)}]") for header in reviewed.header for state in STATES)
     assert "CALIBRATION IMAGES" in words_of(reviewed)
-    assert "SCORE DECOMPOSITION as a table" in [expander.label for expander in reviewed.expander]
+    assert "SCORE DECOMPOSITION AS A TABLE" in [expander.label for expander in reviewed.expander]
 
 
 def test_a_language_changes_the_command_line_and_not_its_files(loud, tiny_reference, class_folders, capsys):

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult, with_pooled
 from nero_core.metrics import Draws, Interval, bootstrap, paired_differences
+from nero_core.wording import AND, counted, listed, message, said
 
 METRIC = "auroc"
 CHANCE = 0.5
 NERO = "nero"
 NAMED = 4
 """So many detectors are named; of more, the others are counted."""
-MEASURE_ELSEWHERE = "These images have chosen it: measure it on others."
+MEASURE_ELSEWHERE = message("These images have chosen it: measure it on others.")
 
 
 @dataclass(frozen=True)
@@ -90,19 +91,23 @@ def conclusion(result: BenchmarkResult, ood_set: str) -> list[str]:
     found = standing(result, ood_set)
     if found is None:
         return [
-            "Which detectors are ahead cannot be said: images belong together here, and this result of an earlier "
-            "version does not keep which. Run it again."
+            said(
+                "Which detectors are ahead cannot be said: images belong together here, and this result of an "
+                "earlier version does not keep which. Run it again."
+            )
         ]
-    where = "these images" if ood_set == POOLED or len(result.ood_sets) == 1 else f"the images of {ood_set}"
+    if ood_set == POOLED or len(result.ood_sets) == 1:
+        where = said("On these images")
+    else:
+        where = said("On the images of {ood_set}", ood_set=ood_set)
     best = found.ranked[0]
+    told = {"where": where, "detector": best.label, "area": _area(best, ood_set)}
     if best.metrics[ood_set][METRIC].low <= CHANCE:
-        first = [
-            f"On {where} no detector is surely better than chance: the best, {best.label}, has {_area(best, ood_set)}."
-        ]
-        last = ["None of them can be recommended by these images."]
+        first = [said("{where} no detector is surely better than chance: the best, {detector}, has {area}.", **told)]
+        last = [said("None of them can be recommended by these images.")]
     elif len(found.ranked) == 1:
-        first = [f"On {where} {best.label} alone was compared: {_area(best, ood_set)}."]
-        last = ["Compare it with others before you choose."]
+        first = [said("{where} {detector} alone was compared: {area}.", **told)]
+        last = [said("Compare it with others before you choose.")]
     else:
         first, last = [_ahead(found, ood_set, where)], [_use(found)]
     return [*first, *_of_nero(result, found, ood_set), *_below_chance(found, ood_set), *last]
@@ -111,11 +116,15 @@ def conclusion(result: BenchmarkResult, ood_set: str) -> list[str]:
 def _ahead(found: Standing, ood_set: str, where: str) -> str:
     best, *others = found.ahead
     if not others:
-        return f"On {where} {best.label} is ahead of all others: {_area(best, ood_set)}."
+        told = {"where": where, "detector": best.label, "area": _area(best, ood_set)}
+        return said("{where} {detector} is ahead of all others: {area}.", **told)
     lowest, highest = (100 * found.ahead[place].metrics[ood_set][METRIC].value for place in (-1, 0))
-    return (
-        f"On {where} {_listed([row.label for row in found.ahead])} are ahead together, and not told apart: AUROC "
-        f"{lowest:.1f} to {highest:.1f} %."
+    return said(
+        "{where} {detectors} are ahead together, and not told apart: AUROC {lowest} to {highest} %.",
+        where=where,
+        detectors=_listed([row.label for row in found.ahead]),
+        lowest=f"{lowest:.1f}",
+        highest=f"{highest:.1f}",
     )
 
 
@@ -123,15 +132,22 @@ def _of_nero(result: BenchmarkResult, found: Standing, ood_set: str) -> list[str
     """Where NERO stands, unless the first sentence has said it."""
     if found.nero is None:
         tried = any(row.detector == NERO and not row.ablation for row in result.detectors)
-        return ["NERO could not run." if tried else "NERO was not compared."]
+        return [said("NERO could not run.") if tried else said("NERO was not compared.")]
     if found.behind is None:
         return []
     if found.nero in found.ahead:
         named = found.nero in found.ahead[:NAMED] or len(found.ahead) == NAMED + 1
-        return [] if named else ["NERO is among them."]
+        return [] if named else [said("NERO is among them.")]
     value, low, high = (abs(100 * each) for each in found.behind)
-    below = ", and below chance" if found.nero.metrics[ood_set][METRIC].high < CHANCE else ""
-    return [f"NERO is {value:.1f} points behind {found.ranked[0].label} ({high:.1f} to {low:.1f}){below}."]
+    told = {
+        "value": f"{value:.1f}",
+        "detector": found.ranked[0].label,
+        "high": f"{high:.1f}",
+        "low": f"{low:.1f}",
+    }
+    if found.nero.metrics[ood_set][METRIC].high < CHANCE:
+        return [said("NERO is {value} points behind {detector} ({high} to {low}), and below chance.", **told)]
+    return [said("NERO is {value} points behind {detector} ({high} to {low}).", **told)]
 
 
 def _below_chance(found: Standing, ood_set: str) -> list[str]:
@@ -139,8 +155,14 @@ def _below_chance(found: Standing, ood_set: str) -> list[str]:
     names = [r.label for r in found.ranked if r.detector != NERO and r.metrics[ood_set][METRIC].high < CHANCE]
     if not names:
         return []
-    verb = "is" if len(names) == 1 else "are"
-    return [f"{_listed(names)} {verb} below chance: OOD images get lower scores than ID images."]
+    return [
+        counted(
+            len(names),
+            "{names} is below chance: OOD images get lower scores than ID images.",
+            "{names} are below chance: OOD images get lower scores than ID images.",
+            names=_listed(names),
+        )
+    ]
 
 
 def _use(found: Standing) -> str:
@@ -148,22 +170,23 @@ def _use(found: Standing) -> str:
     quick = [row for row in found.ahead if not row.sees_images]
     chosen = (quick or found.ahead)[0]
     if len(found.ahead) == 1:
-        why = ""
+        use = said("Use {detector}.", detector=chosen.label)
     elif chosen is found.ahead[0]:
-        why = ", the highest of them"
+        use = said("Use {detector}, the highest of them.", detector=chosen.label)
     else:
-        why = ", the highest of those that need not go through the network again"
-    return f"Use {chosen.label}{why}. {MEASURE_ELSEWHERE}"
+        use = said(
+            "Use {detector}, the highest of those that need not go through the network again.", detector=chosen.label
+        )
+    return f"{use} {said(MEASURE_ELSEWHERE)}"
 
 
 def _area(row: DetectorResult, ood_set: str) -> str:
     value, low, high = (100 * each for each in row.metrics[ood_set][METRIC])
-    return f"AUROC {value:.1f} % ({low:.1f} to {high:.1f})"
+    return said("AUROC {value} % ({low} to {high})", value=f"{value:.1f}", low=f"{low:.1f}", high=f"{high:.1f}")
 
 
 def _listed(names: Sequence[str]) -> str:
     """Such as "A, B and C", or "A, B, C, D and 3 others"."""
     if len(names) > NAMED + 1:
-        names = [*names[:NAMED], f"{len(names) - NAMED} others"]
-    *before, last = names
-    return f"{', '.join(before)} and {last}" if before else last
+        names = [*names[:NAMED], said("{n} others", n=len(names) - NAMED)]
+    return said(listed(names, AND))

@@ -10,13 +10,13 @@ from nero_core.benchmark.result import DetectorResult
 from nero_core.data.guarantee import needed_images
 from nero_core.network.activation_cache import Extraction
 from nero_core.records import Activations
-from nero_core.wording import CALIBRATION_IMAGES, said
+from nero_core.wording import CALIBRATION_IMAGES, message, said
 
 UNREADABLE_NAMED = 5
 """Unreadable images are all counted; so many per set are named."""
-UNGROUPED = (
-    "Nothing is known of which images belong to one patient or clip (--group): where several do, every interval is too "
-    "narrow."
+UNGROUPED = message(
+    "Nothing is known of which images belong to one patient or clip (--group): where several do, every "
+    "interval is too narrow."
 )
 
 
@@ -44,7 +44,13 @@ def too_few(images: int, alpha: float) -> list[str]:
     """A sentence where there are too few calibration images for the share of false alarms asked for."""
     if images >= needed_images(alpha):
         return []
-    return [f"{images} calibration images are too few for α = {alpha:g}: no shares of flagged images are given."]
+    return [
+        message(
+            "{images} calibration images are too few for α = {alpha}: no shares of flagged images are given.",
+            images=images,
+            alpha=f"{alpha:g}",
+        )
+    ]
 
 
 def without_guarantee(rows: Sequence[DetectorResult], alpha: float) -> list[str]:
@@ -54,8 +60,12 @@ def without_guarantee(rows: Sequence[DetectorResult], alpha: float) -> list[str]
     if not named:
         return []
     return [
-        f"Images read as {', '.join(named)} have too few calibration images of that class for α = {alpha:g}: images of "
-        "all classes stand in, and there is no guarantee for them."
+        message(
+            "Images read as {classes} have too few calibration images of that class for α = {alpha}: images of all "
+            "classes stand in, and there is no guarantee for them.",
+            classes=", ".join(named),
+            alpha=f"{alpha:g}",
+        )
     ]
 
 

@@ -19,6 +19,7 @@ from nero_core.metrics import Interval
 from nero_core.records import Activations, Float64Array, IntArray
 from nero_core.storage.display_names import display_name
 from nero_core.storage.files import write_arrays, write_bytes
+from nero_core.wording import said
 
 IMAGES = "images"
 """Under which the images stand beside the scores."""
@@ -351,10 +352,13 @@ class BenchmarkResult:
         for reason, names in sorted(found.items()):
             whose = "" if len(names) == every else f" ({', '.join(names)})"
             sentences.append(
-                f"No guarantee{whose}: {reason}."
+                said("No guarantee{whose}: {reason}.", whose=whose, reason=said(reason))
                 if reason
-                else f"The calibration images are known to be unseen by the classifier{whose}: the bound on false "
-                "alarms holds on average over sets of calibration images."
+                else said(
+                    "The calibration images are known to be unseen by the classifier{whose}: the bound on false alarms "
+                    "holds on average over sets of calibration images.",
+                    whose=whose,
+                )
             )
         return sentences
 

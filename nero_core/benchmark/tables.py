@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from nero_core import wording
 from nero_core.benchmark.result import ID, POOLED, BenchmarkResult, DetectorResult
 from nero_core.metrics import HIGHER_IS_BETTER, Interval
-from nero_core.wording import label, metric_meaning, metric_title, said
+from nero_core.wording import label, message, metric_meaning, metric_title, said
 
 if TYPE_CHECKING:
     from nero_core.detectors import Paper
 
-BEST = " ★ best"
+BEST = message(" ★ best")
 NO_VALUE = "–"
 
 COMPARED = ("auroc", "fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
@@ -22,8 +22,10 @@ COMPARED = ("auroc", "fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
 
 
 CLASS_KINDS = {
-    "predicted": "By the class that the network reads. With calibration by class the bound holds for each of these.",
-    "true": "By the class an image is of. The bound holds for it only as far as the network reads it rightly.",
+    "predicted": message(
+        "By the class that the network reads. With calibration by class the bound holds for each of these."
+    ),
+    "true": message("By the class an image is of. The bound holds for it only as far as the network reads it rightly."),
 }
 """How false alarms are counted per class, with a sentence on what that says."""
 
@@ -85,21 +87,23 @@ def titled(metric: str) -> str:
 
 def percent(interval: Interval, best: bool = False) -> str:
     """Such as ``95.8 (93.2–97.9) ★ best``, in percent."""
-    return f"{100 * interval.value:.1f} ({100 * interval.low:.1f}–{100 * interval.high:.1f}){BEST if best else ''}"
+    return (
+        f"{100 * interval.value:.1f} ({100 * interval.low:.1f}–{100 * interval.high:.1f}){said(BEST) if best else ''}"
+    )
 
 
 def difference(interval: Interval) -> str:
     """Such as ``+3.1 (+0.4 to +5.9)``, percentage points."""
     value, low, high = (f"{100 * each:+.1f}".replace("-", "−") for each in interval)
-    return f"{value} ({low} to {high})"
+    return said("{value} ({low} to {high})", value=value, low=low, high=high)
 
 
 def judged(interval: Interval, higher_is_better: bool) -> str:
     """A paired difference with a word: ``+3.1 (+0.4 to +5.9) better``."""
     if interval.low <= 0 <= interval.high:
-        word = "not told apart"
+        word = said("not told apart")
     else:
-        word = "better" if (interval.value > 0) == higher_is_better else "worse"
+        word = said("better") if (interval.value > 0) == higher_is_better else said("worse")
     return f"{difference(interval)} {word}"
 
 
@@ -123,8 +127,14 @@ def difference_columns(rows: Sequence[DetectorResult], ood_set: str, baseline: s
     for metric in COMPARED:
         found = [row.differences[ood_set][metric] if row.differences else None for row in rows]
         values = [0.0 if each is None else 100 * each.value for each in found]
-        texts = [f"{NO_VALUE} this is {baseline}" if e is None else judged(e, HIGHER_IS_BETTER[metric]) for e in found]
-        text = f"Percentage points above or below {baseline}. {metric_meaning(metric)}"
+        texts = [
+            f"{NO_VALUE} {said('this is {baseline}', baseline=baseline)}"
+            if e is None
+            else judged(e, HIGHER_IS_BETTER[metric])
+            for e in found
+        ]
+        above = said("Percentage points above or below {baseline}.", baseline=baseline)
+        text = f"{above} {metric_meaning(metric)}"
         columns.append(Column(f"Δ {titled(metric)}", text, values, texts))
     return columns
 
@@ -133,8 +143,16 @@ def decision_columns(rows: Sequence[DetectorResult], ood_set: str, alpha: float)
     """What is flagged when at most α of the ordinary images may be."""
     aim = f"{100 * alpha:g} %"
     wanted = (
-        (f"ID flagged (aim: at most {aim})", ID, "Share of ID test images that are flagged: false alarms."),
-        ("OOD flagged ↑", ood_set, "Share of OOD images that are flagged at the same setting. Higher is better."),
+        (
+            said("ID flagged (aim: at most {aim})", aim=aim),
+            ID,
+            said("Share of ID test images that are flagged: false alarms."),
+        ),
+        (
+            said("OOD flagged ↑"),
+            ood_set,
+            said("Share of OOD images that are flagged at the same setting. Higher is better."),
+        ),
     )
     columns = []
     for name, key, text in wanted:
@@ -150,8 +168,8 @@ def class_columns(rows: Sequence[DetectorResult], classes: Sequence[str], kind: 
     for name in classes:
         counts = [row.false_alarms.get(kind, {}).get(name) for row in rows]
         values = [None if each is None or not each[1] else 100 * each[0] / each[1] for each in counts]
-        texts = [NO_VALUE if each is None else f"{each[0]} of {each[1]}" for each in counts]
-        columns.append(Column(name, CLASS_KINDS[kind], values, texts))
+        texts = [NO_VALUE if each is None else said("{n} of {of}", n=each[0], of=each[1]) for each in counts]
+        columns.append(Column(name, said(CLASS_KINDS[kind]), values, texts))
     return columns
 
 
@@ -159,15 +177,20 @@ def method_columns(rows: Sequence[DetectorResult]) -> list[Column]:
     """Where each comes from, and how it was run."""
     seconds = [row.fit_seconds + row.score_seconds for row in rows]
     parameters = [", ".join(f"{key} = {_value(value)}" for key, value in row.parameters.items()) for row in rows]
-    fitted = ["here" if row.fitted == "here" else "reference" for row in rows]
-    again = ["images, again" if row.sees_images else "stored activations" for row in rows]
+    fitted = [said("here") if row.fitted == "here" else said("reference") for row in rows]
+    again = [said("images, again") if row.sees_images else said("stored activations") for row in rows]
     return [
-        Column("Year", "Of publication.", [row.year for row in rows], [str(row.year) for row in rows]),
-        Column("Seconds ↓", "Fitting and scoring, beside the pass all share.", seconds, [f"{s:.2f}" for s in seconds]),
-        Column.of_texts("Parameters", parameters, "As they were set."),
-        Column.of_texts("Fitted", fitted, "Here, or taken from the reference."),
-        Column.of_texts("Looks at", again, "Whether it had to go through the network again."),
-        Column.of_texts("Paper", [row.paper for row in rows], "Where it comes from."),
+        Column(said("Year"), said("Of publication."), [row.year for row in rows], [str(row.year) for row in rows]),
+        Column(
+            said("Seconds ↓"),
+            said("Fitting and scoring, beside the pass all share."),
+            seconds,
+            [f"{s:.2f}" for s in seconds],
+        ),
+        Column.of_texts(said("Parameters"), parameters, said("As they were set.")),
+        Column.of_texts(said("Fitted"), fitted, said("Here, or taken from the reference.")),
+        Column.of_texts(said("Looks at"), again, said("Whether it had to go through the network again.")),
+        Column.of_texts(said("Paper"), [row.paper for row in rows], said("Where it comes from.")),
     ]
 
 
@@ -182,7 +205,7 @@ def papers(rows: Sequence[DetectorResult]) -> dict[str, Paper]:
 def _value(value: object) -> str:
     """A parameter as it was set; None where it follows from the images."""
     if value is None:
-        return "auto"
+        return said("auto")
     return " + ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
@@ -202,9 +225,15 @@ def published_columns(result: BenchmarkResult) -> list[Column]:
         values = [None if each is None else 100 * each.value for each in here]
         texts = [NO_VALUE if each is None else percent(each) for each in here]
         name, text = titled(metric), metric_meaning(metric)
-        columns += [Column(f"{name} published", text, theirs, [f"{value:.2f}" for value in theirs])]
-        columns += [Column(f"{name} here", text, values, texts)]
+        columns += [Column(said("{metric} published", metric=name), text, theirs, [f"{value:.2f}" for value in theirs])]
+        columns += [Column(said("{metric} here", metric=name), text, values, texts)]
     return columns
+
+
+FLAGGED_BY = {
+    "predicted": message("ID images flagged at α = {alpha} %, by predicted class"),
+    "true": message("ID images flagged at α = {alpha} %, by true class"),
+}
 
 
 # Whole tables ----------------------------------------------------------------------------------------------------
@@ -212,10 +241,10 @@ def published_columns(result: BenchmarkResult) -> list[Column]:
 EXPLAINED = ("fpr_ood_at_95_id_tpr", "fpr_id_at_95_ood_tpr")
 """Metrics that the main table explains under it: two that share a name."""
 USES = {
-    "fit": "fits the detectors",
-    "calibration": "calibrates decisions",
-    "id": "scored as in-distribution",
-    "ood": "scored as out-of-distribution",
+    "fit": message("fits the detectors"),
+    "calibration": message("calibrates decisions"),
+    "id": message("scored as in-distribution"),
+    "ood": message("scored as out-of-distribution"),
 }
 """What each role of images does."""
 
@@ -228,31 +257,35 @@ def tables(result: BenchmarkResult) -> list[Table]:
         found += [_per_set_table(result, ranked, metric) for metric in ("auroc", "fpr_ood_at_95_id_tpr")]
     for kind, note in CLASS_KINDS.items():
         if counted := [row for row in ranked if kind in row.false_alarms]:
-            title = f"ID images flagged at α = {100 * result.alpha:g} %, by {kind} class"
-            found.append(_of_detectors(title, counted, class_columns(counted, result.classes, kind), note))
+            title = said(FLAGGED_BY[kind], alpha=f"{100 * result.alpha:g}")
+            found.append(_of_detectors(title, counted, class_columns(counted, result.classes, kind), said(note)))
     if result.baseline is not None and len(ranked) > 1:
         found.append(_difference_table(result, ranked))
     if refused := [row for row in result.detectors if not row.done]:
         found.append(
-            _of_detectors(label(wording.COULD_NOT_RUN), refused, [Column.of_texts("Why", [r.reason for r in refused])])
+            _of_detectors(
+                label(wording.COULD_NOT_RUN), refused, [Column.of_texts(said("Why"), [r.reason for r in refused])]
+            )
         )
     if result.published:
         found.append(_published_table(result))
     if cited := papers(result.detectors):
         columns = [
-            Column.of_texts("Paper", [paper.citation for paper in cited.values()]),
-            Column.of_texts("Title", [paper.title if paper.authors else "" for paper in cited.values()]),
-            Column.of_texts("Link", [paper.url for paper in cited.values()], links=True),
+            Column.of_texts(said("Paper"), [paper.citation for paper in cited.values()]),
+            Column.of_texts(said("Title"), [paper.title if paper.authors else "" for paper in cited.values()]),
+            Column.of_texts(said("Link"), [paper.url for paper in cited.values()], links=True),
         ]
-        found.append(Table("Papers", label(wording.DETECTOR), list(cited), columns))
+        found.append(Table(said("Papers"), label(wording.DETECTOR), list(cited), columns))
     facts = {
-        "Used": [USES[each.role] for each in result.sets],
-        "Images": [str(each.images) for each in result.sets],
-        "Unreadable": [str(each.unreadable) for each in result.sets],
-        "SHA-256 of all": [each.digest[:16] for each in result.sets],
+        said("Used"): [said(USES[each.role]) for each in result.sets],
+        said("Images"): [str(each.images) for each in result.sets],
+        said("Unreadable"): [str(each.unreadable) for each in result.sets],
+        said("SHA-256 of all"): [each.digest[:16] for each in result.sets],
     }
     names = [each.name for each in result.sets]
-    found.append(Table("Images", "Set", names, [Column.of_texts(name, texts) for name, texts in facts.items()]))
+    found.append(
+        Table(said("Images"), said("Set"), names, [Column.of_texts(name, texts) for name, texts in facts.items()])
+    )
     return found
 
 
@@ -261,7 +294,12 @@ def main_table(result: BenchmarkResult, ranked: Sequence[DetectorResult]) -> Tab
     column = result.columns[-1]
     counts = {each.role: each.images for each in result.sets}
     ood = sum(each.images for each in result.sets if each.role == "ood")
-    title = f"ID ({counts['id']} images) against {'all OOD sets' if column == POOLED else column} ({ood} images)"
+    told = {"id": counts["id"], "ood": ood}
+    title = (
+        said("ID ({id} images) against all OOD sets ({ood} images)", **told)
+        if column == POOLED
+        else said("ID ({id} images) against {set} ({ood} images)", set=column, **told)
+    )
     columns = [*metric_columns(ranked, column), *decision_columns(ranked, column, result.alpha)]
     return _of_detectors(title, ranked, [*columns, method_columns(ranked)[1]], reading())
 
@@ -269,7 +307,7 @@ def main_table(result: BenchmarkResult, ranked: Sequence[DetectorResult]) -> Tab
 def reading() -> str:
     """How the main table is read, with the two metrics that share a name explained."""
     explained = (f"{metric_title(metric)}: {metric_meaning(metric)}" for metric in EXPLAINED)
-    overlap = "Detectors whose intervals overlap may still differ: see the differences."
+    overlap = said("Detectors whose intervals overlap may still differ: see the differences.")
     return " ".join([said(wording.IN_PERCENT), overlap, *explained])
 
 
@@ -282,28 +320,32 @@ def _per_set_table(result: BenchmarkResult, ranked: Sequence[DetectorResult], me
     columns = []
     for name in result.columns:
         (found,) = metric_columns(ranked, name, [metric])
-        label = f"{name} ({sizes[name]})" if name in sizes else "all"
+        label = f"{name} ({sizes[name]})" if name in sizes else said("all")
         columns.append(Column(label, found.help, found.values, found.texts))
-    note = "One large set can carry the figures over all."
-    return _of_detectors(f"{metric_title(metric)} per OOD set", ranked, columns, note)
+    note = said("One large set can carry the figures over all.")
+    return _of_detectors(said("{metric} per OOD set", metric=metric_title(metric)), ranked, columns, note)
 
 
 def _difference_table(result: BenchmarkResult, ranked: Sequence[DetectorResult]) -> Table:
     base = next(row for row in ranked if row.name == result.baseline)
     others = [row for row in ranked if row is not base]
-    note = (
-        f"{said(wording.POINTS_AGAINST, baseline=base.label)} An interval without 0 is a difference that these images "
-        "show."
-    )
+    shows = said("An interval without 0 is a difference that these images show.")
+    note = f"{said(wording.POINTS_AGAINST, baseline=base.label)} {shows}"
     columns = difference_columns(others, result.columns[-1], base.label)
-    return _of_detectors(f"Differences from {base.label}", others, columns, note)
+    return _of_detectors(said("Differences from {baseline}", baseline=base.label), others, columns, note)
 
 
 def _published_table(result: BenchmarkResult) -> Table:
     published = result.published
     verdict = label(comparable(result))
-    source = f" Source: {published['source']}" if published["source"] else ""
-    note = f"{verdict}: {published['reason']}{source}"
+    source = said(" Source: {source}", source=published["source"]) if published["source"] else ""
+    note = f"{verdict}: {said(published['reason'])}{source}"
     columns = published_columns(result) if published["rows"] else []
     names = [entry["title"] for entry in published["rows"]]
-    return Table(f"Published figures, protocol {published['protocol']}", label(wording.DETECTOR), names, columns, note)
+    return Table(
+        said("Published figures, protocol {protocol}", protocol=published["protocol"]),
+        label(wording.DETECTOR),
+        names,
+        columns,
+        note,
+    )

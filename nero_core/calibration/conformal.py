@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nero_core.data.guarantee import BY_CLASS, DEFAULT_ALPHA, CalibrationSettings, Guarantee, is_share, needed_images
+from nero_core.data.guarantee import (
+    BY_CLASS,
+    DEFAULT_ALPHA,
+    CalibrationSettings,
+    Guarantee,
+    is_share,
+    needed_images,
+    too_alike,
+    too_few_of_class,
+)
 from nero_core.errors import InputError
 from nero_core.records import Decision, Float64Array, IntArray, State
 
@@ -23,7 +32,6 @@ TIE_TOLERANCE = 1e-4
 
 BORDERLINE_FACTOR = 2.0
 """Between α and this many α an image is borderline."""
-
 
 BAND = 0.95
 """A band is the central 95 % of what the share of false alarms can be, given the calibration images."""
@@ -105,10 +113,7 @@ class Calibration:
         name, rows = self.classes[number], self.predicted == number
         settings = replace(self.settings, by_class=False)
         if (count := int(rows.sum())) < self.settings.needed:
-            guarantee = self.guarantee.withdrawn(
-                f"{count} calibration images are predicted as {name}, and α = {self.settings.alpha:g} needs "
-                f"{self.settings.needed}, so that images of all classes stand in"
-            )
+            guarantee = self.guarantee.withdrawn(too_few_of_class(count, name, self.settings))
             return replace(self, guarantee=guarantee, predicted=None, classes=(), settings=settings)
         groups, looks = (None if each is None else each[rows] for each in (self.groups, self.looks))
         own = Calibration(
@@ -121,12 +126,7 @@ class Calibration:
     @property
     def too_alike(self) -> str:
         """Why images of few patients, or of few views, promise nothing, as the part of a sentence."""
-        which = "" if self.of_class is None else f" that are predicted as {self.of_class}"
-        why = "look nearly the same" if self.groups is None else f"are of {self.group_count} patients or clips"
-        return (
-            f"{len(self)} calibration images{which} {why} and count as {self.independent} independent ones, and "
-            f"α = {self.settings.alpha:g} needs {self.settings.needed}"
-        )
+        return too_alike(len(self), self.independent, self.settings, self.of_class, self.group_count)
 
     def per_class(self) -> dict[str, dict[str, int | bool]]:
         """For each class how many images calibrate it, and whether its guarantee holds; empty where all are one."""

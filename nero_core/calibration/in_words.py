@@ -16,34 +16,43 @@ def promise_lines(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     guarantee, settings = calibrated_as(manifest)
     if guarantee.holds:
         how = (
-            "the expected share of false alarms is at most the one chosen"
+            said("the expected share of false alarms is at most the one chosen")
             if settings.confidence is None
-            else f"with probability {settings.confidence:g} over sets of calibration images the share of false alarms "
-            f"is at most {100 * settings.alpha:g} % where that is chosen; at another, the expected one is at most it"
+            else said(
+                "with probability {sure} over sets of calibration images the share of false alarms is at most "
+                "{alpha} % where that is chosen; at another, the expected one is at most it",
+                sure=f"{settings.confidence:g}",
+                alpha=f"{100 * settings.alpha:g}",
+            )
         )
-        why = "yes: its calibration images were seen neither in training nor in fitting, so that on new images from "
-        why += f"the same source {how}"
+        why = said(
+            "yes: its calibration images were seen neither in training nor in fitting, so that on new images from the "
+            "same source {how}",
+            how=how,
+        )
     else:
-        why = f"no: {guarantee.reason}"
+        why = said("no: {reason}", reason=said(guarantee.reason))
     lines = [
-        ("Guarantee", why),
-        (label(CALIBRATION_IMAGES), f"{int(calibration['images'])} ({guarantee.origin})"),
+        (said("Guarantee"), why),
+        (label(CALIBRATION_IMAGES), f"{int(calibration['images'])} ({said(guarantee.origin)})"),
         (
-            "Read",
-            "each image against those of its predicted class"
+            said("Read"),
+            said("each image against those of its predicted class")
             if settings.by_class
-            else "each image against those of all classes together: one class may carry more false alarms than another",
+            else said(
+                "each image against those of all classes together: one class may carry more false alarms than another"
+            ),
         ),
     ]
-    lines += [("Left out of the calibration", note) for note in guarantee.left_out]
+    lines += [(said("Left out of the calibration"), said(note)) for note in guarantee.left_out]
     for name, each in calibration.get("per_class", {}).items():
-        short = "" if each["guaranteed"] or not guarantee.holds else "; too few: no guarantee for these"
+        short = "" if each["guaranteed"] or not guarantee.holds else said("; too few: no guarantee for these")
         count = int(each["predicted"])
-        supports = f"{count}, which support a share of {_percent(1 / (count + 1))} % and more"
-        lines.append((f"Calibration images read as {name}", f"{supports}{short}"))
+        supports = said("{n}, which support a share of {share} % and more", n=count, share=_percent(1 / (count + 1)))
+        lines.append((said("Calibration images read as {name}", name=name), f"{supports}{short}"))
     lines += [
-        ("Patients, examinations or clips", _grouped(calibration.get("groups"))),
-        ("Smallest share of false alarms that can be asked for", f"{_percent(calibration['smallest_alpha'])} %"),
+        (said("Patients, examinations or clips"), _grouped(calibration.get("groups"))),
+        (said("Smallest share of false alarms that can be asked for"), f"{_percent(calibration['smallest_alpha'])} %"),
     ]
     return tuple(lines)
 
@@ -55,8 +64,8 @@ def _percent(share: float) -> str:
 
 def _grouped(groups: int | None) -> str:
     if groups is None:
-        return "not told apart: where several images are of one, bands and intervals are too narrow"
-    return f"{int(groups)} among the calibration images; bands and intervals are by them"
+        return said("not told apart: where several images are of one, bands and intervals are too narrow")
+    return said("{n} among the calibration images; bands and intervals are by them", n=int(groups))
 
 
 def caught_in_words(caught: Mapping[str, tuple[int, int]] | None, sets: int = 0) -> str:
@@ -72,11 +81,24 @@ def caught_in_words(caught: Mapping[str, tuple[int, int]] | None, sets: int = 0)
     if not caught:
         return said(NOT_KEPT if sets else NOBODY_MEASURED)
     shares = sorted(math.floor(100 * flagged / images) for flagged, images in caught.values())
+    told = label(KNOWN_UNUSUAL_IMAGES)
     if len(shares) == 1:
         [(flagged, images)] = caught.values()
-        return f"{label(KNOWN_UNUSUAL_IMAGES)} caught: {flagged} of {images}, of one kind; the others are missed."
-    range_of = f"{shares[0]} to {shares[-1]}" if shares[0] < shares[-1] else f"{shares[0]}"
+        return said(
+            "{known} caught: {flagged} of {images}, of one kind; the others are missed.",
+            known=told,
+            flagged=flagged,
+            images=images,
+        )
     fewest, most = (extreme(images for _, images in caught.values()) for extreme in (min, max))
-    sizes = f"{fewest} to {most}" if fewest < most else f"{fewest}"
-    kinds = f"by kind ({len(shares)} kinds of {sizes} images)"
-    return f"{label(KNOWN_UNUSUAL_IMAGES)} caught: {range_of} of 100, {kinds}; the others are missed."
+    return said(
+        "{known} caught: {shares} of 100, by kind ({kinds} kinds of {sizes} images); the others are missed.",
+        known=told,
+        shares=_span(shares[0], shares[-1]),
+        kinds=len(shares),
+        sizes=_span(fewest, most),
+    )
+
+
+def _span(first: int, last: int) -> str:
+    return said("{first} to {last}", first=first, last=last) if first < last else str(first)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nero_core.data.guarantee import CalibrationSettings, Guarantee
+from nero_core.wording import message
 
 BY_CLASS_SCHEMA = 2
 """From this schema of the manifest on, calibrations say how they were made."""
-CALIBRATED_BEFORE = (
+CALIBRATED_BEFORE = message(
     "an earlier version calibrated this reference, which did not look for copies of training images; calibrate it again"
 )
 

@@ -10,6 +10,7 @@ import numpy as np
 from nero_core.calibration import state_of
 from nero_core.records import Activations, State
 from nero_core.reference.reference import DEFAULT_DETECTOR, Reference
+from nero_core.wording import AND, counted, listed, said
 
 
 @dataclass(frozen=True)
@@ -106,25 +107,47 @@ def members_in_words(members: Sequence[MemberReading], alpha: float, flagged: bo
     for each in shown:
         titles[each.state(alpha)].append(DETECTORS[each.name].info.title)
     unusual, borderline, quiet = titles.values()
-    nothing = [f"{_listed(quiet)} {'sees' if len(quiet) == 1 else 'see'} nothing unusual"] if quiet else []
+    nothing = (
+        [
+            counted(
+                len(quiet),
+                "{names} sees nothing unusual",
+                "{names} see nothing unusual",
+                names=said(listed(quiet, AND)),
+            )
+        ]
+        if quiet
+        else []
+    )
     leader = shown[0]
     if not unusual and not borderline:
-        together = "alone finds this image unusual; together they do" if flagged else "finds this image unusual"
-        return f"None of the panel’s detectors {together}."
+        if flagged:
+            return said("None of the panel’s detectors alone finds this image unusual; together they do.")
+        return said("None of the panel’s detectors finds this image unusual.")
     if leader.state(alpha) == "in-distribution":
-        seen = [
-            f"{_listed(names)} {'finds' if len(names) == 1 else 'find'} this image {word}"
-            for names, word in ((unusual, "unusual"), (borderline, "borderline"))
-            if names
-        ]
+        seen = []
+        if unusual:
+            names = said(listed(unusual, AND))
+            seen.append(
+                counted(
+                    len(unusual), "{names} finds this image unusual", "{names} find this image unusual", names=names
+                )
+            )
+        if borderline:
+            names = said(listed(borderline, AND))
+            seen.append(
+                counted(
+                    len(borderline),
+                    "{names} finds this image borderline",
+                    "{names} find this image borderline",
+                    names=names,
+                )
+            )
         return "; ".join([*seen, *nothing]) + "."
     title = DETECTORS[leader.name].info.title
-    led = f"{title} led" + (f": {LOOKS_FOR[leader.name]}" if leader.name in LOOKS_FOR else "")
+    led = said("{title} led", title=title)
+    if leader.name in LOOKS_FOR:
+        led = said("{title} led: {looks_for}", title=title, looks_for=said(LOOKS_FOR[leader.name]))
     also = [name for name in unusual if name != title]
-    agree = [f"{_listed(also)} {'agrees' if len(also) == 1 else 'agree'}"] if also else []
+    agree = [counted(len(also), "{names} agrees", "{names} agree", names=said(listed(also, AND)))] if also else []
     return "; ".join([led, *agree, *nothing]) + "."
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Names as a sentence has them."""
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

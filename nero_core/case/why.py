@@ -21,6 +21,7 @@ from nero_core.case.over_places import on_the_image
 from nero_core.data.input_checks.places import BORDER, find_places
 from nero_core.errors import InputError
 from nero_core.records import Neuron
+from nero_core.wording import OR, Message, listed, message
 
 Outcome = Literal["confirmed", "not confirmed", "not tested"]
 
@@ -33,11 +34,23 @@ MOSTLY = 0.5
 HALF_A_PERCENT = 0.005
 """Below which a share is not said to exceed the whole."""
 
-ON = {"black border": "the black border", "position picture": "the position picture"}
-"""Places that go with an article."""
+ON: Mapping[str, str] = {
+    "black border": message(", on the black border"),
+    "position picture": message(", on the position picture"),
+    "burnt-in text": message(", on burnt-in text"),
+    "glare": message(", on glare"),
+}
+"""What is looked for, as a place."""
 
-HEIGHTS, SIDES = ("top", "", "bottom"), ("left", "", "right")
-"""In which third of the image a region's centre lies; the middle goes without a name."""
+TERMS = (message("bias term"), message("the bias term"), message("energy"), message("the energy"))
+"""What may lead besides neurons: as detectors call it, and in a sentence."""
+
+THIRDS = (
+    (message(" at the top left"), message(" at the top"), message(" at the top right")),
+    (message(" at the left"), message(" in the middle"), message(" at the right")),
+    (message(" at the bottom left"), message(" at the bottom"), message(" at the bottom right")),
+)
+"""In which third of the image a region's centre lies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,13 +169,18 @@ def tell_why(
         place = most if on.get(most, 0.0) >= MOSTLY else TISSUE
         content = ~found[BORDER] if BORDER in found else np.ones(image.size[::-1], bool)
         test = cover_test(case, image, region, seed, content=content, between=between)
-    said = _what_leads(case) + _where(region, held, place, tuple(found)) + _outcome(region, test)
+    parts = {
+        "what": _what_leads(case),
+        "where": _where(region, held, place, tuple(found)),
+        "outcome": _outcome(region, test),
+    }
+    sentence = Message.of("{what}{where}{outcome}", parts)
     member = _title(case, case.explained)
     if shown is None:
-        return Why(said, "", _title(case, _leads(case)), member, (), region, held, place, test, None)
+        return Why(sentence, "", _title(case, _leads(case)), member, (), region, held, place, test, None)
     carried = float(shown.contributions.sum()) / shown.score
     carries = _carries(member, shown, carried)
-    return Why(said, carries, _title(case, _leads(case)), member, shown.neurons, region, held, place, test, carried)
+    return Why(sentence, carries, _title(case, _leads(case)), member, shown.neurons, region, held, place, test, carried)
 
 
 # In words ----------------------------------------------------------------------------------------------------------
@@ -180,72 +198,102 @@ def _title(case: Case, name: str) -> str:
     return (member or case.reference.detector(name)).info.title
 
 
-def _what_leads(case: Case) -> str:
+def _what_leads(case: Case) -> Message:
     """The detector that leads, and what of its account does where that is no neuron."""
     from nero_core.detectors.panel import LOOKS_FOR
 
     name, e = _leads(case), case.explanation
-    said = f"{_title(case, name)} {'leads' if case.leader is not None else 'decides'}"
-    said += f" ({LOOKS_FOR[name]})" if name in LOOKS_FOR else ""
+    title, own = _title(case, name), case.explained == name
+    head = message("{title} leads", title=title) if case.leader is not None else message("{title} decides", title=title)
+    if name in LOOKS_FOR:
+        head = message("{told} ({looks_for})", told=head, looks_for=LOOKS_FOR[name])
     if case.places is not None:
-        return f"{said}, and its score is a sum over places, densest"
+        return message("{told}, and its score is a sum over places, densest", told=head)
     if e is None:
-        return f"{said}, which is no sum over neurons; the network looked most"
-    whose = "its neurons"
-    if case.explained != name:
-        said += ", which is no sum over neurons"
-        whose = f"the neurons of {_title(case, case.explained)}"
+        return message("{told}, which is no sum over neurons; the network looked most", told=head)
+    if not own:
+        head = message("{told}, which is no sum over neurons", told=head)
     parts = {"neurons": float(e.contributions.sum()), **e.terms}
     if (part := max(parts, key=lambda each: parts[each])) != "neurons":
-        said += f", most by {'its' if case.explained == name else 'the'} {part}, which sits nowhere in the image"
-    return f"{said}; {whose} looked most"
+        term = message(part)
+        if own:
+            head = message("{told}, most by its {part}, which sits nowhere in the image", told=head, part=term)
+        else:
+            head = message("{told}, most by the {part}, which sits nowhere in the image", told=head, part=term)
+    if own:
+        return message("{told}; its neurons looked most", told=head)
+    return message("{told}; the neurons of {title} looked most", told=head, title=_title(case, case.explained))
 
 
-def _where(region: Cover | None, held: float, place: str | None, looked_for: Sequence[str]) -> str:
+def _where(region: Cover | None, held: float, place: str | None, looked_for: Sequence[str]) -> Message:
     if region is None or place is None:
-        return " nowhere in particular"
+        return message(" nowhere in particular")
     x, y = region.left + region.width / 2, region.top + region.height / 2
-    third = " ".join(filter(None, (HEIGHTS[int(3 * y)], SIDES[int(3 * x)])))
-    where = f" at the {third}" if third else " in the middle"
-    where += f" ({100 * held:.0f} % of it in {100 * region.width * region.height:.0f} % of the image)"
+    where = message(
+        "{third} ({held} % of it in {share} % of the image)",
+        third=THIRDS[int(3 * y)][int(3 * x)],
+        held=f"{100 * held:.0f}",
+        share=f"{100 * region.width * region.height:.0f}",
+    )
     if place != TISSUE:
-        return f"{where}, on {ON.get(place, place)}"
-    return f"{where}, on tissue (no {' or '.join(looked_for)} there)" if looked_for else f"{where}"
+        on = ON[place] if place in ON else message(", on {place}", place=place)
+    elif looked_for:
+        on = message(", on tissue (no {places} there)", places=listed([message(name) for name in looked_for], OR))
+    else:
+        return where
+    return Message.of("{where}{on}", {"where": where, "on": on})
 
 
-def _outcome(region: Cover | None, test: CoverTest | None) -> str:
+def _outcome(region: Cover | None, test: CoverTest | None) -> Message:
     if region is None:
-        return ": not tested, as there is no place to cover."
+        return message(": not tested, as there is no place to cover.")
     if test is None:
-        return f": not tested, as there is no room for {RANDOM_PLACES} such places beside it."
-    scores = f"from {test.before:.3g} to {test.after:.3g}"
+        return message(": not tested, as there is no room for {n} such places beside it.", n=RANDOM_PLACES)
+    scores = {"before": f"{test.before:.3g}", "after": f"{test.after:.3g}"}
     if test.confirmed:
-        return (
-            f"; covering that place lowers the score {scores}, and covering as much at any of {len(test.others)} "
-            "random places lowers it less: confirmed."
+        return message(
+            "; covering that place lowers the score from {before} to {after}, and covering as much at any of {n} "
+            "random places lowers it less: confirmed.",
+            **scores,
+            n=len(test.others),
         )
     if test.lowers and test.rank == 1:
-        return (
-            f"; covering that place lowers the score {scores}, further than covering as much at random places, but by "
-            f"less than {100 * LEAST_FALL:.0f} % of what it is above usual: not confirmed."
+        return message(
+            "; covering that place lowers the score from {before} to {after}, further than covering as much at random "
+            "places, but by less than {least} % of what it is above usual: not confirmed.",
+            **scores,
+            least=f"{100 * LEAST_FALL:.0f}",
         )
     if test.lowers:
-        return (
-            f"; covering that place lowers the score {scores}, but covering as much at {test.rank - 1} of "
-            f"{len(test.others)} random places lowers it as far or further: not confirmed."
+        return message(
+            "; covering that place lowers the score from {before} to {after}, but covering as much at {n} of {of} "
+            "random places lowers it as far or further: not confirmed.",
+            **scores,
+            n=test.rank - 1,
+            of=len(test.others),
         )
-    return f"; covering that place does not lower the score ({scores}): not confirmed."
+    return message(
+        "; covering that place does not lower the score (from {before} to {after}): not confirmed.", **scores
+    )
 
 
-def _carries(member: str, shown: Leading, carried: float) -> str:
+def _carries(member: str, shown: Leading, carried: float) -> Message:
     """How much of the account the shown neurons are, what carries most first."""
-    parts = {f"neuron {shown.neurons[0]}": float(shown.contributions[0]), **shown.terms}
+    lead = f"neuron {shown.neurons[0]}"
+    parts = {lead: float(shown.contributions[0]), **shown.terms}
     first = max(parts, key=lambda each: abs(parts[each]))
     most = 100 * parts[first] / shown.score
-    moves = f"carries most, {most:.0f} %" if most >= 0 else f"lowers it most, by {-most:.0f} %"
-    others = ", and the others lower it" if carried > 1 + HALF_A_PERCENT else ""
-    named = first if first.startswith("neuron") else f"the {first}"
-    return (
-        f"Of the score of {member} {named} {moves}; the {len(shown.neurons)} neurons shown carry "
-        f"{100 * carried:.0f} %{others}."
+    named = message("neuron {neuron}", neuron=shown.neurons[0]) if first == lead else message(f"the {first}")
+    carries = {"member": member, "named": named, "most": f"{abs(most):.0f}"}
+    together = {"n": len(shown.neurons), "carried": f"{100 * carried:.0f}"}
+    return Message.of(
+        "{one}{all}",
+        {
+            "one": message("Of the score of {member} {named} carries most, {most} %", **carries)
+            if most >= 0
+            else message("Of the score of {member} {named} lowers it most, by {most} %", **carries),
+            "all": message("; the {n} neurons shown carry {carried} %, and the others lower it.", **together)
+            if carried > 1 + HALF_A_PERCENT
+            else message("; the {n} neurons shown carry {carried} %.", **together),
+        },
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from nero_core.errors import InputError
 from nero_core.storage.typed import Count
+from nero_core.wording import Message, message
 
 DEFAULT_ALPHA = 0.05
 
@@ -63,6 +64,8 @@ def is_share(value: object) -> bool:
     return isinstance(value, (int, float, np.floating, np.integer)) and math.isfinite(value) and bool(0 < value < 1)
 
 
+NOT_STATED = message("not stated")
+
 BY_CLASS = CalibrationSettings()
 """How references are calibrated where nothing else is asked for."""
 
@@ -87,7 +90,7 @@ class Guarantee:
 
     holds: bool
     reason: str = ""
-    origin: str = "not stated"
+    origin: str = NOT_STATED
     dropped: Count = 0
 
     def __post_init__(self) -> None:
@@ -106,6 +109,52 @@ class Guarantee:
         if not self.dropped:
             return []
         return [
-            f"{self.dropped} images that were to calibrate take no part: they were trained or fitted on, look nearly "
-            "like images that were, or are of the same group"
+            message(
+                "{n} images that were to calibrate take no part: they were trained or fitted on, look nearly like "
+                "images that were, or are of the same group",
+                n=self.dropped,
+            )
         ]
+
+
+def too_few_of_class(images: int, name: str, settings: CalibrationSettings) -> Message:
+    """Why a predicted class with so many calibration images promises nothing, as the part of a sentence."""
+    return message(
+        "{n} calibration images are predicted as {class_name}, and α = {alpha} needs {needed}, so that images of all "
+        "classes stand in",
+        n=images,
+        class_name=name,
+        alpha=f"{settings.alpha:g}",
+        needed=settings.needed,
+    )
+
+
+def too_alike(
+    images: int, independent: int, settings: CalibrationSettings, of_class: str | None, groups: int | None
+) -> Message:
+    """Why images of few patients, or of few views, promise nothing, as the part of a sentence.
+
+    Parameters
+    ----------
+    images, independent : int
+        How many there are, and as how many they count.
+    settings : CalibrationSettings
+    of_class : str or None
+        That they are all predicted as.
+    groups : int or None
+        Of how many patients or clips they are; None where that is not known.
+    """
+    which = Message.of("", {})
+    if of_class is not None:
+        which = message(" that are predicted as {class_name}", class_name=of_class)
+    why = message("look nearly the same") if groups is None else message("are of {n} patients or clips", n=groups)
+    return message(
+        "{n} calibration images{which} {why} and count as {independent} independent ones, and α = {alpha} needs "
+        "{needed}",
+        n=images,
+        which=which,
+        why=why,
+        independent=independent,
+        alpha=f"{settings.alpha:g}",
+        needed=settings.needed,
+    )

@@ -21,6 +21,7 @@ from nero_core.data.seen import MOST_OVERLAP, Seen, looked_at, start_is_known
 from nero_core.errors import InputError
 from nero_core.records import Float64Array, IntArray, Progress, TrainingRecord
 from nero_core.storage.files import digest
+from nero_core.wording import message
 
 CALIBRATION_SLACK = 1.25
 """Set aside so many times the images that α needs: some of a class are predicted as another, some are unreadable."""
@@ -32,14 +33,15 @@ UNSEEN_ASIDE = 0.75
 ROUNDING = 1e-9
 """Shares of whole numbers of images are whole numbers up to this."""
 
-SEEN_ORIGIN, ASIDE_ORIGIN, FOLDER_ORIGIN = "the images of the fit (seen)", "set aside before training", "images given"
-UNKNOWN_TRAINING = "it is not known which images the network was trained on"
-UNKNOWN_START = (
+SEEN_ORIGIN, ASIDE_ORIGIN = message("the images of the fit (seen)"), message("set aside before training")
+FOLDER_ORIGIN = message("images given")
+UNKNOWN_TRAINING = message("it is not known which images the network was trained on")
+UNKNOWN_START = message(
     "it is not known which images the weights that training started from had seen; where they are of other images, "
     "such as ImageNet's, train with --init-unseen"
 )
-CALIBRATED_ON_SEEN = "the calibration images are those that the detectors were fitted on"
-LOOKS_UNKNOWN = (
+CALIBRATED_ON_SEEN = message("the calibration images are those that the detectors were fitted on")
+LOOKS_UNKNOWN = message(
     "it is not known how the images that the network was trained on look, so that copies of them cannot be told; "
     "give the folder that it was trained on"
 )

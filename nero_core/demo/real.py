@@ -19,21 +19,28 @@ from nero_core.records import Begin, Say
 from nero_core.reference.description import Card
 from nero_core.reference.fit import fit_reference
 from nero_core.reference.reference import Reference
+from nero_core.wording import message
 
 CLASSES = ("capsule-bleeding", "capsule-normal")
 """Folders that are read; others of the same data have another licence."""
 
 CARD = Card(
     title="Capsule endoscopy (real frames)",
-    image_source="Wireless capsule frames of the Auto-WCEBleedGen challenge, bleeding and normal. Changed: weights, "
-    "statistics and scores computed from them are here, and no picture.",
-    licence="CC BY 4.0, as stated with the frames",
-    intended_use="Trying the dashboard on real frames, and a start for capsule frames of your own: calibrate it with "
-    "ordinary frames of your own device first. It knows frames with and without bleeding from these capsules and "
-    "nothing else.",
-    known_failures="Colonoscopy, gastroscopy and capsules of other makers are unusual to it whatever they show. It "
-    "does not find bleeding: both classes are usual to it. Its calibration frames come from the videos of one "
-    "challenge; for other frames its share of false alarms is not promised.",
+    image_source=message(
+        "Wireless capsule frames of the Auto-WCEBleedGen challenge, bleeding and normal. Changed: weights, "
+        "statistics and scores computed from them are here, and no picture."
+    ),
+    licence=message("CC BY 4.0, as stated with the frames"),
+    intended_use=message(
+        "Trying the dashboard on real frames, and a start for capsule frames of your own: calibrate it with "
+        "ordinary frames of your own device first. It knows frames with and without bleeding from these capsules and "
+        "nothing else."
+    ),
+    known_failures=message(
+        "Colonoscopy, gastroscopy and capsules of other makers are unusual to it whatever they show. It "
+        "does not find bleeding: both classes are usual to it. Its calibration frames come from the videos of one "
+        "challenge; for other frames its share of false alarms is not promised."
+    ),
 )
 
 

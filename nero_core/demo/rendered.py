@@ -31,6 +31,7 @@ from nero_core.reference.manifest import read_manifest, verify_file
 from nero_core.reference.reference import Reference
 from nero_core.storage.dashboard import dashboard_folder
 from nero_core.storage.files import write_bytes
+from nero_core.wording import message
 
 BUNDLED = dashboard_folder() / "assets" / "references" / "demo"
 """Where the committed reference lies."""
@@ -47,12 +48,14 @@ FAITHFULNESS_IMAGES = 60
 
 CARD = Card(
     title="Rendered endoscopy (synthetic demo)",
-    image_source="Rendered by this program; no photograph of a patient is in it.",
+    image_source=message("Rendered by this program; no photograph of a patient is in it."),
     licence="Apache-2.0",
     synthetic=True,
-    intended_use="Teaching, and trying the dashboard without data of one's own. It knows nothing of real endoscopy: "
-    "real frames are unusual to it whatever they show.",
-    known_failures="Accuracies and AUROCs on rendered scenes say nothing about real images.",
+    intended_use=message(
+        "Teaching, and trying the dashboard without data of one's own. It knows nothing of real endoscopy: real frames "
+        "are unusual to it whatever they show."
+    ),
+    known_failures=message("Accuracies and AUROCs on rendered scenes say nothing about real images."),
 )
 
 
@@ -178,7 +181,7 @@ def fit_demo(
             images["calibration"],
             Seen.of(None, images["train"], hashes),  # the same scenes as the network was trained on
             hashes,
-            "rendered from seeds of their own",
+            message("rendered from seeds of their own"),
         )
         split = Split(images["train"], calibration, images["test"], guarantee, hashes)
         return fit_reference(

@@ -10,6 +10,7 @@ from nero_core.calibration.conformal import Calibration
 from nero_core.data.guarantee import BY_CLASS, CalibrationSettings, Guarantee
 from nero_core.detectors.base import Detector
 from nero_core.records import Activations, Float64Array, IntArray
+from nero_core.wording import OR, listed, message
 
 
 def promised(
@@ -39,17 +40,25 @@ def promised(
     predicted = held_out.logits.argmax(axis=1)
     by_class = predicted if settings.by_class else None
     whole = Calibration(np.zeros(len(held_out)), guarantee, by_class, tuple(classes), groups, settings, looks=looks)
-    known, word = (predicted, "read as") if held_out.labels is None else (held_out.labels, "of")
+    known = predicted if held_out.labels is None else held_out.labels
     absent = [name for number, name in enumerate(classes) if number not in known]
     # By class, too: images of a class without any are read as another, and were never among those that calibrate it.
     if absent and (held_out.labels is not None or not settings.by_class):
-        return guarantee.withdrawn(f"no calibration image is {word} {' or '.join(absent)}")
+        classes_in_words = listed(absent, OR)
+        return guarantee.withdrawn(
+            message("no calibration image is read as {classes}", classes=classes_in_words)
+            if held_out.labels is None
+            else message("no calibration image is of {classes}", classes=classes_in_words)
+        )
     if settings.by_class:
         if any(each["guaranteed"] for each in whole.per_class().values()):
             return guarantee
         return guarantee.withdrawn(
-            f"no class has the {settings.needed} independent calibration images of its own that α = "
-            f"{settings.alpha:g} needs"
+            message(
+                "no class has the {needed} independent calibration images of its own that α = {alpha} needs",
+                needed=settings.needed,
+                alpha=f"{settings.alpha:g}",
+            )
         )
     return guarantee if whole.independent >= settings.needed else guarantee.withdrawn(whole.too_alike)
 

@@ -25,6 +25,7 @@ from nero_core.metrics import point_metrics
 from nero_core.records import Activations, Float64Array, Head, IntArray, Layout
 from nero_core.storage.files import arrays_under
 from nero_core.storage.typed import Range, Shape
+from nero_core.wording import message
 
 MEMBERS = ("stage_mahalanobis", "stage_knn", "knn", "energy", "nero", "mahalanobis_pp")
 """Statistics of early stages and features, read by distance to classes and to single images; a logit score; relevance.
@@ -32,16 +33,16 @@ MEMBERS = ("stage_mahalanobis", "stage_knn", "knn", "energy", "nero", "mahalanob
 Chosen on training images of gi-real that were left out, a class of which was left out as well (benchmarks/STUDY.md)."""
 
 LOOKS_FOR: Mapping[str, str] = {
-    "stage_mahalanobis": "colour and texture in early layers",
-    "stage_knn": "the nearest training image in the inner layers",
-    "energy": "how strongly the classes answer",
-    "nero": "which neurons the answer rests on",
-    "mahalanobis_pp": "the direction of the last layer's features",
-    "knn": "the nearest training images in the last layer",
-    "vim": "features that the classes do not use",
-    "patch_knn": "places that no training image has",
-    "patch_gaussian": "places off the training images' average",
-    "pseudo_lesion": "places that look like lesions laid into training images",
+    "stage_mahalanobis": message("colour and texture in early layers"),
+    "stage_knn": message("the nearest training image in the inner layers"),
+    "energy": message("how strongly the classes answer"),
+    "nero": message("which neurons the answer rests on"),
+    "mahalanobis_pp": message("the direction of the last layer's features"),
+    "knn": message("the nearest training images in the last layer"),
+    "vim": message("features that the classes do not use"),
+    "patch_knn": message("places that no training image has"),
+    "patch_gaussian": message("places off the training images' average"),
+    "pseudo_lesion": message("places that look like lesions laid into training images"),
 }
 """What a member sees, in words; others are named by their title alone."""
 

@@ -99,12 +99,12 @@ def roc_chart(
             x=curve.id_flagged, y=curve.ood_flagged, mode="lines", line={"color": colour, "dash": dash, "width": 2},
             name=f"{_shown(row.label)} · {100 * area.value:.1f} %",
             visible=True if row.name in shown else "legendonly",
-            hovertemplate="%{x:.1%} of ID flagged, %{y:.1%} of OOD flagged",
+            hovertemplate=said("{id} of ID flagged, {ood} of OOD flagged", id="%{x:.1%}", ood="%{y:.1%}"),
         )  # fmt: skip
-        ends = zip(("AUROC (%)", "AUROC from (%)", "AUROC to (%)"), area, strict=True)
-        rows.append({"detector": row.label} | {name: rounded(100 * value) for name, value in ends})
+        ends = zip(("AUROC (%)", said("AUROC from (%)"), said("AUROC to (%)")), area, strict=True)
+        rows.append({said("detector"): row.label} | {name: rounded(100 * value) for name, value in ends})
     dotted = {"color": palette.NEUTRAL, "width": 1, "dash": "dot"}
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=dotted, name="chance", hoverinfo="skip")
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=dotted, name=said("chance"), hoverinfo="skip")
     figure.update_layout(
         xaxis={"title": said(wording.ID_FLAGGED), "range": [0, 1], "tickformat": ".0%"},
         yaxis={"title": said(wording.OOD_FLAGGED), "range": [0, 1.005], "tickformat": ".0%"},
@@ -114,8 +114,12 @@ def roc_chart(
     else:  # the many that wait would push the curves away
         figure.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"})
     best = max(ordered, key=lambda row: row.metrics[column]["auroc"].value, default=None)
-    alt = f"ROC curves of {len(rows)} detectors on {column}"
-    alt += f"; the largest area is that of {best.label}, {best.metrics[column]['auroc'].value:.1%}." if best else "."
+    alt = said("ROC curves of {n} detectors on {column}", n=len(rows), column=column)
+    if best:
+        largest = f"{best.metrics[column]['auroc'].value:.1%}"
+        alt += said("; the largest area is that of {detector}, {area}.", detector=best.label, area=largest)
+    else:
+        alt += "."
     return Chart(figure, rows, alt)
 
 
@@ -130,7 +134,7 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
     edges = histogram_edges(scores)
     figure = blank_figure(dark, height=340)
     centres, width = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
-    share_of = {f"ID test images ({len(scores.id)})": histogram_shares(scores.id, edges)}
+    share_of = {said("ID test images ({n})", n=len(scores.id)): histogram_shares(scores.id, edges)}
     share_of |= {f"{name} ({len(values)})": histogram_shares(values, edges) for name, values in scores.ood.items()}
     for number, (name, shares) in enumerate(share_of.items()):
         colour = palette.ACCENT if number == 0 else LINES[number % len(LINES)][0]
@@ -141,7 +145,7 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
                 "color": colour if number == 0 else "rgba(0,0,0,0)", "pattern": pattern,
                 "line": {"width": 0 if number == 0 else 1.5, "color": colour},
             },
-            hovertemplate="score about %{x:.3g}: %{y:.2g} %",
+            hovertemplate=said("score about {score}: {share} %", score="%{x:.3g}", share="%{y:.2g}"),
         )  # fmt: skip
     if threshold is not None and edges[0] <= threshold <= edges[-1]:
         flagged = said(wording.FLAGGED_BEYOND)
@@ -152,10 +156,20 @@ def benchmark_histogram(scores: Scores, title: str, *, threshold: float | None =
         xaxis={"title": said(wording.OOD_SCORE_OF, detector=_shown(title)), "range": [edges[0], edges[-1]]},
         yaxis={"title": said(wording.SHARE_OF_IMAGES), "range": [0, 1.15 * tallest or 1]},  # room for the line's words
     )
-    rows = table({said(wording.SCORE_FROM): edges[:-1], "to": edges[1:], **share_of})
+    rows = table({said(wording.SCORE_FROM): edges[:-1], said("to"): edges[1:], **share_of})
     above = {name: float((values > np.median(scores.id)).mean()) for name, values in scores.ood.items()}
-    shares_in_words = ", ".join(f"{share:.0%} of {name}" for name, share in above.items())
-    return Chart(figure, rows, f"Histograms of {title} scores; above the median ID test image lie {shares_in_words}.")
+    shares_in_words = ", ".join(
+        said("{share} of {name}", share=f"{share:.0%}", name=name) for name, share in above.items()
+    )
+    return Chart(
+        figure,
+        rows,
+        said(
+            "Histograms of {title} scores; above the median ID test image lie {shares}.",
+            title=title,
+            shares=shares_in_words,
+        ),
+    )
 
 
 def histogram_edges(scores: Scores) -> Float64Array:
@@ -203,17 +217,29 @@ def breakdown_chart(
         )  # fmt: skip
         for column, each in zip(result.columns, found, strict=True):
             cells: dict[str, Cell] = {
-                "detector": row.name,
-                "OOD set": column,
+                said("detector"): row.name,
+                said("OOD set"): column,
                 metric_title(metric): rounded(each.value),
             }
-            rows.append(cells | {"from": rounded(each.low), "to": rounded(each.high)})
+            rows.append(cells | {said("from"): rounded(each.low), said("to"): rounded(each.high)})
     sets = [_shown(column) for column in result.columns]
     figure.update_layout(
-        xaxis={"title": f"{metric_title(metric)} with its 95 % interval", "tickformat": ".0%"},
+        xaxis={
+            "title": said("{metric} with its 95 % interval", metric=metric_title(metric)),
+            "tickformat": ".0%",
+        },
         yaxis={"tickvals": places, "ticktext": sets, "autorange": "reversed", "showgrid": False},
     )
-    return Chart(figure, rows, f"{metric_title(metric)} of {len(shown)} detectors on {len(result.columns)} sets.")
+    return Chart(
+        figure,
+        rows,
+        said(
+            "{metric} of {n} detectors on {sets} sets.",
+            metric=metric_title(metric),
+            n=len(shown),
+            sets=len(result.columns),
+        ),
+    )
 
 
 def breakdown_map(
@@ -229,7 +255,7 @@ def breakdown_map(
         One of :data:`nero_core.metrics.METRICS`.
     """
     shown = [row for row in result.ranked(metric) if names is None or row.name in names]
-    sets = ["all together" if column == POOLED else column for column in result.columns]
+    sets = [said("all together") if column == POOLED else column for column in result.columns]
     across, down = [_shown(name) for name in sets], [_shown(row.label) for row in shown]
     low, falls = CHANCE if metric == "auroc" else 0.0, metric.startswith("fpr")
     values = [[100 * row.metrics[column][metric].value for column in result.columns] for row in shown]
@@ -238,7 +264,8 @@ def breakdown_map(
         z=values, x=across, y=down,
         colorscale=palette.MAGNITUDES, zmin=low, zmax=100, reversescale=falls,
         xgap=2, ygap=2, colorbar={"title": "%", "thickness": 12},
-        hovertemplate="%{y} on %{x}: %{z:.1f} %<extra></extra>",
+        hovertemplate=said("{detector} on {images}: {value} %", detector="%{y}", images="%{x}", value="%{z:.1f}")
+        + "<extra></extra>",
     )  # fmt: skip
     figure.update_layout(
         xaxis={"side": "top", "showgrid": False, "type": "category"},
@@ -255,13 +282,27 @@ def breakdown_map(
             text=[f"{values[i][j]:.1f}" for i, j in cells], textfont={"color": colour, "size": 12},
             showlegend=False, hoverinfo="skip",
         )  # fmt: skip
-    rows = table({"detector": [row.label for row in shown], **dict(zip(sets, np.transpose(values), strict=False))})
+    rows = table(
+        {said("detector"): [row.label for row in shown], **dict(zip(sets, np.transpose(values), strict=False))}
+    )
     best = []
-    alt = f"{metric_title(metric)} in percent of {len(shown)} detectors on {len(sets)} sets"
+    alt = said(
+        "{metric} in percent of {n} detectors on {sets} sets",
+        metric=metric_title(metric),
+        n=len(shown),
+        sets=len(sets),
+    )
     for name, column in zip(sets, np.transpose(values) if shown else (), strict=bool(shown)):
         place = int(np.argmin(column) if falls else np.argmax(column))
-        best.append(f"{shown[place].label} on {name} ({column[place]:.1f})")
-    return Chart(figure, rows, alt + (f"; best are {', '.join(best)}." if best else "."))
+        best.append(
+            said(
+                "{detector} on {images} ({value})",
+                detector=shown[place].label,
+                images=name,
+                value=f"{column[place]:.1f}",
+            )
+        )
+    return Chart(figure, rows, alt + (said("; best are {best}.", best=", ".join(best)) if best else "."))
 
 
 def correlation_chart(
@@ -287,11 +328,12 @@ def correlation_chart(
     axis = [_shown(title) for title in called]
     figure.add_heatmap(
         z=values, x=axis, y=axis, zmin=-1, zmax=1, colorscale=palette.SCALE,
-        colorbar={"title": "ρ", "thickness": 12}, hovertemplate="%{y} and %{x}: %{z:.2f}<extra></extra>",
+        colorbar={"title": "ρ", "thickness": 12},
+        hovertemplate=said("{one} and {other}", one="%{y}", other="%{x}") + ": %{z:.2f}<extra></extra>",
     )  # fmt: skip
     figure.update_layout(
         xaxis={"type": "category", "tickangle": -90, "showgrid": False, "automargin": True},
         yaxis={"type": "category", "autorange": "reversed", "showgrid": False, "automargin": True},
     )
-    rows = table({"detector": called, **dict(zip(called, zip(*values, strict=True), strict=True))}, digits=2)
-    return Chart(figure, rows, f"Rank correlation (Spearman's ρ) between {len(shown)} detectors.")
+    rows = table({said("detector"): called, **dict(zip(called, zip(*values, strict=True), strict=True))}, digits=2)
+    return Chart(figure, rows, said("Rank correlation (Spearman's ρ) between {n} detectors.", n=len(shown)))

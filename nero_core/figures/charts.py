@@ -12,14 +12,21 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from nero_core import wording
+from nero_core import languages, wording
 from nero_core.errors import InputError
 from nero_core.figures import palette
 from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, histogram_shares, rounded, significant, table
 from nero_core.records import Float64Array, FloatArray, State
-from nero_core.wording import label, said
+from nero_core.wording import counted, label, message, said
 
 Effect = Literal["raises", "lowers", "term", "score"]
+EFFECTS: Mapping[Effect, str] = {
+    "raises": message("raises"),
+    "lowers": message("lowers"),
+    "term": message("term"),
+    "score": message("score"),
+}
+REFERENCE = "reference"  # the kind of the calibration images
 
 BULK = 0.95
 
@@ -96,20 +103,19 @@ def score_histogram(
     pooled = np.concatenate(list(others.values())) if others else np.zeros(0)
     marks = _finite("score and threshold", [score] if threshold is None else [score, threshold])
     edges = _bin_edges(ordinary, np.concatenate([pooled, marks]))
-    kinds = {"reference": ordinary, **others}
+    kinds = {REFERENCE: ordinary, **others}
     shares = {name: histogram_shares(values, edges) for name, values in kinds.items()}
 
     figure = blank_figure(dark, height)
-    hover = "score %{{customdata}}: %{{y:.2g}} % of {}<extra></extra>"
     centres, ends = (edges[:-1] + edges[1:]) / 2, _ends(edges, np.concatenate([ordinary, pooled]))
-    spans = [ends.get(i, f"about {centre:.3g}") for i, centre in enumerate(centres)]
+    spans = [ends.get(i, said("about {centre}", centre=f"{centre:.3g}")) for i, centre in enumerate(centres)]
     bars: dict[str, Any] = {"x": centres, "width": np.diff(edges) * 0.94, "offset": None, "customdata": spans}
     figure.add_bar(
         **bars,
-        y=shares["reference"],
+        y=shares[REFERENCE],
         name=f"{label(wording.CALIBRATION_IMAGES)} ({len(ordinary)})",
         marker={"color": palette.ACCENT, "line": {"width": 0}},
-        hovertemplate=hover.format(said(wording.CALIBRATION_IMAGES)),
+        hovertemplate=_hover(said(wording.CALIBRATION_IMAGES)),
     )
     if others:
         figure.add_bar(
@@ -117,16 +123,16 @@ def score_histogram(
             y=[share or None for share in histogram_shares(pooled, edges)],  # no outline round an empty bin
             name=f"{label(wording.KNOWN_UNUSUAL_IMAGES)} ({len(pooled)})",
             marker=HATCHED,
-            hovertemplate=hover.format(said(wording.KNOWN_UNUSUAL_IMAGES)),
+            hovertemplate=_hover(said(wording.KNOWN_UNUSUAL_IMAGES)),
         )
     low, high = edges[0], edges[-1]
-    tallest = [float(shares["reference"].max()), float(histogram_shares(pooled, edges).max()) if others else 0.0]
+    tallest = [float(shares[REFERENCE].max()), float(histogram_shares(pooled, edges).max()) if others else 0.0]
     if threshold is not None and threshold <= high:
         side = "right" if score >= threshold else _side(threshold, low, high)
         _line(figure, threshold, said(wording.FLAGGED_BEYOND), palette.NEUTRAL, "dash", 0.8, anchor=side)
     own = f"<b>{wording.SYMBOLS[state] + ' ' if state else ''}{said(wording.THIS_IMAGE)}</b>"
     if score > high:
-        own += f" ({significant(score)}, off the scale →)"
+        own += said(" ({score}, off the scale →)", score=significant(score))
     colour = palette.STATE_COLOURS[state] if state else palette.NEUTRAL
     _line(figure, min(score, high), own, colour, "solid", 1.0, anchor=_side(min(score, high), low, high))
     figure.update_layout(
@@ -139,13 +145,37 @@ def score_histogram(
     return Chart(figure, _histogram_rows(edges, shares, ends), alt)
 
 
+def _hover(images: str) -> str:
+    """What is told of a bar that is pointed at, in plotly's words."""
+    told = said("score {score}: {share} % of {images}", score="%{customdata}", share="%{y:.2g}", images=images)
+    return f"{told}<extra></extra>"
+
+
 def _histogram_in_words(ordinary: Float64Array, score: float, threshold: float | None, ends: Mapping[int, str]) -> str:
     """What the histogram shows, for who does not see it."""
-    alt = f"Histogram of the scores of {len(ordinary)} {said(wording.CALIBRATION_IMAGES)}; this image's score, "
-    alt += f"{significant(score)}, lies above {int((ordinary < score).sum())} of them"
-    alt += f"; images beyond {significant(threshold)} are flagged." if threshold is not None else "."
+    told = {
+        "n": len(ordinary),
+        "images": said(wording.CALIBRATION_IMAGES),
+        "score": significant(score),
+        "below": int((ordinary < score).sum()),
+    }
+    if threshold is None:
+        alt = said(
+            "Histogram of the scores of {n} {images}; this image's score, {score}, lies above {below} of them.", **told
+        )
+    else:
+        alt = said(
+            "Histogram of the scores of {n} {images}; this image's score, {score}, lies above {below} of them; images "
+            "beyond {threshold} are flagged.",
+            **told,
+            threshold=significant(threshold),
+        )
     for place, end in ends.items():
-        alt += f" The {'first' if place == 0 else 'last'} bar holds all scores {end}."
+        alt += (
+            said(" The first bar holds all scores {end}.", end=end)
+            if place == 0
+            else said(" The last bar holds all scores {end}.", end=end)
+        )
     return alt
 
 
@@ -175,9 +205,14 @@ def _histogram_rows(
     return [
         {
             said(wording.SCORE_FROM): None if i == 0 and i in ends else rounded(a),
-            "to": rounded(b) if b < edges[-1] else None,
+            said("to"): rounded(b) if b < edges[-1] else None,
         }
-        | {f"{name} (% of images)": rounded(float(share[i]), 2) for name, share in shares.items()}
+        | {
+            said("{kind} (% of images)", kind=said("reference") if name == REFERENCE else name): rounded(
+                float(share[i]), 2
+            )
+            for name, share in shares.items()
+        }
         for i, (a, b) in enumerate(itertools.pairwise(edges))
     ]
 
@@ -225,20 +260,22 @@ def account_rows(
     groups: tuple[tuple[Effect, Any], ...] = (("raises", parts >= 0), ("lowers", parts < 0))
     for effect, belongs in groups:
         own = sorted((j for j in named if belongs[j]), key=lambda j: -abs(parts[j]))
-        steps += [(f"Neuron {j if names is None else names[j]}", effect, (j,), float(parts[j])) for j in own]
+        steps += [(said("Neuron {n}", n=j if names is None else names[j]), effect, (j,), float(parts[j])) for j in own]
         rest = tuple(int(j) for j in others[belongs[others]])
         if rest:
-            verb = "raising" if effect == "raises" else "lowering"
-            steps.append(
-                (f"{len(rest)} other{'s' * (len(rest) > 1)}, {verb}", effect, rest, math.fsum(parts[list(rest)]))
+            told = (
+                counted(len(rest), "{n} other, raising", "{n} others, raising")
+                if effect == "raises"
+                else counted(len(rest), "{n} other, lowering", "{n} others, lowering")
             )
-    steps += [(name.capitalize(), "term", (), factor * term) for name, term in terms.items()]
+            steps.append((told, effect, rest, math.fsum(parts[list(rest)])))
+    steps += [(label(name), "term", (), factor * term) for name, term in terms.items()]
 
     rows, end = [], 0.0
     for i, (part, effect, neurons, value) in enumerate(steps):
         start, end = end, math.fsum(step[3] for step in steps[: i + 1])
         rows.append(AccountRow(part, effect, neurons, value, start, end))
-    return (*rows, AccountRow("Score", "score", (), end, 0.0, end))
+    return (*rows, AccountRow(said("Score"), "score", (), end, 0.0, end))
 
 
 def account_chart(rows: Sequence[AccountRow], *, detector: str | None = None, dark: bool = False) -> Chart:
@@ -269,91 +306,28 @@ def account_chart(rows: Sequence[AccountRow], *, detector: str | None = None, da
     )
     twin = table(
         {
-            "part": [row.label for row in rows],
-            "effect": [row.effect for row in rows],
+            said("part"): [row.label for row in rows],
+            said("effect"): [said(EFFECTS[row.effect]) for row in rows],
             said(wording.ADDS_TO_THE_SCORE): [row.value for row in rows],
-            "sum so far": [row.end for row in rows],
+            said("sum so far"): [row.end for row in rows],
         }
     )
     raising = math.fsum(row.value for row in rows if row.effect == "raises")
     lowering = math.fsum(row.value for row in rows if row.effect == "lowers")
-    terms = "".join(f", the {row.label.lower()} {significant(row.value)}" for row in rows if row.effect == "term")
-    alt = (
-        f"{label(wording.SCORE_DECOMPOSITION)} of {significant(rows[-1].value)}: neurons raising it add "
-        f"{significant(raising)}, neurons lowering it {significant(lowering)}{terms}."
+    terms = "".join(
+        said(", the {term} {value}", term=_inside(row.label), value=significant(row.value))
+        for row in rows
+        if row.effect == "term"
+    )
+    alt = said(
+        "{decomposition} of {score}: neurons raising it add {raising}, neurons lowering it {lowering}{terms}.",
+        decomposition=label(wording.SCORE_DECOMPOSITION),
+        score=significant(rows[-1].value),
+        raising=significant(raising),
+        lowering=significant(lowering),
+        terms=terms,
     )
     return Chart(figure, twin, alt)
-
-
-def relevance_profile(
-    relevance: FloatArray,
-    mean: FloatArray,
-    std: FloatArray,
-    *,
-    known_mean: FloatArray | None = None,
-    top: int | None = 24,
-    dark: bool = False,
-) -> Chart:
-    """Per-channel mean relevance: reference images with their spread, known unusual ones, and this image.
-
-    Parameters
-    ----------
-    relevance, mean, std : (d,)
-        This image's relevance; mean and standard deviation over in-distribution images.
-    known_mean : (d,), optional
-        Mean over images known to be out-of-distribution.
-    top : int or None
-        Only the channels that deviate most from the mean, largest first; None: all, in their own order.
-
-    Raises
-    ------
-    InputError
-        They are of different numbers of channels.
-    """
-    r, m, s = (np.asarray(a, np.float64) for a in (relevance, mean, std))
-    u = None if known_mean is None else np.asarray(known_mean, np.float64)
-    if len({a.shape for a in (r, m, s) + (() if u is None else (u,))}) > 1:
-        raise InputError(f"Relevance has {len(r)} channels, the reference {len(m)}; use the reference of this network.")
-    order = np.argsort(-np.abs(r - m), kind="stable")[:top] if top is not None else np.arange(len(r))
-    few = top is not None
-    calibrated, known = label(wording.CALIBRATION_IMAGES), label(wording.KNOWN_UNUSUAL_IMAGES)
-    x = [str(j) for j in order] if few else order
-    figure = blank_figure(dark, height=340)
-    if few:
-        figure.add_scatter(
-            x=x, y=m[order], mode="markers", name=f"{calibrated}: mean ± one standard deviation",
-            marker={"color": palette.ACCENT, "symbol": "line-ew-open", "size": 12, "line": {"width": 3}},
-            error_y={"type": "data", "array": s[order], "color": palette.ACCENT, "thickness": 5, "width": 0},
-        )  # fmt: skip
-    else:
-        figure.add_scatter(
-            x=np.concatenate([order, order[::-1]]), y=np.concatenate([(m + s)[order], (m - s)[order][::-1]]),
-            fill="toself", fillcolor=palette.see_through(palette.ACCENT, 0.3), line={"width": 0}, hoverinfo="skip",
-            name=f"{calibrated}: ± one standard deviation",
-        )  # fmt: skip
-        figure.add_scatter(
-            x=x, y=m[order], mode="lines", line={"color": palette.ACCENT, "width": 1.2}, name=f"{calibrated}: mean"
-        )
-    if u is not None:
-        marks = {"color": palette.UNUSUAL, "symbol": "diamond-open", "size": 9 if few else 4, "line": {"width": 2}}
-        figure.add_scatter(x=x, y=u[order], mode="markers", name=f"{known}: mean", marker=marks)
-    own_marks = palette.OWN | {"symbol": "circle", "size": 10 if few else 6}
-    figure.add_scatter(x=x, y=r[order], mode="markers", name=label(wording.THIS_IMAGE), marker=own_marks)
-    title = "Neuron, most different first" if few else "Neuron"
-    figure.update_layout(
-        xaxis={"title": title, "type": "category" if few else "linear", "showgrid": False},
-        yaxis={"title": said(wording.RELEVANCE_TO_THE_ANSWER), "zeroline": True},
-    )
-    columns = {said(wording.THIS_IMAGE): r, said(wording.CALIBRATION_IMAGES): m, "spread": s}
-    columns |= ({} if u is None else {said(wording.KNOWN_UNUSUAL_IMAGES): u}) | {"difference": r - m}
-    rows = table({"neuron": order} | {name: values[order] for name, values in columns.items()})
-    most = int(np.argmax(np.abs(r - m)))
-    alt = (
-        f"Relevance of {len(order)} of {len(r)} neurons for this image beside their mean over "
-        f"{said(wording.CALIBRATION_IMAGES)}; neuron "
-        f"{most} differs most, {significant(r[most])} against {significant(m[most])}."
-    )
-    return Chart(figure, rows, alt)
 
 
 def _finite(what: str, values: npt.ArrayLike) -> Float64Array:
@@ -379,6 +353,11 @@ def _bin_edges(ordinary: Float64Array, others: Float64Array) -> Float64Array:
 def _side(x: float, low: float, high: float) -> str:
     """On which side of a line its label has room."""
     return "left" if x < low + 0.6 * (high - low) else "right"
+
+
+def _inside(name: str) -> str:
+    """A label as it stands within a sentence."""
+    return name if wording.language() != languages.ENGLISH else name.lower()
 
 
 def _signed(value: float) -> str:

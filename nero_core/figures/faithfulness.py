@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from nero_core.figures.palette import NEUTRAL, SERIES, Cell, Chart, blank_figure, rounded, see_through, table
-from nero_core.wording import heatmap_method
+from nero_core.wording import heatmap_method, message, said
 
 if TYPE_CHECKING:
     from nero_core.attribution.faithfulness import Faithfulness
@@ -14,11 +14,19 @@ if TYPE_CHECKING:
 Kind = Literal["deletion", "insertion"]
 
 HEIGHT = 300
-WAYS: Mapping[Kind, tuple[str, str]] = {
-    "deletion": ("Deletion: what the heatmap marks is blurred first", "blurred"),
-    "insertion": ("Insertion: what the heatmap marks comes back first", "brought back"),
+WAYS: Mapping[Kind, tuple[str, str, str]] = {
+    "deletion": (
+        message("Deletion: what the heatmap marks is blurred first"),
+        message("Share of the image blurred (%)"),
+        message("blurred (%)"),
+    ),
+    "insertion": (
+        message("Insertion: what the heatmap marks comes back first"),
+        message("Share of the image brought back (%)"),
+        message("brought back (%)"),
+    ),
 }
-"""What is done to an image, and the word for its share."""
+"""What is done to an image, and its share, on an axis and as a column."""
 COLOURS = SERIES[:4]
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "hexagon")
@@ -32,7 +40,7 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
 
     Lines of the methods against the random orders' mean, with the band from their lowest to their highest.
     """
-    title, done = WAYS[kind]
+    title, share, column = map(said, WAYS[kind])
     shares = 100 * measured.shares
     means = 100 * measured.probability[kind].mean(axis=1)
     orders = 100 * measured.random_probability[kind].mean(axis=1)
@@ -44,7 +52,7 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
         x=shares, y=high, mode="lines", line={"width": 0}, fill="tonexty", fillcolor=BAND, showlegend=False,
         hoverinfo="skip",
     )  # fmt: skip
-    label = f"{random} (mean and range of {len(orders)})"
+    label = said("{random} (mean and range of {n})", random=said(random), n=len(orders))
     figure.add_scatter(
         x=shares, y=means[-1], name=label, mode="lines", line={"color": NEUTRAL, "width": 2, "dash": "longdash"}
     )
@@ -59,18 +67,24 @@ def faithfulness_curves(measured: Faithfulness, kind: Kind, *, dark: bool = Fals
         title={"text": title, "font": {"size": 14}, "x": 0, "xanchor": "left", "yref": "container", "y": 0.97},
         margin={"t": 36},
         legend={"yanchor": "top", "y": -0.28},
-        xaxis={"title": f"Share of the image {done} (%)", "range": [-2, 102]},
-        yaxis={"title": "Probability of its answer (%)", "rangemode": "tozero"},
+        xaxis={"title": share, "range": [-2, 102]},
+        yaxis={"title": said("Probability of its answer (%)"), "rangemode": "tozero"},
     )
-    columns = {f"{done} (%)": shares} | {
+    columns = {column: shares} | {
         f"{heatmap_method(name)} (%)": mean for name, mean in zip(measured.methods, means, strict=True)
     }
-    rows = table(columns | {"random, lowest (%)": low, "random, highest (%)": high})
+    rows = table(columns | {said("random, lowest (%)"): low, said("random, highest (%)"): high})
     areas = 100 * measured.areas(kind).mean(axis=1)
-    said = ", ".join(f"{heatmap_method(name)} {area:.0f} %" for name, area in zip(measured.methods, areas, strict=True))
-    return Chart(
-        figure, rows, f"{title}; mean probability along the curves of {len(measured.predicted)} images: {said}."
+    areas_of = ", ".join(
+        f"{heatmap_method(name)} {area:.0f} %" for name, area in zip(measured.methods, areas, strict=True)
     )
+    alt = said(
+        "{title}; mean probability along the curves of {n} images: {areas}.",
+        title=title,
+        n=len(measured.predicted),
+        areas=areas_of,
+    )
+    return Chart(figure, rows, alt)
 
 
 def faithfulness_table(summary: Sequence[Mapping[str, Any]], images: int) -> list[dict[str, Cell]]:
@@ -79,16 +93,16 @@ def faithfulness_table(summary: Sequence[Mapping[str, Any]], images: int) -> lis
     rows: list[dict[str, Cell]] = []
     for row in summary:
         cells: dict[str, Cell] = {
-            "method": heatmap_method(row["method"]),
-            "deletion, % ↓": rounded(100 * row["deletion"]),
-            "insertion, % ↑": rounded(100 * row["insertion"]),
+            said("method"): heatmap_method(row["method"]),
+            said("deletion, % ↓"): rounded(100 * row["deletion"]),
+            said("insertion, % ↑"): rounded(100 * row["insertion"]),
         }
         if "gain" in row:
-            cells["gain, points ↑"] = rounded(100 * row["gain"])
+            cells[said("gain, points ↑")] = rounded(100 * row["gain"])
             if several:
-                cells["standard error"] = rounded(100 * row["gain_standard_error"])
-                cells["beats random, % ↑"] = rounded(100 * row["better_than_random"])
-            cells["under noise (best 1)"] = rounded(row["stability"], 2)
-            cells["shuffled weights (best 0)"] = rounded(row["shuffled"], 2)
+                cells[said("standard error")] = rounded(100 * row["gain_standard_error"])
+                cells[said("beats random, % ↑")] = rounded(100 * row["better_than_random"])
+            cells[said("under noise (best 1)")] = rounded(row["stability"], 2)
+            cells[said("shuffled weights (best 0)")] = rounded(row["shuffled"], 2)
         rows.append(cells)
     return rows

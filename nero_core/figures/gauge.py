@@ -82,18 +82,22 @@ def gauge(
         xaxis={
             "range": [-SIDE * end, (1 + SIDE) * end],
             "tickvals": [math.log10(n) for n in ticks],
-            "ticktext": [f"1 in {n:,}".replace(",", "\u202f") for n in ticks],
+            "ticktext": [said("1 in {n}", n=f"{n:,}".replace(",", "\u202f")) for n in ticks],
             "showgrid": False,
             "zeroline": False,
         },
         yaxis={"visible": False, "range": [-0.8 * BAR, 1.6 * BAR]},
     )
     rows: list[dict[str, Cell]] = [
-        {"what": name, "as unusual among ordinary images": one_in(p), "p": palette.rounded(p)}
-        for name, p in {said(wording.THIS_IMAGE): p_value, "flagged from": alpha, **others}.items()
+        {said("what"): name, said("as unusual among ordinary images"): one_in(p), "p": palette.rounded(p)}
+        for name, p in {said(wording.THIS_IMAGE): p_value, said("flagged from"): alpha, **others}.items()
     ]
-    alt = f"Gauge: {one_in(p_value)} ordinary images is as unusual as this one; flagged from {one_in(alpha)}"
-    return Chart(figure, rows, alt + (f"; {len(others)} detectors have a tick each." if others else "."))
+    alt = said(
+        "Gauge: {rarity} ordinary images is as unusual as this one; flagged from {alpha}",
+        rarity=one_in(p_value),
+        alpha=one_in(alpha),
+    )
+    return Chart(figure, rows, alt + (said("; {n} detectors have a tick each.", n=len(others)) if others else "."))
 
 
 def _stretches(p_value: float, alpha: float, smallest: float, state: State) -> dict[str, Any]:
@@ -164,4 +168,4 @@ def _marks(p_value: float, others: Mapping[str, float]) -> list[dict[str, Any]]:
 
 def one_in(p_value: float) -> str:
     """A p-value as "1 in N": 0.05 → "1 in 20"."""
-    return f"1 in {significant(1 / p_value, 3 if p_value > 0.1 else 2)}"
+    return said("1 in {n}", n=significant(1 / p_value, 3 if p_value > 0.1 else 2))

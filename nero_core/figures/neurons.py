@@ -11,8 +11,10 @@ from nero_core.figures import palette
 from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, rounded, significant, table
 from nero_core.neurons.statistics import Comparison
 from nero_core.records import FloatArray, IntArray
+from nero_core.wording import message, said
 
-QUANTILES = {"lowest": 0.0, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "highest": 1.0}
+QUANTILES = {message("lowest"): 0.0, "25 %": 0.25, message("median"): 0.5, "75 %": 0.75, message("highest"): 1.0}
+FIRST_AND_SECOND = message("first"), message("second")
 SPREAD_SHOWN = 64
 """Up to so many neurons, bars carry their spread and their number."""
 LABEL_ROOM = 0.25
@@ -32,7 +34,7 @@ def neuron_rows(
     order: IntArray,
     weight: FloatArray,
     classes: Sequence[str],
-    names: tuple[str, str] = ("first", "second"),
+    names: tuple[str, str] = FIRST_AND_SECOND,
 ) -> list[dict[str, Cell]]:
     """The table of neurons: means with their spread, effects, and the weight into each class, (K, d).
 
@@ -42,15 +44,18 @@ def neuron_rows(
         The neurons of the rows.
     weight : (K, d)
     """
-    columns: dict[str, FloatArray | IntArray] = {"neuron": np.arange(len(comparison.difference))}
+    columns: dict[str, FloatArray | IntArray] = {said("neuron"): np.arange(len(comparison.difference))}
     for name, group in zip(names, (comparison.first, comparison.second), strict=True):
-        columns |= {f"mean, {name}": group.moments.mean, f"deviation, {name}": group.moments.std}
+        columns |= {
+            said("mean, {group}", group=said(name)): group.moments.mean,
+            said("deviation, {group}", group=said(name)): group.moments.std,
+        }
     columns |= {
-        "difference": comparison.difference,
-        "Cohen’s d": comparison.effect,
-        "AUROC alone, %": 100 * comparison.auroc,
+        said("difference"): comparison.difference,
+        said("Cohen’s d"): comparison.effect,
+        said("AUROC alone, %"): 100 * comparison.auroc,
     }
-    columns |= {f"weight into {name}": row for name, row in zip(classes, weight, strict=True)}
+    columns |= {said("weight into {name}", name=name): row for name, row in zip(classes, weight, strict=True)}
     return table({name: values[order] for name, values in columns.items()})
 
 
@@ -84,7 +89,7 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: Sequence[int
             customdata=order,
             error_y=spread if len(order) <= SPREAD_SHOWN and np.isfinite(std).all() else None,
             marker={"color": colour, "line": {"width": 0}, "pattern": {"shape": pattern, "size": 5}},
-            hovertemplate="neuron %{x}: %{y:.3g}<extra></extra>",
+            hovertemplate=said("neuron {neuron}", neuron="%{x}") + ": %{y:.3g}<extra></extra>",
         )
     for neuron in map(str, chosen):
         if neuron not in names:
@@ -96,16 +101,22 @@ def neuron_bars(comparison: Comparison, order: IntArray, *, chosen: Sequence[int
     figure.update_layout(
         barmode="group",
         clickmode="event+select",
-        xaxis={"title": "Neuron", "type": "category", "showgrid": False, "nticks": min(len(order), 40)},
-        yaxis={"title": "Mean relevance to the answer", "zeroline": True},
+        xaxis={"title": said("Neuron"), "type": "category", "showgrid": False, "nticks": min(len(order), 40)},
+        yaxis={"title": said("Mean relevance to the answer"), "zeroline": True},
     )
     first, second = comparison.first, comparison.second
-    means = {"first: mean": first.moments.mean[order], "second: mean": second.moments.mean[order]}
-    rows = table({"neuron": order, **means, "difference": comparison.difference[order]})
+    means = {said("first: mean"): first.moments.mean[order], said("second: mean"): second.moments.mean[order]}
+    rows = table({said("neuron"): order, **means, said("difference"): comparison.difference[order]})
     leading = int(order[np.argmax(np.abs(comparison.difference[order]))])
-    alt = (
-        f"Mean relevance of {len(order)} neurons in {first.name} and in {second.name}; neuron {leading} differs most, "
-        f"{significant(first.moments.mean[leading])} against {significant(second.moments.mean[leading])}."
+    alt = said(
+        "Mean relevance of {n} neurons in {first} and in {second}; neuron {leading} differs most, {mean} "
+        "against {other}.",
+        n=len(order),
+        first=first.name,
+        second=second.name,
+        leading=leading,
+        mean=significant(first.moments.mean[leading]),
+        other=significant(second.moments.mean[leading]),
     )
     return Chart(figure, rows, alt)
 
@@ -172,16 +183,29 @@ def value_boxes(
     rows: list[Mapping[str, Cell]] = []
     for name, group in filled.items():
         quantiles = zip(QUANTILES, np.quantile(group, list(QUANTILES.values())), strict=True)
-        rows.append({"group": name, "images": len(group), **{place: rounded(value) for place, value in quantiles}})
-    rows += [{"group": name, "images": 1, "median": rounded(value)} for name, value in (marks or {}).items()]
+        rows.append(
+            {
+                said("group"): name,
+                said("images"): len(group),
+                **{said(place): rounded(value) for place, value in quantiles},
+            }
+        )
+    rows += [
+        {said("group"): name, said("images"): 1, said("median"): rounded(value)}
+        for name, value in (marks or {}).items()
+    ]
     medians = ", ".join(f"{name} {significant(float(np.median(group)))}" for name, group in filled.items())
-    return Chart(figure, rows, f"{what} in {len(filled)} groups of images; medians: {medians}.")
+    return Chart(
+        figure,
+        rows,
+        said("{what} in {n} groups of images; medians: {medians}.", what=what, n=len(filled), medians=medians),
+    )
 
 
 def _starred(marks: Mapping[str, float]) -> dict[str, Mapping[str, float]]:
     """Single images by row: each has its own, unless they are many."""
     if len(marks) > STARRED_APART:
-        return {f"{len(marks)} images": marks}
+        return {said("{n} images", n=len(marks)): marks}
     return {as_written(name): {name: value} for name, value in marks.items()}
 
 
@@ -200,9 +224,14 @@ def class_weights(weight: FloatArray, classes: Sequence[str], *, dark: bool = Fa
     colours = [palette.RAISES if value > 0 else palette.LOWERS for value in w]
     add_rows(figure, [as_written(name) for name in classes], w, [significant(float(value)) for value in w], colours)
     figure.update_layout(
-        xaxis={"title": "Weight into the class (higher = speaks for it)", "zeroline": True, "range": reach},
+        xaxis={"title": said("Weight into the class (higher = speaks for it)"), "zeroline": True, "range": reach},
         yaxis={"type": "category"},
     )
-    rows = table({"class": classes, "weight": w})
-    alt = f"Weight into {len(w)} classes; the largest into {classes[int(w.argmax())]}, {significant(float(w.max()))}."
+    rows = table({said("class"): classes, said("weight"): w})
+    alt = said(
+        "Weight into {n} classes; the largest into {classes}, {largest}.",
+        n=len(w),
+        classes=classes[int(w.argmax())],
+        largest=significant(float(w.max())),
+    )
     return Chart(figure, rows, alt)

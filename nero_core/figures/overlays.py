@@ -167,8 +167,11 @@ def colour_bar(*, dark: bool = False) -> Chart:
         xaxis={"tickvals": [-1, 0, 1], "ticktext": [against, nothing, speaks_for], "showgrid": False},
         yaxis={"visible": False},
     )
-    alt = "Colour bar: teal speaks against the neuron's relevance, white is nothing, purple speaks for it."
-    meanings = [{"colour": "teal", "meaning": against}, {"colour": "purple", "meaning": speaks_for}]
+    alt = said("Colour bar: teal speaks against the neuron's relevance, white is nothing, purple speaks for it.")
+    meanings = [
+        {said("colour"): said("teal"), said("meaning"): against},
+        {said("colour"): said("purple"), said("meaning"): speaks_for},
+    ]
     return Chart(figure, meanings, alt)
 
 

@@ -11,7 +11,7 @@ from nero_core.figures import palette
 from nero_core.figures.neurons import as_written
 from nero_core.figures.palette import Cell, Chart, blank_figure, significant, table
 from nero_core.records import Float64Array, FloatArray, IntArray
-from nero_core.wording import KNOWN_OOD_IMAGES, said
+from nero_core.wording import KNOWN_OOD_IMAGES, message, said
 
 CLASS_COLOURS = tuple(colour for colour in palette.SERIES if colour != palette.UNUSUAL)
 """Classes take them in turn; a class also has a symbol of its own."""
@@ -41,7 +41,8 @@ ARROWS = {
     (-1, 0): "triangle-left", (1, 0): "triangle-right", (0, -1): "triangle-down", (0, 1): "triangle-up",
     (-1, -1): "triangle-sw", (1, -1): "triangle-se", (-1, 1): "triangle-nw", (1, 1): "triangle-ne",
 }  # fmt: skip
-SIDES = {-1: ("left", "below"), 0: ("", ""), 1: ("right", "above")}
+SIDES = {-1: (message("left"), message("below")), 0: ("", ""), 1: (message("right"), message("above"))}
+BEYOND = message("beyond")  # the column that says on which side of the frame a point lies
 FAR_NAMED = 6
 """So many far images are told in words; the table has all."""
 MAP_HEIGHT, LEGEND_ROW, LEGEND_MARK, LEGEND_LETTER = 440, 19, 12, 6  # pixels
@@ -73,7 +74,7 @@ def relevance_map(
     """
     case = case or {}
     K = len(centroids)
-    entries = [*names, "Centroids", *case]
+    entries = [*names, said("Centroids"), *case]
     figure = blank_figure(dark, height=MAP_HEIGHT + LEGEND_ROW * -(-len(entries) // 2))  # a phone has two columns
     singles = np.array([*case.values()], np.float64).reshape(-1, 2)
     bulk = np.concatenate([points, singles])
@@ -88,8 +89,8 @@ def relevance_map(
         figure,
         centroids,
         {"symbol": "x", "size": 13, "color": [_marker(i, K)["color"] for i in range(K)], "line": edge},
-        "Centroids",
-        "centroid of %{text}",
+        said("Centroids"),
+        said("centroid of {name}", name="%{text}"),
         "markers+text",
         text=[as_written(name) for name in names[:K]],
         textposition=[LABEL_PLACES[i % len(LABEL_PLACES)] for i in range(K)],
@@ -99,26 +100,45 @@ def relevance_map(
         _add_points(figure, point[None], star, f"★ {as_written(name)}", as_written(name))
     rows_of_all = _map_rows(points, groups, names, centroids, case, inner)
     room = FRAME_ROOM * np.ptp(inner, axis=0)
-    far = [_where(row) for row in rows_of_all if row["beyond"]]
+    far = [_where(row) for row in rows_of_all if row[said(BEYOND)]]
     if far:
         _add_arrows(figure, bulk, inner, room, far)
     part = ["" if shares is None else f" ({100 * share:.0f} % of variance)" for share in shares or (0, 0)]
     frame = inner + np.array([[-1], [1]]) * room
     figure.update_layout(
         dragmode="lasso",
-        xaxis={"title": f"First component of relevance{part[0]}", "zeroline": False, "range": list(frame[:, 0])},
-        yaxis={"title": f"Second{part[1]}", "zeroline": False, "range": list(frame[:, 1])},
+        xaxis={
+            "title": said("First component of relevance{part}", part=part[0]),
+            "zeroline": False,
+            "range": list(frame[:, 0]),
+        },
+        yaxis={"title": said("Second{part}", part=part[1]), "zeroline": False, "range": list(frame[:, 1])},
         legend={"entrywidth": LEGEND_MARK + LEGEND_LETTER * max(len(f"{name} (999)") for name in names)},
     )
-    alt = (
-        f"Map of {len(points)} images by their relevance; classes, with their centroids: {K}; sets of "
-        f"{said(KNOWN_OOD_IMAGES)}: {len(names) - K}"
+    return Chart(figure, rows_of_all, _in_words(len(points), K, len(names) - K, len(case), far))
+
+
+def _in_words(points: int, classes: int, sets: int, case: int, far: Sequence[str]) -> str:
+    """What the map shows, for who does not see it."""
+    alt = said(
+        "Map of {points} images by their relevance; classes, with their centroids: {classes}; sets of {images}: {sets}",
+        points=points,
+        classes=classes,
+        images=said(KNOWN_OOD_IMAGES),
+        sets=sets,
     )
-    alt += f", and {len(case)} of the open case." if case else "."
+    alt += said(", and {case} of the open case.", case=case) if case else "."
     if far:
-        more = f"; and {len(far) - FAR_NAMED} more, which the table has" if len(far) > FAR_NAMED else ""
-        alt += f" {len(far)} lie beyond the frame and are drawn at its edge: {'; '.join(far[:FAR_NAMED])}{more}."
-    return Chart(figure, rows_of_all, alt)
+        told = {"n": len(far), "far": "; ".join(far[:FAR_NAMED])}
+        if len(far) > FAR_NAMED:
+            alt += said(
+                " {n} lie beyond the frame and are drawn at its edge: {far}; and {more} more, which the table has.",
+                **told,
+                more=len(far) - FAR_NAMED,
+            )
+        else:
+            alt += said(" {n} lie beyond the frame and are drawn at its edge: {far}.", **told)
+    return alt
 
 
 def _add_points(
@@ -173,7 +193,7 @@ def _add_arrows(figure: Any, points: Float64Array, inner: Float64Array, room: Fl
         figure,
         np.clip(points[rows], *inner) + ARROW_PLACE * room * sides[rows],
         {"symbol": symbols, "size": 10, "color": palette.NEUTRAL},
-        f"Beyond the frame ({len(rows)})",
+        said("Beyond the frame ({n})", n=len(rows)),
         "%{text}",
         text=[as_written(text) for text in far],
     )
@@ -189,15 +209,30 @@ def _map_rows(
 ) -> list[dict[str, Cell]]:
     """Images, the case and the centroids as a table, each where it is, and on which side of the frame."""
     singles = np.array([*case.values()], np.float64).reshape(-1, 2)
-    named = [*(names[group] for group in groups), *case, *(f"centroid of {name}" for name in names[: len(centroids)])]
+    named = [
+        *(names[group] for group in groups),
+        *case,
+        *(said("centroid of {name}", name=name) for name in names[: len(centroids)]),
+    ]
     places = np.concatenate([points, singles, centroids])
     images = [*range(len(points)), *[None] * (len(named) - len(points))]
-    sides = [" ".join(filter(None, (SIDES[int(y)][1], SIDES[int(x)][0]))) for x, y in _beyond(places, inner)]
-    return table({"image": images, "group": named, "first": places[:, 0], "second": places[:, 1], "beyond": sides})
+    sides = [" ".join(map(said, filter(None, (SIDES[int(y)][1], SIDES[int(x)][0])))) for x, y in _beyond(places, inner)]
+    return table(
+        {
+            said("image"): images,
+            said("group"): named,
+            said("first"): places[:, 0],
+            said("second"): places[:, 1],
+            said(BEYOND): sides,
+        }
+    )
 
 
 def _where(row: Mapping[str, Cell]) -> str:
     """One row of what lies beyond the frame, in words."""
-    what = row["group"] if row["image"] is None else f"image {row['image']}, {row['group']}"
-    first, second = (significant(float(row[axis] or 0)) for axis in ("first", "second"))
-    return f"{what} ({row['beyond']}, at {first} and {second})"
+    group, image = row[said("group")], row[said("image")]
+    first, second = (significant(float(row[axis] or 0)) for axis in (said("first"), said("second")))
+    what = group if image is None else said("image {image}, {group}", image=image, group=group)
+    return said(
+        "{what} ({side}, at {first} and {second})", what=what, side=row[said(BEYOND)], first=first, second=second
+    )

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from nero_core.errors import InputError
 from nero_core.figures.palette import ACCENT, SERIES, Chart, blank_figure, table
+from nero_core.wording import said
 
 HEIGHT = 260
 
@@ -32,15 +33,27 @@ def training_curves(history: Sequence[Mapping[str, float]], dark: bool = False) 
     epochs = [int(epoch["epoch"]) for epoch in history]
     loss = [epoch["loss"] for epoch in history]
     learnt, aside = ([100 * epoch[key] for epoch in history] for key in ("train_accuracy", "test_accuracy"))
-    accuracy = {"in training": (ACCENT, "solid", learnt), "on images set aside": (SERIES[1], "dash", aside)}
-    shown = {"Loss": loss, "Accuracy in training, %": learnt, "Accuracy on images set aside, %": aside}
-    rows = table({"Epoch": epochs, **shown})
-    fell = f"Loss over {len(epochs)} epochs: from {loss[0]:.3g} to {loss[-1]:.3g}."
-    rose = (
-        f"Accuracy after {len(epochs)} epochs: {learnt[-1]:.0f} % in training, {aside[-1]:.0f} % on images set aside."
+    accuracy = {said("in training"): (ACCENT, "solid", learnt), said("on images set aside"): (SERIES[1], "dash", aside)}
+    shown = {
+        said("Loss"): loss,
+        said("Accuracy in training, %"): learnt,
+        said("Accuracy on images set aside, %"): aside,
+    }
+    rows = table({said("Epoch"): epochs, **shown})
+    fell = said(
+        "Loss over {epochs} epochs: from {loss} to {last}.",
+        epochs=len(epochs),
+        loss=f"{loss[0]:.3g}",
+        last=f"{loss[-1]:.3g}",
     )
-    first = Chart(_curves(epochs, {"Loss": (ACCENT, "solid", loss)}, "Loss", dark), rows, fell)
-    return first, Chart(_curves(epochs, accuracy, "Accuracy, %", dark), rows, rose)
+    rose = said(
+        "Accuracy after {epochs} epochs: {learnt} % in training, {aside} % on images set aside.",
+        epochs=len(epochs),
+        learnt=f"{learnt[-1]:.0f}",
+        aside=f"{aside[-1]:.0f}",
+    )
+    first = Chart(_curves(epochs, {said("Loss"): (ACCENT, "solid", loss)}, said("Loss"), dark), rows, fell)
+    return first, Chart(_curves(epochs, accuracy, said("Accuracy, %"), dark), rows, rose)
 
 
 def _curves(
@@ -52,6 +65,6 @@ def _curves(
             x=list(epochs), y=list(values), name=name, mode="lines+markers", line={"color": colour, "dash": dash}
         )
     figure.update_layout(showlegend=len(curves) > 1)
-    figure.update_xaxes(title="Epoch", tick0=1, dtick=max(1, len(epochs) // 10))
+    figure.update_xaxes(title=said("Epoch"), tick0=1, dtick=max(1, len(epochs) // 10))
     figure.update_yaxes(title=title, rangemode="tozero")
     return figure

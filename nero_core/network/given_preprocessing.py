@@ -18,11 +18,12 @@ from nero_core.errors import InputError
 from nero_core.storage.files import disk_errors
 from nero_core.storage.json_files import parsed
 from nero_core.storage.typed import AtLeastOne, check
+from nero_core.wording import message, said
 
-GIVEN, FROM_FILE = "given", "given by its pretrained_cfg"
-OWN = "guessed from the architecture, as timm has it"
-ASSUMED = "assumed, as is usual with ImageNet"
-RECORDED, UNKNOWN = "as it was trained", "not recorded"
+GIVEN, FROM_FILE = message("given"), message("given by its pretrained_cfg")
+OWN = message("guessed from the architecture, as timm has it")
+ASSUMED = message("assumed, as is usual with ImageNet")
+RECORDED, UNKNOWN = message("as it was trained"), message("not recorded")
 """Where a setting comes from, in words."""
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -251,16 +252,21 @@ def described(preprocessing: Mapping[str, Any], origins: Mapping[str, Any]) -> t
     """
     crop = preprocessing["crop_share"]
     texts = {
-        "size": ("Input of the network", f"{int(preprocessing['height'])} × {int(preprocessing['width'])} pixels"),
-        "mean": ("Mean of the channels", ", ".join(f"{float(value):g}" for value in preprocessing["mean"])),
-        "std": ("Standard deviation of the channels", ", ".join(f"{float(v):g}" for v in preprocessing["std"])),
-        "interpolation": ("Interpolation", str(preprocessing["interpolation"])),
+        "size": (
+            said("Input of the network"),
+            said("{height} × {width} pixels", height=int(preprocessing["height"]), width=int(preprocessing["width"])),
+        ),
+        "mean": (said("Mean of the channels"), ", ".join(f"{float(value):g}" for value in preprocessing["mean"])),
+        "std": (said("Standard deviation of the channels"), ", ".join(f"{float(v):g}" for v in preprocessing["std"])),
+        "interpolation": (said("Interpolation"), str(preprocessing["interpolation"])),
         "crop": (
-            "Crop",
-            "none, the whole image is stretched" if crop is None else f"centre, {float(crop):g} of the shorter side",
+            said("Crop"),
+            said("none, the whole image is stretched")
+            if crop is None
+            else said("centre, {crop} of the shorter side", crop=f"{float(crop):g}"),
         ),
     }
-    return tuple((name, f"{text} ({origins.get(key, UNKNOWN)})") for key, (name, text) in texts.items())
+    return tuple((name, f"{text} ({said(str(origins.get(key, UNKNOWN)))})") for key, (name, text) in texts.items())
 
 
 # One value ---------------------------------------------------------------------------------------------------------

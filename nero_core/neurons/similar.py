@@ -6,7 +6,7 @@ without NERO has frames, too); by features it is the cosine's (1 − cos), which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -18,28 +18,35 @@ from nero_core.neurons.sample import NeuronSample, chosen_rows
 from nero_core.neurons.sheets import cut_sheet
 from nero_core.records import Activations, Float64Array, FloatArray, IntArray
 from nero_core.relevance import relevance_of
+from nero_core.wording import message
 
 By = Literal["relevance", "features"]
 Kind = Literal["training", "calibration", "held out"]
 BYS: tuple[By, ...] = get_args(By)
+KINDS: Mapping[Kind, str] = {
+    "training": message("training"),
+    "calibration": message("calibration"),
+    "held out": message("held out"),
+}
+"""The word of every kind."""
 SHOWN = 4
 """Frames of each kind, where nobody says how many."""
 COMPARED = 200
 """Calibration frames at most whose own nearest frame is looked for, to say how near is near."""
-MEANING = (
+MEANING = message(
     "Similar here means similar to this network: it does not mean the same finding, and frames that look alike to a "
     "person may be far apart"
 )
 """What must be read beside them; no full stop."""
-NO_FRAMES = (
+NO_FRAMES = message(
     "This reference keeps no frames to compare with: run `fit` again, without --no-crops, and it keeps some training "
     "and calibration frames with small pictures."
 )
-NO_TRAINING_FRAMES = (
+NO_TRAINING_FRAMES = message(
     "This reference was made by an earlier version and keeps no training frames: run `fit` again, without --no-crops, "
     "for those."
 )
-NO_LONGER_CALIBRATE = (
+NO_LONGER_CALIBRATE = message(
     "This reference was calibrated anew: the frames that were held out when it was fitted calibrate it no longer."
 )
 

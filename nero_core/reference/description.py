@@ -21,12 +21,13 @@ from nero_core.network.classifier import Classifier
 from nero_core.records import Activations, Float64Array
 from nero_core.reference.manifest import SCHEMA_VERSION
 from nero_core.storage.files import digest
+from nero_core.wording import message
 
-INTENDED_USE = (
+INTENDED_USE = message(
     "Research and teaching: telling how unusual an endoscopy image is for this network, and why. "
     "Not a medical device; a score says nothing about disease."
 )
-KNOWN_FAILURES = (
+KNOWN_FAILURES = message(
     "Burnt-in text, inset position pictures and borders can raise a score. Images from another device or hospital "
     "are unusual to this reference whatever they show."
 )

@@ -16,23 +16,56 @@ from nero_core.metrics import MEDIUM_EFFECT, Effect, effect
 from nero_core.reference.manifest import ADVICE, MANIFEST_NAME
 from nero_core.reference.manifest_fields import HeatmapFields, MethodFields
 from nero_core.storage.json_files import checked
-from nero_core.wording import CHANCE_DOES_AS_WELL, said
+from nero_core.wording import CHANCE_DOES_AS_WELL, label, message, said
 
 FLAT_FROM = 0.75
 """Share of an answer that is left without the image: from here on its curve is called flat. Our choice: whatever order
 of places a heatmap gives, it can then move the answer by a quarter at most."""
-RULE = (
+RULE = message(
     "Better than chance is said where the 95 % interval of the gain lies above 0 and the gain is at least "
-    f"{MEDIUM_EFFECT:g} standard deviations of the single gains (Cohen’s d_z, 1988: a medium effect)"
+    "{effect} standard deviations of the single gains (Cohen’s d_z, 1988: a medium effect)",
+    effect=f"{MEDIUM_EFFECT:g}",
 )
 """When a heatmap is called better than chance; no full stop."""
-LEFT_RULE = (
+LEFT_RULE = message(
     "The share that does not need the image is the last point of the deletion curve over its first: the whole image "
-    f"blurred, of which coarse colours stay. From {100 * FLAT_FROM:.0f} % on the curve is called flat"
+    "blurred, of which coarse colours stay. From {share} % on the curve is called flat",
+    share=f"{100 * FLAT_FROM:.0f}",
 )
 """What the share is; no full stop."""
 Of = Literal["answer", "score"]
-WATCHED: Mapping[Of, str] = {"answer": "its probability", "score": "it"}
+THIS: Mapping[Of, str] = {"answer": message("this answer"), "score": message("this score")}
+THE: Mapping[Of, str] = {"answer": message("the answer"), "score": message("the score")}
+NOT_KNOWN: Mapping[Of, tuple[str, str]] = {
+    "answer": (
+        message("How much of the answer does not need the image was not measured"),
+        message("How much of this answer does not need the image was not measured"),
+    ),
+    "score": (
+        message(
+            "How much of the score does not need the image cannot be told, as scores of this detector can be 0 or less"
+        ),
+        message(
+            "How much of this score does not need the image cannot be told, as scores of this detector can be 0 or less"
+        ),
+    ),
+}
+"""Of several images, and of one."""
+LEFT: Mapping[Of, tuple[str, str, str, str]] = {
+    "answer": (
+        message("{share} of {whose} does not need the image: so much of its probability is left {when}"),
+        message("None of {whose} needs the image: its probability is {share} of itself {when}"),
+        message("{whose} rises to {share} of itself {when}: blurring does not tell how much of it needs the image"),
+        message("{share} of {whose} is left {when}"),
+    ),
+    "score": (
+        message("{share} of {whose} does not need the image: so much of it is left {when}"),
+        message("None of {whose} needs the image: it is {share} of itself {when}"),
+        message("{whose} rises to {share} of itself {when}: blurring does not tell how much of it needs the image"),
+        message("{share} of {whose} is left {when}"),
+    ),
+}
+"""What a flat curve comes to where it falls and where it rises, and any other where it rises and where it falls."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +118,19 @@ def stored_heatmaps(manifest: Mapping[str, Any]) -> StoredHeatmaps | None:
 def said_of_chance(found: Effect) -> str:
     """Whether a heatmap is better than chance, as a clause."""
     if found.low is None:
-        return "one image alone does not tell whether chance can do as well"
+        return said("one image alone does not tell whether chance can do as well")
     if found.better:
-        return "better than chance"
-    size = "" if found.standardized is None else f" (d_z {found.standardized:.2f}, below {MEDIUM_EFFECT:g})"
+        return said("better than chance")
     if found.certain:
-        return f"more than chance by so little{size} that it is not called better"
+        if found.standardized is None:
+            return said("more than chance by so little that it is not called better")
+        return said(
+            "more than chance by so little (d_z {size}, below {least}) that it is not called better",
+            size=f"{found.standardized:.2f}",
+            least=f"{MEDIUM_EFFECT:g}",
+        )
     if found.high is not None and found.high < 0:
-        return "worse than chance"
+        return said("worse than chance")
     return said(CHANCE_DOES_AS_WELL)
 
 
@@ -114,17 +152,13 @@ def said_of_left(left: float | None, images: int = 1, of: Of = "answer") -> str:
     images : int
         Over how many it is the mean.
     """
-    this, over = (f"this {of}", "") if images == 1 else (f"the {of}", f", on average over {images} images")
     if left is None:
-        why = "was not measured" if of == "answer" else "cannot be told, as scores of this detector can be 0 or less"
-        return f"How much of {this} does not need the image {why}"
-    share, when = f"{100 * left:.0f}\u00a0%", f"when the whole image is blurred away{over}"
-    if not is_flat(left, of):
-        if left > 1:
-            return (
-                f"T{this[1:]} rises to {share} of itself {when}: blurring does not tell how much of it needs the image"
-            )
-        return f"{share} of {this} is left {when}"
-    if left > 1:
-        return f"None of {this} needs the image: {WATCHED[of]} is {share} of itself {when}"
-    return f"{share} of {this} does not need the image: so much of {WATCHED[of]} is left {when}"
+        return said(NOT_KNOWN[of][images == 1])
+    told = LEFT[of][0 if is_flat(left, of) and left <= 1 else 1 if is_flat(left, of) else 2 if left > 1 else 3]
+    when = (
+        said("when the whole image is blurred away")
+        if images == 1
+        else said("when the whole image is blurred away, on average over {n} images", n=images)
+    )
+    whose = said((THIS if images == 1 else THE)[of])
+    return label(told, share=f"{100 * left:.0f}\u00a0%", whose=whose, when=when)

@@ -7,12 +7,10 @@ one source of every figure, and nothing beside the manifest that could tell anot
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import safetensors
@@ -31,48 +29,23 @@ from nero_core.reference.heatmap_truth import (
     stored_heatmaps,
 )
 from nero_core.reference.manifest import MANIFEST_NAME, read_manifest, verify_file
+from nero_core.reference.measured import Measured, share_of
 from nero_core.reference.panel_card import PANEL, installed, panel_lines, titled
 from nero_core.reference.signatures import TrustedKey, read_signature, who_made_it
 from nero_core.storage.files import METADATA_KEY, digest
-from nero_core.wording import heatmap_method, label, said
+from nero_core.wording import heatmap_method, label, message, said
 
 CARD_NAME = "MODEL_CARD.md"
 MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&!]|(?<=\w)://|(?<=\w)@)")
 """What Markdown would read as markup in the middle of a line, and what it would make a link of."""
-PREPARED, PROMISE, HOW_WELL = "How images are prepared", "What a flag promises", "How well it does"
-CONFIDENCE = 0.95
+PREPARED, PROMISE, HOW_WELL = (
+    message("How images are prepared"),
+    message("What a flag promises"),
+    message("How well it does"),
+)
+PARTS = {"calibration": message("calibration"), "test": message("test")}
+DIGESTS = {"classifier": message("SHA-256 of the classifier file"), "fitted": message("SHA-256 of the fitted file")}
 SAMPLE_ROLE = "concepts/sample"  # neuron_sample.SHEET_ROLE, whose module pulls in more than a card needs
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A figure in [0, 1] and its 95 % interval, on so many images; without an interval where their number is unknown.
-
-    Attributes
-    ----------
-    value : float
-    low, high : float or None
-    images : int or None
-    """
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    images: int | None = None
-
-    def percent(self) -> str:
-        """As a share: "94.8 % (89.7 to 97.5 %; 135 images)"."""
-        return self._written(100, 1, " %")
-
-    def score(self) -> str:
-        """As a figure in [0, 1]: "0.759 (0.591 to 0.899; 212 images)"."""
-        return self._written(1, 3, "")
-
-    def _written(self, times: int, places: int, unit: str) -> str:
-        inside = [] if self.images is None else [f"{self.images} images"]
-        if self.low is not None and self.high is not None:
-            inside.insert(0, f"{times * self.low:.{places}f} to {times * self.high:.{places}f}{unit}")
-        return f"{times * self.value:.{places}f}{unit}" + (f" ({'; '.join(inside)})" if inside else "")
 
 
 @dataclass(frozen=True)
@@ -84,11 +57,13 @@ class Section:
 
     def unlike(self, other: Section) -> frozenset[str]:
         """Names of the lines of either that the other lacks, or of which it says something else."""
-        said = [
+        each_says = [
             {name: [text for each, text in part.lines if each == name] for name, _ in part.lines}
             for part in (self, other)
         ]
-        return frozenset(name for name in {**said[0], **said[1]} if said[0].get(name) != said[1].get(name))
+        return frozenset(
+            name for name in {**each_says[0], **each_says[1]} if each_says[0].get(name) != each_says[1].get(name)
+        )
 
 
 @dataclass(frozen=True)
@@ -126,15 +101,15 @@ def model_card(folder: Path, trusted: Sequence[TrustedKey] = ()) -> ModelCard:
     maker = who_made_it(read_signature(folder, trusted))
     try:
         sections = (
-            Section("What it is for", (*_purpose(manifest), ("Signature", maker))),
-            Section("What it knows", _classes(manifest)),
-            Section("How it was trained", _training(manifest)),
-            Section(PREPARED, _prepared(manifest)),
-            Section(PROMISE, promise_lines(manifest)),
-            Section("What decides", panel_lines(manifest)),
-            Section(HOW_WELL, _measured(manifest, folder)),
+            Section(said("What it is for"), (*_purpose(manifest), (said("Signature"), maker))),
+            Section(said("What it knows"), _classes(manifest)),
+            Section(said("How it was trained"), _training(manifest)),
+            Section(said(PREPARED), _prepared(manifest)),
+            Section(said(PROMISE), promise_lines(manifest)),
+            Section(said("What decides"), panel_lines(manifest)),
+            Section(said(HOW_WELL), _measured(manifest, folder)),
             Section(label(wording.FAITHFULNESS), _heatmaps(manifest)),
-            Section("What is inside", _contents(manifest)),
+            Section(said("What is inside"), _contents(manifest)),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ArtefactError(
@@ -148,11 +123,14 @@ Lines = tuple[tuple[str, str], ...]
 
 def _purpose(manifest: Mapping[str, Any]) -> Lines:
     return (
-        ("Intended use", str(manifest["intended_use"])),
-        ("Known failures", str(manifest["known_failures"])),
-        ("Source of the images", str(manifest["image_source"])),
-        ("Licence of the images", str(manifest["licence"])),
-        ("Real or rendered", "rendered scenes, no photographs" if manifest["synthetic"] else "not marked as rendered"),
+        (said("Intended use"), said(str(manifest["intended_use"]))),
+        (said("Known failures"), said(str(manifest["known_failures"]))),
+        (said("Source of the images"), said(str(manifest["image_source"]))),
+        (said("Licence of the images"), said(str(manifest["licence"]))),
+        (
+            said("Real or rendered"),
+            said("rendered scenes, no photographs") if manifest["synthetic"] else said("not marked as rendered"),
+        ),
     )
 
 
@@ -162,11 +140,16 @@ def _classes(manifest: Mapping[str, Any]) -> Lines:
 
     def images(name: str) -> str:
         parts = {part: int(count) for part, count in split.get(name, {}).items() if part != "train"}
-        return "; ".join([f"{int(counts.get(name, 0))} images fitted on", *(f"{n} for {p}" for p, n in parts.items())])
+        return "; ".join(
+            [
+                said("{n} images fitted on", n=int(counts.get(name, 0))),
+                *(said("{n} for {part}", n=n, part=said(PARTS.get(p, p))) for p, n in parts.items()),
+            ]
+        )
 
     fitted = tuple((str(name), images(name)) for name in manifest["classes"])
     unusual = tuple(
-        (f"{label(wording.KNOWN_OOD_IMAGES)}: {name}", f"{int(count)} images")
+        (f"{label(wording.KNOWN_OOD_IMAGES)}: {name}", said("{n} images", n=int(count)))
         for name, count in manifest["ood"].items()
     )
     return (*fitted, *unusual)
@@ -177,12 +160,19 @@ def _training(manifest: Mapping[str, Any]) -> Lines:
     start = training["recipe"].get("init")
     recipe = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in training["recipe"].items() if value != "")
     return (
-        ("Architecture", str(manifest["architecture"])),
-        ("Images fitted on", str(int(training["images"]))),
-        ("Known what it was trained on", "yes" if training["known"] else "no"),
-        ("Recipe", recipe or "not known"),
-        ("Started from", "not known" if start is None else f"weights {start}" if start else "random weights"),
-        ("Digest of the fitted images", str(training["digest"])),
+        (said("Architecture"), str(manifest["architecture"])),
+        (said("Images fitted on"), str(int(training["images"]))),
+        (said("Known what it was trained on"), said("yes") if training["known"] else said("no")),
+        (said("Recipe"), recipe or said("not known")),
+        (
+            said("Started from"),
+            said("not known")
+            if start is None
+            else said("weights {start}", start=start)
+            if start
+            else said("random weights"),
+        ),
+        (said("Digest of the fitted images"), str(training["digest"])),
     )
 
 
@@ -196,10 +186,10 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
     lines: list[tuple[str, str]] = []
     if "accuracy" in metrics:
         n = int(metrics["test_images"])
-        lines.append(("Accuracy on images set aside", share_of(metrics["accuracy"], n).percent()))
+        lines.append((said("Accuracy on images set aside"), share_of(metrics["accuracy"], n).percent()))
         per_class = metrics.get("test_per_class", {})
         lines += [
-            (f"Accuracy on {name}", share_of(value, per_class.get(name)).percent())
+            (said("Accuracy on {name}", name=name), share_of(value, per_class.get(name)).percent())
             for name, value in metrics["accuracy_per_class"].items()
         ]
         for name, counts in metrics.get("false_alarms", {}).items():
@@ -207,69 +197,96 @@ def _measured(manifest: Mapping[str, Any], folder: Path) -> Lines:
     elif "calibration_accuracy" in metrics:
         counts = metrics["calibration_per_class"]
         measured = share_of(metrics["calibration_accuracy"], sum(counts.values())).percent()
-        lines.append((f"Accuracy on the calibration images, {calibrated_as(manifest)[0].origin}", measured))
+        lines.append(
+            (
+                said("Accuracy on the calibration images, {origin}", origin=said(calibrated_as(manifest)[0].origin)),
+                measured,
+            )
+        )
         lines += [
-            (f"Accuracy on {name}", share_of(value, counts[name]).percent())
+            (said("Accuracy on {name}", name=name), share_of(value, counts[name]).percent())
             for name, value in metrics["calibration_accuracy_per_class"].items()
         ]
     else:
-        lines.append(("Accuracy", "not measured: no images were set aside for testing"))
-    lines += [("Warning", str(warning)) for warning in metrics.get("warnings", ())]
+        lines.append((said("Accuracy"), said("not measured: no images were set aside for testing")))
+    lines += [(said("Warning"), str(warning)) for warning in metrics.get("warnings", ())]
     separations = separation(folder, manifest)
     lines += [
-        (f"AUROC of {titled(detector)} on {name}", measured.score())
+        (said("AUROC of {detector} on {name}", detector=titled(detector), name=name), measured.score())
         for (detector, name), measured in separations.items()
     ]
-    intervals = "95 %; shares: Wilson (1927)"
+    intervals = said("95 %; shares: Wilson (1927)")
     if separations:
-        lines.append(("AUROC", "how well scores tell OOD images from usual ones: 0.5 is chance, 1 is perfect"))
-        intervals += "; AUROC: percentile bootstrap, usual and OOD images apart"
+        lines.append(("AUROC", said("how well scores tell OOD images from usual ones: 0.5 is chance, 1 is perfect")))
+        intervals += said("; AUROC: percentile bootstrap, usual and OOD images apart")
     else:
         lines.append(
-            ("Separation from OOD images", f"not measured: it was fitted without {said(wording.KNOWN_OOD_IMAGES)}")
+            (
+                said("Separation from OOD images"),
+                said("not measured: it was fitted without {images}", images=said(wording.KNOWN_OOD_IMAGES)),
+            )
         )
-    return (*lines, ("Intervals", intervals))
+    return (*lines, (said("Intervals"), intervals))
 
 
 def _false_alarms(title: str, counts: Any, alpha: float, n: int) -> Lines:
     """Share of flagged images set aside, with counts per class; a share alone where an earlier version measured it."""
-    what = f"False alarms of {title}, {100 * alpha:.3g} % asked for"
+    what = said("False alarms of {detector}, {share} % asked for", detector=title, share=f"{100 * alpha:.3g}")
     if isinstance(counts, int | float):
         return ((what, share_of(counts, n).percent()),)
     flagged = sum(each[0] for each in counts["predicted"].values())
     lines = [(what, share_of(flagged / n, n).percent())]
-    for kind, words in (("predicted", "by the class that the network reads"), ("true", "by the class it is")):
-        per_class = [f"{name} {k} of {of}" for name, (k, of) in counts.get(kind, {}).items()]
-        lines.append((f"False alarms of {title} {words}", ", ".join(per_class)))
+    by_kind = {
+        "predicted": said("False alarms of {detector} by the class that the network reads", detector=title),
+        "true": said("False alarms of {detector} by the class it is", detector=title),
+    }
+    for kind, name_of_line in by_kind.items():
+        per_class = [
+            said("{name} {n} of {of}", name=name, n=k, of=of) for name, (k, of) in counts.get(kind, {}).items()
+        ]
+        lines.append((name_of_line, ", ".join(per_class)))
     return tuple(lines)
 
 
 def _heatmaps(manifest: Mapping[str, Any]) -> Lines:
     kept = stored_heatmaps(manifest)
     if kept is None:
-        return (("Heatmaps", "not measured when it was fitted"),)
-    how = "places are blurred, or brought back, in the order of their relevance, and the answer’s probability watched. "
+        return ((said("Heatmaps"), said("not measured when it was fitted")),)
+    how = said(
+        "places are blurred, or brought back, in the order of their relevance, and the answer’s probability watched."
+    )
     lines = tuple(
         (f"{said(wording.HEATMAPS_BY)} {heatmap_method(row['method'])}", _said_of_method(kept, row))
         for row in kept.methods
     )
-    left = f"{said_of_left(kept.left, kept.images)}. {LEFT_RULE}."
-    return (*lines, ("Without the image", left), ("Gain", f"{how}{RULE}."))
+    left = f"{said_of_left(kept.left, kept.images)}. {said(LEFT_RULE)}."
+    return (*lines, (said("Without the image"), left), (said("Gain"), f"{how} {said(RULE)}."))
 
 
 def _said_of_method(kept: StoredHeatmaps, row: Mapping[str, Any]) -> str:
     found = kept.effect(row)
-    text = (
-        f"gain {_signed(100 * found.mean)} ± {100 * row['gain_standard_error']:.2g} points over a random order "
-        f"(mean and standard error of {kept.images} calibration images"
-    )
+    inside = [
+        said(
+            "gain {gain} ± {error} points over a random order (mean and standard error of {n} calibration images",
+            gain=_signed(100 * found.mean),
+            error=f"{100 * row['gain_standard_error']:.2g}",
+            n=kept.images,
+        )
+    ]
     if found.low is not None and found.high is not None:
-        text += f"; 95 % interval {_signed(100 * found.low)} to {_signed(100 * found.high)}"
-        text += "" if found.standardized is None else f"; d_z {_signed(found.standardized)}"
-    return (
-        f"{text}), better on {100 * row['better_than_random']:.0f} % of them; {row['stability']:.2f} alike under noise "
-        f"(1 is best), {row['shuffled']:.2f} with shuffled weights (0 is best); {said_of_chance(found)}"
+        inside.append(
+            said("95 % interval {low} to {high}", low=_signed(100 * found.low), high=_signed(100 * found.high))
+        )
+        inside += [] if found.standardized is None else [f"d_z {_signed(found.standardized)}"]
+    better = said(
+        "), better on {better} % of them; {stability} alike under noise (1 is best), {shuffled} with shuffled weights "
+        "(0 is best); {chance}",
+        better=f"{100 * row['better_than_random']:.0f}",
+        stability=f"{row['stability']:.2f}",
+        shuffled=f"{row['shuffled']:.2f}",
+        chance=said_of_chance(found),
     )
+    return "; ".join(inside) + better
 
 
 def _signed(points: float) -> str:
@@ -280,29 +297,34 @@ def _contents(manifest: Mapping[str, Any]) -> Lines:
     files = manifest["files"]
     crops = sorted(entry["sha256"] for role, entry in files.items() if role.startswith("concepts/"))
     shown = int(manifest["crops"])
-    pictures = f"yes, small crops for {shown} neurons" if shown else "no"
+    pictures = said("yes, small crops for {n} neurons", n=shown) if shown else said("no")
     if SAMPLE_ROLE in files:
         kept = int(manifest["sample"]["images"])
-        pictures += f", and {kept} small pictures of calibration and {said(wording.KNOWN_OOD_IMAGES)}"
+        pictures += said(
+            ", and {n} small pictures of calibration and {images}", n=kept, images=said(wording.KNOWN_OOD_IMAGES)
+        )
         if trained := int(manifest["sample"].get("trained", 0)):
-            pictures += f", {trained} of training frames"
+            pictures += said(", {n} of training frames", n=trained)
     if crops:
-        pictures += f", digest {digest(''.join(crops).encode())}"
+        pictures += said(", digest {digest}", digest=digest("".join(crops).encode()))
     detectors = "; ".join(
         f"{titled(name)} {json.dumps(entry['parameters'], sort_keys=True)}"
         for name, entry in manifest["detectors"].items()
     )
     missing = [name for name in manifest["detectors"] if not installed(name)]
-    note = f"{', '.join(missing)}; install the package that brings it. The other detectors can be used."
+    note = said(
+        "{detectors}; install the package that brings it. The other detectors can be used.",
+        detectors=", ".join(missing),
+    )
     whole = sum(entry["bytes"] for entry in files.values())
     return (
-        ("Pictures of training images", pictures),
-        ("Detectors", detectors),
-        *((("Detectors that are not installed here", note),) if missing else ()),
-        *((f"SHA-256 of the {role} file", files[role]["sha256"]) for role in ("classifier", "fitted") if role in files),
-        ("SHA-256 of the manifest, which lists every file's", str(manifest["sha256"])),
-        ("Size", f"{whole / 2**20:.1f} MiB in {len(files)} files"),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(manifest["versions"].items()))),
+        (said("Pictures of training images"), pictures),
+        (said("Detectors"), detectors),
+        *(((said("Detectors that are not installed here"), note),) if missing else ()),
+        *((said(text), files[role]["sha256"]) for role, text in DIGESTS.items() if role in files),
+        (said("SHA-256 of the manifest, which lists every file's"), str(manifest["sha256"])),
+        (said("Size"), said("{size} MiB in {files} files", size=f"{whole / 2**20:.1f}", files=len(files))),
+        (said("Versions"), ", ".join(f"{name} {version}" for name, version in sorted(manifest["versions"].items()))),
     )
 
 
@@ -351,35 +373,6 @@ def training_history(folder: Path) -> tuple[dict[str, float], ...]:
         return tuple({str(key): float(value) for key, value in epoch.items()} for epoch in record["history"])
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ArtefactError(f"{path.name}: the description of the classifier is damaged ({error!r}).") from error
-
-
-def share_of(value: float, images: int | None) -> Measured:
-    """A share of n images with its Wilson score interval; without one where n is not known.
-
-    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927: the shares p₀ with
-    ``|p − p₀| ≤ z √(p₀(1 − p₀)/n)``.
-
-    Parameters
-    ----------
-    value : float
-        p, in [0, 1].
-    images : int or None
-        n, at least 1.
-
-    Raises
-    ------
-    ArtefactError
-        The share is not in [0, 1], or of no image.
-    """
-    p, n = float(value), images
-    if not 0 <= p <= 1 or (n is not None and n < 1):
-        raise ArtefactError(f"{MANIFEST_NAME} holds the share {p} of {n} images; wanted one in [0, 1] of at least one.")
-    if n is None:
-        return Measured(p)
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    return Measured(p, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
 def _escaped(text: str) -> str:

@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from nero_core.wording import message, said
+
 if TYPE_CHECKING:
     from nero_core.detectors import Detector, Panel
 
 PANEL = "panel"
 ADD_PANEL = "fit DATA --classifier CKPT --out REF --add panel"
-NO_PANEL = f"no panel: one detector decides alone, and sees one kind of difference. `{ADD_PANEL}` adds one"
-CHOSEN_EARLIER = "what its panel was chosen by was not kept; run `fit` again"
+NO_PANEL = message(
+    "no panel: one detector decides alone, and sees one kind of difference. `{command}` adds one", command=ADD_PANEL
+)
+CHOSEN_EARLIER = message("what its panel was chosen by was not kept; run `fit` again")
 
 Lines = tuple[tuple[str, str], ...]
 
@@ -37,23 +41,30 @@ def chosen(panel: Panel, per_class: Mapping[str, int], added: Sequence[str] = ()
 def panel_lines(manifest: Mapping[str, Any]) -> Lines:
     """What decides, as names and texts of a model card; reads the manifest alone."""
     if PANEL not in manifest["detectors"]:
-        return (("Panel", NO_PANEL),)
+        return ((said("Panel"), said(NO_PANEL)),)
     if (panel := manifest.get("panel")) is None:
-        return (("Panel", CHOSEN_EARLIER),)
+        return ((said("Panel"), said(CHOSEN_EARLIER)),)
     members = [(titled(name), _member(name, panel)) for name in by_weight(panel)]
     lines = [
-        ("Verdict", f"one test over a panel of {len(members)} detectors, exact for images like the calibration images"),
+        (
+            said("Verdict"),
+            said(
+                "one test over a panel of {n} detectors, exact for images like the calibration images", n=len(members)
+            ),
+        ),
         *members,
     ]
     if panel["together"]:
-        lines.append(("All together", _looked(panel["together"])))
-    lines.append(("Chosen by", _chosen_by(panel)))
+        lines.append((said("All together"), _looked(panel["together"])))
+    lines.append((said("Chosen by"), _chosen_by(panel)))
     if panel["added"]:
         lines.append(
             (
-                "Added later",
-                f"{', '.join(titled(name) for name in panel['added'])}; on unusual images for which somebody chose "
-                "them, figures are too good",
+                said("Added later"),
+                said(
+                    "{detectors}; on unusual images for which somebody chose them, figures are too good",
+                    detectors=", ".join(titled(name) for name in panel["added"]),
+                ),
             )
         )
     return tuple(lines)
@@ -73,8 +84,10 @@ def _member(name: str, panel: Mapping[str, Any]) -> str:
     from nero_core.detectors.panel import LOOKS_FOR
 
     weight = panel["weights"][name]
-    parts = [f"weight {weight:.2g}" if weight else "weight 0: takes no part in the verdict"]
-    parts += [f"looks for {LOOKS_FOR[name]}"] if name in LOOKS_FOR else []
+    parts = [
+        said("weight {weight}", weight=f"{weight:.2g}") if weight else said("weight 0: takes no part in the verdict")
+    ]
+    parts += [said("looks for {looks_for}", looks_for=said(LOOKS_FOR[name]))] if name in LOOKS_FOR else []
     parts += [_looked(panel["auroc"][name])] if name in panel["auroc"] else []
     return "; ".join(parts)
 
@@ -85,12 +98,14 @@ def _looked(auroc: Mapping[str, float]) -> str:
 
 
 def _chosen_by(panel: Mapping[str, Any]) -> str:
-    nobody = "no calibration image and no known OOD image took part"
+    nobody = said("no calibration image and no known OOD image took part")
     if not panel["together"]:
-        return f"nothing: all members count the same; {nobody}"
-    return (
-        f"{panel['images']} training images left out of a fit made for this, against distorted copies of them; "
-        f"{nobody}. It need not do as well on other unusual images"
+        return said("nothing: all members count the same; {nobody}", nobody=nobody)
+    return said(
+        "{n} training images left out of a fit made for this, against distorted copies of them; {nobody}. It need not "
+        "do as well on other unusual images",
+        n=panel["images"],
+        nobody=nobody,
     )
 
 

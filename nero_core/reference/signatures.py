@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from nero_core.errors import ArtefactError, InputError
 from nero_core.reference.manifest import MANIFEST_NAME
 from nero_core.storage.files import digest, disk_errors
+from nero_core.wording import said
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -225,7 +226,12 @@ def read_signature(folder: Path, trusted: Sequence[TrustedKey] = ()) -> Signatur
 def who_made_it(signature: Signature | None) -> str:
     """What is known of the maker, in words that end a sentence."""
     if signature is None:
-        return "who made it is not checked"
+        return said("who made it is not checked")
     if signature.signer is None:
-        return f"signed with a key that is not trusted here ({signature.fingerprint}): who made it is not checked"
-    return f"signed by {signature.signer.name} (fingerprint {signature.fingerprint})"
+        return said(
+            "signed with a key that is not trusted here ({fingerprint}): who made it is not checked",
+            fingerprint=signature.fingerprint,
+        )
+    return said(
+        "signed by {name} (fingerprint {fingerprint})", name=signature.signer.name, fingerprint=signature.fingerprint
+    )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from nero_core.errors import ArtefactError, NeroError
 from nero_core.storage.dashboard import environment_of_child
+from nero_core.wording import message
 
 GIBIBYTE = 2**30
 BASE_MEMORY = 8 * GIBIBYTE
@@ -37,7 +38,9 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "Una
 memory_is_limited = sys.platform.startswith("linux")
 """Elsewhere the system limits no memory of a process; then the clock alone ends it."""
 LIMITS_NOTE = (
-    "" if memory_is_limited else "This system cannot limit the memory that this takes; only its time was limited."
+    ""
+    if memory_is_limited
+    else message("This system cannot limit the memory that this takes; only its time was limited.")
 )
 
 

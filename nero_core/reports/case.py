@@ -14,9 +14,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from nero_core.case import ALL, Case, Concept, Why, before_and_after
 from nero_core.data.images import displayed
-from nero_core.figures.charts import account_chart, account_rows, relevance_profile, score_histogram
+from nero_core.figures.charts import account_chart, account_rows, score_histogram
 from nero_core.figures.overlays import overlay, tiled
 from nero_core.figures.palette import Chart
+from nero_core.figures.profile import relevance_profile
 from nero_core.neurons.similar import BYS, NO_FRAMES, lacking
 from nero_core.records import Neuron
 from nero_core.storage.files import make_folder, write_bytes

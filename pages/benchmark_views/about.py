@@ -8,6 +8,7 @@ import streamlit as st
 
 from nero_core.benchmark.result import BenchmarkResult
 from nero_core.reference.manifest import ReferenceEntry
+from nero_core.wording import said
 from pages.benchmark_views import results
 from pages.shared import permission, resources, widgets
 from pages.shared.words import plain
@@ -15,13 +16,13 @@ from pages.shared.words import plain
 
 def nothing_stored(entry: ReferenceEntry) -> None:
     """The empty state."""
-    st.header("No result is stored for this reference yet", anchor=False)
+    st.header(said("No result is stored for this reference yet"), anchor=False)
     reference, out = "REFERENCE", "FOLDER"
     if permission.granted():
         reference, out = str(entry.path), str(results.stored_folder(entry.path))
-        st.markdown("Choose **Runs** above, or type this line with folders of your own, and reload the page:")
+        st.markdown(said("Choose **Runs** above, or type this line with folders of your own, and reload the page:"))
     else:
-        st.markdown("Type this line with folders of your own, and drop what it writes under **A results file**:")
+        st.markdown(said("Type this line with folders of your own, and drop what it writes under **A results file**:"))
     widgets.command(
         f"python -m nero_core benchmark {reference} --id IMAGES --ood NAME=FOLDER --ood NAME=FOLDER --out {out}"
     )
@@ -40,19 +41,35 @@ def result(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
     ood = ", ".join(f"*{plain(each.name)}* {each.images}" for each in result.sets if each.role == "ood")
     accuracy = ""
     if result.accuracy is not None:
-        accuracy = f" The network names the class of {100 * result.accuracy:.1f} % of them rightly."
+        accuracy = said(
+            " The network names the class of {share} % of them rightly.", share=f"{100 * result.accuracy:.1f}"
+        )
     usual = ", ".join(f"*{plain(name)}*" for name in result.classes)
     left, right = st.columns([6, 5], gap="medium") if result.warnings else (st.container(), st.container())
     if result.warnings:
         right.warning("\n".join(f"- {plain(text)}" for text in result.warnings))
     with left:
         st.markdown(
-            f"**{plain(result.title)}** ({plain(result.architecture)}): {images['id']} in-distribution (ID) images of "
-            f"{usual} against out-of-distribution (OOD) images: {ood}.{accuracy}"
+            said(
+                "**{title}** ({architecture}): {images} in-distribution (ID) images of {usual} against "
+                "out-of-distribution (OOD) images: {ood}.",
+                title=plain(result.title),
+                architecture=plain(result.architecture),
+                images=images["id"],
+                usual=usual,
+                ood=ood,
+            )
+            + accuracy
         )
         if entry is not None and reference_of(result, entry) is None:
             st.info(
-                f"These are figures of *{plain(result.title)}*, not of the reference in use, *{plain(entry.title)}*."
+                said(
+                    "These are figures of *{title}*, not of the reference in use, *{own}*.",
+                    title=plain(result.title),
+                    own=plain(entry.title),
+                )
             )
         elif entry is not None and entry.synthetic:
-            st.info("Rendered images: these figures show what the page does, and say nothing about real endoscopy.")
+            st.info(
+                said("Rendered images: these figures show what the page does, and say nothing about real endoscopy.")
+            )

@@ -34,7 +34,7 @@ def curves(result: BenchmarkResult, ood_set: str) -> None:
     left, right = st.columns([7, 5], gap="medium")
     with right:
         drawn = controls.several(
-            "Detectors drawn",
+            said("Detectors drawn"),
             titles,
             key_of("drawn", titles),
             said(wording.CHOOSE_DETECTORS),
@@ -47,7 +47,7 @@ def curves(result: BenchmarkResult, ood_set: str) -> None:
             return
         chosen = replace(result, detectors=tuple(row for row in ranked if row.name in drawn))
         chart = figures.roc_chart(chosen, drawn, ood_set)
-        st.dataframe([dict(row) for row in chart.rows], hide_index=True, alt="AUROC of these")
+        st.dataframe([dict(row) for row in chart.rows], hide_index=True, alt=said("AUROC of these"))
         widgets.picture_choice(said(wording.ROC_CURVES))
     with left:
         widgets.plot(chart, said(wording.ROC_CURVES))
@@ -56,14 +56,14 @@ def curves(result: BenchmarkResult, ood_set: str) -> None:
 def breakdown(result: BenchmarkResult) -> None:
     """Every detector on every OOD set; a large set can carry a figure over all."""
     metric = controls.select(
-        "Figure", {name: titled(name) for name in wording.METRICS}, "benchmark-breakdown", width=340
+        said("Figure"), {name: titled(name) for name in wording.METRICS}, "benchmark-breakdown", width=340
     )
     names = [row.name for row in whole(result)]
     sizes = ", ".join(f"{plain(s.name)} {s.images}" for s in result.sets if s.role == "ood")
     widgets.chart(
         figures.breakdown_map(result, names, metric),
-        table="Each OOD set",
-        note=f"Images per set: {sizes}. A large set can carry the figures over all.",
+        table=said("Each OOD set"),
+        note=said("Images per set: {sizes}. A large set can carry the figures over all.", sizes=sizes),
     )
 
 
@@ -74,7 +74,9 @@ def agreement(result: BenchmarkResult) -> None:
         figures.correlation_chart(
             result.rank_correlation, [row.name for row in ranked], {r.name: r.label for r in ranked}
         ),
-        table="Rank correlation",
-        note="Spearman’s rank correlation over all ID and OOD images: 1 where two detectors put the images in one "
-        "order, 0 where one tells nothing of the other. Detectors that disagree are worth combining.",
+        table=said("Rank correlation"),
+        note=said(
+            "Spearman’s rank correlation over all ID and OOD images: 1 where two detectors put the images in one "
+            "order, 0 where one tells nothing of the other. Detectors that disagree are worth combining."
+        ),
     )

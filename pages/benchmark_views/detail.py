@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import streamlit as st
 
-from nero_core import wording
 from nero_core.benchmark.result import BenchmarkResult, DetectorResult, Scores
 from nero_core.benchmark.tables import percent, titled
 from nero_core.figures import benchmark as figures
 from nero_core.figures.palette import significant
-from nero_core.wording import label
+from nero_core.wording import said
 from pages.benchmark_views.charts import key_of
 from pages.benchmark_views.tables import set_words
 from pages.shared import controls, widgets
@@ -29,34 +28,54 @@ def choice(result: BenchmarkResult) -> tuple[str, dict[str, str]]:
 def show(result: BenchmarkResult, ood_set: str) -> None:
     """The detector of the row that was chosen, or named here; the best at first."""
     key, titles = choice(result)
-    name = controls.select(f"{label(wording.DETECTOR)} to look at", titles, key)
+    name = controls.select(said("Detector to look at"), titles, key)
     row = next(row for row in result.detectors if row.name == name)
     area = percent(row.metrics[ood_set]["auroc"])
-    st.markdown(f"**{plain(row.label)}** on {plain(set_words(ood_set))}: {titled('auroc')} **{area}**")
+    st.markdown(
+        said(
+            "**{detector}** on {images}: {metric} **{area}**",
+            detector=plain(row.label),
+            images=plain(set_words(ood_set)),
+            metric=titled("auroc"),
+            area=area,
+        )
+    )
     with st.grid(2, min_column_width=CHART_WIDE) as grid:
         with grid.cell():
             _scores(result, row, ood_set)
         with grid.cell():
             alone = replace(result, detectors=(row,))
-            widgets.chart(figures.roc_chart(alone, [name], ood_set, height=CURVE_HEIGHT), table=f"ROC of {row.label}")
+            widgets.chart(
+                figures.roc_chart(alone, [name], ood_set, height=CURVE_HEIGHT),
+                table=said("ROC of {detector}", detector=row.label),
+            )
         if len(result.ood_sets) > 1:
             with grid.cell():
                 chart = figures.breakdown_chart(alone, [name])
-                widgets.chart(chart, table=f"{row.label} on each OOD set")
+                widgets.chart(chart, table=said("{detector} on each OOD set", detector=row.label))
 
 
 def _scores(result: BenchmarkResult, row: DetectorResult, ood_set: str) -> None:
     """Its scores on ID and OOD images, and where it flags."""
     scores = result.scores[row.name]
     shown = Scores(scores.id, {set_words(ood_set): figures.ood_scores(result, row.name, ood_set)}, scores.calibration)
-    note = "The outermost bars hold whatever lies beyond them."
+    note = said("The outermost bars hold whatever lies beyond them.")
     thresholds = {} if row.calibration is None else row.calibration.thresholds
     threshold = next(iter(thresholds.values())) if len(thresholds) == 1 else None
-    aim = f"{100 * result.alpha:g} % of the ordinary ones on average."
+    share = f"{100 * result.alpha:g}"
     if threshold is not None:
-        note = f"Beyond the dashed line images are flagged: {aim} {note}"
+        beyond = said(
+            "Beyond the dashed line images are flagged: {share} % of the ordinary ones on average.", share=share
+        )
+        note = f"{beyond} {note}"
     elif thresholds:
         each = ", ".join(f"{plain(name)} {significant(value)}" for name, value in thresholds.items())
-        note = f"Each predicted class has a threshold of its own ({each}); beyond it images are flagged: {aim} {note}"
+        beyond = said(
+            "Each predicted class has a threshold of its own ({each}); beyond it images are flagged: {share} % of the "
+            "ordinary ones on average.",
+            each=each,
+            share=share,
+        )
+        note = f"{beyond} {note}"
     chart = figures.benchmark_histogram(shown, row.label, threshold=threshold)
-    widgets.chart(chart, table=f"Scores of {row.label}", note=note)
+    widgets.chart(chart, table=said("Scores of {detector}", detector=row.label), note=note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nero_core.errors import InputError
+from nero_core.wording import said
 from pages.shared import permission
 
 
@@ -21,8 +22,15 @@ def folder(what: str, text: str) -> Path:
     """
     path = Path(text.strip()).expanduser()
     if not text.strip() or not path.is_dir():
-        seen = f"{path} is {'a file' if path.exists() else 'not there'}" if text.strip() else "nothing was given"
-        raise InputError(f"{what}: {seen}; wanted a folder on the computer that runs this page.")
+        if not text.strip():
+            seen = said("nothing was given")
+        elif path.exists():
+            seen = said("{path} is a file", path=path)
+        else:
+            seen = said("{path} is not there", path=path)
+        raise InputError(
+            said("{what}: {seen}; wanted a folder on the computer that runs this page.", what=what, seen=seen)
+        )
     return path
 
 
@@ -41,12 +49,24 @@ def ood_folders(text: str) -> dict[str, Path]:
         if not line.strip():
             continue
         if not (name and equals and place) or "/" in name:
-            wrong.append(f"Line {number}, {line.strip()!r}: wanted NAME=FOLDER, such as polyp=/data/polyp.")
+            wrong.append(
+                said(
+                    "Line {number}, {line}: wanted NAME=FOLDER, such as polyp=/data/polyp.",
+                    number=number,
+                    line=f"{line.strip()!r}",
+                )
+            )
         elif name in found:
-            wrong.append(f"Line {number}: there is a set {name!r} already; give each a name of its own.")
+            wrong.append(
+                said(
+                    "Line {number}: there is a set {name} already; give each a name of its own.",
+                    number=number,
+                    name=f"{name!r}",
+                )
+            )
         else:
             try:
-                found[name] = folder(f"Line {number}", place)
+                found[name] = folder(said("Line {number}", number=number), place)
             except InputError as error:
                 wrong.append(str(error))
     if wrong:

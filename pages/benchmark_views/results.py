@@ -10,6 +10,7 @@ import streamlit as st
 from nero_core.benchmark.reading import read_results
 from nero_core.benchmark.result import RESULTS_NAME, SCORES_NAME, BenchmarkResult
 from nero_core.errors import NeroError
+from nero_core.wording import said
 from pages.shared import permission, uploads
 from pages.shared.words import plain
 
@@ -48,30 +49,36 @@ def opened() -> BenchmarkResult | None:
     with left:
         if permission.granted():
             st.text_input(
-                "Folder on this computer",
+                said("Folder on this computer"),
                 key=PLACE,
                 persist_state="session",
                 on_change=_open_folder,
                 placeholder="/data/benchmarks/mine",
-                help=f"The folder that `benchmark --out` wrote, or its {RESULTS_NAME}.",
+                help=said("The folder that `benchmark --out` wrote, or its {results}.", results=RESULTS_NAME),
             )
         else:
-            st.info(permission.not_offered("Opening a folder"))
+            st.info(permission.not_offered(said("Opening a folder")))
     with right:
         uploads.uploader(
-            f"{'Or drop' if permission.granted() else 'Drop'} {RESULTS_NAME} and {SCORES_NAME}",
+            said("Or drop {results} and {scores}", results=RESULTS_NAME, scores=SCORES_NAME)
+            if permission.granted()
+            else said("Drop {results} and {scores}", results=RESULTS_NAME, scores=SCORES_NAME),
             type=["json", "safetensors"],
             accept_multiple_files=True,
             key=FILES,
             on_change=_open_files,
             megabytes=LARGEST,
-            help="Both were written by `benchmark --out`, or downloaded from this page. They stay on this computer.",
+            help=said(
+                "Both were written by `benchmark --out`, or downloaded from this page. They stay on this computer."
+            ),
         )
     found: BenchmarkResult | NeroError | None = st.session_state.get(OPENED)
     if isinstance(found, NeroError):
         st.error(plain(str(found)))
     elif found is None:
-        st.markdown("Open what `python -m nero_core benchmark … --out FOLDER` wrote, here or on another computer.")
+        st.markdown(
+            said("Open what `python -m nero_core benchmark … --out FOLDER` wrote, here or on another computer.")
+        )
     else:
         return found
     return None
@@ -94,7 +101,11 @@ def _open_files() -> None:
             (Path(folder) / name).write_bytes(file.getvalue())
         if len(list(Path(folder).iterdir())) < 2:
             st.session_state[OPENED] = NeroError(
-                f"Drop both files together: {RESULTS_NAME}, and {SCORES_NAME} that lies beside it."
+                said(
+                    "Drop both files together: {results}, and {scores} that lies beside it.",
+                    results=RESULTS_NAME,
+                    scores=SCORES_NAME,
+                )
             )
             return
         _keep(Path(folder))

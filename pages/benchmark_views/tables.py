@@ -11,7 +11,7 @@ import streamlit as st
 from nero_core import wording
 from nero_core.benchmark import tables
 from nero_core.benchmark.result import POOLED, BenchmarkResult, DetectorResult
-from nero_core.wording import label, said
+from nero_core.wording import label, message, said
 from pages.shared import controls
 from pages.shared.words import plain
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nero_core.detectors import Paper
 
-KIND_WORDS = {"predicted": "As read by the network", "true": "As they are"}
+KIND_WORDS = {"predicted": message("As read by the network"), "true": message("As they are")}
 TABLE, ROWS = "benchmark-table", "benchmark-table-rows"
 HAIR = 1e-9
 ROWS_AT_ONCE, ROW_PIXELS, FIRST_PIXELS = 24, 35, 160
@@ -28,7 +28,7 @@ ROWS_AT_ONCE, ROW_PIXELS, FIRST_PIXELS = 24, 35, 160
 
 def set_words(name: str) -> str:
     """An OOD set as it is called on the page."""
-    return "All OOD images together" if name == POOLED else name
+    return said("All OOD images together") if name == POOLED else name
 
 
 def show(
@@ -89,12 +89,14 @@ def main_table(result: BenchmarkResult, ood_set: str, chosen: str) -> None:
     rows = by_auroc(result.detectors, ood_set)
     base = next((row for row in rows if row.name == result.baseline), None)
     named = base.label if base is not None else ""
-    views = {"figures": "Figures"} | ({"difference": f"Against {plain(named)}"} if base is not None else {})
-    views |= {"decisions": f"Flagged at α = {100 * result.alpha:g} %"}
+    views = {"figures": said("Figures")} | (
+        {"difference": said("Against {detector}", detector=plain(named))} if base is not None else {}
+    )
+    views |= {"decisions": said("Flagged at α = {alpha} %", alpha=f"{100 * result.alpha:g}")}
     if any(row.false_alarms for row in rows):
-        views |= {"classes": "False alarms by class"}
-    views |= {"method": "Method and time"}
-    view = controls.one_of("Columns", views, f"benchmark-view-{'-'.join(views)}")
+        views |= {"classes": said("False alarms by class")}
+    views |= {"method": said("Method and time")}
+    view = controls.one_of(said("Columns"), views, f"benchmark-view-{'-'.join(views)}")
     columns = {
         "figures": lambda: tables.metric_columns(rows, ood_set),
         "difference": lambda: tables.difference_columns(rows, ood_set, named),
@@ -106,14 +108,14 @@ def main_table(result: BenchmarkResult, ood_set: str, chosen: str) -> None:
     show(
         [row.label for row in rows],
         columns,
-        alt=f"Detectors on {set_words(ood_set)}: {view}",
+        alt=said("Detectors on {images}: {view}", images=set_words(ood_set), view=views[view]),
         key=TABLE,
         on_select=partial(_take_row, chosen),
         selection_mode="single-row",
     )
     st.caption(_reading(view, result, named))
     if view == "method" and (found := tables.papers(rows)):
-        with st.expander("Papers"):
+        with st.expander(said("Papers")):
             st.markdown("\n".join(f"- **{plain(title)}**: {_linked(paper)}" for title, paper in found.items()))
 
 
@@ -131,9 +133,11 @@ def _linked(paper: Paper) -> str:
 
 def class_kind(rows: Sequence[DetectorResult]) -> str:
     """Whether classes are those that the network reads, or those that images are of."""
-    kinds = {kind: KIND_WORDS[kind] for kind in tables.CLASS_KINDS if any(kind in row.false_alarms for row in rows)}
-    chosen = controls.one_of("Classes", kinds, f"benchmark-classes-{'-'.join(kinds)}")
-    st.caption(tables.CLASS_KINDS[chosen])
+    kinds = {
+        kind: said(KIND_WORDS[kind]) for kind in tables.CLASS_KINDS if any(kind in row.false_alarms for row in rows)
+    }
+    chosen = controls.one_of(said("Classes"), kinds, f"benchmark-classes-{'-'.join(kinds)}")
+    st.caption(said(tables.CLASS_KINDS[chosen]))
     return chosen
 
 
@@ -145,19 +149,15 @@ def by_auroc(rows: Sequence[DetectorResult], ood_set: str) -> list[DetectorResul
 
 def _reading(view: str, result: BenchmarkResult, baseline: str) -> str:
     if view == "figures":
-        return (
-            f"{said(wording.IN_PERCENT)} Click a column’s name to sort. Detectors whose intervals overlap may still "
-            "differ."
-        )
+        note = said("Click a column’s name to sort. Detectors whose intervals overlap may still differ.")
+        return f"{said(wording.IN_PERCENT)} {note}"
     if view == "difference":
-        return (
-            f"{said(wording.POINTS_AGAINST, baseline=plain(baseline))} “Not told apart”: "
-            "the 95 % interval holds 0, so these images do not show a difference."
-        )
+        note = said("“Not told apart”: the 95 % interval holds 0, so these images do not show a difference.")
+        return f"{said(wording.POINTS_AGAINST, baseline=plain(baseline))} {note}"
     if view == "decisions":
         if not any(row.flagged for row in result.detectors):
-            return "No shares: there were too few calibration images, or none."
+            return said("No shares: there were too few calibration images, or none.")
         return plain(" ".join(result.promises()))
     if view == "classes":
-        return "Flagged of all ID test images of a class. With few images, chance moves these counts a lot."
-    return "All detectors share one pass over the images; the seconds are beside it."
+        return said("Flagged of all ID test images of a class. With few images, chance moves these counts a lot.")
+    return said("All detectors share one pass over the images; the seconds are beside it.")

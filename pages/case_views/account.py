@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nero_core.figures.charts import account_chart, account_rows, relevance_profile
+from nero_core.figures.charts import account_chart, account_rows
 from nero_core.figures.palette import significant
-from nero_core.wording import SCORE_DECOMPOSITION, label, said
+from nero_core.figures.profile import relevance_profile
+from nero_core.wording import SCORE_DECOMPOSITION, label, message, said
 from pages.shared import controls, widgets, words
 from pages.shared.words import plain
 
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 
 LEADING = 8  # neurons with a bar of their own
 LARGEST = 24  # neurons in the profile, unless all are asked for
-NUMBERED = "Numbers are those of the last layer’s neurons, which the answer is made of."
-RANKINGS: Mapping[Ranking, str] = {"contribution": "difference from usual", "relevance": "weight in the answer"}
+NUMBERED = message("Numbers are those of the last layer’s neurons, which the answer is made of.")
+RANKINGS: Mapping[Ranking, str] = {
+    "contribution": message("difference from usual"),
+    "relevance": message("weight in the answer"),
+}
 
 
 def whose(reading: Case) -> None:
@@ -31,10 +35,14 @@ def whose(reading: Case) -> None:
     titles = {name: plain(detector.info.title) for name, detector in reading.reference.detectors.items()}
     leader, explained = reading.members[0].name, reading.explained
     share = {each.name: each.share for each in reading.members}[explained]
-    whose_it_is = f"This is the {said(SCORE_DECOMPOSITION)} of **{titles[explained]}**"
-    text = f"{whose_it_is}, which adds {100 * share:.0f} % to the verdict."
+    text = said(
+        "This is the {decomposition} of **{title}**, which adds {share} % to the verdict.",
+        decomposition=said(SCORE_DECOMPOSITION),
+        title=titles[explained],
+        share=f"{100 * share:.0f}",
+    )
     if leader != explained:
-        text += f" {titles.get(leader, leader)} adds more, and its score is no sum over neurons."
+        text += said(" {title} adds more, and its score is no sum over neurons.", title=titles.get(leader, leader))
     st.markdown(text)
 
 
@@ -42,10 +50,10 @@ def no_account(reading: Case) -> None:
     """A score that is no sum over neurons has no exact account; say which have one."""
     detectors = reading.reference.detectors
     titles = [plain(d.info.title) for name, d in detectors.items() if words.is_explained(d)]
-    instead = f" Choose **{' or '.join(titles)}** above for one." if titles else ""
+    instead = said(" Choose **{titles}** above for one.", titles=said(" or ").join(titles)) if titles else ""
+    own = plain(detectors[reading.detector].info.title)
     st.markdown(
-        f"{plain(detectors[reading.detector].info.title)} is not a sum over neurons, so its score has no exact "
-        f"decomposition.{instead}"
+        said("{title} is not a sum over neurons, so its score has no exact decomposition.", title=own) + instead
     )
 
 
@@ -54,10 +62,12 @@ def ranking_control(e: Explanation) -> Ranking:
     if not words.is_nero(e):
         return "contribution"
     return controls.one_of(
-        "Choose neurons by",
-        RANKINGS,
+        said("Choose neurons by"),
+        {ranking: said(text) for ranking, text in RANKINGS.items()},
         "ranking",
-        help="Difference from usual: each neuron’s contribution to the score. Weight in the answer: its relevance.",
+        help=said(
+            "Difference from usual: each neuron’s contribution to the score. Weight in the answer: its relevance."
+        ),
     )
 
 
@@ -86,10 +96,10 @@ def what_if(reading: Case, e: Explanation, ranking: Ranking) -> None:
     """The score recomputed with chosen neurons set back to usual."""
     offered = [neuron for neuron, _ in e.top(4 * LEADING, by=ranking)]
     chosen = st.multiselect(
-        "What if these neurons had behaved as usual?",
+        said("What if these neurons had behaved as usual?"),
         offered,
-        format_func=lambda place: f"Neuron {e.neurons[place]}",
-        placeholder="Choose neurons",
+        format_func=lambda place: said("Neuron {neuron}", neuron=e.neurons[place]),
+        placeholder=said("Choose neurons"),
         key=f"what-if-{reading.detector}-{ranking}",
     )
     if chosen:
@@ -98,19 +108,26 @@ def what_if(reading: Case, e: Explanation, ranking: Ranking) -> None:
         before, after = (
             words.standing(float(calibration.percentiles([s])[0]), n, calibration.of_class) for s in (e.score, score)
         )
-        st.markdown(f"The score would be **{significant(score)}** instead of {significant(e.score)}.")
-        st.caption(f"{after}; before: {before[0].lower()}{before[1:]}.")
-    st.caption(f"As usual: as in usual *{plain(e.nearest_class)}* images. {words.WHAT_IF}")
+        st.markdown(
+            said(
+                "The score would be **{score}** instead of {before}.",
+                score=significant(score),
+                before=significant(e.score),
+            )
+        )
+        st.caption(said("{after}; before: {before}.", after=after, before=f"{before[0].lower()}{before[1:]}"))
+    usual = said("As usual: as in usual *{class_name}* images.", class_name=plain(e.nearest_class))
+    st.caption(f"{usual} {said(words.WHAT_IF)}")
 
 
 def profile(reading: Case) -> None:
     """Every neuron's weight in the answer beside what is usual."""
     usual = reading.reference.profile
     if usual is None:
-        st.caption("This reference does not store what is usual for each neuron.")
+        st.caption(said("This reference does not store what is usual for each neuron."))
         return
-    everything = st.toggle("Show all neurons", key="all-neurons", persist_state="session")
+    everything = st.toggle(said("Show all neurons"), key="all-neurons", persist_state="session")
     chart = relevance_profile(
         reading.relevance, usual.mean, usual.std, known_mean=usual.ood_mean, top=None if everything else LARGEST
     )
-    widgets.chart(chart, table="Relevance of the neurons", note=NUMBERED)
+    widgets.chart(chart, table=said("Relevance of the neurons"), note=said(NUMBERED))

@@ -12,7 +12,7 @@ from nero_core.case import ALL, Case, Cover, covered, drawn_cover, suggested_cov
 from nero_core.data.images import displayed
 from nero_core.figures.overlays import overlay
 from nero_core.figures.palette import significant
-from nero_core.wording import VIEWER, label
+from nero_core.wording import VIEWER, counted, label, message, said
 from pages.case_views import verdict
 from pages.case_views.top_neurons import METHOD
 from pages.case_views.viewer import CHANNEL
@@ -27,20 +27,22 @@ if TYPE_CHECKING:
     from nero_core.case import Fill
 
 FILL = "cover-fill"
-PART = "Covers"  # of the page
+PART = message("Covers")  # of the page
 PICTURE_PIXELS = 448  # longer side of an overlay
-FILLS: dict[Fill, str] = {"inpainted": "What surrounds them", "mean": "Mean colour of the rest"}
-SIDES = ("Left", "Top", "Width", "Height")
+FILLS: dict[Fill, str] = {"inpainted": message("What surrounds them"), "mean": message("Mean colour of the rest")}
+SIDES = (message("Left"), message("Top"), message("Width"), message("Height"))
 FIRST = Cover(0.375, 0.375, 0.25, 0.25)  # what a new cover is: a quarter of each side, in the middle
 STEP = 1.0  # percent of a side by which an arrow key moves a cover
-ABOUT = (
-    "Cover a part of the image, such as text, a border or a finding, and see what the score does without it. A covered "
-    "image is no ordinary image: its verdict carries **no guarantee**, and any cover may change the score a little."
+ABOUT = message(
+    "Cover a part of the image, such as text, a border or a finding, and see what the score does without "
+    "it. A covered image is no ordinary image: its verdict carries **no guarantee**, and any cover may "
+    "change the score a little."
 )
 
-SUGGESTED = (
-    "The checks suggest what they noticed, such as text, a position picture, glare or a black border. What they did "
-    "not notice stays uncovered, and so do the corners of a round picture and small spots of glare."
+SUGGESTED = message(
+    "The checks suggest what they noticed, such as text, a position picture, glare or a black border. "
+    "What they did not notice stays uncovered, and so do the corners of a round picture and small spots "
+    "of glare."
 )
 
 
@@ -48,22 +50,22 @@ def check_by_covering(frame: Frame, reading: Case) -> None:
     """Rectangles over the image under review, and what it scores with them."""
     left, right = st.columns([5, 7], gap="medium")
     with left:
-        st.markdown(ABOUT)
-        fill: Fill = controls.one_of("Fill covers with", FILLS, FILL)
+        st.markdown(said(ABOUT))
+        fill: Fill = controls.one_of(said("Fill covers with"), {kind: said(text) for kind, text in FILLS.items()}, FILL)
         with st.container(horizontal=True):
-            st.button("Add a cover", key="cover-add", on_click=frame.covers.append, args=(FIRST,))
+            st.button(said("Add a cover"), key="cover-add", on_click=frame.covers.append, args=(FIRST,))
             suggested = suggested_covers(reading.checks, frame.decoded().size)
             if suggested:
-                asked = "Cover what the checks suggest"
+                asked = said("Cover what the checks suggest")
                 st.button(asked, key="cover-checks", on_click=cover_all, args=(frame, suggested))
             why = frame.reasons_of(reading).why
             if why is not None and why.region is not None and why.region not in frame.covers:
-                asked = "Cover where the score comes from"
+                asked = said("Cover where the score comes from")
                 st.button(asked, key="why-cover", on_click=cover_all, args=(frame, [why.region]))
             if frame.covers:
-                st.button("Remove all covers", key="cover-none", on_click=frame.covers.clear)
+                st.button(said("Remove all covers"), key="cover-none", on_click=frame.covers.clear)
         if suggested:
-            st.caption(SUGGESTED)
+            st.caption(said(SUGGESTED))
     with right, controls.errors_said():
         for place in range(len(frame.covers)):
             cover_fields(frame, place)
@@ -78,19 +80,21 @@ def in_short(frame: Frame, reading: Case) -> None:
     with st.container(horizontal=True, vertical_alignment="center"), controls.errors_said():
         after = read_covered(frame, reading, fill_in_use())
         decision = verdict.decide(after, verdict.current_alpha())
-        said = f"**With {counted(len(frame.covers))}: {verdict.marked(decision)}**"
-        st.markdown(f":small[{said}, score {significant(after.score)} instead of {significant(reading.score)}.]")
-        st.button("Before and after", key="covers-shown", type="tertiary", on_click=show_part)
-
-
-def counted(covers: int) -> str:
-    """How many covers, in words."""
-    return "1 cover" if covers == 1 else f"{covers} covers"
+        told = counted(
+            len(frame.covers),
+            "**With 1 cover: {verdict}**, score {score} instead of {before}.",
+            "**With {n} covers: {verdict}**, score {score} instead of {before}.",
+            verdict=verdict.marked(decision),
+            score=significant(after.score),
+            before=significant(reading.score),
+        )
+        st.markdown(f":small[{told}]")
+        st.button(said("Before and after"), key="covers-shown", type="tertiary", on_click=show_part)
 
 
 def show_part() -> None:
     """Have the part of the covers in sight."""
-    st.session_state[session.PART] = PART
+    st.session_state[session.PART] = said(PART)
 
 
 def fill_in_use() -> Fill:
@@ -124,10 +128,15 @@ def cover_fields(frame: Frame, place: int) -> None:
     values = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for side, value in zip(SIDES, astuple(frame.covers[place]), strict=True):
-            asked = f"{side} of cover {place + 1} (%)"
+            asked = said("{side} of cover {place} (%)", side=said(side), place=place + 1)
             key = f"cover-{frame.number}-{place}-{side}"
             values.append(st.number_input(asked, 0.0, 100.0, round(100 * value, 2), STEP, "%.4g", key, width=150))
-        st.button(f"Remove cover {place + 1}", key=f"cover-remove-{place}", on_click=remove, args=(frame, place))
+        st.button(
+            said("Remove cover {place}", place=place + 1),
+            key=f"cover-remove-{place}",
+            on_click=remove,
+            args=(frame, place),
+        )
     if values != [round(100 * value, 2) for value in astuple(frame.covers[place])]:
         frame.covers[place] = Cover(*(value / 100 for value in values))
         st.rerun()  # the frame above shows it where it was
@@ -146,10 +155,15 @@ def before_and_after(frame: Frame, reading: Case, fill: Fill) -> None:
     changed = covered(picture, frame.covers, fill)
     after = read_covered(frame, reading, fill)
     before, beside = st.columns(2, gap="large")
-    for column, title, case, shown in ((before, "As it is", reading, picture), (beside, "Covered", after, changed)):
+    for column, title, case, shown in (
+        (before, said("As it is"), reading, picture),
+        (beside, said("Covered"), after, changed),
+    ):
         with column:
             one_side(title, case, shown)
-    st.caption("No guarantee for the covered image: it was changed by covering, and no ordinary image is like it.")
+    st.caption(
+        said("No guarantee for the covered image: it was changed by covering, and no ordinary image is like it.")
+    )
 
 
 def read_covered(frame: Frame, reading: Case, fill: Fill) -> Case:
@@ -172,12 +186,16 @@ def one_side(title: str, case: Case, picture: Image.Image) -> None:
     decision = verdict.decide(case, alpha)
     st.markdown(f"**{title}:** {verdict.marked(decision)}")
     st.markdown(
-        f"Score **{significant(case.score)}**. "
-        f"{words.standing(case.percentile, len(case.calibration), case.calibration.of_class)}. "
-        f"The network’s own answer: {plain(case.predicted_class)}, {100 * case.probability:.0f} % sure."
+        said(
+            "Score **{score}**. {standing}. The network’s own answer: {answer}, {sure} % sure.",
+            score=significant(case.score),
+            standing=words.standing(case.percentile, len(case.calibration), case.calibration.of_class),
+            answer=plain(case.predicted_class),
+            sure=f"{100 * case.probability:.0f}",
+        )
     )
     if ALL not in case.maps:
         with st.spinner(label(VIEWER["waiting"])):
             list(case.draw(picture, [ALL]))
-    alt = f"Heatmap of all neurons together, image {title.lower()}"
+    alt = said("Heatmap of all neurons together, image {title}", title=title.lower())
     st.image(overlay(seen_picture(picture, case), case.maps[ALL]), width="stretch", alt=alt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from nero_core.case import Case
+from nero_core.wording import said
 from pages.case_views import evidence, verdict
 from pages.shared import widgets
 from pages.shared.words import plain
@@ -20,7 +21,11 @@ def show(reading: Case) -> None:
             title = reading.reference.detectors[name].info.title
             decision = verdict.decide(other, alpha)
             with grid.cell():
-                adds = "" if part is None else f" · adds {100 * part.share:.0f} % to the panel’s verdict"
+                adds = (
+                    ""
+                    if part is None
+                    else said(" · adds {share} % to the panel’s verdict", share=f"{100 * part.share:.0f}")
+                )
                 st.markdown(f"**{plain(title)}** {verdict.marked(decision)}{adds}")
                 widgets.plot(evidence.histogram(other, alpha, decision, PIXELS), title, key=f"histogram-{name}")
-    widgets.table_twin(evidence.members(reading, alpha), "What each detector says")
+    widgets.table_twin(evidence.members(reading, alpha), said("What each detector says"))

@@ -30,28 +30,29 @@ def show(reading: Case, tables: PopoverContainer) -> tuple[DeltaGenerator, Delta
     calibration, alpha = reading.calibration, current_alpha()
     decision = decide(reading, alpha)
     others = members(reading, alpha)
-    twins: dict[str, Sequence[Mapping[str, Cell]]] = {"What each detector says": others}
+    twins: dict[str, Sequence[Mapping[str, Cell]]] = {said("What each detector says"): others}
     if decision is None:
         st.warning(words.refusal(alpha, calibration.smallest_alpha, len(calibration), calibration.of_class))
     else:
         rarity = rarity_of(reading, decision, alpha)
         widgets.plot(rarity, "Gauge", key="gauge")
-        twins["Gauge"] = rarity.rows
+        twins[said("Gauge")] = rarity.rows
     scores = histogram(reading, alpha, decision)
     with st.container(key="histogram-place"):
         widgets.plot(scores, "Histogram", key="histogram", height="stretch")
-    twins["Histogram"] = scores.rows
+    twins[said("Histogram")] = scores.rows
     flagged = decision is not None and decision.state == "out-of-distribution"
     lines = [f"**{plain(led)}**"] if (led := members_in_words(reading.members, alpha, flagged)) else []
-    if otherwise := [row for row in others if row["verdict"] != marked(decision)]:
-        named = ", ".join(f"{plain(str(row['detector']))} ({row['verdict']})" for row in otherwise)
-        lines.append(f"Detectors that say otherwise: {named}.")
+    if otherwise := [row for row in others if row[said("verdict")] != marked(decision)]:
+        named = ", ".join(f"{plain(str(row[said('detector')]))} ({row[said('verdict')]})" for row in otherwise)
+        lines.append(said("Detectors that say otherwise: {named}.", named=named))
     small(*lines, f"{said(wording.OOD_SCORE)}: {significant(reading.score)}.")
     with st.container(key="why", gap="xxsmall"):
         sentence, button = st.empty(), st.empty()
     if caught := reading.reference.caught(alpha, reading.detector) if decision is not None else None:
         twins[label(wording.KNOWN_UNUSUAL_IMAGES)] = [
-            {"kind": name, "flagged": flagged, "of": images} for name, (flagged, images) in caught.items()
+            {said("kind"): name, said("flagged"): flagged, said("of"): images}
+            for name, (flagged, images) in caught.items()
         ]
     if tables.open:
         with tables:
@@ -83,11 +84,11 @@ def members(reading: Case, alpha: float) -> list[dict[str, Cell]]:
     """What each of the reference's detectors says of the same image, those of the panel with what they add to it."""
     return [
         {
-            "detector": reading.reference.detectors[name].info.title,
-            "verdict": marked(decide(other, alpha)),
-            "more unusual than": words.share_below(other.percentile, len(other.calibration)),
-            "weight in the panel (%)": None if part is None else round(100 * part.weight),
-            "adds to this verdict (%)": None if part is None else round(100 * part.share),
+            said("detector"): reading.reference.detectors[name].info.title,
+            said("verdict"): marked(decide(other, alpha)),
+            said("more unusual than"): words.share_below(other.percentile, len(other.calibration)),
+            said("weight in the panel (%)"): None if part is None else round(100 * part.weight),
+            said("adds to this verdict (%)"): None if part is None else round(100 * part.share),
         }
         for name, other, part in judges_of(reading)
     ]

@@ -11,19 +11,19 @@ from nero_core.data.images import read_image
 from nero_core.demo.examples import Example
 from nero_core.figures.data_urls import fitted, jpeg_url
 from nero_core.reference.manifest import ReferenceEntry
-from nero_core.wording import state_mark
+from nero_core.wording import message, said, state_mark
 from pages.components.picture_grid import Choice, chosen_in, picture_grid
 from pages.shared import resources, session, uploads, widgets
 
 PICTURE_PIXELS = 240  # longer side of an example: twice what it is shown at
 TEACHES = {
-    "like": "Like what the network learned from",
-    "unlike": "Unlike what it learned from",
-    "missed": "Unlike it, and missed",
+    "like": message("Like what the network learned from"),
+    "unlike": message("Unlike what it learned from"),
+    "missed": message("Unlike it, and missed"),
 }
-RENDERED = (
-    "Or try an example: rendered, not real, each with what the bundled reference says of it. It does not notice all "
-    "that is unlike what it learned from."
+RENDERED = message(
+    "Or try an example: rendered, not real, each with what the bundled reference says of it. It does not "
+    "notice all that is unlike what it learned from."
 )
 
 
@@ -34,12 +34,12 @@ def uploader() -> None:
     sight once the case is open, and those that cannot be read are named with the reason.
     """
     uploads.uploader(
-        "Drop one image or many",
+        said("Drop one image or many"),
         accept_multiple_files=True,
         key=session.upload_key(),
         on_change=session.take_upload,
         megabytes=session.LARGEST,
-        help="JPEG, PNG, TIFF, BMP, WebP or GIF. The images stay on this computer.",
+        help=said("JPEG, PNG, TIFF, BMP, WebP or GIF. The images stay on this computer."),
     )
 
 
@@ -54,7 +54,7 @@ def in_header(entry: ReferenceEntry) -> None:
     """A case is open: all that in one line, and how to close it."""
     with session.tools():
         opened = st.popover(
-            "Open images",
+            said("Open images"),
             icon=":material/add_photo_alternate:",
             type="tertiary",
             key=session.OPEN_IMAGES,
@@ -64,7 +64,9 @@ def in_header(entry: ReferenceEntry) -> None:
             uploader()  # also while it is closed: one that is not on the page forgets its files
             if opened.open:
                 examples("examples-in-header")
-        st.button("Close case", icon=":material/close:", type="tertiary", key="close-case", on_click=session.close_case)
+        st.button(
+            said("Close case"), icon=":material/close:", type="tertiary", key="close-case", on_click=session.close_case
+        )
 
 
 def examples(key: str) -> None:
@@ -79,10 +81,12 @@ def examples(key: str) -> None:
             session.take_examples([paths[chosen]])
 
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(RENDERED)
+        st.caption(said(RENDERED))
         everything: Sequence[Path] = list(paths.values())
-        st.button("Open all", on_click=session.take_examples, args=(everything,), key=f"all-{key}", type="tertiary")
-    picture_grid(key, "Examples", [_choice(example, paths[example.file]) for example, _ in offered], take)
+        st.button(
+            said("Open all"), on_click=session.take_examples, args=(everything,), key=f"all-{key}", type="tertiary"
+        )
+    picture_grid(key, said("Examples"), [_choice(example, paths[example.file]) for example, _ in offered], take)
 
 
 def _choice(example: Example, path: Path) -> Choice:
@@ -90,7 +94,7 @@ def _choice(example: Example, path: Path) -> Choice:
     missed = not example.known and example.state == "in-distribution"
     teaches = TEACHES["like" if example.known else "missed" if missed else "unlike"]
     title = f"{name[:1].upper()}{name[1:]}"
-    return Choice(example.file, _picture(path), title, f"{state_mark(example.state)}. {teaches}")
+    return Choice(example.file, _picture(path), title, f"{state_mark(example.state)}. {said(teaches)}")
 
 
 @st.cache_data(show_spinner=False)

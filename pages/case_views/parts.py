@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from nero_core.case import Case
+from nero_core.wording import message, said
 from pages.case_views import account, covers, detectors, reasons, similar, top_neurons
 from pages.shared import session
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     from nero_core.records import Neuron
 
-WHY, TOP, CONCEPTS, DETECTORS = "Why", "Top neurons", "Concepts", "Detectors"
-EVERY, SIMILAR, COVERS = "All neurons", "Similar frames", covers.PART
+WHY, TOP, CONCEPTS, DETECTORS = message("Why"), message("Top neurons"), message("Concepts"), message("Detectors")
+EVERY, SIMILAR, COVERS = message("All neurons"), message("Similar frames"), covers.PART
 OPENED = "parts-opened"
 PARTS = (WHY, TOP, CONCEPTS, DETECTORS, EVERY, SIMILAR, COVERS)
 
@@ -44,7 +45,10 @@ class Waiting:
 
 def in_sight(frame: session.Frame, whole: Case) -> Waiting:
     """What explains the verdict; only the part in sight is made."""
-    tabs = dict(zip(PARTS, st.tabs(PARTS, key=session.PART, on_change=_note_opened), strict=True))
+    named = [said(part) for part in PARTS]
+    if st.session_state.get(session.PART) not in named:  # it was opened in another language
+        st.session_state.pop(session.PART, None)
+    tabs = dict(zip(PARTS, st.tabs(named, key=session.PART, on_change=_note_opened), strict=True))
     title = next((title for title, tab in tabs.items() if tab.open), WHY)
     read = whole.under(whole.explained) if whole.explained != whole.detector else whole
     waiting = Waiting([])

@@ -9,7 +9,7 @@ import streamlit as st
 from nero_core.case import Concept, group, leading_neurons, tell_why
 from nero_core.errors import NeroError
 from nero_core.figures.palette import Cell
-from nero_core.wording import NAMED_PLACE, SCORE_DECOMPOSITION, TESTED_PLACE, label, said
+from nero_core.wording import NAMED_PLACE, SCORE_DECOMPOSITION, TESTED_PLACE, counted, label, message, said
 from pages.case_views.top_neurons import NO_CROPS, tiles
 from pages.case_views.viewer import CHANNEL, lay, set_stopped
 from pages.components.frame_viewer import frame_region, layer_card
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from nero_core.case import Case
     from pages.shared.session import Frame
 
-TESTING = "Testing where the score comes from: that place is covered, and as much at eight random places…"
-WAITING = "Where the score comes from is tested once the heatmaps are there."
-STOPPED = "Where the score comes from was not tested: the heatmaps were stopped."
-GROUPING = "The leading neurons are grouped by where they looked once their heatmaps are there…"
+TESTING = message("Testing where the score comes from: that place is covered, and as much at eight random places…")
+WAITING = message("Where the score comes from is tested once the heatmaps are there.")
+STOPPED = message("Where the score comes from was not tested: the heatmaps were stopped.")
+GROUPING = message("The leading neurons are grouped by where they looked once their heatmaps are there…")
 LISTED = 6  # neurons of a concept that are named on its card
 
 
@@ -51,8 +51,8 @@ def tell(frame: Frame, reading: Case, why: tuple[DeltaGenerator, DeltaGenerator]
     step = st.empty()
     try:
         if not ends:
-            why[0].caption(TESTING)
-            why[1].button("Stop", key="stop-testing", type="tertiary", on_click=set_stopped, args=(frame, True))
+            why[0].caption(said(TESTING))
+            why[1].button(said("Stop"), key="stop-testing", type="tertiary", on_click=set_stopped, args=(frame, True))
         if found.concepts is None and not ends:
             leading = leading_neurons(reading, frame.decoded(), between=between)
             found.concepts = [] if leading is None else group(leading)
@@ -71,14 +71,14 @@ def waiting(frame: Frame, reading: Case) -> str:
     """What stands in place of the concepts until they are there."""
     found = frame.reasons_of(reading)
     if found.failed:
-        return f"No concepts: {plain(found.failed)}"
-    return STOPPED if frame.stopped else GROUPING
+        return said("No concepts: {failed}", failed=plain(found.failed))
+    return said(STOPPED if frame.stopped else GROUPING)
 
 
 def show_carried(frame: Frame, reading: Case, place: DeltaGenerator) -> None:
     """How much of the score the leading neurons carry, once that is known."""
     if (why := frame.reasons_of(reading).why) is not None:
-        place.caption(plain(why.carries))
+        place.caption(plain(said(why.carries)))
 
 
 def show_sentence(frame: Frame, reading: Case, why: tuple[DeltaGenerator, DeltaGenerator]) -> None:
@@ -86,14 +86,14 @@ def show_sentence(frame: Frame, reading: Case, why: tuple[DeltaGenerator, DeltaG
     found, (sentence, button) = frame.reasons_of(reading), why
     button.empty()
     if found.why is not None:
-        sentence.markdown(f":small[{plain(found.why.sentence)}]")
+        sentence.markdown(f":small[{plain(said(found.why.sentence))}]")
     elif found.failed:
-        sentence.caption(f"Where the score comes from was not tested: {plain(found.failed)}")
+        sentence.caption(said("Where the score comes from was not tested: {failed}", failed=plain(found.failed)))
     elif frame.stopped:
-        sentence.caption(STOPPED)
-        button.button("Continue", key="continue", type="tertiary", on_click=set_stopped, args=(frame, False))
+        sentence.caption(said(STOPPED))
+        button.button(said("Continue"), key="continue", type="tertiary", on_click=set_stopped, args=(frame, False))
     else:
-        sentence.caption(WAITING)
+        sentence.caption(said(WAITING))
 
 
 def lay_place(frame: Frame, reading: Case, place: DeltaGenerator) -> bool:
@@ -115,44 +115,51 @@ def lay_place(frame: Frame, reading: Case, place: DeltaGenerator) -> bool:
 
 def show_concepts(frame: Frame, reading: Case, concepts: list[Concept]) -> None:
     """Places that several neurons looked at, each a card with its map, its share and its training images."""
-    st.caption("Leading neurons that looked at the same place, together: each card is one concept.")
+    st.caption(said("Leading neurons that looked at the same place, together: each card is one concept."))
     with st.grid(2, min_column_width=330) as grid:
         for number, concept in enumerate(concepts, start=1):
             with grid.cell():
                 card(frame, reading, number, concept)
     if not reading.single_neurons:
         st.caption(words.heatmaps_by([reading.reference.attributions.by().method]))
-    widgets.table_twin(rows(concepts), "Concepts")
+    widgets.table_twin(rows(concepts), said("Concepts"))
 
 
 def card(frame: Frame, reading: Case, number: int, concept: Concept) -> None:
     """One concept."""
-    many, title = len(concept.neurons), f"Concept {number}"
+    many, title = len(concept.neurons), said("Concept {number}", number=number)
     names = ", ".join(str(neuron) for neuron in concept.neurons[:LISTED])
-    more = f" and {many - LISTED} more" if many > LISTED else ""
+    more = said(" and {n} more", n=many - LISTED) if many > LISTED else ""
     crops: list[Image.Image] = []
     with controls.errors_said(st.warning):
         crops = concept.crops(reading.reference.concepts)
-    alt = f"{len(crops)} training images for concept {number}, cropped to where its neurons looked"
-    stands = "Training images that its neurons stand for" if crops else NO_CROPS
-    text = f"{does(concept.share)}. {'Neuron' if many == 1 else 'Neurons'} {names}{more}"
+    alt = said(
+        "{crops} training images for concept {number}, cropped to where its neurons looked",
+        crops=len(crops),
+        number=number,
+    )
+    stands = said("Training images that its neurons stand for") if crops else said(NO_CROPS)
+    told = counted(many, "Neuron {names}", "Neurons {names}", names=f"{names}{more}")
+    text = f"{does(concept.share)}. {told}"
     layer_card(CHANNEL, title, title, f"{text[:1].upper()}{text[1:]}", tiles(crops), alt, stands, frame=frame.number)
     lay(frame, title, title, concept.heatmap)
 
 
 def does(share: float) -> str:
     """What a concept does to the score of the decomposition, in words."""
-    size = f"{100 * abs(share):.0f} % of the score in the {said(SCORE_DECOMPOSITION)}"
-    return f"carries {size}" if share >= 0 else f"lowers it, by {size}"
+    size, decomposition = f"{100 * abs(share):.0f}", said(SCORE_DECOMPOSITION)
+    if share >= 0:
+        return said("carries {size} % of the score in the {decomposition}", size=size, decomposition=decomposition)
+    return said("lowers it, by {size} % of the score in the {decomposition}", size=size, decomposition=decomposition)
 
 
 def rows(concepts: list[Concept]) -> list[dict[str, Cell]]:
     """The same in numbers."""
     return [
         {
-            "concept": number,
-            "share of the score (%)": round(100 * concept.share, 1),
-            "neurons": ", ".join(map(str, concept.neurons)),
+            said("concept"): number,
+            said("share of the score (%)"): round(100 * concept.share, 1),
+            said("neurons"): ", ".join(map(str, concept.neurons)),
         }
         for number, concept in enumerate(concepts, start=1)
     ]

@@ -37,7 +37,9 @@ def show(frames: Sequence[Frame], chosen: Frame, alpha: float) -> DeltaGenerator
         thumbnails = [thumbnail(frame, decision) for frame, decision in zip(frames, decisions, strict=True)]
         filmstrip(STRIP, thumbnails, frames.index(chosen), counted(frames, decisions), _take)
     with beside:
-        opened = st.popover("Table", icon=":material/table_rows:", type="tertiary", key="case-table", on_change="rerun")
+        opened = st.popover(
+            said("Table"), icon=":material/table_rows:", type="tertiary", key="case-table", on_change="rerun"
+        )
         if opened.open:
             with opened:
                 table(frames, decisions, alpha)
@@ -48,7 +50,9 @@ def refused(frames: Sequence[Frame]) -> None:
     """Which files could not be read, and why; one line until it is opened, however many they are."""
     unread = [frame for frame in frames if frame.error is not None]
     if unread:
-        with st.expander(f"{len(unread)} of {len(frames)} {said(FILMSTRIP['unread'])}", icon=":material/error:"):
+        with st.expander(
+            said("{n} of {images} could not be read", n=len(unread), images=len(frames)), icon=":material/error:"
+        ):
             for frame in unread:
                 st.markdown(f"**{plain(frame.name)}**: {plain(frame.error or '')}")
 
@@ -65,13 +69,13 @@ def counted(frames: Sequence[Frame], decisions: Sequence[Decision | None]) -> st
     judged = sum(frame.reading is not None and not frame.reading.nothing_to_judge for frame in frames)
     flagged = sum(decision is not None and decision.state == "out-of-distribution" for decision in decisions)
     unread = sum(frame.error is not None for frame in frames)
-    text = f"{flagged} of {judged} flagged"
+    text = said("{flagged} of {judged} flagged", flagged=flagged, judged=judged)
     if judged < read:
-        text += f", {read - judged} with nothing to judge"
+        text += said(", {n} with nothing to judge", n=read - judged)
     if unread:
-        text += f", {unread} {said(FILMSTRIP['unread'])}"
+        text += said(", {n} could not be read", n=unread)
     if left := len(frames) - read - unread:
-        text += f", {left} to be read"
+        text += said(", {n} to be read", n=left)
     return text
 
 
@@ -91,8 +95,8 @@ def verdict_of(frame: Frame, decision: Decision | None) -> str:
     if frame.error is not None:
         return said(FILMSTRIP["unread"])
     if frame.reading is None:
-        return "waits to be read"
-    return NOTHING_TO_JUDGE if frame.reading.nothing_to_judge else marked(decision)
+        return said("waits to be read")
+    return said(NOTHING_TO_JUDGE) if frame.reading.nothing_to_judge else marked(decision)
 
 
 def table(frames: Sequence[Frame], decisions: Sequence[Decision | None], alpha: float) -> None:
@@ -101,19 +105,22 @@ def table(frames: Sequence[Frame], decisions: Sequence[Decision | None], alpha: 
     rows: list[dict[str, Cell]] = []
     for place, (frame, decision) in enumerate(zip(frames, decisions, strict=True)):
         named = f"{place + 1} · {frame.name}"  # two folders may hold files of one name
-        row: dict[str, Cell] = {"image": inert(named), "verdict": verdict_of(frame, decision)}  # saved as CSV
+        row: dict[str, Cell] = {
+            said("image"): inert(named),
+            said("verdict"): verdict_of(frame, decision),
+        }  # saved as CSV
         if (reading := frame.reading) is not None:
             judged = not reading.nothing_to_judge
             standing = words.share_below(reading.percentile, len(reading.calibration))
             row |= {
-                "checks": ", ".join(check.name for check in reading.checks) or None,
-                "more unusual than": standing if judged else None,
-                **({} if together is None else {"flagged together": together.get(place)}),
-                "bound holds": None if decision is None else "yes" if decision.guaranteed else "no",
-                "score": rounded(reading.score),
-                "closest to": reading.explanation.nearest_class if reading.explanation else None,
-                "network’s answer": reading.predicted_class if judged else None,
-                "sure (%)": round(100 * reading.probability) if judged else None,
+                said("checks"): ", ".join(said(check.name) for check in reading.checks) or None,
+                said("more unusual than"): standing if judged else None,
+                **({} if together is None else {said("flagged together"): together.get(place)}),
+                said("bound holds"): None if decision is None else said("yes") if decision.guaranteed else said("no"),
+                said("score"): rounded(reading.score),
+                said("closest to"): reading.explanation.nearest_class if reading.explanation else None,
+                said("network’s answer"): reading.predicted_class if judged else None,
+                said("sure (%)"): round(100 * reading.probability) if judged else None,
             }
         rows.append(row)
     st.dataframe(
@@ -123,7 +130,7 @@ def table(frames: Sequence[Frame], decisions: Sequence[Decision | None], alpha: 
         key=TABLE,
         on_select=_choose_row,
         selection_mode="single-row",
-        alt="All images of the case with their verdicts; select a row to review that image",
+        alt=said("All images of the case with their verdicts; select a row to review that image"),
     )
 
 
@@ -138,11 +145,11 @@ def batch_control(decisions: Sequence[Decision | None], alpha: float) -> dict[in
     if not decided:
         return None
     st.caption(words.of_so_many(alpha, len(decided)))
-    if not st.toggle("Flag together", key="flag-together", persist_state="session", help=words.TOGETHER):
+    if not st.toggle(said("Flag together"), key="flag-together", persist_state="session", help=said(words.TOGETHER)):
         return None
     flags = flag_batch([decision.p_value for decision in decisions if decision is not None], alpha)
     st.caption(words.flagged_together(int(flags.sum()), len(decided), alpha))
-    return {place: "yes" if flag else "no" for place, flag in zip(decided, flags, strict=True)}
+    return {place: said("yes") if flag else said("no") for place, flag in zip(decided, flags, strict=True)}
 
 
 def _take() -> None:

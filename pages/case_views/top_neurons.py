@@ -9,7 +9,7 @@ import streamlit as st
 from nero_core.figures.data_urls import jpeg_url
 from nero_core.figures.overlays import tiled
 from nero_core.figures.palette import Cell, rounded, significant
-from nero_core.wording import ADDS_TO_THE_SCORE, NO_WEIGHT, said
+from nero_core.wording import ADDS_TO_THE_SCORE, NO_WEIGHT, message, said
 from pages.case_views import viewer
 from pages.components.frame_viewer import Shown, layer_card
 from pages.shared import controls, heatmaps, widgets, words
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN = 6  # neurons with a card
 METHOD = "heatmap-method"
-NO_CROPS = "This reference carries no example images for it."
+NO_CROPS = message("This reference carries no example images for it.")
 
 
 def take_method(frame: Frame, reading: Case) -> None:
@@ -42,38 +42,48 @@ def show(frame: Frame, reading: Case, e: Explanation, ranking: Ranking) -> None:
     """A card for each of the leading neurons; pointing at one lays its map over the frame."""
     places = [place for place, _ in e.top(SHOWN, by=ranking)]
     if not reading.single_neurons:
-        st.markdown("This method gives one map of the whole answer, and none of single neurons.")
+        st.markdown(said("This method gives one map of the whole answer, and none of single neurons."))
     with st.grid(3, min_column_width=330) as grid:
         for place in places:
             with grid.cell():
                 neuron_card(frame, reading, e, place)
-    widgets.table_twin(rows(e, places), "Leading neurons")
+    widgets.table_twin(rows(e, places), said("Leading neurons"))
 
 
 def neuron_card(frame: Frame, reading: Case, e: Explanation, place: int) -> None:
     """One neuron: what it does to the score, where it looked, the reference images it cares for most."""
     neuron, concepts = e.neurons[place], reading.reference.concepts
     part = e.factor * float(e.contributions[place])
-    text = f"{'Raises' if part >= 0 else 'Lowers'} the score by {significant(abs(part))}"
+    size = significant(abs(part))
+    text = said("Raises the score by {size}", size=size) if part >= 0 else said("Lowers the score by {size}", size=size)
     if words.is_nero(e):
-        text += (
-            f"; relevance {significant(float(e.relevance[place]))}, "
-            f"usually {significant(float(e.class_relevance[place]))}"
+        text += said(
+            "; relevance {here}, usually {usual}",
+            here=significant(float(e.relevance[place])),
+            usual=significant(float(e.class_relevance[place])),
         )
     crops: list[Image.Image] = []
     with controls.errors_said(st.warning):
         crops = concepts.crops(neuron) if concepts is not None else []
     if crops:
-        caption = f"Training images it {'mattered for' if neuron.stage is None else 'responded to'} most"
+        caption = (
+            said("Training images it mattered for most")
+            if neuron.stage is None
+            else said("Training images it responded to most")
+        )
     elif concepts is None or neuron.stage:
-        caption = NO_CROPS
+        caption = said(NO_CROPS)
     else:
         caption = said(NO_WEIGHT)
-    alt = f"{len(crops)} training images for neuron {neuron}, cropped to where it looked, strongest first"
+    alt = said(
+        "{crops} training images for neuron {neuron}, cropped to where it looked, strongest first",
+        crops=len(crops),
+        neuron=neuron,
+    )
     layer_card(
         viewer.CHANNEL,
         viewer.name_of(neuron),
-        f"Neuron {neuron}",
+        said("Neuron {neuron}", neuron=neuron),
         text,
         tiles(crops),
         alt,
@@ -94,11 +104,14 @@ def tiles(crops: list[Image.Image]) -> Shown | None:
 def rows(e: Explanation, places: list[int]) -> list[dict[str, Cell]]:
     """The leading neurons in numbers."""
     rows: list[dict[str, Cell]] = [
-        {"neuron": str(e.neurons[place]), said(ADDS_TO_THE_SCORE): rounded(e.factor * float(e.contributions[place]))}
+        {
+            said("neuron"): str(e.neurons[place]),
+            said(ADDS_TO_THE_SCORE): rounded(e.factor * float(e.contributions[place])),
+        }
         for place in places
     ]
     if words.is_nero(e):
         for row, place in zip(rows, places, strict=True):
-            row["relevance here"] = rounded(float(e.relevance[place]))
-            row[f"usual for {e.nearest_class}"] = rounded(float(e.class_relevance[place]))
+            row[said("relevance here")] = rounded(float(e.relevance[place]))
+            row[said("usual for {class_name}", class_name=e.nearest_class)] = rounded(float(e.class_relevance[place]))
     return rows

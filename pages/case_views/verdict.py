@@ -30,7 +30,8 @@ def current_alpha() -> float:
 def alpha_control() -> None:
     """Where that share is changed: beside the sentence that it changes."""
     controls.flagged_in_100(
-        session.ALPHA, "Lower: fewer false alarms, more unusual images missed. In statistics this share is called α."
+        session.ALPHA,
+        said("Lower: fewer false alarms, more unusual images missed. In statistics this share is called α."),
     )
 
 
@@ -72,8 +73,11 @@ def promises(reading: Case) -> None:
                 rendered = [said(wording.ONLY_RENDERED)] if reading.reference.synthetic else []
                 small(caught_in_words(caught, sets), *rendered)
         with own:
-            sure = f"{100 * reading.probability:.0f} % sure"
-            answer = f"The network’s own answer: **{plain(reading.predicted_class)}**, {sure}."
+            answer = said(
+                "The network’s own answer: **{answer}**, {sure} % sure.",
+                answer=plain(reading.predicted_class),
+                sure=f"{100 * reading.probability:.0f}",
+            )
             small(answer, *([] if decision is None else [said(wording.CAUTIONS[decision.state])]))
 
 
@@ -94,10 +98,12 @@ def small(*sentences: str) -> None:
 def settings(reading: Case) -> PopoverContainer:
     """What decides and how strictly; returns the place of all that the card shows, as tables."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
-        with st.popover("Settings", icon=":material/tune:", type="tertiary"):
+        with st.popover(said("Settings"), icon=":material/tune:", type="tertiary"):
             alpha_control()
             detector_control(reading.reference)
-        return st.popover("Tables", icon=":material/table_rows:", type="tertiary", key="card-tables", on_change="rerun")
+        return st.popover(
+            said("Tables"), icon=":material/table_rows:", type="tertiary", key="card-tables", on_change="rerun"
+        )
 
 
 def detector_control(reference: Reference) -> None:
@@ -108,5 +114,7 @@ def detector_control(reference: Reference) -> None:
             label(wording.DETECTOR),
             titles,
             session.DETECTOR,
-            help="Each detector looks for something else, and none is best everywhere. The Benchmark page compares.",
+            help=said(
+                "Each detector looks for something else, and none is best everywhere. The Benchmark page compares."
+            ),
         )

@@ -39,7 +39,7 @@ def show(frame: Frame, reading: Case, many: bool, on_drawn: Callable[[], None]) 
     viewer.frame_viewer(
         CHANNEL,
         viewer.Shown(jpeg_url(sent), *sent.size),
-        "The image under review",
+        said("The image under review"),
         frame=frame.number,
         note=f"{frame.name} · {picture.width} × {picture.height}",
         reserved=RESERVED + STRIP * many + LOUD * checks.loud(reading),
@@ -77,7 +77,7 @@ def make(frame: Frame, reading: Case, wanted: Sequence[Neuron | None], about: De
             lay(frame, name_of(neuron), title_of(neuron), reading.maps[neuron])
     missing = [neuron for neuron in wanted if neuron not in reading.maps]
     if missing and not frame.stopped:
-        with controls.errors_said(about.warning, "No heatmaps: "):
+        with controls.errors_said(about.warning, said("No heatmaps: ")):
             for neuron in reading.draw(frame.decoded(), missing):
                 lay(frame, name_of(neuron), title_of(neuron), reading.maps[neuron])
 
@@ -89,12 +89,21 @@ def tell(frame: Frame, reading: Case, wanted: Sequence[Neuron | None], about: De
     missing = [neuron for neuron in wanted if neuron not in reading.maps]
     if missing and frame.stopped:
         with about.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Stopped: {len(wanted) - len(missing)} of {len(wanted)} heatmaps are shown.", width="content")
-            st.button("Continue", key="continue-heatmaps", type="tertiary", on_click=set_stopped, args=(frame, False))
+            st.caption(
+                said(
+                    "Stopped: {n} of {wanted} heatmaps are shown.",
+                    n=len(wanted) - len(missing),
+                    wanted=len(wanted),
+                ),
+                width="content",
+            )
+            st.button(
+                said("Continue"), key="continue-heatmaps", type="tertiary", on_click=set_stopped, args=(frame, False)
+            )
     if made := [reading.methods[neuron] for neuron in wanted if neuron in reading.maps]:
         about.caption(words.heatmaps_by(made, meaning=False))
     if reading.caution:
-        about.warning(plain(reading.caution))
+        about.warning(plain(said(reading.caution)))
 
 
 def set_stopped(frame: Frame, stopped: bool) -> None:
@@ -116,4 +125,4 @@ def places_map(frame: Frame, reading: Case) -> Float32Array:
 
 def title_of(neuron: Neuron | None) -> str:
     """What a map is, below the frame."""
-    return said(ALL_NEURONS) if neuron is ALL else f"neuron {neuron}"
+    return said(ALL_NEURONS) if neuron is ALL else said("neuron {neuron}", neuron=neuron)

@@ -138,7 +138,7 @@ def _state(asked: Round | None) -> str:
 def _page(tally: Tally, device: str | None, refused: _Refused | None = None) -> HTMLResponse:
     asked = tally.now()
     text = _template().render(
-        language=language(),
+        language=language().replace("_", "-"),
         words=_words(asked),
         asked=asked,
         own=None if device is None else tally.answer_of(device),

@@ -7,7 +7,7 @@ import streamlit as st
 from nero_core.figures.palette import significant
 from nero_core.lesson.frames import Role
 from nero_core.lesson.readings import FrameReading
-from nero_core.wording import said, state_mark, to_say
+from nero_core.wording import message, said, state_mark
 from pages.lesson_views import pictures
 from pages.lesson_views.frame import Answer, Lesson, Question
 from pages.shared import controls
@@ -15,11 +15,11 @@ from pages.shared.words import plain
 
 NO_GUESS, FLAGGED, NOT_FLAGGED = "", "flagged", "not-flagged"
 SEARCHED: dict[Role, str] = {
-    "ordinary": to_say("ordinary, and not flagged by the panel"),
-    "flagged-ordinary": to_say("ordinary, and flagged by the panel all the same"),
-    "caught": to_say("a finding that the panel and NERO flag"),
-    "missed": to_say("a finding that the panel misses"),
-    "missed-by-nero": to_say("a finding that NERO misses and the panel does not"),
+    "ordinary": message("ordinary, and not flagged by the panel"),
+    "flagged-ordinary": message("ordinary, and flagged by the panel all the same"),
+    "caught": message("a finding that the panel and NERO flag"),
+    "missed": message("a finding that the panel misses"),
+    "missed-by-nero": message("a finding that NERO misses and the panel does not"),
 }
 
 

@@ -14,15 +14,15 @@ from nero_core.figures.overlays import tiled
 from nero_core.figures.palette import significant
 from nero_core.neurons.crops import RANKED_BY, Concepts, RankedBy
 from nero_core.neurons.statistics import Comparison, Group
-from nero_core.wording import NO_WEIGHT, RELEVANCE_TO_THE_ANSWER, said
+from nero_core.wording import NO_WEIGHT, RELEVANCE_TO_THE_ANSWER, message, said
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import BESIDE, NEURON
 from pages.shared import controls, widgets
 from pages.shared.words import plain
 
 CROPS_WIDE = 200  # pixels, at least
-RANKED = {"relevance": "Most relevant", "activation": "Most active"}
-VALUES: dict[RankedBy, str] = {"relevance": "Relevance", "activation": "Activation"}
+RANKED = {"relevance": message("Most relevant"), "activation": message("Most active")}
+VALUES: dict[RankedBy, str] = {"relevance": message("Relevance"), "activation": message("Activation")}
 
 
 def chosen(leading: int) -> list[int]:
@@ -42,11 +42,11 @@ def boxes(places: Sequence[DeltaGenerator], neurons: int) -> None:
     """Both as numbers: each above what is shown of it, or together above the one."""
     number: dict[str, Any] = {"min_value": 0, "max_value": neurons - 1, "step": 1, "persist_state": "session"}
     with places[0].container(horizontal=True):
-        st.number_input("Neuron", key=NEURON, width=150, **number)
+        st.number_input(said("Neuron"), key=NEURON, width=150, **number)
         if len(places) == 1:
             second = st.container(width=190)
     with second if len(places) == 1 else places[1]:
-        st.number_input("Beside it, another", value=None, key=BESIDE, placeholder="none", width=190, **number)
+        st.number_input(said("Beside it, another"), value=None, key=BESIDE, placeholder="none", width=190, **number)
 
 
 def show(
@@ -60,7 +60,7 @@ def show(
         All that are shown, whose values share one axis.
     """
     numbers(comparison, neuron)
-    st.header(f"Training images that neuron {neuron} stands for", anchor=False)
+    st.header(said("Training images that neuron {neuron} stands for", neuron=neuron), anchor=False)
     reference_images(concepts, list(choices.sample.names[: choices.sample.classes]), neuron)
     distributions(choices, neuron, beside)
     weights(choices, neuron)
@@ -73,21 +73,38 @@ def numbers(comparison: Comparison, neuron: int) -> None:
     def mean(group: Group) -> str:
         spread = group.moments.std[neuron]
         beside = f" ± {significant(spread)}" if np.isfinite(spread) else ""
-        return f"**{significant(group.moments.mean[neuron])}**{beside} in *{plain(group.name)}*"
+        return said(
+            "**{mean}**{spread} in *{group}*",
+            mean=significant(group.moments.mean[neuron]),
+            spread=beside,
+            group=plain(group.name),
+        )
 
     effect, auroc = comparison.effect[neuron], comparison.auroc[neuron]
-    told = [f"Mean relevance of neuron {neuron}: {mean(first)}, {mean(second)}"]
+    told = [
+        said(
+            "Mean relevance of neuron {neuron}: {first}, {second}",
+            neuron=neuron,
+            first=mean(first),
+            second=mean(second),
+        )
+    ]
     if np.isfinite(effect):
-        told.append(f"Cohen’s d **{significant(effect)}**")
+        told.append(said("Cohen’s d **{effect}**", effect=significant(effect)))
     if np.isfinite(auroc):
-        told.append(f"AUROC of this neuron alone **{100 * auroc:.1f}\u00a0%**")
+        told.append(said("AUROC of this neuron alone **{auroc}\u00a0%**", auroc=f"{100 * auroc:.1f}"))
     st.markdown(" · ".join(told))
 
 
 def distributions(choices: Choices, neuron: int, beside: Sequence[int]) -> None:
     """Its relevance or activation in every class and set of known OOD images."""
     place = "" if neuron == beside[0] else "-beside"
-    what = controls.one_of("Values", VALUES, f"neurons-values{place}", label_visibility="collapsed")
+    what = controls.one_of(
+        said("Values"),
+        {by: said(text) for by, text in VALUES.items()},
+        f"neurons-values{place}",
+        label_visibility="collapsed",
+    )
     sample, case = choices.sample, choices.case_points()
     every = sample.relevance if what == "relevance" else sample.features
     own = {name: group.relevance if what == "relevance" else group.activation for name, group in case.items()}
@@ -95,11 +112,11 @@ def distributions(choices: Choices, neuron: int, beside: Sequence[int]) -> None:
     chart = value_boxes(
         {name: every[sample.groups == number, neuron] for number, name in enumerate(sample.names)},
         sample.names[sample.classes :],
-        said(RELEVANCE_TO_THE_ANSWER) if what == "relevance" else "Activation",
+        said(RELEVANCE_TO_THE_ANSWER) if what == "relevance" else said("Activation"),
         marks={name: float(value[0, neuron]) for name, value in own.items()},
         reach=(float(together.min()), float(together.max())) if len(beside) > 1 else None,
     )
-    widgets.chart(chart, table=f"Values of neuron {neuron}")
+    widgets.chart(chart, table=said("Values of neuron {neuron}", neuron=neuron))
 
 
 def weights(choices: Choices, neuron: int) -> None:
@@ -107,19 +124,19 @@ def weights(choices: Choices, neuron: int) -> None:
     sample = choices.sample
     widgets.chart(
         class_weights(np.asarray(sample.head.weight)[:, neuron], sample.names[: sample.classes]),
-        table=f"Weights of neuron {neuron}",
+        table=said("Weights of neuron {neuron}", neuron=neuron),
     )
 
 
 def reference_images(concepts: Concepts | None, classes: list[str], neuron: int) -> None:
     """The training images where it was most relevant and those where it was most active."""
     if concepts is None:
-        st.info("This reference carries no pictures of training images.")
+        st.info(said("This reference carries no pictures of training images."))
         return
     with st.grid(2, min_column_width=CROPS_WIDE) as grid:
         for by in RANKED_BY:
             with grid.cell():
-                st.markdown(f"**{RANKED[by]}**")
+                st.markdown(f"**{said(RANKED[by])}**")
                 with controls.errors_said(st.warning):
                     _strongest(concepts, classes, neuron, by)
 
@@ -131,15 +148,31 @@ def _strongest(concepts: Concepts, classes: list[str], neuron: int, by: RankedBy
         st.caption(
             said(NO_WEIGHT)
             if by == "relevance" or concepts.crops(neuron)
-            else "Nothing is stored: the neuron is silent, or this reference was fitted by an older version."
+            else said("Nothing is stored: the neuron is silent, or this reference was fitted by an older version.")
         )
         return
     counts = [(int((labels == number).sum()), name) for number, name in enumerate(classes)]
     of = ", ".join(f"{count} {name}" for count, name in counts if count)
-    alt = f"{len(crops)} training images where neuron {neuron} was {RANKED[by].lower()}, cropped: {of}"
+    if by == "relevance":
+        alt = said(
+            "{n} training images where neuron {neuron} was most relevant, cropped: {of}",
+            n=len(crops),
+            neuron=neuron,
+            of=of,
+        )
+    else:
+        alt = said(
+            "{n} training images where neuron {neuron} was most active, cropped: {of}",
+            n=len(crops),
+            neuron=neuron,
+            of=of,
+        )
     st.image(tiled(crops), width="stretch", alt=alt, output_format="JPEG")
     strengths = concepts.strengths(neuron, by)
-    st.caption(
-        f"{plain(of)}; {by} {significant(float(strengths[0]))} to {significant(float(strengths[-1]))}. "
-        "Cropped to where it peaked, strongest first."
+    first, last = significant(float(strengths[0])), significant(float(strengths[-1]))
+    span = (
+        said("relevance {first} to {last}", first=first, last=last)
+        if by == "relevance"
+        else said("activation {first} to {last}", first=first, last=last)
     )
+    st.caption(f"{plain(of)}; {span}. {said('Cropped to where it peaked, strongest first.')}")

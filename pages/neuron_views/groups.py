@@ -56,25 +56,36 @@ class Choices:
     def words(self) -> dict[str, str]:
         """Keys of the groups, and what they are called."""
         K, names = self.sample.classes, self.sample.names
-        offered = {ORDINARY: f"{label(CALIBRATION_IMAGES)}, all classes"}
-        offered |= {f"{ORDINARY}-{i}": f"Class {name}" for i, name in enumerate(names[:K])}
+        offered = {ORDINARY: said("{images}, all classes", images=label(CALIBRATION_IMAGES))}
+        offered |= {f"{ORDINARY}-{i}": said("Class {name}", name=name) for i, name in enumerate(names[:K])}
         if len(names) > K:
-            offered[KNOWN] = f"{label(KNOWN_OOD_IMAGES)}, all sets"
+            offered[KNOWN] = said("{images}, all sets", images=label(KNOWN_OOD_IMAGES))
             offered |= {f"{KNOWN}-{i}": f"{label(KNOWN_OOD_IMAGES)}: {name}" for i, name in enumerate(names[K:])}
         if self.frames:
-            offered[CASE] = "The open case" if len(self.frames) == 1 else f"The open case, {len(self.frames)} images"
+            offered[CASE] = (
+                said("The open case")
+                if len(self.frames) == 1
+                else said("The open case, {n} images", n=len(self.frames))
+            )
         if len(self.frames) > 1:
-            offered |= {f"{CASE}-{i}": f"Case, image {i + 1}" for i in range(len(self.frames))}
+            offered |= {f"{CASE}-{i}": said("Case, image {n}", n=i + 1) for i in range(len(self.frames))}
         return offered | {
-            f"ref-{key}": f"Reference {entry.title}, {said(CALIBRATION_IMAGES)}" for key, entry in self.others.items()
+            f"ref-{key}": said(
+                "Reference {title}, {images}",
+                title=entry.title,
+                images=said(CALIBRATION_IMAGES),
+            )
+            for key, entry in self.others.items()
         }
 
     @property
     def pictures(self) -> dict[str, Source]:
         """Images that a heatmap can be drawn on: those of the case, and examples that are rendered as the reference."""
-        found: dict[str, Source] = {f"Case, image {i + 1}": frame.data for i, frame in enumerate(self.frames)}
+        found: dict[str, Source] = {said("Case, image {n}", n=i + 1): frame.data for i, frame in enumerate(self.frames)}
         if self.entry.synthetic:
-            found |= {f"Example: {path.stem.replace('-', ' ')}": path for _, path in resources.examples()}
+            found |= {
+                said("Example: {name}", name=path.stem.replace("-", " ")): path for _, path in resources.examples()
+            }
         return found
 
     def default(self) -> tuple[str, str]:
@@ -103,7 +114,9 @@ class Choices:
             return self._case(self.words[key], frames)
         other = stored(self.others[number].path).sample
         if other is None:
-            raise InputError(f"{self.others[number].title} keeps no sample of its neurons; fit it again.")
+            raise InputError(
+                said("{title} keeps no sample of its neurons; fit it again.", title=self.others[number].title)
+            )
         return other.group(self.words[key], range(other.classes))
 
     def _case(self, name: str, frames: Sequence[session.Frame]) -> Group:
@@ -112,7 +125,7 @@ class Choices:
         reference = resources.reference(self.entry.path)
         read = reading.read_case(frames, reference, session.detector(reference))
         if not read:
-            raise InputError("No image of the case could be read; Case review says why.")
+            raise InputError(said("No image of the case could be read; Case review says why."))
         passed = [frame.reading.activations for frame in read if frame.reading is not None]
         relevance = np.concatenate([relevance_of(a, self.sample.head, self.sample.epsilon).neurons for a in passed])
         features = np.concatenate([a.features for a in passed])
@@ -122,7 +135,7 @@ class Choices:
         """Images of the case that this reference has read already, by name; nothing is computed."""
         path = str(self.entry.path)
         read = {
-            f"image {i + 1}": [frame]
+            said("image {n}", n=i + 1): [frame]
             for i, frame in enumerate(self.frames)
             if frame.reading is not None and str(frame.reading.reference.path) == path
         }

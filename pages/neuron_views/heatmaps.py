@@ -12,7 +12,7 @@ from nero_core.data.images import displayed, read_image
 from nero_core.figures.overlays import overlay
 from nero_core.figures.palette import significant
 from nero_core.records import Source
-from nero_core.wording import heatmap_method
+from nero_core.wording import heatmap_method, said
 from pages.neuron_views.groups import Choices
 from pages.shared import controls, resources, widgets, words
 from pages.shared import heatmaps as methods
@@ -32,16 +32,16 @@ def show(choices: Choices, neurons: Sequence[int]) -> None:
     """Images of the case and bundled examples: a column for each that is chosen, a row for each neuron."""
     offered = choices.pictures
     if not offered:
-        st.caption("Open a case in Case review to see where this neuron looked on it.")
+        st.caption(said("Open a case in Case review to see where this neuron looked on it."))
         return
     chosen = controls.several(
-        "On which images", offered, "neurons-images", "Choose up to four", max_selections=IMAGES_AT_MOST
+        said("On which images"), offered, "neurons-images", said("Choose up to four"), max_selections=IMAGES_AT_MOST
     )
     if not chosen:
-        st.caption("The network is loaded when an image is chosen. Two images or more are set side by side.")
+        st.caption(said("The network is loaded when an image is chosen. Two images or more are set side by side."))
         return
     *places, about = st.columns(len(chosen) + 1)
-    with controls.errors_said(st.warning, "No heatmap: "):
+    with controls.errors_said(st.warning, said("No heatmap: ")):
         reference = resources.reference(choices.entry.path)
         method = methods.chosen(reference, METHOD)
         for place, name in zip(places, chosen, strict=True):
@@ -52,8 +52,11 @@ def show(choices: Choices, neurons: Sequence[int]) -> None:
             methods.method_control(reference, METHOD, single_neurons=True)
             widgets.colour_bar()
             st.caption(
-                f"{words.heatmaps_by([maps.method])} A heatmap shows what a rule attributes, not what the network "
-                "means: test it below before leaning on it."
+                words.heatmaps_by([maps.method])
+                + said(
+                    " A heatmap shows what a rule attributes, not what the network means: test it below before "
+                    "leaning on it."
+                )
             )
 
 
@@ -63,16 +66,26 @@ def _pictures(reference: Reference, name: str, image: Source, maps: AttributionP
     picture = displayed(read_image(image), size)
     for neuron in neurons:
         relevance = significant(float(maps.relevance([neuron])[0]))
-        said = f"{name} · relevance {relevance} · {heatmap_method(maps.method)}"
+        told = said(
+            "{name} · relevance {relevance} · {method}",
+            name=name,
+            relevance=relevance,
+            method=heatmap_method(maps.method),
+        )
         st.image(
             overlay(picture, maps.neuron(neuron)),
             width="stretch",
-            caption=said if len(neurons) == 1 else f"Neuron {neuron} · {said}",
-            alt=f"{name}: where neuron {neuron} looked, by {heatmap_method(maps.method)}",
+            caption=told if len(neurons) == 1 else said("Neuron {neuron} · {told}", neuron=neuron, told=told),
+            alt=said(
+                "{name}: where neuron {neuron} looked, by {method}",
+                name=name,
+                neuron=neuron,
+                method=heatmap_method(maps.method),
+            ),
             output_format="JPEG",
         )
     if maps.caution:
-        st.warning(plain(maps.caution))
+        st.warning(plain(said(maps.caution)))
 
 
 def _opened(reference: Reference, image: Source, method: str | None) -> AttributionPass:
@@ -82,6 +95,6 @@ def _opened(reference: Reference, image: Source, method: str | None) -> Attribut
     if key not in kept:
         while len(kept) >= IMAGES_AT_MOST:
             del kept[next(iter(kept))]
-        with st.spinner("Where it looked…"):
+        with st.spinner(said("Where it looked…")):
             kept[key] = reference.open_heatmaps(image, method)
     return kept[key]

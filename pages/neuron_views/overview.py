@@ -13,18 +13,19 @@ from nero_core.neurons.sample import as_npz
 from nero_core.neurons.statistics import Comparison, Order
 from nero_core.records import IntArray
 from nero_core.storage.spreadsheets import comma_separated
+from nero_core.wording import message, said
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import EVERY_CLASS, FEWEST_SHOWN, FIRST, NEURON, OF_CLASS, ORDER, RANGE, SECOND, SHOWN
 from pages.shared import controls, widgets
 from pages.shared.words import plain
 
 ORDERS: dict[Order, str] = {
-    "effect": "Effect size (Cohen’s d)",
-    "auroc": "AUROC of the neuron alone",
-    "difference": "Difference of means",
-    "first": "Mean, first group",
-    "second": "Mean, second group",
-    "number": "Number",
+    "effect": message("Effect size (Cohen’s d)"),
+    "auroc": message("AUROC of the neuron alone"),
+    "difference": message("Difference of means"),
+    "first": message("Mean, first group"),
+    "second": message("Mean, second group"),
+    "number": message("Number"),
 }
 BARS, TABLE = "neurons-bars", "neurons-table"
 TABLE_HEIGHT, ROW_PIXELS = 620, 35
@@ -34,24 +35,28 @@ def ask(choices: Choices) -> None:
     """What to compare, in which order, and which neurons: one line where there is room."""
     d, classes = choices.sample.head.width, list(choices.sample.names[: choices.sample.classes])
     with st.grid(4, min_column_width=210, vertical_alignment="bottom") as grid:
-        for label, key in (("Compare", FIRST), ("with", SECOND)):
+        for label, key in ((said("Compare"), FIRST), (said("with"), SECOND)):
             with grid.cell():
                 controls.select(label, choices.words, key)
         with grid.cell():
-            controls.select("Order by", ORDERS, ORDER)
-        with grid.cell(), st.popover("Which neurons", icon=":material/filter_list:", width="stretch"):
-            st.slider(f"Neurons shown ({d} = all)", min(FEWEST_SHOWN, d), d, key=SHOWN, persist_state="session")
-            st.slider("Numbers from … to", 0, d - 1, key=RANGE, persist_state="session")
+            controls.select(said("Order by"), {order: said(text) for order, text in ORDERS.items()}, ORDER)
+        with grid.cell(), st.popover(said("Which neurons"), icon=":material/filter_list:", width="stretch"):
+            st.slider(
+                said("Neurons shown ({d} = all)", d=d), min(FEWEST_SHOWN, d), d, key=SHOWN, persist_state="session"
+            )
+            st.slider(said("Numbers from … to"), 0, d - 1, key=RANGE, persist_state="session")
             controls.select(
-                "Speaking most for",
-                {EVERY_CLASS: "any class", **dict(enumerate(classes))},
+                said("Speaking most for"),
+                {EVERY_CLASS: said("any class"), **dict(enumerate(classes))},
                 OF_CLASS,
-                help="Neurons whose largest weight leads into this class.",
+                help=said("Neurons whose largest weight leads into this class."),
             )
     if "ref" in {st.session_state[key].partition("-")[0] for key in (FIRST, SECOND)}:
         st.caption(
-            "Neuron by neuron, two references are comparable only where they hold the same network; neurons of "
-            "networks trained apart share nothing but their number."
+            said(
+                "Neuron by neuron, two references are comparable only where they hold the same network; neurons of "
+                "networks trained apart share nothing but their number."
+            )
         )
 
 
@@ -81,10 +86,12 @@ def bars(comparison: Comparison, order: IntArray, looked_at: Sequence[int]) -> N
     """The chart; a click on a bar chooses its neuron."""
     chart = neuron_bars(comparison, order, chosen=looked_at)
     widgets.plot(chart, "Neurons", key=BARS, on_select=_take_bar, selection_mode="points")
-    means = "Bars: mean relevance over all images of a group" + (
-        "; whiskers: one standard deviation. " if len(order) <= SPREAD_SHOWN else ". "
+    means = (
+        said("Bars: mean relevance over all images of a group; whiskers: one standard deviation.")
+        if len(order) <= SPREAD_SHOWN
+        else said("Bars: mean relevance over all images of a group.")
     )
-    st.caption(means + "Choose a bar, a row of the table or a number: that neuron is beside.")
+    st.caption(f"{means} {said('Choose a bar, a row of the table or a number: that neuron is beside.')}")
 
 
 def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
@@ -101,30 +108,46 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
         key=TABLE,
         on_select=_take_row,
         selection_mode="single-row",
-        alt=f"{len(order)} neurons with their mean relevance in both groups, effect sizes and weights",
+        alt=said("{n} neurons with their mean relevance in both groups, effect sizes and weights", n=len(order)),
     )
     everything = comparison.order(st.session_state[ORDER])
     kept = min(len(comparison.first.relevance), len(comparison.second.relevance))
-    st.caption(
-        f"Differences, Cohen’s d and AUROC: second group ({plain(comparison.second.name)}) against the first "
-        f"({plain(comparison.first.name)}); positive d and an AUROC above 50 % mean higher relevance in the second. "
-        f"AUROC from the {len(comparison.first.relevance)} and {len(comparison.second.relevance)} images that are kept"
-        + ("." if kept > 1 else ": too few for a group of one image; what has no number is ordered by difference.")
-        + f" One far below 50 % tells the groups apart, too. The best of {len(everything)} neurons is partly luck."
-    )
+    first, second = len(comparison.first.relevance), len(comparison.second.relevance)
+    notes = [
+        said(
+            "Differences, Cohen’s d and AUROC: second group ({second}) against the first ({first}); positive d and an "
+            "AUROC above 50 % mean higher relevance in the second.",
+            second=plain(comparison.second.name),
+            first=plain(comparison.first.name),
+        ),
+        said("AUROC from the {first} and {second} images that are kept.", first=first, second=second)
+        if kept > 1
+        else said(
+            "AUROC from the {first} and {second} images that are kept: too few for a group of one image; what has no "
+            "number is ordered by difference.",
+            first=first,
+            second=second,
+        ),
+        said(
+            "One far below 50 % tells the groups apart, too. The best of {n} neurons is partly luck.", n=len(everything)
+        ),
+    ]
+    st.caption(" ".join(notes))
     with st.container(horizontal=True):
         named = partial(neuron_rows, comparison, everything, weight, classes, names=_apart(comparison))
         controls.download(
-            "All neurons (CSV)", lambda: comma_separated(named()), "neurons.csv", "text/csv", "neurons-csv"
+            said("All neurons (CSV)"), lambda: comma_separated(named()), "neurons.csv", "text/csv", "neurons-csv"
         )
         controls.download(
-            "Raw arrays (NPZ)",
+            said("Raw arrays (NPZ)"),
             lambda: as_npz(sample),
             "neurons.npz",
             "application/octet-stream",
             "neurons-npz",
-            help="Relevance, activation and group of every image that is kept, means over all images, weights of the "
-            "head. Opens with numpy.load, without pickles.",
+            help=said(
+                "Relevance, activation and group of every image that is kept, means over all images, weights of the "
+                "head. Opens with numpy.load, without pickles."
+            ),
         )
     widgets.picture_choice("Neurons")
 
@@ -132,7 +155,7 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
 def _apart(comparison: Comparison) -> tuple[str, str]:
     """The names of both groups, which may be the same group twice."""
     first, second = comparison.first.name, comparison.second.name
-    return first, second if second != first else f"{second} (second)"
+    return first, second if second != first else said("{group} (second)", group=second)
 
 
 def _take_bar() -> None:

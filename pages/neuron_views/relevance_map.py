@@ -9,13 +9,14 @@ import streamlit as st
 
 from nero_core.errors import NeroError
 from nero_core.figures.palette import Cell
-from nero_core.figures.relevance_map import relevance_map
+from nero_core.figures.relevance_map import BEYOND, relevance_map
 from nero_core.neurons.sample import NeuronSample
 from nero_core.neurons.sheets import cut_sheet
 from nero_core.neurons.statistics import Group
 from nero_core.records import IntArray
 from nero_core.reference.manifest import ReferenceEntry
 from nero_core.reference.reference import Reference
+from nero_core.wording import said
 from pages.shared import controls, widgets
 from pages.shared.words import plain
 
@@ -29,7 +30,10 @@ def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], ke
     sample, projection = stored.sample, stored.projection
     if sample is None or projection is None:
         st.info(
-            f"No map of {plain(entry.title)}: its centroids come with NERO and a stored sample. Fit it again with both."
+            said(
+                "No map of {title}: its centroids come with NERO and a stored sample. Fit it again with both.",
+                title=plain(entry.title),
+            )
         )
         return
     points = projection(sample.relevance)
@@ -47,39 +51,41 @@ def show(entry: ReferenceEntry, stored: Reference, case: Mapping[str, Group], ke
     with left:
         selecting = {"on_select": "rerun", "selection_mode": ("points", "box", "lasso")}
         event = widgets.plot(chart, f"Map {key}", tools=TOOLS, key=f"neurons-map-{key}", **selecting)
-        widgets.table_twin(chart.rows, "Map", picture=f"Map {key}")
+        widgets.table_twin(chart.rows, said("Map"), picture=f"Map {key}")
     with right:
         rows = [point["customdata"] for point in event.selection.points if "customdata" in point]
         found = np.unique([int(np.ravel(row)[0]) for row in rows]).astype(np.int64)
         opened(sample, found if len(found) else from_group(sample, key))
         st.caption(
-            "✕ centroid of a class in the training images. Two components hold only the stated part of the variance: "
-            "images that lie together here may be far apart in the others."
+            said(
+                "✕ centroid of a class in the training images. Two components hold only the stated part of the "
+                "variance: images that lie together here may be far apart in the others."
+            )
         )
-        far([row for row in chart.rows if row["beyond"]])
+        far([row for row in chart.rows if row[said(BEYOND)]])
 
 
 def far(rows: Sequence[Mapping[str, Cell]]) -> None:
     """Which images lie so far out that they are drawn at the map's edge, and where they are."""
     if not rows:
         return
-    st.markdown(f"**{len(rows)} lie beyond the frame**, and are drawn at its edge, each with an arrow:")
+    st.markdown(said("**{n} lie beyond the frame**, and are drawn at its edge, each with an arrow:", n=len(rows)))
     st.dataframe(
         [dict(row) for row in rows],
         hide_index=True,
         placeholder="–",
         height=min(38 + 35 * len(rows), 400),
-        alt="What lies beyond the frame of the map, and where",
+        alt=said("What lies beyond the frame of the map, and where"),
     )
 
 
 def from_group(sample: NeuronSample, key: str) -> IntArray:
     """The same without a pointer: the images of one group."""
     chosen = controls.select_or_none(
-        "Draw a lasso or a box to open images, or open a group",
+        said("Draw a lasso or a box to open images, or open a group"),
         dict(enumerate(sample.names)),
         f"neurons-map-group-{key}",
-        placeholder="No group",
+        placeholder=said("No group"),
     )
     return np.zeros(0, np.int64) if chosen is None else np.flatnonzero(sample.groups == chosen)
 
@@ -89,9 +95,10 @@ def opened(sample: NeuronSample, rows: IntArray) -> None:
     if not len(rows):
         return
     answers = sample.logits[rows].argmax(axis=1)
-    st.markdown(f"**{len(rows)} images chosen**" + (f", {OPENED_AT_MOST} shown" if len(rows) > OPENED_AT_MOST else ""))
+    chosen = said("**{n} images chosen**", n=len(rows))
+    st.markdown(chosen + (said(", {n} shown", n=OPENED_AT_MOST) if len(rows) > OPENED_AT_MOST else ""))
     if sample.read_sheet is None:
-        st.caption("This reference carries no pictures.")
+        st.caption(said("This reference carries no pictures."))
     else:
         try:
             pictures = _pictures(sample)
@@ -102,12 +109,21 @@ def opened(sample: NeuronSample, rows: IntArray) -> None:
             tiles = [pictures[row] for row in rows[:OPENED_AT_MOST]]
             with st.container(horizontal=True, gap="xsmall"):
                 for row, name, tile in zip(rows, names, tiles, strict=False):
-                    st.image(tile, width=THUMBNAIL_PIXELS, alt=f"Image {row}, {name}", caption=f"{row}")
+                    st.image(
+                        tile,
+                        width=THUMBNAIL_PIXELS,
+                        alt=said("Image {row}, {name}", row=row, name=name),
+                        caption=f"{row}",
+                    )
     table = [
-        {"image": int(row), "group": sample.names[sample.groups[row]], "network’s answer": sample.names[answer]}
+        {
+            said("image"): int(row),
+            said("group"): sample.names[sample.groups[row]],
+            said("network’s answer"): sample.names[answer],
+        }
         for row, answer in zip(rows, answers, strict=True)
     ]
-    st.dataframe(table, hide_index=True, height=min(38 + 35 * len(table), 220), alt="The chosen images")
+    st.dataframe(table, hide_index=True, height=min(38 + 35 * len(table), 220), alt=said("The chosen images"))
 
 
 @st.cache_resource(max_entries=3, show_spinner=False, hash_funcs={NeuronSample: id})

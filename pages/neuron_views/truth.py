@@ -22,7 +22,7 @@ from nero_core.reference.heatmap_truth import (
     stored_heatmaps,
 )
 from nero_core.reference.manifest import read_manifest
-from nero_core.wording import CALIBRATION_IMAGES, FAITHFULNESS, heatmap_method, label, said
+from nero_core.wording import FAITHFULNESS, heatmap_method, label, message, said
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.heatmaps import METHOD
 from pages.shared import controls, heatmaps, resources, session, widgets, words
@@ -38,13 +38,14 @@ IMAGES, EVERY, RESULT = "neurons-truth-images", "neurons-truth-methods", "neuron
 IMAGES_AT_MOST = 24
 ORDERS_FOR_ONE = 8
 """Random orders that a single image is held against; several images make up for fewer."""
-HOW_TO_READ = (
+HOW_TO_READ = message(
     "Places are blurred, or brought back, in the order in which the heatmap of all neurons together ranks them. Where "
     "it is true, the answer's probability falls sooner than in the grey band of random orders, and comes back sooner. "
     "Besides, noise that nobody sees should leave the heatmap alike (1), and a network with shuffled weights should "
-    f"not (0). {RULE}. {LEFT_RULE}."
+    "not (0). {rule}. {left_rule}.",
+    rule=RULE,
+    left_rule=LEFT_RULE,
 )
-DO_NOT_LEAN = "Of the heatmaps shown here, by {}: {}. Do not lean on them."
 COMMAND = "python -m nero_core faithfulness REF IMAGES --out RESULT"
 
 Key = tuple[str, bool, str | None, tuple[Source, ...]]
@@ -54,17 +55,19 @@ Key = tuple[str, bool, str | None, tuple[Source, ...]]
 def show(choices: Choices) -> None:
     """Which images, the button, and what was found."""
     st.header(label(FAITHFULNESS), anchor=False)
-    st.caption(HOW_TO_READ)
+    st.caption(said(HOW_TO_READ))
     if (kept := stored_heatmaps(read_manifest(choices.entry.path))) is not None:
         _stored(kept)
     offered = choices.pictures
     if offered:
         _on_demand(choices, offered)
     else:
-        st.caption("Open a case in Case review to test the heatmaps on it.")
+        st.caption(said("Open a case in Case review to test the heatmaps on it."))
     st.caption(
-        "A reference keeps no whole images: over its calibration images this is measured when it is fitted, with "
-        "`fit … --faithfulness 60`. Where a folder of images is at hand, this does it:"
+        said(
+            "A reference keeps no whole images: over its calibration images this is measured when it is fitted, "
+            "with `fit … --faithfulness 60`. Where a folder of images is at hand, this does it:"
+        )
     )
     widgets.command(COMMAND)
 
@@ -73,24 +76,39 @@ def _stored(kept: StoredHeatmaps) -> None:
     """What was measured when the reference was fitted."""
     best = max(kept.methods, key=lambda row: float(row["gain"]))
     shown = kept.methods[0]  # by it the heatmaps here are made
-    st.markdown(
-        f"**Over {kept.images} calibration images**, measured when this reference was fitted: "
-        + ", ".join(
-            f"{plain(heatmap_method(row['method']))} gains **{significant(100 * row['gain'])} points** over a random "
-            "order "
-            f"(standard error {significant(100 * row['gain_standard_error'])}; {said_of_chance(kept.effect(row))})"
-            for row in kept.methods
+    gains = [
+        said(
+            "{method} gains **{gain} points** over a random order (standard error {error}; {chance})",
+            method=plain(heatmap_method(row["method"])),
+            gain=significant(100 * row["gain"]),
+            error=significant(100 * row["gain_standard_error"]),
+            chance=said_of_chance(kept.effect(row)),
         )
-        + (f". Most is gained by {plain(heatmap_method(best['method']))}." if len(kept.methods) > 1 else ".")
-        + _caution(heatmap_method(shown["method"]), kept.effect(shown))
-        + _without_image(kept.left, kept.images)
+        for row in kept.methods
+    ]
+    text = said(
+        "**Over {n} calibration images**, measured when this reference was fitted: {gains}.",
+        n=kept.images,
+        gains=", ".join(gains),
     )
-    _table([*kept.methods, kept.random], kept.images, f" over {kept.images} {said(CALIBRATION_IMAGES)}")
+    if len(kept.methods) > 1:
+        text += said(" Most is gained by {method}.", method=plain(heatmap_method(best["method"])))
+    st.markdown(
+        text + _caution(heatmap_method(shown["method"]), kept.effect(shown)) + _without_image(kept.left, kept.images)
+    )
+    _table([*kept.methods, kept.random], kept.images, over=True)
 
 
 def _caution(method: str, found: Effect) -> str:
     """Not to lean on heatmaps that are not better than chance."""
-    return "" if found.better else f" **{DO_NOT_LEAN.format(plain(method), said_of_chance(found))}**"
+    if found.better:
+        return ""
+    told = said(
+        "Of the heatmaps shown here, by {method}: {chance}. Do not lean on them.",
+        method=plain(method),
+        chance=said_of_chance(found),
+    )
+    return f" **{told}**"
 
 
 def _without_image(left: float | None, images: int, of: Of = "answer") -> str:
@@ -99,27 +117,32 @@ def _without_image(left: float | None, images: int, of: Of = "answer") -> str:
     return f" **{text}**" if is_flat(left, of) else f" {text}"
 
 
-def _table(methods: Sequence[Mapping[str, Any]], images: int, over: str = "") -> None:
-    alt = f"{label(FAITHFULNESS)} of each method{over}, beside a random order"
+def _table(methods: Sequence[Mapping[str, Any]], images: int, over: bool = False) -> None:
+    """Every method in numbers; `over` calibration images or, on demand, over those that were chosen."""
+    alt = (
+        said("Faithfulness of the heatmaps of each method over {n} calibration images, beside a random order", n=images)
+        if over
+        else said("Faithfulness of the heatmaps of each method, beside a random order")
+    )
     st.dataframe(faithfulness_table(methods, images), hide_index=True, placeholder="–", alt=alt)
 
 
 def _on_demand(choices: Choices, offered: dict[str, Source]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = controls.several(
-            "Test the heatmaps of",
+            said("Test the heatmaps of"),
             offered,
             IMAGES,
-            "One image, or several for a summary",
+            said("One image, or several for a summary"),
             max_selections=IMAGES_AT_MOST,
         )
         every = st.toggle(
-            "Every method this network has",
+            said("Every method this network has"),
             key=EVERY,
             persist_state="session",
-            help="Side by side, with those of zennit and zennit-crp: several seconds for each image.",
+            help=said("Side by side, with those of zennit and zennit-crp: several seconds for each image."),
         )
-        asked = st.button("Test", key="neurons-truth-test", disabled=not chosen)
+        asked = st.button(said("Test"), key="neurons-truth-test", disabled=not chosen)
     # Once something was chosen there the reference is loaded; until then it is the best.
     method = heatmaps.chosen(resources.reference(choices.entry.path), METHOD) if METHOD in st.session_state else None
     key = (str(choices.entry.path), every, method, tuple(offered[name] for name in chosen))
@@ -130,7 +153,7 @@ def _on_demand(choices: Choices, offered: dict[str, Source]) -> None:
             attribution = reference.attributions.by(method)
             measured = _measured(reference, key, attribution.method)
         except NeroError as error:
-            st.warning(f"Not measured: {plain(str(error))}")
+            st.warning(said("Not measured: {error}", error=plain(str(error))))
             return
         kept = {key: (measured, attribution.method, attribution.reason)}
         st.session_state[RESULT] = kept
@@ -144,10 +167,10 @@ def _measured(reference: Reference, key: Key, method: str) -> Faithfulness:
     from nero_core.attribution.faithfulness import RANDOM_ORDERS, measure_faithfulness
 
     _, every, _, images = key
-    bar = st.progress(0.0, text=f"Testing image 1 of {len(images)}…")
+    bar = st.progress(0.0, text=said("Testing image 1 of {images}…", images=len(images)))
 
     def tell(done: int, total: int) -> None:
-        bar.progress(done / total, text=f"Tested {done} of {total} images…")
+        bar.progress(done / total, text=said("Tested {done} of {total} images…", done=done, total=total))
 
     try:
         return measure_faithfulness(
@@ -168,39 +191,51 @@ def _score(reference: Reference) -> Scores:
     for name in names:
         if "source" not in reference.detectors[name].info.needs:
             return partial(reference.score, detector=name)
-    raise InputError("Every detector of this reference reads the image anew; fit it with nero as well.")
+    raise InputError(said("Every detector of this reference reads the image anew; fit it with nero as well."))
 
 
 def _found(choices: Choices, chosen: list[str], measured: Faithfulness, method: str, reason: str) -> None:
     st.markdown(_said(choices, measured, method))
-    st.caption(words.heatmaps_by([method]) + (f" No better one fits this network. {plain(reason)}" if reason else ""))
+    st.caption(
+        words.heatmaps_by([method])
+        + (said(" No better one fits this network. {reason}", reason=plain(said(reason))) if reason else "")
+    )
     for place, kind in zip(st.columns(2, gap="large"), WAYS, strict=True):
         with place:
-            widgets.chart(faithfulness_curves(measured, kind), table=kind.capitalize())
+            widgets.chart(faithfulness_curves(measured, kind), table=label(kind))
     _table(measured.summary(), len(measured.predicted))
     if len(chosen) > 1:
-        widgets.table_twin([{**row, "image": chosen[row["image"]]} for row in measured.rows()], "Every image")
+        widgets.table_twin([{**row, "image": chosen[row["image"]]} for row in measured.rows()], said("Every image"))
 
 
 def _said(choices: Choices, measured: Faithfulness, method: str) -> str:
     """The answer in a sentence, for the heatmaps in use."""
     gain, found = measured.gain[measured.methods.index(method)], measured.effect(method)
-    points = f"{significant(100 * float(gain.mean()))} points"
+    points = significant(100 * float(gain.mean()))
     if len(gain) == 1:
-        beaten, orders = int(measured.beaten(method)[0]), len(measured.random_gain)
-        answer = choices.sample.names[measured.predicted[0]]
-        text = (
-            f"For the answer *{plain(answer)}*, this heatmap ranks places better than **{beaten} of {orders}** random "
-            f"orders (gain {points}): {said_of_chance(found)}."
+        text = said(
+            "For the answer *{answer}*, this heatmap ranks places better than **{beaten} of {orders}** random orders "
+            "(gain {points} points): {chance}.",
+            answer=plain(choices.sample.names[measured.predicted[0]]),
+            beaten=int(measured.beaten(method)[0]),
+            orders=len(measured.random_gain),
+            points=points,
+            chance=said_of_chance(found),
         )
     else:
         row = next(row for row in measured.summary() if row["method"] == method)
-        error, better = significant(100 * row["gain_standard_error"]), f"{100 * row['better_than_random']:.0f}\u00a0%"
-        text = (
-            f"Over {len(gain)} images the heatmaps by {heatmap_method(method)} gain **{points}** over a random order "
-            f"(standard error {error}) and are better on **{better}** of them: {said_of_chance(found)}."
+        text = said(
+            "Over {n} images the heatmaps by {method} gain **{points} points** over a random order (standard error "
+            "{error}) and are better on **{better}\u00a0%** of them: {chance}.",
+            n=len(gain),
+            method=heatmap_method(method),
+            points=points,
+            error=significant(100 * row["gain_standard_error"]),
+            better=f"{100 * row['better_than_random']:.0f}",
+            chance=said_of_chance(found),
         )
-        text += f" Most is gained by **{heatmap_method(measured.best)}**." if len(measured.methods) > 2 else ""
+        if len(measured.methods) > 2:
+            text += said(" Most is gained by **{method}**.", method=heatmap_method(measured.best))
     return (
         f"{text}{_caution(heatmap_method(method), found)}{_without_image(measured.left, len(gain))}"
         f"{_without_image(measured.score_left, len(gain), 'score')}"

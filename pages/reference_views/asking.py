@@ -13,7 +13,7 @@ from nero_core.data.guarantee import needed_images
 from nero_core.errors import InputError
 from nero_core.jobs import builds
 from nero_core.jobs.builds import BuildRequest
-from nero_core.wording import label, said
+from nero_core.wording import label, message, said
 from pages.reference_views.preparing import ask_preparation
 from pages.reference_views.starting import FIT, PRETRAINED, TRAIN, network
 from pages.shared import controls, permission, resources, uploads
@@ -21,8 +21,8 @@ from pages.shared.controls import line
 
 ALPHAS = (1, 2, 5, 10, 20)  # in 100
 HEATMAPS_MEASURED_ON = 24
-FOLDER, ZIP = "A folder on this computer", "A zip file"
-NOT_STATED = "not stated"
+FOLDER, ZIP = message("A folder on this computer"), message("A zip file")
+NOT_STATED = message("not stated")
 CONFIDENCE = 0.9
 """As the bound with probability 1 − δ is asked for where nothing else is said."""
 ASKED = "builds-asked"
@@ -38,103 +38,146 @@ def asked() -> int:
 def ask() -> None:
     """The questions; the answers become a job at the end of the queue."""
     st.markdown(
-        "One folder per class, named after it, with its images inside. Some images are set aside before training: "
-        "those measure false alarms and accuracy, and the network never learns from them."
+        said(
+            "One folder per class, named after it, with its images inside. Some images are set aside before "
+            "training: those measure false alarms and accuracy, and the network never learns from them."
+        )
     )
     left, right = st.columns(2, gap="large")
     with left:
-        images, upload = images_given("Folder of class folders", "build")
+        images, upload = images_given(said("Folder of class folders"), "build")
         request = BuildRequest(
-            line("Name of the reference", "build-title", "Colonoscopy, our clinic"),
+            line(said("Name of the reference"), "build-title", said("Colonoscopy, our clinic")),
             images=images,
-            image_source=line(label(wording.WHERE_IMAGES_COME_FROM), "build-source", "Endoscopy unit, 2019 to 2024")
+            image_source=line(
+                label(wording.WHERE_IMAGES_COME_FROM), "build-source", said("Endoscopy unit, 2019 to 2024")
+            )
             or NOT_STATED,
-            licence=line("Their licence", "build-licence", "not for redistribution") or NOT_STATED,
+            licence=line(said("Their licence"), "build-licence", said("not for redistribution")) or NOT_STATED,
             unusual=line(
-                f"Folder of {said(wording.KNOWN_OOD_IMAGES)}, for comparison (may be left out)",
+                said(
+                    "Folder of {images}, for comparison (may be left out)",
+                    images=said(wording.KNOWN_OOD_IMAGES),
+                ),
                 "build-unusual",
                 "/data/unusual",
             ),
             crops=st.checkbox(
-                "Keep small pictures of these images in it; I may pass them on", key="build-crops", wrap=True
+                said("Keep small pictures of these images in it; I may pass them on"), key="build-crops", wrap=True
             ),
         )
         st.caption(
-            "They show what each neuron looks for, and the images behind the map. Without them it carries no pixel of "
-            "any image."
+            said(
+                "They show what each neuron looks for, and the images behind the map. Without them it carries no "
+                "pixel of any image."
+            )
         )
     with right:
         how = st.segmented_control(
-            "The network", [TRAIN, PRETRAINED, FIT], default=TRAIN, required=True, key="build-how", wrap=True
+            said("The network"),
+            [TRAIN, PRETRAINED, FIT],
+            default=TRAIN,
+            format_func=said,
+            required=True,
+            key="build-how",
+            wrap=True,
         )
         request = calibration_choices("build", network(how, request))
         true = st.checkbox(
-            f"Measure the {said(wording.FAITHFULNESS)} on {HEATMAPS_MEASURED_ON} {said(wording.CALIBRATION_IMAGES)} "
-            "(about a minute)",
+            said(
+                "Measure the {faithfulness} on {n} {images} (about a minute)",
+                faithfulness=said(wording.FAITHFULNESS),
+                n=HEATMAPS_MEASURED_ON,
+                images=said(wording.CALIBRATION_IMAGES),
+            ),
             value=True,
             key="build-faithfulness",
             wrap=True,
         )
-        path, weights = "", None
-        more = {TRAIN: "A checkpoint, and more", PRETRAINED: "More", FIT: "A trained network to fit"}
-        with st.expander(more[how], expanded=how == FIT):
-            if how != PRETRAINED:
-                path = line("Checkpoint: path on this computer", "build-weights", "/data/weights.safetensors")
-                weights = uploads.uploader("Or upload it", type=["safetensors", "pt", "pth"], key="build-weights-file")
-            request = replace(
-                request,
-                faithfulness=HEATMAPS_MEASURED_ON if true else 0,
-                weights=path,
-                calibration=line("Class folders the network has never seen, for calibration", "build-calibration", ""),
-                calibration_seen=how == FIT
-                and st.checkbox(
-                    "There are none: calibrate on images it may have learned from, without a guarantee",
-                    key="build-seen",
-                    wrap=True,
-                ),
-                seed=st.number_input("Seed", 0, 2**31 - 1, 0, key="build-seed"),
-                side=st.number_input(
-                    "Side of the network’s input in pixels (0: its own)", 0, 1024, 0, key="build-side"
-                ),
-            )
-            if path or weights is not None:
-                request = ask_preparation(request)
-    if st.button("Build", type="primary", icon=":material/construction:", key="build"):
-        with controls.errors_said(), st.spinner("Putting it into the queue…"):
+        request = replace(request, faithfulness=HEATMAPS_MEASURED_ON if true else 0)
+        request, weights = _more(how, request)
+    if st.button(said("Build"), type="primary", icon=":material/construction:", key="build"):
+        with controls.errors_said(), st.spinner(said("Putting it into the queue…")):
             submit(request, upload, None if weights is None else (weights.name, weights))
+
+
+def _more(how: str, request: BuildRequest) -> tuple[BuildRequest, UploadedFile | None]:
+    """What most leave as it is: put into the request, and a checkpoint that was uploaded."""
+    path, weights = "", None
+    more: dict[str, str] = {
+        TRAIN: said("A checkpoint, and more"),
+        PRETRAINED: said("More"),
+        FIT: said("A trained network to fit"),
+    }
+    with st.expander(more[how], expanded=how == FIT):
+        if how != PRETRAINED:
+            path = line(said("Checkpoint: path on this computer"), "build-weights", "/data/weights.safetensors")
+            weights = uploads.uploader(
+                said("Or upload it"), type=["safetensors", "pt", "pth"], key="build-weights-file"
+            )
+        request = replace(
+            request,
+            weights=path,
+            calibration=line(
+                said("Class folders the network has never seen, for calibration"), "build-calibration", ""
+            ),
+            calibration_seen=how == FIT
+            and st.checkbox(
+                said("There are none: calibrate on images it may have learned from, without a guarantee"),
+                key="build-seen",
+                wrap=True,
+            ),
+            seed=st.number_input(said("Seed"), 0, 2**31 - 1, 0, key="build-seed"),
+            side=st.number_input(
+                said("Side of the network’s input in pixels (0: its own)"), 0, 1024, 0, key="build-side"
+            ),
+        )
+        if path or weights is not None:
+            request = ask_preparation(request)
+    return request, weights
 
 
 def images_given(label: str, form: str) -> tuple[str, UploadedFile | None]:
     """Images as a folder on the server, or as a zip."""
     given = st.segmented_control(
-        "The images", [FOLDER, ZIP], default=FOLDER, required=True, key=f"{form}-given", wrap=True
+        said("The images"),
+        [FOLDER, ZIP],
+        default=FOLDER,
+        format_func=said,
+        required=True,
+        key=f"{form}-given",
+        wrap=True,
     )
     if given == FOLDER:
         return line(label, f"{form}-images", "/data/images"), None
-    upload = uploads.uploader(f"Zip file of a {label[0].lower()}{label[1:]}", type="zip", key=f"{form}-zip")
-    st.caption("Larger sets are given as a folder.")
+    upload = uploads.uploader(said("Zip file: {folder}", folder=label), type="zip", key=f"{form}-zip")
+    st.caption(said("Larger sets are given as a folder."))
     return "", upload
 
 
 def calibration_choices(form: str, request: BuildRequest) -> BuildRequest:
     """What is fixed at calibration, asked and put into the request."""
-    per_hundred: int = st.select_slider("Ordinary images flagged, … in 100", ALPHAS, 5, key=f"{form}-alpha")
-    st.caption(f"Needs {needed_images(per_hundred / 100)} calibration images of every class.")
-    with st.expander("How the share is promised", type="compact"):
+    per_hundred: int = st.select_slider(said("Ordinary images flagged, … in 100"), ALPHAS, 5, key=f"{form}-alpha")
+    st.caption(said("Needs {n} calibration images of every class.", n=needed_images(per_hundred / 100)))
+    with st.expander(said("How the share is promised"), type="compact"):
         group = st.number_input(
-            "Folders of patients or clips: how many levels down (0: there are none)",
+            said("Folders of patients or clips: how many levels down (0: there are none)"),
             0,
             9,
             0,
             key=f"{form}-group",
-            help="Images of one patient are kept together: they never both train and calibrate.",
+            help=said("Images of one patient are kept together: they never both train and calibrate."),
         )
         marginal = st.checkbox(
-            "Read all classes together: one may then carry most of the false alarms", key=f"{form}-marginal", wrap=True
+            said("Read all classes together: one may then carry most of the false alarms"),
+            key=f"{form}-marginal",
+            wrap=True,
         )
         sure = st.checkbox(
-            f"Be {100 * CONFIDENCE:.0f} % sure of the share, instead of on average: fewer are flagged, and more images "
-            "are needed",
+            said(
+                "Be {sure} % sure of the share, instead of on average: fewer are flagged, and more images are needed",
+                sure=f"{100 * CONFIDENCE:.0f}",
+            ),
             key=f"{form}-confidence",
             wrap=True,
         )
@@ -157,7 +200,7 @@ def submit(request: BuildRequest, upload: BinaryIO | None, weights: tuple[str, B
         It cannot be met.
     """
     if upload is None and not request.images:
-        raise InputError("No images yet: give a folder of class folders, or a zip file of them.")
+        raise InputError(said("No images yet: give a folder of class folders, or a zip file of them."))
     if upload is not None:
         from nero_core.jobs.uploaded_images import check_upload
 

@@ -14,6 +14,7 @@ from nero_core.reference.model_card import ModelCard, Section, model_card, train
 from nero_core.reference.origin import clear_default, read_origin, set_default
 from nero_core.reference.signatures import TrustedKey, read_signature, who_made_it
 from nero_core.storage.files import digest
+from nero_core.wording import language, said
 from pages.shared import controls, permission, session, widgets
 from pages.shared.words import plain
 
@@ -38,12 +39,16 @@ def listed(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tru
                     widgets.describe(entry)
                     _came_from(entry, trusted)
                 else:
-                    st.caption(f":material/block: Cannot be used: {plain(entry.error)}")
+                    st.caption(said(":material/block: Cannot be used: {error}", error=plain(entry.error)))
             if chosen is not None and entry.path == chosen.path:
-                st.badge("In use", icon=":material/check:", color="gray")
+                st.badge(said("In use"), icon=":material/check:", color="gray")
             elif entry.error is None:
                 st.button(
-                    "Use", key=f"use-{number}", on_click=use, args=(entry.path,), help=f"Use {plain(entry.title)}"
+                    said("Use"),
+                    key=f"use-{number}",
+                    on_click=use,
+                    args=(entry.path,),
+                    help=said("Use {title}", title=plain(entry.title)),
                 )
             if entry.error is None and permission.granted():
                 _default_button(entry, number)
@@ -58,16 +63,20 @@ def _came_from(entry: ReferenceEntry, trusted: Sequence[TrustedKey]) -> None:
         maker = who_made_it(read_signature(entry.path, trusted))
     except NeroError as error:
         maker = str(error)
-    st.caption(f":material/move_to_inbox: Imported: unchanged since it was made; {plain(maker)}")
+    st.caption(said(":material/move_to_inbox: Imported: unchanged since it was made; {maker}", maker=plain(maker)))
 
 
 def _default_button(entry: ReferenceEntry, number: int) -> None:
     """For whoever may change this server: what every session starts with."""
     origin = read_origin(entry.path)
     if origin.default:
-        label, change, why = "Sessions start with it", clear_default, "Take that back"
+        label, change, why = said("Sessions start with it"), clear_default, said("Take that back")
     elif origin.imported:
-        label, change, why = "Start sessions with it", set_default, "Everybody who opens this dashboard begins with it"
+        label, change, why = (
+            said("Start sessions with it"),
+            set_default,
+            said("Everybody who opens this dashboard begins with it"),
+        )
     else:
         return
     st.button(label, key=f"default-{number}", on_click=_change, args=(change, entry.path), help=why, type="tertiary")
@@ -87,7 +96,7 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tr
     left, right = st.columns(2)
     with left:
         path = st.selectbox(
-            "Look inside",
+            said("Look inside"),
             list(usable),
             index=0 if chosen is None else list(usable).index(str(chosen.path)),
             format_func=lambda path: usable[path].title,
@@ -97,27 +106,29 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tr
     beside = None
     if others:
         with right:
-            beside = controls.select_or_none("Beside it", others, f"beside-{_named(path)}", placeholder="No other")
+            beside = controls.select_or_none(
+                said("Beside it"), others, f"beside-{_named(path)}", placeholder=said("No other")
+            )
     entry = usable[path]
     shown = [path] if beside is None else [path, beside]
     changed = {each: (usable[each].path / MANIFEST_NAME).stat().st_mtime_ns for each in shown}
     keys = tuple((key.name, key.raw) for key in trusted)
-    with st.spinner("Reading the model card…"):
-        cards = [_card(each, changed[each], keys) for each in shown]
+    with st.spinner(said("Reading the model card…")):
+        cards = [_card(each, changed[each], keys, language()) for each in shown]
     name = entry.path.name
     with st.container(horizontal=True):
         if permission.granted():
             controls.download(
-                "Export as one file",
+                said("Export as one file"),
                 lambda: _packed(entry.path),
                 f"{name}.zip",
                 "application/zip",
                 "export",
                 icon=":material/download:",
-                help="A zip with everything in it, for another computer. It is checked when it is imported.",
+                help=said("A zip with everything in it, for another computer. It is checked when it is imported."),
             )
         controls.download(
-            "Save the model card",
+            said("Save the model card"),
             cards[0].markdown(),
             f"{name}.md",
             "text/markdown",
@@ -130,7 +141,7 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tr
         side_by_side([usable[each].title for each in shown], cards)
     histories = [_history(each, changed[each]) for each in shown]
     if any(histories):
-        st.header("How the training went", anchor=False)
+        st.header(said("How the training went"), anchor=False)
         for number, (place, epochs) in enumerate(zip(st.columns(len(shown)), histories, strict=True)):
             with place:
                 if len(shown) > 1:
@@ -138,7 +149,7 @@ def inspect(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | None, tr
                 if epochs:
                     curves(epochs, "training" if number == 0 else "training beside")
                 else:
-                    st.caption("It keeps no record of its training.")
+                    st.caption(said("It keeps no record of its training."))
 
 
 def _named(path: str) -> str:
@@ -164,9 +175,9 @@ def side_by_side(titles: Sequence[str], cards: Sequence[ModelCard]) -> None:
     unlike = [first.unlike(second) for first, second in pairs]
     lines = sum(len({name for part in pair for name, _ in part.lines}) for pair in pairs)
     if count := sum(map(len, unlike)):
-        st.markdown(f"**{count} of {lines} lines differ**, and are marked with ≠.")
+        st.markdown(said("**{n} of {lines} lines differ**, and are marked with ≠.", n=count, lines=lines))
     else:
-        st.markdown(f"**All {lines} lines are the same.**")
+        st.markdown(said("**All {lines} lines are the same.**", lines=lines))
     for pair, names in zip(pairs, unlike, strict=True):
         with st.container(border=True):
             st.subheader(pair[0].heading, anchor=False)
@@ -185,7 +196,7 @@ def curves(history: Sequence[dict[str, float]], key: str) -> None:
         for number, each in enumerate((loss, accuracy)):
             with grid.cell():
                 widgets.plot(each, f"Training {key}", key=f"{key}-{number}")
-    widgets.table_twin(loss.rows, "Training", picture=f"Training {key}")
+    widgets.table_twin(loss.rows, said("Training"), picture=f"Training {key}")
 
 
 def _packed(folder: Path) -> io.BytesIO:
@@ -198,8 +209,8 @@ def _packed(folder: Path) -> io.BytesIO:
 
 
 @st.cache_data(max_entries=KEPT, show_spinner=False)
-def _card(path: str, changed: int, trusted: tuple[tuple[str, bytes], ...]) -> ModelCard:
-    """`changed` makes a reference that was written anew a new entry."""
+def _card(path: str, changed: int, trusted: tuple[tuple[str, bytes], ...], language: str) -> ModelCard:
+    """`changed` makes a reference that was written anew a new entry, and `language` one in other words."""
     return model_card(Path(path), [TrustedKey(*key) for key in trusted])
 
 

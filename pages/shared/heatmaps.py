@@ -56,13 +56,16 @@ def _about(offered: Sequence[str], reasons: dict[str, str], single_neurons: bool
     """What each method does, and why the others are not there."""
     from nero_core.attribution import METHODS
 
-    does = [f"**{plain(heatmap_method(title))}**: {plain(METHODS[title].meaning)}." for title in offered]
+    does = [f"**{plain(heatmap_method(title))}**: {plain(said(METHODS[title].meaning))}." for title in offered]
     told = [f"**{plain(heatmap_method(title))}**: {plain(reason)}" for title, reason in reasons.items()]
     if single_neurons:
         told += [
-            f"**{plain(heatmap_method(title))}**: it gives one map of the whole answer; Case review shows it."
+            said(
+                "**{title}**: it gives one map of the whole answer; Case review shows it.",
+                title=plain(heatmap_method(title)),
+            )
             for title, method in METHODS.items()
             if not method.single_neurons and title not in reasons
         ]
-    others = ["Not offered here:", *told] if told else ["Every method fits it."]
-    return "\n\n".join(["The first is the best that this network has.", *does, *others])
+    others = [said("Not offered here:"), *told] if told else [said("Every method fits it.")]
+    return "\n\n".join([said("The first is the best that this network has."), *does, *others])

@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import runtime
 
+from nero_core.wording import message
 from pages.shared import permission, start
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -26,9 +27,10 @@ FOREIGN_ORIGIN = (
     "This server does not answer to pages of that address. Whoever runs it can add addresses to "
     "`server.corsAllowedOrigins` in .streamlit/config.toml, or let the proxy before it pass the Host on."
 )
-UNGUARDED = (
-    "Streamlit was started in a way in which requests from elsewhere are not turned down, so nothing is shown. Install "
-    "the version that requirements.txt names, and start with `make app` or `streamlit run app.py`."
+UNGUARDED = message(
+    "Streamlit was started in a way in which requests from elsewhere are not turned down, so nothing is "
+    "shown. Install the version that requirements.txt names, and start with `make app` or `streamlit run "
+    "app.py`."
 )
 COOKIE_SECONDS = 30 * 24 * 60 * 60  # it opens nothing once the server that gave it has ended
 

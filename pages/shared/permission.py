@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar
 
 import streamlit as st
 
+from nero_core import wording
 from nero_core.errors import NeroError
 
 ALLOW = "NERO_ALLOW_BUILD"
@@ -83,7 +84,7 @@ def needed(do: Callable[P, R]) -> Callable[P, R]:
     @wraps(do)
     def checked(*args: P.args, **named: P.kwargs) -> R:
         if not granted():
-            raise NotAllowed(not_offered("This"))
+            raise NotAllowed(not_offered(wording.said("This")))
         return do(*args, **named)
 
     return checked
@@ -92,12 +93,22 @@ def needed(do: Callable[P, R]) -> Callable[P, R]:
 def not_offered(what: str) -> str:
     """What is not offered, why, and how the owner of the server offers it."""
     how = (
-        "To have it, open the address that the server printed when it was started: each works once, and the next "
-        "stands below it."
+        wording.said(
+            "To have it, open the address that the server printed when it was started: each works once, and the "
+            "next stands below it."
+        )
         if said() and _token is not None
-        else f"Whoever runs the server can allow it with the environment variable {ALLOW}=1, or start it by `nero app`."
+        else wording.said(
+            "Whoever runs the server can allow it with the environment variable {variable}=1, or start it by "
+            "`nero app`.",
+            variable=ALLOW,
+        )
     )
-    return f"{what} is not offered here, as it reads and writes files of the computer that runs this page. {how}"
+    return wording.said(
+        "{what} is not offered here, as it reads and writes files of the computer that runs this page. {how}",
+        what=what,
+        how=how,
+    )
 
 
 def _equal(shown: str, wanted: str) -> bool:

@@ -22,6 +22,7 @@ from nero_core.reference.manifest import MANIFEST_NAME, ReferenceEntry, list_ref
 from nero_core.reference.origin import read_origin
 from nero_core.reference.reference import Reference
 from nero_core.reference.signatures import TrustedKey, trusted_in
+from nero_core.wording import said
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets"
@@ -127,11 +128,13 @@ def reference(path: Path) -> Reference:
     loading = _loading(str(path), changed)
     try:
         if not loading.done():
-            with st.spinner("Loading the reference…"):
+            with st.spinner(said("Loading the reference…")):
                 return loading.result()
         return loading.result()
     except Exception as error:  # noqa: BLE001  whatever a reference brings about, it stops no page
-        reason = str(error) if isinstance(error, ArtefactError) else f"It does not load ({error!r})."
+        reason = (
+            str(error) if isinstance(error, ArtefactError) else said("It does not load ({error}).", error=f"{error!r}")
+        )
         _failed[str(path), changed] = reason
         st.rerun()
 

@@ -16,6 +16,7 @@ from nero_core.data.images import read_image
 from nero_core.reference.manifest import ReferenceEntry
 from nero_core.reference.reference import Reference
 from nero_core.storage.display_names import display_name
+from nero_core.wording import counted
 from pages.shared import uploads
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def take_upload() -> None:
 def tell_added() -> None:
     """Say once how many images were added to an open case: in a run that no other follows, which would take it away."""
     if added := st.session_state.pop(ADDED, 0):
-        st.toast("1 image added" if added == 1 else f"{added} images added")
+        st.toast(counted(added, "1 image added", "{n} images added"))
 
 
 def take_examples(paths: Sequence[Path]) -> None:

@@ -24,6 +24,8 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileManager
 
+from nero_core.wording import said
+
 MEGABYTE = 2**20
 SESSION_MEGABYTES = 1000
 """Of all uploads of one session: 500 frames of 2 MB, which is what a lossless frame of full HD takes. Where the server
@@ -111,7 +113,13 @@ def uploader(label: str, *, key: str, megabytes: int | None = None, **options: A
     for file in files:
         if file not in fitting:
             _kept_in_memory(context.uploaded_file_mgr).remove_file(context.session_id, file.file_id)
-            st.error(f"A file of {file.size / MEGABYTE:.0f} MB was not taken: at most {limit} MB are.")
+            st.error(
+                said(
+                    "A file of {n} MB was not taken: at most {limit} MB are.",
+                    n=f"{file.size / MEGABYTE:.0f}",
+                    limit=limit,
+                )
+            )
     return fitting if isinstance(given, list) else next(iter(fitting), None)
 
 
@@ -122,7 +130,11 @@ def _refusals_in_sight(key: str, kinds: str | Sequence[str] | None, megabytes: i
     reason for screen readers and on hover alone.
     """
     named = ", ".join(f".{kind}" for kind in ([kinds] if isinstance(kinds, str) else kinds or ()))
-    taken = f"Taken here: {named + ', ' if named else ''}at most {megabytes} MB a file."
+    taken = (
+        said("Taken here: {kinds}, at most {n} MB a file.", kinds=named, n=megabytes)
+        if named
+        else said("Taken here: at most {n} MB a file.", n=megabytes)
+    )
     chip = f'.st-key-{key} [data-testid="stFileChip"][aria-invalid="true"]'
     return (
         f"<style>{chip} {{ height: auto; width: auto; max-width: 100%; flex-wrap: wrap; }} "
@@ -140,9 +152,11 @@ def within(files: list[UploadedFile] | None, megabytes: int) -> list[UploadedFil
 
 def larger(command: str) -> str:
     """How a file comes here that is larger than the server takes."""
-    return (
-        f"At most {st.get_option('server.maxUploadSize')} MB, unless whoever runs this server sets "
-        f"STREAMLIT_SERVER_MAX_UPLOAD_SIZE to more. `{command}` takes any size."
+    return said(
+        "At most {n} MB, unless whoever runs this server sets STREAMLIT_SERVER_MAX_UPLOAD_SIZE to "
+        "more. `{command}` takes any size.",
+        n=st.get_option("server.maxUploadSize"),
+        command=command,
     )
 
 

@@ -25,6 +25,7 @@ from nero_core.jobs.job import (
     State,
 )
 from nero_core.jobs.queue import EPOCH, start_queue
+from nero_core.wording import counted, message, said
 from pages.shared import permission, resources
 from pages.shared.words import plain
 
@@ -32,11 +33,14 @@ LOOK_EVERY = 2.0  # seconds between two looks at a job under way
 REFUSED = "job-refused"
 STOPPING = "stopping"
 MARKS = {
-    STOPPING: ":material/cancel: Stopping…",
-    WAITING: ":material/schedule: Waiting",
-    INTERRUPTED: ":material/pause_circle: Interrupted",
+    STOPPING: message(":material/cancel: Stopping…"),
+    WAITING: message(":material/schedule: Waiting"),
+    INTERRUPTED: message(":material/pause_circle: Interrupted"),
 }
-AGAIN = {FAILED: "Try again", CANCELLED: "Start"}
+GO_ON = message("Go on")
+AGAIN = {FAILED: message("Try again"), CANCELLED: message("Start")}
+KINDS = (message("benchmark"), message("benchmarks"), message("build"), message("builds"))
+"""What :class:`~nero_core.jobs.job.Kind` calls them, and several of them."""
 MEGABYTE = 2**20
 
 
@@ -104,9 +108,9 @@ def card(
     """
     state, stage = job.state, STOPPING if job.stopping else job.state.stage
     with st.container(border=True):
-        st.markdown(f"**{plain(title)}** · {marks.get(stage) or MARKS[stage]}")
+        st.markdown(f"**{plain(title)}** · {said(marks.get(stage) or MARKS[stage])}")
         if stage in explained:
-            st.caption(explained[stage])
+            st.caption(said(explained[stage]))
         if state.error:
             st.error(plain(state.error))
         if state.what:
@@ -116,48 +120,60 @@ def card(
             _say_what_is_kept(job)
         with st.container(horizontal=True):
             if state.stage == DONE and use is not None:
-                button("Use this reference", "publish", use, job, primary=True)
+                button(said("Use this reference"), "publish", use, job, primary=True)
             if state.stage in CAN_GO_ON:
-                button(AGAIN.get(state.stage, "Go on"), "resume", jobs.resume, job)
+                button(said(AGAIN.get(state.stage, GO_ON)), "resume", jobs.resume, job)
             if not job.live:
-                button("Remove", "remove", jobs.remove, job)
+                button(said("Remove"), "remove", jobs.remove, job)
             elif not job.stopping:
                 _ask_to_stop(job)
 
 
 def _ask_to_stop(job: Job[Any]) -> None:
     """Ask first: whoever presses Stop learns what becomes of it."""
-    with st.popover("Stop", icon=":material/stop_circle:", key=f"stop-{job.folder.name}"):
-        st.markdown(f"**Stop this {job.kind.name}?** What was done so far is kept, and it can go on later from there.")
-        button("Stop it", "cancel", jobs.cancel, job, primary=True)
+    with st.popover(said("Stop"), icon=":material/stop_circle:", key=f"stop-{job.folder.name}"):
+        st.markdown(
+            said(
+                "**Stop this {name}?** What was done so far is kept, and it can go on later from there.",
+                name=said(job.kind.name),
+            )
+        )
+        button(said("Stop it"), "cancel", jobs.cancel, job, primary=True)
 
 
 def _say_what_is_kept(job: Job[Any]) -> None:
     """What another try starts from, how much it is, and who can read it."""
-    sizes = [f"{what} ({size / MEGABYTE:.1f} MB)" for what, size in jobs.kept(job).items()]
-    left = ", ".join(["what was asked", *sizes])
+    sizes = [f"{said(what)} ({size / MEGABYTE:.1f} MB)" for what, size in jobs.kept(job).items()]
+    left = ", ".join([said("what was asked"), *sizes])
     st.caption(
-        f"Kept for another try, until you **remove** it: {left}. Only the account that this server runs under can read "
-        f"it, and the log of all {job.kind.name}s, which goes with the last of them."
+        said(
+            "Kept for another try, until you **remove** it: {left}. Only the account that this server runs under can "
+            "read it, and the log of all {kinds}, which goes with the last of them.",
+            left=left,
+            kinds=said(f"{job.kind.name}s"),
+        )
     )
 
 
 def how_far(state: State) -> str:
     """What is done, how far, and the time left: "Step 2 of 5 · Reading x: 10 of 30, about 20 seconds left"."""
-    what = plain(state.what)
-    if EPOCH.fullmatch(state.what):
-        what = what.replace("/", " of ")
-    elif state.total:
-        what += f": {state.done} of {state.total}"
+    if epoch := EPOCH.fullmatch(state.what):
+        what = said("Epoch {step} of {steps}", step=plain(epoch[1]), steps=plain(epoch[2]))
+    else:
+        what = plain(said(state.what))
+        if state.total:
+            what = said("{what}: {done} of {total}", what=what, done=state.done, total=state.total)
     if state.steps:
-        what = f"Step {state.step} of {state.steps} · {what}"
+        what = said("Step {step} of {steps} · {what}", step=state.step, steps=state.steps, what=what)
     left = state.left(time.time())
-    return what if left is None else f"{what}, {duration(left)} left"
+    return what if left is None else said("{what}, {time} left", what=what, time=duration(left))
 
 
 def duration(seconds: float) -> str:
     """A time in words: "about 40 seconds"."""
     minutes, hours = seconds / 60, seconds / 3600
-    number, unit = (seconds, "second") if seconds < 90 else (minutes, "minute") if minutes < 90 else (hours, "hour")
-    whole = max(1, round(number))
-    return f"about {whole} {unit}{'' if whole == 1 else 's'}"
+    if seconds < 90:
+        return counted(max(1, round(seconds)), "about {n} second", "about {n} seconds")
+    if minutes < 90:
+        return counted(max(1, round(minutes)), "about {n} minute", "about {n} minutes")
+    return counted(max(1, round(hours)), "about {n} hour", "about {n} hours")

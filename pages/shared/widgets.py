@@ -12,7 +12,7 @@ from nero_core.figures.palette import Cell, Chart
 from nero_core.reference.manifest import ReferenceEntry, read_manifest
 from nero_core.wording import STANDING_LINE, said
 from pages.components.glossary import glossary
-from pages.shared import controls, resources, session, words_explained
+from pages.shared import controls, language, resources, session, words_explained
 from pages.shared.words import plain, reference_line
 
 PICTURES = ("SVG", "PNG")
@@ -33,26 +33,29 @@ def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | No
         chosen = None
         if usable:
             named = usable.get(st.session_state.get(session.REFERENCE) or "", default)
-            name = "Choose a reference" if named is None else plain(named.title)
-            with st.popover(name, icon=":material/library_books:", type="tertiary", help="Change the reference"):
+            name = said("Choose a reference") if named is None else plain(named.title)
+            with st.popover(name, icon=":material/library_books:", type="tertiary", help=said("Change the reference")):
                 path = controls.select_or_none(
-                    "Reference: the images that this case is held against",
+                    said("Reference: the images that this case is held against"),
                     {path: entry.title for path, entry in usable.items()},
                     session.REFERENCE,
                     index=None if default is None else list(usable).index(str(default.path)),
-                    placeholder="Choose one",
+                    placeholder=said("Choose one"),
                 )
                 if path is not None:
                     chosen = usable[path]
                     describe(chosen)
                 for entry in entries:
                     if entry.error is not None:
-                        st.caption(f"{plain(entry.title)} cannot be used: {plain(entry.error)}")
+                        st.caption(
+                            said("{title} cannot be used: {error}", title=plain(entry.title), error=plain(entry.error))
+                        )
             if chosen is not None and chosen.synthetic:
-                st.badge("Synthetic images: for trying out only", icon=":material/science:", color="gray")
+                st.badge(said("Synthetic images: for trying out only"), icon=":material/science:", color="gray")
         st.space("stretch")
         st.text(_case_line())
         words_explained.words()
+        language.control()
         st.session_state[session.TOOLS] = st.container(horizontal=True, vertical_alignment="center", width="content")
     st.caption(said(STANDING_LINE))
     glossary()
@@ -68,8 +71,10 @@ def _tell_of_fallen(entries: Sequence[ReferenceEntry], chosen: ReferenceEntry | 
         st.session_state[session.IN_USE] = now
         st.session_state[session.FALLEN] = before
     if (fallen := broken.get(st.session_state.get(session.FALLEN) or "")) is not None:
-        instead = "" if chosen is None else f" **{plain(chosen.title)}** is in use instead."
-        st.warning(f"**{plain(fallen.title)}** cannot be used: {plain(fallen.error or '')}{instead}")
+        told = said("**{title}** cannot be used: {error}", title=plain(fallen.title), error=plain(fallen.error or ""))
+        if chosen is not None:
+            told += said(" **{title}** is in use instead.", title=plain(chosen.title))
+        st.warning(told)
 
 
 def describe(entry: ReferenceEntry) -> None:
@@ -80,8 +85,8 @@ def describe(entry: ReferenceEntry) -> None:
 def _case_line() -> str:
     frames = session.case()
     if not frames:
-        return "No case open"
-    return f"Case: {frames[0].name}" if len(frames) == 1 else f"Case: {len(frames)} images"
+        return said("No case open")
+    return said("Case: {name}", name=frames[0].name) if len(frames) == 1 else said("Case: {n} images", n=len(frames))
 
 
 def chart(content: Chart, *, table: str, note: str = "") -> None:
@@ -123,7 +128,7 @@ def colour_bar() -> None:
 def picture_choice(name: str) -> None:
     """What the camera of the chart of this name saves."""
     offered = {kind: kind for kind in PICTURES}
-    controls.one_of("Point at the chart: the camera in its corner saves", offered, _camera_key(name))
+    controls.one_of(said("Point at the chart: the camera in its corner saves"), offered, _camera_key(name))
 
 
 def _camera_key(name: str) -> str:
@@ -132,7 +137,7 @@ def _camera_key(name: str) -> str:
 
 def table_twin(rows: Sequence[Mapping[str, Cell]], name: str, *, picture: str = "") -> None:
     """The same content as a table, one click away; with what the camera of `picture` saves, where there is one."""
-    with st.expander(f"{name} as a table", type="compact", icon=":material/table_rows:"):
+    with st.expander(said("{name} as a table", name=name), type="compact", icon=":material/table_rows:"):
         st.dataframe([dict(row) for row in rows], hide_index=True, placeholder="–", alt=name)
         if picture:
             picture_choice(picture)
@@ -158,24 +163,30 @@ def needed_reference() -> ReferenceEntry:
 def how_to_get_a_reference(entries: Sequence[ReferenceEntry]) -> None:
     """The empty state of every page that needs a reference."""
     if any(entry.error is None for entry in entries):
-        st.header("First, choose a reference", anchor=False)
+        st.header(said("First, choose a reference"), anchor=False)
         st.markdown(
-            "Each one on this computer came as a file from elsewhere, and is used by those who choose it: above, "
-            "beside this page’s title. What to know of one before is on the References page."
+            said(
+                "Each one on this computer came as a file from elsewhere, and is used by those who choose it: above, "
+                "beside this page’s title. What to know of one before is on the References page."
+            )
         )
         return
-    st.header("First, a reference", anchor=False)
+    st.header(said("First, a reference"), anchor=False)
     st.markdown(
-        "A reference holds a trained network and what is usual for it. None was found on this computer. Two commands "
-        "make one from folders of images, one folder per class:"
+        said(
+            "A reference holds a trained network and what is usual for it. None was found on this computer. Two "
+            "commands make one from folders of images, one folder per class:"
+        )
     )
     command(
         "python -m nero_core train IMAGES --arch resnet18 --out classifier.safetensors\n"
         "python -m nero_core fit IMAGES --classifier classifier.safetensors --out references/mine"
     )
     st.markdown(
-        "Then start the app with `NERO_REFERENCES=references`: the environment variable names the folders that hold "
-        "references."
+        said(
+            "Then start the app with `NERO_REFERENCES=references`: the environment variable names the folders "
+            "that hold references."
+        )
     )
     for entry in entries:
-        st.warning(f"{plain(entry.title)} cannot be used: {plain(entry.error or '')}")
+        st.warning(said("{title} cannot be used: {error}", title=plain(entry.title), error=plain(entry.error or "")))

@@ -16,9 +16,10 @@ from PIL import Image
 from nero_core import wording
 from nero_core.errors import InputError
 from nero_core.figures import palette
-from nero_core.figures.charts import account_chart, account_rows, relevance_profile, score_histogram
+from nero_core.figures.charts import account_chart, account_rows, score_histogram
 from nero_core.figures.overlays import colour_bar, overlay, symmetric_limit, tiled
 from nero_core.figures.palette import DIVERGING, STATE_COLOURS, significant
+from nero_core.figures.profile import relevance_profile
 from nero_core.records import State
 
 

@@ -520,7 +520,7 @@ def test_a_full_disk(home, request_):
     assert only(home).state.stage == "done", "once there is room it is built"
 
 
-def test_a_disk_too_full_to_say_so(home, request_, monkeypatch):
+def test_a_disk_too_full_message_so(home, request_, monkeypatch):
     submit(home, request_)
 
     def full(*asked):

@@ -9,6 +9,7 @@ from nero_core.attribution.base import register_method
 from nero_core.attribution.holding import HELD
 from nero_core.attribution.linearised import GradientMethod
 from nero_core.network.classifier import Classifier
+from nero_core.wording import message
 
 
 @register_method
@@ -16,7 +17,7 @@ class ConservativePropagation(GradientMethod):
     """For networks with attention or layer norms (:mod:`~nero_core.attribution.holding`)."""
 
     title = "conservative propagation"
-    meaning = "gradient × input with attention and norms held still, so that relevance keeps its sum"
+    meaning = message("gradient × input with attention and norms held still, so that relevance keeps its sum")
     table = HELD
 
     def __init__(self, classifier: Classifier) -> None:

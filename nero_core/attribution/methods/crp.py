@@ -17,6 +17,7 @@ from nero_core.attribution.base import AttributionPass, HeatmapMethod, as_array,
 from nero_core.attribution.tracing import IMAGE, Steps, trace
 from nero_core.network.classifier import Classifier
 from nero_core.records import Float32Array
+from nero_core.wording import message
 
 
 @register_method
@@ -24,7 +25,9 @@ class ConceptRelevancePropagation(HeatmapMethod):
     """For networks that call nothing but functions with a rule (:mod:`~nero_core.attribution.rules`)."""
 
     title = "CRP"
-    meaning = "Concept Relevance Propagation: relevance handed back from the answer to the pixels, layer by layer"
+    meaning = message(
+        "Concept Relevance Propagation: relevance handed back from the answer to the pixels, layer by layer"
+    )
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__(classifier)

@@ -12,6 +12,7 @@ from zennit.composites import Composite, EpsilonGammaBox
 
 from nero_core.attribution.base import register_method
 from nero_core.attribution.zennit_crp import CompositeMethod
+from nero_core.wording import message
 
 BLACK, WHITE = 0.0, 1.0
 """The least and the greatest value of a pixel before preprocessing shifts and scales it."""
@@ -22,7 +23,9 @@ class ZennitEpsilonGammaBox(CompositeMethod):
     """Sharper than flat: the first layer hands relevance to single pixels."""
 
     title = "EpsilonGammaBox"
-    meaning = "relevance down to single pixels: what speaks for is favoured in each convolution, and pixels have bounds"
+    meaning = message(
+        "relevance down to single pixels: what speaks for is favoured in each convolution, and pixels have bounds"
+    )
 
     def composite(self) -> Composite:
         return EpsilonGammaBox(self._bound(BLACK), self._bound(WHITE), canonizers=self.canonizers())

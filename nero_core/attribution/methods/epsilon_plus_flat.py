@@ -10,6 +10,7 @@ from zennit.composites import Composite, EpsilonPlusFlat
 
 from nero_core.attribution.base import register_method
 from nero_core.attribution.zennit_crp import CompositeMethod
+from nero_core.wording import message
 
 
 @register_method
@@ -17,7 +18,7 @@ class ZennitEpsilonPlusFlat(CompositeMethod):
     """The rules of CRP, as zennit-crp runs them."""
 
     title = "EpsilonPlusFlat"
-    meaning = "the rules of CRP run by the library zennit-crp: slower, to check CRP against"
+    meaning = message("the rules of CRP run by the library zennit-crp: slower, to check CRP against")
 
     def composite(self) -> Composite:
         return EpsilonPlusFlat(canonizers=self.canonizers())

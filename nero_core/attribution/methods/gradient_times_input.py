@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from nero_core.attribution.base import register_method
 from nero_core.attribution.linearised import GradientMethod
+from nero_core.wording import message
 
 
 @register_method
@@ -15,4 +16,4 @@ class GradientTimesInput(GradientMethod):
     """For any network."""
 
     title = "gradient × input"
-    meaning = "how steeply the answer changes with each pixel, times the pixel: it is noisy"
+    meaning = message("how steeply the answer changes with each pixel, times the pixel: it is noisy")

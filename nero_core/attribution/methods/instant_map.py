@@ -16,6 +16,7 @@ from nero_core.attribution.linearised import GradientMethod, GradientPass, Linea
 from nero_core.errors import InputError
 from nero_core.network.classifier import Classifier
 from nero_core.records import Float32Array
+from nero_core.wording import message
 
 OF_STAGES = "gradient × input"
 """By which method the maps of stages are made, whose channels are not what the head reads."""
@@ -26,7 +27,7 @@ class InstantMap(GradientMethod):
     """For networks that pool a feature map into what their head reads."""
 
     title = "instant map"
-    meaning = "the last feature map weighted by relevance: coarse, and nothing is handed back to the pixels"
+    meaning = message("the last feature map weighted by relevance: coarse, and nothing is handed back to the pixels")
 
     def __init__(self, classifier: Classifier) -> None:
         """Prepare a copy of the network.

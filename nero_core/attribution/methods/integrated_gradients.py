@@ -12,6 +12,7 @@ from nero_core.attribution.base import HeatmapMethod, OverallMap, as_array, regi
 from nero_core.attribution.private_network import PrivateNetwork
 from nero_core.network.classifier import Classifier
 from nero_core.records import Float32Array
+from nero_core.wording import message
 
 STEPS = 20
 """Steps from the baseline to the image: zennit's default, and the least that the paper advises."""
@@ -27,7 +28,9 @@ class IntegratedGradients(HeatmapMethod):
     """
 
     title = "integrated gradients"
-    meaning = f"gradients summed over {STEPS} steps from a plain grey image to this one, times the difference: slow"
+    meaning = message(
+        "gradients summed over {n} steps from a plain grey image to this one, times the difference: slow", n=STEPS
+    )
     single_neurons = False
 
     def __init__(self, classifier: Classifier) -> None:

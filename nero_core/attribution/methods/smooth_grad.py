@@ -13,6 +13,7 @@ from nero_core.attribution.private_network import PrivateNetwork
 from nero_core.network.classifier import Classifier
 from nero_core.network.random_state import global_generator
 from nero_core.records import Float32Array
+from nero_core.wording import message
 
 NOISE_LEVEL = 0.1
 """Standard deviation of the noise, as a share of the image's range: zennit's default; the paper advises 0.1 to 0.2."""
@@ -32,7 +33,9 @@ class SmoothGrad(HeatmapMethod):
     """
 
     title = "SmoothGrad"
-    meaning = f"gradient × input, the gradient averaged over {COPIES} noisy copies of the image: less noisy, and slow"
+    meaning = message(
+        "gradient × input, the gradient averaged over {n} noisy copies of the image: less noisy, and slow", n=COPIES
+    )
     single_neurons = False
 
     def __init__(self, classifier: Classifier) -> None:

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from nero_core.data.input_checks.check import BoolArray
 from nero_core.data.input_checks.view import Levels, View
+from nero_core.wording import message
 
 BLURRED = 0.78
 """Share of the energy of edges that is left after a further blur of σ = `FURTHER`, from which an image is called
@@ -105,13 +106,13 @@ def colour_cast(colours: npt.NDArray[np.float32]) -> str:
         Red, green and blue of the tissue's pixels, in grey levels.
     """
     if saturation(colours) < COLOURLESS:
-        return "no colour"
+        return message("no colour")
     red, green, blue = np.log(colours.mean(axis=1) + 1)
     if blue - green > MOST_BLUE:
-        return "too blue"
+        return message("too blue")
     if red - green < REDDEST_GREEN:
-        return "too green" if green >= blue else "too blue"
-    return "too yellow" if blue - green < LEAST_BLUE else ""
+        return message("too green") if green >= blue else message("too blue")
+    return message("too yellow") if blue - green < LEAST_BLUE else ""
 
 
 def saturation(colours: npt.NDArray[np.float32]) -> float:

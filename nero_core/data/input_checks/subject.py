@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from nero_core.data.input_checks.check import BoolArray
 from nero_core.data.input_checks.view import View
+from nero_core.wording import message
 
 LEAST_TISSUE = 0.02
 """Share of the image, below which nothing of it is left to judge."""
@@ -61,12 +62,12 @@ def foreign(view: View, tissue: BoolArray) -> str:
     tissue : (h', w') bool
     """
     if straight_edges(view, tissue) >= STRAIGHT:
-        return "many of its edges are exactly upright or level"
+        return message("many of its edges are exactly upright or level")
     warm, cold, apart = hues(view.colours(tissue))
     if FEWEST_WARM <= warm <= MOST_WARM and apart >= HUES_APART:
-        return "it has several hues, and few of its colours are those of tissue"
+        return message("it has several hues, and few of its colours are those of tissue")
     if cold >= COLD and view.border.mean() < NO_BORDER:
-        return "hardly any of its colours are those of tissue, and it has no black border"
+        return message("hardly any of its colours are those of tissue, and it has no black border")
     return ""
 
 
