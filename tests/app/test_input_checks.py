@@ -31,7 +31,7 @@ def test_a_black_image_gets_no_answer_and_no_heatmap(app):
     assert [header.value for header in session.header] == ["Nothing to judge"]
     text = words_of(session)
     assert "own answer" not in text
-    assert list(mounted(session)) == ["case-watch"], "no frame to lay a heatmap over"
+    assert list(mounted(session)) == ["glossary", "case-watch"], "no frame to lay a heatmap over"
     assert mounted(session)["case-watch"]["headline"] == "black.png: Nothing to judge"
     assert not session.tabs
     assert not session.session_state["case"][0].reading.maps

@@ -184,7 +184,7 @@ def test_closing_a_case_forgets_all_of_it(app):
     assert "chosen" not in app.session_state
     [uploader] = app.file_uploader
     assert not uploader.value
-    assert set(mounted(app)) <= {"case-watch", "examples"}
+    assert set(mounted(app)) <= {"case-watch", "examples", "glossary"}
     assert mounted(app)["case-watch"]["number"] is None
     assert not app.header
     assert not any(button.key == "close-case" for button in app.button)
