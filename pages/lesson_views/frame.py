@@ -109,3 +109,10 @@ def _reveal(step: Step, asked: Question, answer: Answer, given: str | None) -> N
     else:
         told = said("**Not quite: it is {right}.**", right=right)
     st.markdown(f"{told} {answer.because}")
+
+
+def ask_again(name: str) -> None:
+    """Forget what was answered in the step of that name: what it asks about is another picture now."""
+    [step] = [each for each in STEPS if each.name == name]
+    st.session_state[_key(step, "answer")] = None
+    st.session_state[_key(step, "opened")] = False
