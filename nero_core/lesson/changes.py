@@ -80,7 +80,7 @@ class Change:
             The strength is not in [0, 1].
         """
         value = self.value(_checked(self.title, strength))
-        return said(self.unit, value=f"{value:.0f}" if value >= FEW or value == 0 else f"{value:.1f}")
+        return said(self.unit, value=f"{value:.{0 if value >= FEW else 1}f}".removesuffix(".0"))
 
 
 FEW = 10

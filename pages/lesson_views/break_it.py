@@ -277,7 +277,7 @@ def _neurons(chosen: Chosen, reading: Reading, after: Reading) -> None:
     went = [str(shift.neuron) for shift in shifts if not shift.leads]
     st.markdown(
         said(
-            "The leading neurons, by the exact account of {detector}. Came in: {came}. Went: {went}.",
+            "The leading neurons, by the score decomposition of {detector}. Came in: {came}. Went: {went}.",
             detector=plain(chosen.reference.detectors[reading.accounted].info.title),
             came=plain(", ".join(came)) or said("none"),
             went=plain(", ".join(went)) or said("none"),

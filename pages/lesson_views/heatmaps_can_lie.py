@@ -34,6 +34,7 @@ SEEDS = 2**32
 BESIDE = ("gradient × input", "EpsilonAlpha2Beta1Flat")  # shown beside the best at first, where a network has them
 KEPT_MAPS = 96  # pairs in memory: every example by every method of the bundled network, 0.4 MB each
 OPTIONS = ("a", "b")
+NARROWEST = 130  # pixels of a map: two stand side by side on a telephone
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +99,11 @@ def before(lesson: Lesson) -> None:
     method = chosen.trial.best
     maps = _maps_of(chosen, method)
     picture = chosen.trial.shown(read_image(chosen.path))
-    with st.grid(3, min_column_width=150, gap="medium") as grid:
-        with grid.cell():
-            st.markdown(f"**{said('The picture')}**")
-            st.image(picture, width="stretch", alt=said("The picture: {name}", name=chosen.title))
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        st.markdown(f"**{said('The picture')}**")
+        st.image(picture, width="stretch", alt=said("The picture: {name}", name=chosen.title))
+    with right, st.grid(2, min_column_width=NARROWEST, gap="medium") as grid:
         for name, network in zip(OPTIONS, _sides(chosen), strict=True):
             letter = name.upper()
             with grid.cell():
@@ -207,12 +209,14 @@ def _side_by_side(chosen: Chosen) -> None:
 def _pair(method: str, maps: TwoMaps, picture: Image.Image) -> None:
     """Both maps of one method, named, and how far they agree."""
     named = heatmap_method(method)
-    with st.container(border=True), st.grid(3, min_column_width=150, gap="medium") as grid:
-        for title, heatmap in ((said("Trained"), maps.trained), (said("Shuffled"), maps.shuffled)):
-            with grid.cell():
-                alt = said("Heatmap by {method}, {network}", method=named, network=title)
-                st.image(overlay(picture, heatmap), width="stretch", alt=alt, caption=title)
-        with grid.cell():
+    with st.container(border=True):
+        pair, told = st.columns([2, 1], gap="medium")
+        with pair, st.grid(2, min_column_width=NARROWEST, gap="medium") as grid:
+            for title, heatmap in ((said("Trained"), maps.trained), (said("Shuffled"), maps.shuffled)):
+                with grid.cell():
+                    alt = said("Heatmap by {method}, {network}", method=named, network=title)
+                    st.image(overlay(picture, heatmap), width="stretch", alt=alt, caption=title)
+        with told:
             st.markdown(f"**{plain(named)}**")
             st.markdown(_agreement(method, maps))
 
