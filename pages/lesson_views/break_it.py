@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import streamlit as st
 
 from nero_core.data.images import read_image
+from nero_core.errors import InputError
 from nero_core.figures.before_after import neurons_before_after
 from nero_core.figures.data_urls import fitted
 from nero_core.figures.palette import significant
@@ -41,6 +42,7 @@ class Chosen:
     picture: Image.Image
     reference: Reference
     detector: str
+    smaller: bool = False  # whether it is a smaller copy
 
     @property
     def known_by(self) -> tuple[str, int, str]:
@@ -76,8 +78,9 @@ def _chosen(lesson: Lesson, key: str) -> Chosen:
     for frame in session.case():
         if entry is not None and key == f"{OWN}{frame.number}":
             reference = resources.reference(entry.path)
-            copy = breaking.working_copy(frame.decoded())
-            return Chosen(key, frame.name, copy, reference, session.detector(reference))
+            whole = frame.decoded()
+            copy = breaking.working_copy(whole)
+            return Chosen(key, frame.name, copy, reference, session.detector(reference), copy is not whole)
     example, path = next((each, path) for each, path in resources.examples() if each.file == key)
     reference = lesson.reference
     return Chosen(key, example.kind, breaking.working_copy(read_image(path)), reference, reference.deciding)
@@ -115,14 +118,23 @@ def before(lesson: Lesson) -> None:
     """Which picture, what is said of it, and the eight changes at half strength, without their scores."""
     offered = _offered()
     if not offered:
-        st.info(said("This installation carries no examples: open an image on Case review, and it is offered here."))
-        st.stop()
+        raise InputError(
+            said("This installation carries no examples: open an image on Case review, and it is offered here.")
+        )
     if st.session_state.get(PICTURE) not in offered:
         st.session_state.pop(PICTURE, None)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = controls.select(said("Picture"), offered, PICTURE, width=320, on_change=_begin)
         st.caption(said("Pictures of your own: open them on Case review, and they are offered here, too."))
     chosen = _chosen(lesson, key)
+    if chosen.smaller:
+        st.caption(
+            said(
+                "Read as a copy of at most {pixels} pixels a side, so that sliders answer at once: its score may "
+                "differ a little from that on Case review.",
+                pixels=breaking.WORKED_PIXELS,
+            )
+        )
     reading = _kept(chosen).before
     left, right = st.columns([4, 9], gap="medium")
     with left:

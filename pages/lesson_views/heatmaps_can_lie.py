@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import streamlit as st
 
 from nero_core.data.images import read_image
+from nero_core.errors import InputError
 from nero_core.figures.faithfulness import WAYS, faithfulness_curves
 from nero_core.figures.overlays import overlay
 from nero_core.figures.palette import Cell, rounded, significant
@@ -90,8 +91,7 @@ def before(lesson: Lesson) -> None:
     """Which picture; it, and the two maps, unnamed."""
     offered = {example.file: example.kind for example, _ in resources.examples()}
     if not offered:
-        st.info(said("This installation carries no examples, and this step needs one."))
-        st.stop()
+        raise InputError(said("This installation carries no examples, and this step needs one."))
     if st.session_state.get(PICTURE) not in offered:
         st.session_state.pop(PICTURE, None)
     controls.select(said("Picture"), offered, PICTURE, width=320, on_change=ask_again, args=(STEP,))

@@ -9,6 +9,7 @@ import pytest
 from nero_core.lesson import breaking, changes
 from nero_core.lesson.breaking import Movements
 from pages.lesson_views import break_it
+from pages.shared import resources
 from pages.shared import session as held
 from tests.app.conftest import picture_bytes, words_of
 from tests.app.lesson_examples import ORDINARY, STRANGE, alts_of, answer, open_step  # noqa: F401
@@ -122,6 +123,21 @@ def test_an_image_of_the_open_case_is_offered_and_named_as_it_is(step):
     step.run()
     assert not step.exception
     assert step.selectbox(key=break_it.PICTURE).value == STRANGE
+
+
+def test_a_large_image_is_read_in_small_and_it_says_so(step):
+    step.session_state[held.CASE] = [held.Frame("large.png", picture_bytes(size=(900, 300)))]
+    step.run()
+    choose(step, f"own-{step.session_state[held.CASE][0].number}")
+    assert "Read as a copy of at most 640 pixels a side" in words_of(step)
+    assert "Read as a copy" not in words_of(choose(step, STRANGE))
+
+
+def test_without_examples_it_says_so_and_the_lesson_goes_on(step, monkeypatch):
+    monkeypatch.setattr(resources, "examples", list)
+    step.run()
+    assert "carries no examples" in step.error[0].value
+    assert step.button(key="lesson-back-bottom")
 
 
 def test_what_cannot_be_read_is_told(step):
