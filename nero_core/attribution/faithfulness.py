@@ -62,7 +62,8 @@ class Faithfulness:
     probability, score : {"deletion", "insertion": (m, n, s) float64}
         Probability of that class, and the out-of-distribution score, after each step.
     stability : (m − 1, n) float64
-        Rank correlation of the cells' relevance with and without noise, in [−1, 1]; 1 is best.
+        Rank correlation of the cells' relevance with and without noise, in [−1, 1]; 1 is best. NaN where it was not
+        tried.
     shuffled : (m − 1, n) float64
         The same between the network and one with shuffled weights; 0 is best.
     random_probability : {"deletion", "insertion": (r, n, s) float64}
@@ -286,7 +287,7 @@ def measure_faithfulness(
             between[m, n] = rank_correlation(own, _cells_of(shuffled[method], image, cells))
             orders.append(np.argsort(-own, kind="stable"))
         orders += [rng.permutation(cells**2) for _ in range(random_orders)]
-        predicted[n], of_class, of_score = _curves(classifier, score, image, orders, shares)
+        predicted[n], of_class, of_score = curves_along(classifier, score, image, orders, shares)
         for curves, target in ((of_class, probability), (of_score, scores)):
             target[:, :-1, n], target[:, -1, n] = curves[:, :maps], curves[:, maps:].mean(axis=1)
         random[:, :, n] = of_class[:, maps:]
@@ -313,14 +314,27 @@ def _cells_of(attribution: Attribution, image: Float32Array, cells: int) -> Floa
     return cell_means(attribution.open(image).overall(), cells)
 
 
-def _curves(
+def curves_along(
     classifier: Classifier,
     score: Scores,
     image: Float32Array,
     orders: Sequence[npt.NDArray[np.integer]],
     shares: Float64Array,
+    progress: Progress | None = None,
 ) -> tuple[int, Float64Array, Float64Array]:
-    """The predicted class; its probability and the score along the curves, (deletion and insertion, orders, shares)."""
+    """The predicted class; its probability and the score along the curves, (deletion and insertion, orders, shares).
+
+    Parameters
+    ----------
+    image : (3, H, W) float32
+        Preprocessed.
+    orders : sequence of (cells²,)
+        Numbers of the cells, the first one first.
+    shares : (s,)
+        From 0 to 1.
+    progress : callable, optional
+        Told how many of the blurred pictures were passed through the network.
+    """
     smooth = blurred(image)
     inner = shares[1:-1]
     pictures = [image, smooth]
@@ -333,6 +347,8 @@ def _curves(
         activations = classifier.forward(batch).activations
         probabilities.append(activations.probabilities)
         values.append(score(activations))
+        if progress is not None:
+            progress(min(start + BATCH_SIZE, len(pictures)), len(pictures))
     every_class = np.concatenate(probabilities)
     predicted = int(every_class[0].argmax())
     of_class = _arranged(every_class[:, predicted], len(orders), len(inner))

@@ -120,7 +120,7 @@ STEPS: tuple[Step, ...] = (
             "A score answers to everything in the picture, not to the disease alone: text, blur, a tint, glare. "
             "What the eye forgives, the network may not, and the other way round."
         ),
-        question=message("Which of these changes moves the score of this picture most?"),
+        question=message("Which of these changes, at half strength, moves the score of this picture most?"),
         take_home=message("Flagged means unlike what it was trained on, for whatever reason; look for the reason."),
         notes=message(
             "Collect bets first. Then let a student drive: get a flagged picture un-flagged, or flag an ordinary "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import streamlit as st
@@ -98,11 +99,7 @@ def _ask(step: Step, asked: Question) -> tuple[str | None, bool]:
 
             st.button(said("Reveal without answering"), key=_key(step, "open"), type="tertiary", on_click=open_it)
 
-        def hide_again() -> None:
-            st.session_state[_key(step, "answer")] = None
-            st.session_state[_key(step, "opened")] = False
-
-        room.ask(step.name, text, asked.options, hide_again, revealed=given is not None or opened)
+        room.ask(step.name, text, asked.options, partial(ask_again, step.name), revealed=given is not None or opened)
     return given, opened
 
 
@@ -117,3 +114,10 @@ def _reveal(step: Step, asked: Question, answer: Answer, given: str | None) -> N
         told = said("**Not quite: it is {right}.**", right=right)
     st.markdown(f"{told} {answer.because}")
     room.show_counts(step.name, answer.right)
+
+
+def ask_again(name: str) -> None:
+    """Forget what was answered in the step of that name: it asks about another picture, or a class is asked first."""
+    [step] = [each for each in STEPS if each.name == name]
+    st.session_state[_key(step, "answer")] = None
+    st.session_state[_key(step, "opened")] = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from nero_core import wording
 from nero_core.figures.palette import significant
 from nero_core.lesson.frames import Role
 from nero_core.lesson.readings import FrameReading
@@ -25,7 +26,7 @@ SEARCHED: dict[Role, str] = {
 
 def before(lesson: Lesson) -> None:
     """What each picture shows, and a guess for each."""
-    words = {NO_GUESS: said("no guess"), FLAGGED: said("flagged"), NOT_FLAGGED: said("not flagged")}
+    words = {NO_GUESS: said("no guess"), FLAGGED: said("flagged"), NOT_FLAGGED: said(wording.NOT_FLAGGED)}
     frames = lesson.frames.predict
 
     def below(number: int) -> None:
