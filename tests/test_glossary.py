@@ -6,13 +6,14 @@ import re
 
 import pytest
 
-from nero_core import glossary, wording
-from nero_core.glossary import TERMS, Explained, explained
+from nero_core import wording
+from nero_core.wording import glossary
+from nero_core.wording.glossary import TERMS, Explained, explained
 from tests.test_wording import shown
 
 LONGEST = 260
 """Characters of an explanation: two sentences, three where one of them says what it does not mean."""
-NOT_READ = ("nero_core/glossary.py", "nero_core/cli/", "nero_core/reports/", "README.md")
+NOT_READ = ("nero_core/wording/glossary.py", "nero_core/cli/", "nero_core/reports/", "README.md")
 """What is shown, and on no page."""
 
 

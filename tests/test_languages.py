@@ -14,7 +14,8 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 
-from nero_core import languages, wording
+from nero_core import wording
+from nero_core.wording import languages
 
 ROOT = Path(__file__).parents[1]
 CATALOGUES = sorted((ROOT / "nero_core" / "locale").glob("*.po"))

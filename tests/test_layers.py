@@ -11,9 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CORE = "nero_core"
 LAYERS = (
-    ("languages",),
     ("errors", "records", "entry_points", "wording"),
-    ("glossary",),
     ("storage",),
     ("data",),
     ("network",),

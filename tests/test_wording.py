@@ -15,17 +15,17 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 from streamlit.testing.v1 import AppTest
 
-from nero_core import languages, wording
+from nero_core import wording
 from nero_core.cli.main import main
 from nero_core.metrics import METRICS
 from nero_core.reports import benchmark as report
-from nero_core.wording import STATES
+from nero_core.wording import STATES, languages
 from tests.app.conftest import PATIENCE, picture_bytes, upload, words_of
 from tests.benchmark_results import made_result
 
 ROOT = Path(__file__).parents[1]
 CORE, CASE_REVIEW = "nero_core/", ("pages/case_views/", "pages/case_review.py")
-KNOWN_UNUSUAL = (*CASE_REVIEW, "nero_core/glossary.py")
+KNOWN_UNUSUAL = (*CASE_REVIEW, "nero_core/wording/glossary.py")
 """Where known OOD images have the name that readers of Case review know them by; the glossary has both."""
 METHODS_IN_FILES = ("nero_core/attribution/",)
 """Where heatmap methods have the names that options and files go by."""
@@ -47,8 +47,8 @@ FORBIDDEN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (r"research use[.;]|does not mean (diseased|healthy)", "the standing line", ()),
     (r"[●◐▲]|(?-i:^(Usual|Unusual|Borderline)$)", "a state's sign and word", ()),
 )
-"""Spellings that were in use beside the one of `nero_core/wording.py`, what to write, and where they may stand."""
-OWN = f"{CORE}wording.py"
+"""Spellings that were in use beside the one of `nero_core/wording`, what to write, and where they may stand."""
+OWN = f"{CORE}wording/__init__.py"
 LOOK_UP = {
     f"{module}{name}" for module in ("", "wording.") for name in ("said", "label", "counted", "message", "listed")
 }

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from nero_core import languages, wording
+from nero_core import wording
 from nero_core.errors import InputError
 from nero_core.figures import palette
 from nero_core.figures.palette import Cell, Chart, add_rows, blank_figure, histogram_shares, rounded, significant, table
 from nero_core.records import Float64Array, FloatArray, State
-from nero_core.wording import counted, label, message, said
+from nero_core.wording import counted, label, languages, message, said
 
 Effect = Literal["raises", "lowers", "term", "score"]
 EFFECTS: Mapping[Effect, str] = {

@@ -102,7 +102,7 @@ STEPS: tuple[Step, ...] = (
         ),
         question=message(
             "The line is drawn so that {percent} in 100 ordinary images are flagged. How many of {images} known "
-            "unusual images does {detector} miss?"
+            "OOD images does {detector} miss?"
         ),
         take_home=message(
             "A bounded share of false alarms is a promise about images like those it was set on, and no others."

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from nero_core.glossary import explained
+from nero_core.wording.glossary import explained
 from pages.components.bundles import component
 
 _glossary = component("glossary")
 
 
 def glossary() -> None:
-    """Seen by nobody. Marks the terms of :mod:`nero_core.glossary` wherever the page says them, whatever it says later.
+    """Seen by nobody. Marks the terms of :mod:`~nero_core.wording.glossary` wherever the page says them, also later.
 
     It paints over the text and changes nothing of it; a browser that cannot paint so shows the page without. Neither
     keys nor fingers reach what it says: the list of :mod:`pages.shared.words_explained` is for them.

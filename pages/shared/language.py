@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from nero_core import languages, wording
-from nero_core.wording import said
+from nero_core import wording
+from nero_core.wording import languages, said
 
 CHOSEN = "language"
 """Of the session: the code of the language that was chosen; kept until the session ends."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from nero_core.glossary import Explained, explained
 from nero_core.wording import said
+from nero_core.wording.glossary import Explained, explained
 from pages.shared.words import plain
 
 KEY, ASKED, WHOLE = "words", "words-asked", "all-words"

@@ -13,7 +13,8 @@ from babel.messages.pofile import read_po, write_po
 from google.protobuf.message import Message
 from google.protobuf.text_format import MessageToString
 
-from nero_core import languages, wording
+from nero_core import wording
+from nero_core.wording import languages
 from pages.case_views.parts import PARTS
 from pages.shared import language
 from tests.app.conftest import mounted, picture_bytes, show_part, upload, words_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app import PAGES
-from nero_core.glossary import explained
+from nero_core.wording.glossary import explained
 from tests.app.conftest import mounted, open_popover
 
 NAMES = [term.name for term in explained()]

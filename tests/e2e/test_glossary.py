@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nero_core.glossary import explained
+from nero_core.wording.glossary import explained
 from tests.e2e import test_browser
 from tests.e2e.screens import expect, opened, rested, serve_screen, tick
 from tests.e2e.test_accessibility import GRAVE, RULES, THEMES

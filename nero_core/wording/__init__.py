@@ -1,8 +1,8 @@
 """Every term, and every sentence that more than one of pages, command line and reports shows, each once.
 
 A gettext catalogue. The constants are English and the keys of the catalogue; :func:`said` gives what is shown. It looks
-the words up when they are shown, so that a language chosen after the import holds too; :mod:`nero_core.languages` has
-the catalogues. Whose language it is, whoever serves several people at once says by :func:`ask`. A sentence that is
+the words up when they are shown, so that a language chosen after the import holds too; :mod:`~nero_core.wording.languages`
+has the catalogues. Whose language it is, whoever serves several people at once says by :func:`ask`. A sentence that is
 shown in one place stands there as the argument of `said`, `label` or `counted`, or in a constant as that of
 :func:`message`. ``make messages`` writes ``locale/nero.pot``, which a translator starts from, and brings the catalogues
 up to it.
@@ -18,9 +18,9 @@ from contextvars import ContextVar
 from itertools import chain
 from pathlib import Path
 
-from nero_core import languages
+from nero_core.wording import languages
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KEYWORDS: Mapping[str, tuple[int, ...]] = {
     "said": (0,),
     "label": (0,),
@@ -308,7 +308,7 @@ def template() -> str:
 
     catalog, written = Catalog(charset="UTF-8"), io.BytesIO()
     for text in messages():
-        catalog.add(text, locations=[("nero_core/wording.py", 1)])
+        catalog.add(text, locations=[("nero_core/wording/__init__.py", 1)])
     for path in sources():
         name = path.relative_to(ROOT).as_posix()
         for line, found in looked_up(ast.parse(path.read_text(encoding="utf-8"))):

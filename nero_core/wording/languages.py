@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-LOCALES = Path(__file__).parent / "locale"
+LOCALES = Path(__file__).parents[1] / "locale"
 ENGLISH = "en"
 """The language of the sources, which needs no catalogue."""
 VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
