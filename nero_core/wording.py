@@ -161,6 +161,11 @@ def use(language: str | None = None) -> None:
     _catalogue = gettext.translation(DOMAIN, LOCALES, None if language is None else [language], fallback=True)
 
 
+def language() -> str:
+    """Of what is shown, as HTML and PDF name it: that of the catalogue in use, English where there is none."""
+    return _catalogue.info().get("language", "en")
+
+
 def said(text: str, **values: object) -> str:
     """A text of this file in the language in use, its ``{places}`` filled with the values."""
     shown = _catalogue.gettext(text)

@@ -12,6 +12,7 @@ from pages.lesson_views import (
     break_it,
     centroids,
     feature_to_relevance,
+    handout,
     heatmaps_can_lie,
     link,
     predict,
@@ -65,4 +66,5 @@ with controls.errors_said():
         else:
             show(STEPS[place], VIEWS[STEPS[place].name], lesson)
     navigation("bottom")
+    handout.show(lesson)
     link.write()
