@@ -9,11 +9,9 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from nero_core.figures import palette
 from nero_core.figures.palette import significant
@@ -22,6 +20,10 @@ from nero_core.lesson.plane import Plane
 from nero_core.lesson.small_network import CLASSES, NEURONS, WorkedOut
 from nero_core.records import Float64Array
 from nero_core.wording import said
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DPI = 300
 WIDE, HIGH = 3.55, 1.5
@@ -63,7 +65,7 @@ BEHIND = {"boxstyle": "square,pad=0.12", "fc": "white", "ec": "none"}
 
 def network_drawing(found: WorkedOut) -> str:
     """Neurons, weights and classes of a small network with their numbers; beside each neuron what it carried."""
-    figure = Figure(figsize=(WIDE, HIGH))
+    figure = _figure(layout=None)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(0, 10), ylim=(-0.5, NEURONS + 0.5))
     axes.set_axis_off()
@@ -155,8 +157,10 @@ def roc_drawing(curves: Sequence[Curve], alpha: float) -> str:
     return _url(figure)
 
 
-def _figure() -> Figure:
-    return Figure(figsize=(WIDE, HIGH), layout="constrained")
+def _figure(layout: Literal["constrained"] | None = "constrained") -> Figure:
+    from matplotlib.figure import Figure  # only where it draws: a page may import this
+
+    return Figure(figsize=(WIDE, HIGH), layout=layout)
 
 
 def _finish(figure: Figure, axes: Axes) -> None:
@@ -185,6 +189,8 @@ def _plain(name: str) -> str:
 
 def _url(figure: Figure) -> str:
     """The drawing as a PNG at a ``data:`` address, the same every time."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_figure(stream, format="png", dpi=DPI, metadata={"Software": None})
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

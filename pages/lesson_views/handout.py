@@ -12,16 +12,18 @@ from pages.lesson_views.frame import Lesson
 from pages.shared import controls
 from pages.shared.words import plain
 
-PAPER = "lesson-handout-paper"
-
-
-def show(lesson: Lesson) -> None:
-    """Two files, on the paper that was chosen."""
-    with st.expander(said("Handout: two pages to print")):
-        _files(lesson)
+PAPER, OPEN = "lesson-handout-paper", "lesson-handout-open"
 
 
 @controls.section
+def show(lesson: Lesson) -> None:
+    """Two files, on the paper that was chosen; what lays out a PDF is loaded once somebody looks."""
+    folded = st.expander(said("Handout: two pages to print"), key=OPEN, on_change="rerun")
+    if folded.open:
+        with folded:
+            _files(lesson)
+
+
 def _files(lesson: Lesson) -> None:
     st.markdown(said("The seven steps with their pictures and numbers, computed anew; it takes up to a minute."))
     sizes: dict[PaperSize, str] = {"a4": "A4", "letter": "US Letter"}

@@ -18,9 +18,10 @@ def opened(monkeypatch, tmp_path):
     monkeypatch.delenv(resources.FOLDERS_VARIABLE, raising=False)
     st.cache_resource.clear()
 
-    def open_page():
+    def open_page(folded_open=True):
         session = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE).run()
         session.switch_page("pages/lesson.py")
+        session.session_state[handout.OPEN] = folded_open
         return session.run()
 
     yield open_page
@@ -53,3 +54,10 @@ def test_where_pango_is_missing_the_html_is_left(opened, monkeypatch):
     assert not buttons["HTML"].disabled
     assert buttons["PDF"].disabled
     assert "A PDF needs Pango" in words_of(session)
+
+
+def test_nothing_is_loaded_while_it_is_folded(opened, monkeypatch):
+    monkeypatch.setattr(handout, "why_no_pdf", lambda: pytest.fail("nobody looked"))
+    session = opened(folded_open=False)
+    assert not session.exception
+    assert len(session.get("download_button")) == 0
