@@ -12,6 +12,7 @@ from pages.lesson_views import (
     break_it,
     centroids,
     feature_to_relevance,
+    handout,
     heatmaps_can_lie,
     link,
     predict,
@@ -65,5 +66,6 @@ with controls.errors_said():
         else:
             show(STEPS[place], VIEWS[STEPS[place].name], lesson)
     navigation("bottom")
+    handout.show(lesson)
     link.write()
 words_explained.all_words()

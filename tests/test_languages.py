@@ -30,6 +30,7 @@ UNSAID = {
     "plotly_chart": "its words come from the figures",
     "get_option": "a setting's name",
     "space": "a size",
+    "latex": "a formula",
     "Page": "a file",
 }
 """Calls whose literals are not looked up, and why."""

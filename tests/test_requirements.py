@@ -42,6 +42,7 @@ def names(requirements):
 CORE = [Requirement(text) for text in PROJECT["dependencies"]]
 APP = [Requirement(text) for text in PROJECT["optional-dependencies"]["app"]]
 TENSORBOARD = [Requirement(text) for text in PROJECT["optional-dependencies"]["tensorboard"]]
+REPORTS = [Requirement(text) for text in PROJECT["optional-dependencies"]["reports"]]
 PRETRAINED = [Requirement(text) for text in PROJECT["optional-dependencies"]["pretrained"]]
 
 
@@ -62,7 +63,7 @@ def imported(*places):
 
 
 def test_what_the_core_imports_is_what_it_declares():
-    assert imported(ROOT / "nero_core") == names(CORE + TENSORBOARD)
+    assert imported(ROOT / "nero_core") == names(CORE + TENSORBOARD + REPORTS)
 
 
 def test_what_the_pages_import_besides_is_what_the_extra_declares():
@@ -74,7 +75,7 @@ def test_what_tests_and_benchmarks_import_is_listed():
 
 
 def test_the_list_of_the_app_is_that_of_the_package():
-    assert sorted(map(str, listed("requirements.txt"))) == sorted(map(str, CORE + APP + PRETRAINED))
+    assert sorted(map(str, listed("requirements.txt"))) == sorted(map(str, CORE + APP + REPORTS + PRETRAINED))
 
 
 def test_every_packaged_network_is_in_the_extra():
@@ -88,7 +89,7 @@ def test_the_command_asks_for_what_the_extra_adds():
 def test_the_core_loads_without_the_app():
     code = (
         "import importlib, pathlib, sys\n"
-        f"for name in {(*EXTRA, 'tensorboardX')}: sys.modules[name] = None\n"
+        f"for name in {(*EXTRA, 'tensorboardX', 'weasyprint')}: sys.modules[name] = None\n"
         "for file in sorted(pathlib.Path('nero_core').rglob('*.py')):\n"
         "    if file.stem != '__main__': importlib.import_module('.'.join(file.with_suffix('').parts))\n"
     )
@@ -143,6 +144,6 @@ def test_the_lock_has_one_pin_of_what_is_declared_for_each_platform(platform, py
         "python_full_version": f"{python}.9",
     }
     pins = [each for each in listed("requirements.lock") if each.marker is None or each.marker.evaluate(there)]
-    declared = names(CORE + APP + PRETRAINED)
+    declared = names(CORE + APP + REPORTS + PRETRAINED)
     counts = {name: sum(canonicalize_name(each.name) == name for each in pins) for name in declared}
     assert counts == dict.fromkeys(counts, 1)

@@ -17,6 +17,7 @@ from nero_core.cli.detectors import add_detectors
 from nero_core.cli.explain import add_explain
 from nero_core.cli.faithfulness import add_faithfulness
 from nero_core.cli.fit import add_fit
+from nero_core.cli.handout import add_handout
 from nero_core.cli.jobs import add_jobs
 from nero_core.cli.protocols import add_protocols
 from nero_core.cli.references import add_references
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         add_references,
         add_jobs,
         add_demo,
+        add_handout,
     ):
         add(command)
     add_app(commands)
