@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from nero_core.attribution import Attribution
-from nero_core.attribution.faithfulness import CELLS, with_shuffled_weights
-from nero_core.attribution.regions import cell_means, rank_correlation
-from nero_core.data.images import displayed, read_image
+from nero_core.attribution.faithfulness import CELLS
+from nero_core.data.images import read_image
 from nero_core.figures.data_urls import fitted, jpeg_url
 from nero_core.figures.overlays import overlay
 from nero_core.figures.palette import STATE_COLOURS, significant
+from nero_core.lesson import changes
 from nero_core.lesson.frames import BUNDLED_FRAMES, SURE, LessonFrame, LessonFrames, Role
+from nero_core.lesson.heatmap_trial import HeatmapTrial, TwoMaps
 from nero_core.lesson.plane import plane_of, read_point
 from nero_core.lesson.readings import FrameReading, read_all
 from nero_core.lesson.small_network import NEURONS, SmallNetwork, WorkedOut, holds, work_out
 from nero_core.lesson.steps import STEPS
 from nero_core.lesson.threshold import Scored, bundled_scores
-from nero_core.records import Float32Array
 from nero_core.reference.reference import Reference
 from nero_core.reports.handout_pictures import Curve, network_drawing, plane_drawing, roc_drawing
 from nero_core.wording import heatmap_method, said, state_mark
@@ -29,9 +28,6 @@ ALPHA = 0.05
 DETECTORS = ("nero", "panel")
 PIXELS = 360
 """Longest side of a printed frame: 300 to the inch at three centimetres."""
-BLUR = 0.015
-"""Standard deviation of the blur in step 5, as a share of the picture's width."""
-SHUFFLING_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -285,7 +281,8 @@ def _curve(scored: Scored, point: tuple[float, float]) -> Curve:
 
 def changed(picture: Image.Image) -> tuple[Image.Image, str]:
     """The picture after one change that no eye takes for a disease, and what was done."""
-    return picture.filter(ImageFilter.GaussianBlur(BLUR * picture.width)), said("Blurred")
+    blur = changes.CHANGES["blur"]
+    return changes.changed(picture, {"blur": changes.HALF}), f"{said(blur.title)}: {blur.in_units(changes.HALF)}"
 
 
 def break_it(reference: Reference, frames: LessonFrames) -> Drawn:
@@ -325,29 +322,26 @@ def break_it(reference: Reference, frames: LessonFrames) -> Drawn:
     return Drawn(pictures, facts)
 
 
-def two_maps(reference: Reference, picture: Image.Image) -> tuple[str, Float32Array, Float32Array]:
-    """The method, and its two maps of one picture, (H, W): the network's, and that of shuffled weights."""
-    own = reference.attribution
-    shuffled = Attribution(with_shuffled_weights(reference.classifier, SHUFFLING_SEED), own.method)
-    tensor = reference.classifier.prepare(picture)
-    return own.method, own.open(tensor).overall(), shuffled.open(tensor).overall()
+def two_maps(reference: Reference, picture: Image.Image) -> tuple[HeatmapTrial, TwoMaps]:
+    """The trial of both networks, and the maps of one picture by the best method that the network has."""
+    trial = HeatmapTrial(reference)
+    return trial, trial.maps(picture, trial.best)
 
 
 def heatmaps_can_lie(reference: Reference, frames: LessonFrames) -> Drawn:
     """A frame, and two maps of it: one of the network, one of the same with shuffled weights."""
     frame, number = _with_role(frames, "caught")
     picture = _picture(frame)
-    method, trained, shuffled = two_maps(reference, picture)
-    seen = displayed(picture, reference.classifier.preprocessing)
-    alike = rank_correlation(cell_means(trained, CELLS), cell_means(shuffled, CELLS))
+    trial, maps = two_maps(reference, picture)
+    seen = trial.shown(picture)
     titles = (said("Picture {number} of step 6", number=number), said("A: trained network"),
               said("B: shuffled weights"))  # fmt: skip
-    shown = (seen, overlay(seen, trained, outline=True), overlay(seen, shuffled, outline=True))
+    shown = (seen, overlay(seen, maps.trained, outline=True), overlay(seen, maps.shuffled, outline=True))
     facts = [
-        said("Both maps by {method}; white outline: the strongest region.", method=heatmap_method(method)),
+        said("Both maps by {method}; white outline: the strongest region.", method=heatmap_method(trial.best)),
         said("The network of B knows nothing: its weights are those of A in another order."),
         said("Rank correlation of the two maps over {cells} × {cells} cells: {alike} (1: the same order, 0: no more "
-             "alike than by chance).", cells=CELLS, alike=significant(alike, 2)),
+             "alike than by chance).", cells=CELLS, alike=significant(maps.agreement, 2)),
     ]  # fmt: skip
     return Drawn([Printed(_url(each), title, (title,)) for each, title in zip(shown, titles, strict=True)], facts)
 

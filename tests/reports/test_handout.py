@@ -17,6 +17,7 @@ from nero_core import wording
 from nero_core.demo.rendered import BUNDLED
 from nero_core.errors import InputError
 from nero_core.lesson.frames import read_frames
+from nero_core.lesson.heatmap_trial import HeatmapTrial, TwoMaps
 from nero_core.lesson.readings import read_all
 from nero_core.lesson.small_network import SmallNetwork, work_out
 from nero_core.lesson.steps import STEPS
@@ -340,7 +341,9 @@ def test_step_6_follows_the_verdicts(bundled, frames, steps, monkeypatch):
 
 def test_step_7_follows_the_maps(bundled, frames, steps, monkeypatch):
     same = np.random.default_rng(0).normal(size=(224, 224)).astype(np.float32)
-    monkeypatch.setattr(handout_steps, "two_maps", lambda *_: ("gradient × input", same, same))
+    trial = HeatmapTrial(bundled)
+    monkeypatch.setattr(HeatmapTrial, "best", "gradient × input")
+    monkeypatch.setattr(handout_steps, "two_maps", lambda *_: (trial, TwoMaps(same, same)))
     drawn = handout_steps.heatmaps_can_lie(bundled, frames)
     assert "Both maps by gradient × input" in words_of(drawn)
     assert f"{handout_steps.CELLS} cells: 1 (" in words_of(drawn)
