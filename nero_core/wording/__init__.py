@@ -4,8 +4,8 @@ A gettext catalogue. The constants are English and the keys of the catalogue; :f
 the words up when they are shown, so that a language chosen after the import holds too;
 :mod:`~nero_core.wording.languages` has the catalogues. Whose language it is, whoever serves several people at once says
 by :func:`ask`. A sentence that is shown in one place stands there as the argument of `said`, `label` or `counted`, or
-in a constant as that of :func:`message`. ``make messages`` writes ``locale/nero.pot``, which a translator starts from, and brings the catalogues
-up to it.
+in a constant as that of :func:`message`. ``make messages`` writes ``locale/nero.pot``, which a translator starts from,
+and brings the catalogues up to it.
 """
 
 from __future__ import annotations
