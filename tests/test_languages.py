@@ -37,6 +37,7 @@ UNSAID = {
 KEYS = {
     "key", "icon", "type", "width", "height", "gap", "language", "format", "vertical_alignment", "label_visibility",
     "persist_state", "on_change", "on_select", "selection_mode", "output_format", "color", "bind", "layout",
+    "position", "on_click", "default",
     "page_icon", "page_title", "size", "picture",
 }  # fmt: skip
 """Arguments that nobody reads."""
@@ -126,10 +127,11 @@ def bare_texts(tree):
         name = ast.unparse(node.func)
         if not name.startswith(tuple(f"{each}." for each in SHOWING)) or name.rpartition(".")[2] in UNSAID:
             continue
-        given = [*node.args, *(each.value for each in node.keywords if each.arg not in KEYS)]
-        for place, argument in enumerate(given):
+        named = [each.value for each in node.keywords if each.arg not in KEYS]
+        for place, argument in enumerate([*node.args, *named]):
             for text in unsaid(argument):
-                if has_words(text) and not (SLUG.fullmatch(text) and (place or "-" in text)):
+                by_place = place < len(node.args)
+                if has_words(text) and not (by_place and SLUG.fullmatch(text) and (place or "-" in text)):
                     yield node.lineno, text
 
 

@@ -47,7 +47,7 @@ def result(result: BenchmarkResult, entry: ReferenceEntry | None) -> None:
     usual = ", ".join(f"*{plain(name)}*" for name in result.classes)
     left, right = st.columns([6, 5], gap="medium") if result.warnings else (st.container(), st.container())
     if result.warnings:
-        right.warning("\n".join(f"- {plain(text)}" for text in result.warnings))
+        right.warning("\n".join(f"- {plain(said(text))}" for text in result.warnings))
     with left:
         st.markdown(
             said(

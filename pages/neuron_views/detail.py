@@ -46,7 +46,9 @@ def boxes(places: Sequence[DeltaGenerator], neurons: int) -> None:
         if len(places) == 1:
             second = st.container(width=190)
     with second if len(places) == 1 else places[1]:
-        st.number_input(said("Beside it, another"), value=None, key=BESIDE, placeholder="none", width=190, **number)
+        st.number_input(
+            said("Beside it, another"), value=None, key=BESIDE, placeholder=said("none"), width=190, **number
+        )
 
 
 def show(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import streamlit as st
 
 from nero_core.figures.neurons import SPREAD_SHOWN, neuron_bars, neuron_rows
+from nero_core.figures.palette import Cell
+from nero_core.languages import ENGLISH
 from nero_core.neurons.sample import as_npz
 from nero_core.neurons.statistics import Comparison, Order
 from nero_core.records import IntArray
 from nero_core.storage.spreadsheets import comma_separated
-from nero_core.wording import message, said
+from nero_core.wording import message, said, speaking
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import EVERY_CLASS, FEWEST_SHOWN, FIRST, NEURON, OF_CLASS, ORDER, RANGE, SECOND, SHOWN
 from pages.shared import controls, widgets
@@ -135,9 +137,7 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
     st.caption(" ".join(notes))
     with st.container(horizontal=True):
         named = partial(neuron_rows, comparison, everything, weight, classes, names=_apart(comparison))
-        controls.download(
-            said("All neurons (CSV)"), lambda: comma_separated(named()), "neurons.csv", "text/csv", "neurons-csv"
-        )
+        controls.download(said("All neurons (CSV)"), lambda: _as_csv(named), "neurons.csv", "text/csv", "neurons-csv")
         controls.download(
             said("Raw arrays (NPZ)"),
             lambda: as_npz(sample),
@@ -150,6 +150,12 @@ def table(comparison: Comparison, order: IntArray, choices: Choices) -> None:
             ),
         )
     widgets.picture_choice("Neurons")
+
+
+def _as_csv(rows: Callable[[], list[dict[str, Cell]]]) -> str:
+    """A table as a file, whose columns are of no language."""
+    with speaking(ENGLISH):
+        return comma_separated(rows())
 
 
 def _apart(comparison: Comparison) -> tuple[str, str]:

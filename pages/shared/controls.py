@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import streamlit as st
 
 from nero_core.errors import NeroError
-from nero_core.wording import FLAGGED_AT_MOST, said
+from nero_core.wording import FLAGGED_AT_MOST, language, said, speaking
 from pages.shared.words import plain
 
 DEFAULT_ALPHA_PERCENT = 5.0
@@ -66,7 +66,13 @@ def flagged_in_100(key: str, about: str) -> float:
 
 def download(label: str, data: str | Callable[[], Any], file: str, kind: str, key: str, **more: Any) -> None:
     """A file to take away, made when it is asked for where `data` is a function; the page stays as it is."""
-    st.download_button(label, data, file, kind, key=key, on_click="ignore", **more)
+    spoken = language()
+
+    def made() -> Any:  # later, and in a thread that belongs to no session
+        with speaking(spoken):
+            return data() if callable(data) else data
+
+    st.download_button(label, made if callable(data) else data, file, kind, key=key, on_click="ignore", **more)
 
 
 @contextmanager
