@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
+from nero_core.languages import ENGLISH
 
 from nero_core.figures.neurons import SPREAD_SHOWN, neuron_bars, neuron_rows
 from nero_core.figures.palette import Cell
-from nero_core.languages import ENGLISH
 from nero_core.neurons.sample import as_npz
 from nero_core.neurons.statistics import Comparison, Order
 from nero_core.records import IntArray
