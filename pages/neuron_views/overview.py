@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
-from nero_core.languages import ENGLISH
+from nero_core.wording.languages import ENGLISH
 
 from nero_core.figures.neurons import SPREAD_SHOWN, neuron_bars, neuron_rows
 from nero_core.figures.palette import Cell
