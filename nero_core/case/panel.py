@@ -12,6 +12,9 @@ from nero_core.records import Activations, State
 from nero_core.reference.reference import DEFAULT_DETECTOR, Reference
 from nero_core.wording import AND, counted, listed, said
 
+DIGITS = 9
+"""Behind the point: what is the same in so many is the same but for rounding."""
+
 
 @dataclass(frozen=True)
 class MemberReading:
@@ -69,8 +72,13 @@ def read_members(
                     panel.members_, panel.weights_, surprises, parts, reading.alone[:, place], strict=True
                 )
             ]
-            found[row] = tuple(sorted(members, key=lambda each: (-each.share, -each.surprise)))
+            found[row] = tuple(sorted(members, key=_most_first))
     return found
+
+
+def _most_first(member: MemberReading) -> tuple[float, float]:
+    """Whoever adds most stands first; who adds the same but for rounding, as the panel has them."""
+    return -round(member.share, DIGITS), -round(member.surprise, DIGITS)
 
 
 def explained_by(reference: Reference, detector: str, members: Sequence[MemberReading]) -> str:
