@@ -313,9 +313,11 @@ def test_images_that_the_initial_weights_saw_are_not_set_aside(trained: Trained,
     assert record.test
     assert record.recipe["learning_rate"] == training.INIT_LEARNING_RATE
     assert len(str(record.recipe["init"])) == 64
-    from_nothing = run(fewer, tmp_path / "b.safetensors", epochs=1, seed=5).classifier.training
+    # With the same rate and from nothing it is worse: the weights were taken.
+    rate = training.INIT_LEARNING_RATE
+    from_nothing = run(fewer, tmp_path / "b.safetensors", epochs=1, seed=5, learning_rate=rate).classifier.training
     assert from_nothing is not None
-    assert record.history[0]["train_accuracy"] > from_nothing.history[0]["train_accuracy"] + 0.1
+    assert record.history[0]["loss"] < from_nothing.history[0]["loss"]
 
 
 @pytest.mark.parametrize(("unseen", "known"), [(False, NOT_KNOWN), (True, TOLD_UNSEEN)])
