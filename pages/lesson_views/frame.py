@@ -91,11 +91,11 @@ def _ask(step: Step, asked: Question) -> tuple[str | None, bool]:
             horizontal=True,
             persist_state="session",
         )
-        opened = bool(st.session_state.get(_key(step, "opened")))
+        opened = bool(st.session_state.get(link.opened_key(step.name)))
         if given is None and not opened:
 
             def open_it() -> None:
-                st.session_state[_key(step, "opened")] = True
+                st.session_state[link.opened_key(step.name)] = True
 
             st.button(said("Reveal without answering"), key=_key(step, "open"), type="tertiary", on_click=open_it)
 
@@ -120,4 +120,4 @@ def ask_again(name: str) -> None:
     """Forget what was answered in the step of that name: it asks about another picture, or a class is asked first."""
     [step] = [each for each in STEPS if each.name == name]
     st.session_state[_key(step, "answer")] = None
-    st.session_state[_key(step, "opened")] = False
+    st.session_state[link.opened_key(step.name)] = False

@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
-from nero_core.wording.languages import ENGLISH
 
 from nero_core.figures.neurons import SPREAD_SHOWN, neuron_bars, neuron_rows
 from nero_core.figures.palette import Cell
@@ -16,6 +15,7 @@ from nero_core.neurons.statistics import Comparison, Order
 from nero_core.records import IntArray
 from nero_core.storage.spreadsheets import comma_separated
 from nero_core.wording import message, said, speaking
+from nero_core.wording.languages import ENGLISH
 from pages.neuron_views.groups import Choices
 from pages.neuron_views.link import EVERY_CLASS, FEWEST_SHOWN, FIRST, NEURON, OF_CLASS, ORDER, RANGE, SECOND, SHOWN
 from pages.shared import controls, widgets

@@ -14,9 +14,13 @@ from nero_core.lesson.frames import read_frames
 from nero_core.lesson.quiz import QUIZ
 from nero_core.lesson.steps import STEPS
 from pages.lesson_views import centroids, feature_to_relevance, link, pictures, threshold
+from pages.shared import language
+from tests.app import test_german
 from tests.app.conftest import PATIENCE, ROOT, words_of
+from tests.app.test_german import left_in
 
 PAGE = "pages/lesson.py"
+english = test_german.english
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +114,20 @@ def test_answers_stay_for_the_visit_and_another_session_has_none(opened):
 
 def test_a_wrong_answer_is_told_the_right_one(opened):
     assert "Not quite: it is To 1." in words_of(answered(opened(step="2"), "zero"))
+
+
+@pytest.mark.parametrize("number", range(1, len(STEPS) + 2))
+def test_no_english_is_left_in_german(opened, english, number):
+    session = opened(step=str(number), answer="shown", presenter="1")
+    session.session_state[language.CHOSEN] = "de"
+    session.run()
+    assert not session.exception
+    assert left_in(session, english) == []
+
+
+def test_an_address_can_open_a_step_with_its_answer(opened):
+    assert "The answer: To 1." in words_of(opened(step="2", answer="shown"))
+    assert "The answer:" not in words_of(opened(step="2", answer="what"))
 
 
 # Every claim is the core's --------------------------------------------------------------------------------------------

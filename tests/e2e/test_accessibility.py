@@ -40,8 +40,13 @@ VIEWS: Mapping[str, tuple[str, Sequence[str]]] = {
     "a reference from a file": ("references?view=From+a+file", ()),
     "calibrating": ("references?view=Calibrate", ()),
     "building": ("references?view=Build+one", ()),
+    "the quiz": ("lesson?step=8", ()),
+    **{f"step {n} of the lesson": (f"lesson?step={n}&answer=shown", ()) for n in range(1, 8)},
 }
 """Address and examples that are opened."""
+IN_LONG_RUNS = {f"step {n} of the lesson" for n in (1, 3, 4, 6, 7)}
+"""Views that `make soak` looks at: those of one page whose parts the others have, too."""
+NAMES = [pytest.param(name, marks=pytest.mark.soak) if name in IN_LONG_RUNS else name for name in VIEWS]
 
 LOOK = Path(__file__).with_name("accessibility.js").read_text()
 """Every target with its size; every heading with its level; where asked for, everything that takes the focus, with the
@@ -187,14 +192,14 @@ def everything(request, chromium, served):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", NAMES)
 def test_axe_finds_nothing_serious(everything, name, theme):
     """Neither in our parts nor in Streamlit's: there is no list of exceptions, and none is needed."""
     assert [each for each in everything(name).violations[theme] if each[2] in GRAVE] == []
 
 
 @pytest.mark.parametrize("wide", [WIDE, NARROW])
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", NAMES)
 def test_everything_to_press_is_large_enough(everything, name, wide):
     targets = everything(name).targets[wide]
     assert len(targets) > FEWEST[wide]
@@ -202,14 +207,14 @@ def test_everything_to_press_is_large_enough(everything, name, wide):
 
 
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", NAMES)
 def test_where_the_keyboard_is_can_be_seen(everything, name, theme):
     rings = everything(name).rings[theme]
     assert len(rings) > FEWEST[WIDE]
     assert [each for each in rings if each[1] is None or contrast(each[1], each[2]) < MARK] == []
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", NAMES)
 def test_no_level_of_headings_is_skipped(everything, name):
     """Who listens goes from heading to heading, and takes one that is missing for a part that was missed."""
     for part, headings in everything(name).headings.items():
@@ -220,6 +225,6 @@ def test_no_level_of_headings_is_skipped(everything, name):
         )
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_telephone_has_nothing_to_scroll_to_the_side(everything, name):
     assert [(held, wide) for held, wide in everything(name).widths if held > wide] == []

@@ -55,6 +55,15 @@ def test_every_page_in_german_is_no_wider_than_a_telephone(telephone, served, na
     assert not overflows(page), "unfolded"
 
 
+def test_every_step_of_the_lesson_in_german_is_no_wider_than_a_telephone(telephone, served):
+    page = opened(telephone, f"{served}/lesson")
+    for step in range(1, 9):
+        page.goto(f"{served}/lesson?step={step}&answer=shown")
+        page.get_by_text("Kein Medizinprodukt").wait_for()
+        settle(page)
+        assert not overflows(page), step
+
+
 def test_two_browsers_at_once_and_whoever_chooses_by_keys(chromium, served):
     """One asks for German, the other for English; then the first chooses English, and has it on every page."""
     with chromium.new_context(locale="de-AT") as vienna, chromium.new_context(locale="en-GB") as london:
