@@ -68,9 +68,9 @@ def plane_chart(
     figure.add_scatter(x=centroids[:, 0], y=centroids[:, 1], mode="markers+text", marker=crosses, text=list(classes),
                        textposition="top center", name=said(
                            "centroids"), hovertemplate="%{text}<extra></extra>")  # fmt: skip
-    own = palette.OWN["color"] if not dark else palette.RIM
-    figure.add_scatter(x=path[:, 0], y=path[:, 1], mode="lines", line={"color": own, "width": 3},
-                       name=said("way along the axes"), hoverinfo="skip")  # fmt: skip
+    rimmed = {"x": path[:, 0], "y": path[:, 1], "mode": "lines", "hoverinfo": "skip"}
+    figure.add_scatter(**rimmed, line={"color": palette.RIM, "width": 6}, showlegend=False)  # seen on a dark page, too
+    figure.add_scatter(**rimmed, line={"color": palette.OWN["color"], "width": 3}, name=said("way along the axes"))
     star = palette.OWN | {"symbol": "star", "size": 20}
     figure.add_scatter(x=path[:1, 0], y=path[:1, 1], mode="markers", marker=star, name=said("your point"),
                        hovertemplate="%{x:.3f}, %{y:.3f}<extra></extra>")  # fmt: skip

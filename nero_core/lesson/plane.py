@@ -20,7 +20,7 @@ REACH = 97.5
 """The plane shows so many percent of the images along each axis; a few far ones would press the others together."""
 ROOM = 0.25
 """And so much of that beyond, on each side."""
-MOST = 95.0
+MOST = 97.5
 """Percentile of the images at which the sliders of bias term and factor end."""
 
 
