@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from nero_core.detectors.nero import NeroTerms
@@ -25,10 +24,15 @@ english = test_german.english
 
 @pytest.fixture(autouse=True)
 def nothing_kept():
-    """What sessions share of bundled pictures is worked out anew."""
-    st.cache_resource.clear()
+    """What sessions share of bundled pictures is worked out anew; the reference stays loaded."""
+    forget()
     yield
-    st.cache_resource.clear()
+    forget()
+
+
+def forget():
+    for kept in (pictures.readings, threshold._scored, threshold._curve, threshold._pictures, centroids._plane):
+        kept.clear()
 
 
 @pytest.fixture
@@ -215,7 +219,7 @@ def test_step_4_counts_live(opened, monkeypatch):
     session.slider(key=threshold.PERCENT).set_value(40.0).run()
     missed.append(metric(session, "Unusual, missed"))
     assert int(missed[1].split(" / ")[0]) < int(missed[0].split(" / ")[0])
-    st.cache_resource.clear()
+    forget()
     real = threshold.bundled_scores
 
     def nothing_is_flagged(reference, detector):
