@@ -23,6 +23,8 @@ SUM = 1.0
 """What relevance and bias add up to where ε is 0 (conservation)."""
 TOLERANCE = 1e-9
 """Of the check of that sum."""
+TYPED = 5e-4
+"""The same of numbers that are typed with three digits behind the point."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,9 @@ class WorkedOut:
         return float(np.sum(relevance)) + self.bias_relevance
 
 
-def holds(total: float) -> bool:
+def holds(total: float, tolerance: float = TOLERANCE) -> bool:
     """Whether a sum of relevance is what conservation asks for: 1."""
-    return abs(total - SUM) <= TOLERANCE
+    return abs(total - SUM) <= tolerance
 
 
 def work_out(network: SmallNetwork, epsilon: float = 0.0) -> WorkedOut:
@@ -110,12 +112,17 @@ def work_out(network: SmallNetwork, epsilon: float = 0.0) -> WorkedOut:
     a = _numbers("activations", network.activations, (NEURONS,), low=0.0)
     W = _numbers("weights", network.weights, (CLASSES, NEURONS))
     b = _numbers("biases", network.biases, (CLASSES,))
-    z = W @ a + b
+    z = W @ a + b + 0.0  # no −0
+    if epsilon == 0 and (z == 0).any():
+        raise InputError(
+            f"The logit of class {int(np.flatnonzero(z == 0)[0]) + 1} is 0, and with ε = 0 nothing can be divided by "
+            "it; change a number, or raise ε."
+        )
     r, r_bias = neuron_relevance(a[None], z[None], W, b, epsilon)
     p = softmax(z)
     divided_by = z + epsilon * np.where(z < 0, -1.0, 1.0)
-    terms = (p / divided_by)[:, None] * W * a
-    return WorkedOut(a, W, b, z, p, divided_by, terms, p / divided_by * b, r[0], float(r_bias[0]))
+    terms = (p / divided_by)[:, None] * W * a + 0.0
+    return WorkedOut(a, W, b, z, p, divided_by, terms, p / divided_by * b + 0.0, r[0] + 0.0, float(r_bias[0]) + 0.0)
 
 
 def _numbers(name: str, values: object, shape: tuple[int, ...], low: float = -MOST) -> Float64Array:
@@ -124,8 +131,6 @@ def _numbers(name: str, values: object, shape: tuple[int, ...], low: float = -MO
     except (TypeError, ValueError):
         found = np.full(shape, np.nan)  # told below
     if found.shape != shape or not np.isfinite(found).all() or found.min() < low or found.max() > MOST:
-        size = " × ".join(map(str, shape))
-        raise InputError(
-            f"The {name} are {values}; wanted {size} numbers from {low:g} to {MOST:g}. Fill in every cell."
-        )
+        size, seen = " × ".join(map(str, shape)), ", ".join("–" if np.isnan(x) else f"{x:g}" for x in found.ravel())
+        raise InputError(f"The {name} are {seen}; wanted {size} numbers from {low:g} to {MOST:g}, one in every cell.")
     return found

@@ -101,8 +101,8 @@ STEPS: tuple[Step, ...] = (
             "unusual ones are missed. The share of false alarms can be promised; what is missed cannot."
         ),
         question=message(
-            "The line is drawn so that {percent} in 100 ordinary images are flagged. How many of {images} known "
-            "OOD images does {detector} miss?"
+            "The line is drawn so that on average at most {percent} in 100 ordinary images are flagged. How many of "
+            "{images} known OOD images does {detector} miss?"
         ),
         take_home=message(
             "A bounded share of false alarms is a promise about images like those it was set on, and no others."
@@ -139,8 +139,8 @@ STEPS: tuple[Step, ...] = (
         ),
         take_home=message("Unusual and ill are two questions, and a verdict answers the first alone."),
         notes=message(
-            "Have the class vote flagged or not on each picture. The misses were searched for, and the page says among "
-            "how many; they are not the usual case, and they do happen."
+            "Have the class vote flagged or not on each picture. Read out among how many each was found: some misses "
+            "are rare, others are most of their kind. Borderline counts as not flagged."
         ),
     ),
     Step(

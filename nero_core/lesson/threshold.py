@@ -23,7 +23,7 @@ from nero_core.calibration.rates import flagged
 from nero_core.data import scenes
 from nero_core.demo.rendered import BUNDLED, FIRST_SEEDS, FRAME_PIXELS
 from nero_core.errors import ArtefactError
-from nero_core.records import Float64Array, IntArray, Progress
+from nero_core.records import Activations, Float64Array, IntArray, Progress
 from nero_core.reference.reference import Reference
 from nero_core.storage.dashboard import dashboard_folder
 
@@ -174,8 +174,7 @@ def second_camera_scenes(count: int = SECOND_CAMERA_FRAMES, progress: Progress |
     return found
 
 
-def flagged_of(reference: Reference, detector: str, alpha: float, pictures: list[Image.Image]) -> npt.NDArray[np.bool_]:
-    """Which of these pictures a detector flags, (n,) bool."""
-    found = reference.classifier.extract(pictures)
-    decisions = reference.decide(found, detector, alpha)
+def flagged_of(reference: Reference, detector: str, alpha: float, seen: Activations) -> npt.NDArray[np.bool_]:
+    """Which of these images a detector flags, (n,) bool."""
+    decisions = reference.decide(seen, detector, alpha)
     return np.array([decision.state == "out-of-distribution" for decision in decisions])

@@ -299,7 +299,7 @@ def break_it(reference: Reference, frames: LessonFrames) -> Drawn:
             said("Picture {number} of step 6, {title}: {state}", number=number, title=title,
                  state=_state(panel[i].state)),
             (
-                said("{title}: {state}", title=title, state=_state(panel[i].state)),
+                said("{title}; the panel: {state}", title=title, state=_state(panel[i].state)),
                 said("NERO’s score: {score}", score=significant(nero[i].score)),
             ),
             STATE_COLOURS[panel[i].state],

@@ -237,15 +237,23 @@ def _side(title: str, chosen: Chosen, picture: Image.Image, reading: Reading) ->
     st.markdown(f"**{title}** :{PAINT[decision.state]}[{state_mark(decision.state)}]")
     alt = said("{title}: {name}", title=title, name=chosen.title)
     st.image(fitted(picture, PICTURE_PIXELS), width="stretch", alt=alt)
+    values = {
+        "detector": plain(chosen.reference.detector(chosen.detector).info.title),
+        "score": significant(decision.score),
+        "percentile": words.of_100(decision.percentile),
+        "images": decision.calibration_images,
+        "p": significant(decision.p_value, 2),
+    }
+    if (read_as := decision.calibration_class) is None:
+        st.markdown(
+            said("{detector}: score **{score}**, above {percentile} in 100 of {images} calibration images; p = {p}",
+                 **values)
+        )  # fmt: skip
+        return
     st.markdown(
-        said(
-            "Score **{score}**, above {percentile} in 100 of {images} calibration images; p = {p}",
-            score=significant(decision.score),
-            percentile=words.of_100(decision.percentile),
-            images=decision.calibration_images,
-            p=significant(decision.p_value, 2),
-        )
-    )
+        said("{detector}: score **{score}**, above {percentile} in 100 of the {images} calibration images read as "
+             "{answer}; p = {p}", answer=plain(read_as), **values)
+    )  # fmt: skip
 
 
 def _challenge(chosen: Chosen, reading: Reading, after: Reading, total: float) -> None:
@@ -288,7 +296,8 @@ def _neurons(chosen: Chosen, reading: Reading, after: Reading) -> None:
     went = [str(shift.neuron) for shift in shifts if not shift.leads]
     st.markdown(
         said(
-            "The leading neurons, by the score decomposition of {detector}. Came in: {came}. Went: {went}.",
+            "The leading neurons. The score is decomposed by {detector}, whose own score has another scale. Came in: "
+            "{came}. Went: {went}.",
             detector=plain(chosen.reference.detectors[reading.accounted].info.title),
             came=plain(", ".join(came)) or said("none"),
             went=plain(", ".join(went)) or said("none"),

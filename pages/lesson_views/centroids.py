@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from nero_core.figures.palette import significant
 from nero_core.lesson.plane import Plane, PlanePoint, equally_far, plane_of, read_point
 from nero_core.records import Activations
 from nero_core.reference.reference import Reference
-from nero_core.wording import said
+from nero_core.wording import said, state_mark
 from pages.lesson_views.frame import Answer, Lesson, Question
 from pages.shared import controls, resources, widgets
 from pages.shared.words import plain
@@ -86,7 +87,7 @@ def _moved(reference: Reference) -> None:
         found = read_point(plane.centroids, np.array([x, y]), bias, factor)
         _told(plane, found, bias, factor)
         if terms is not None:
-            _all_components(plane, terms)
+            _all_components(reference, plane, terms, (x, y, bias, factor))
     with left:
         chart = plane_chart(
             plane.points, plane.groups, plane.classes, plane.centroids, found.path, (plane.low, plane.high)
@@ -110,33 +111,46 @@ def _told(plane: Plane, found: PlanePoint, bias: float, factor: float) -> None:
     )
 
 
-def _all_components(plane: Plane, example: str) -> None:
-    """What the score of the picture is in all components."""
-    _, terms = plane.place(_activations(example))
+def _all_components(reference: Reference, plane: Plane, example: str, values: Sequence[float]) -> None:
+    """What the score of the picture is in all components, while the point is still there."""
+    if not np.allclose(values, _values(plane, example)):
+        return
+    seen = _activations(example)
+    _, terms = plane.place(seen)
+    [decision] = reference.decide(seen, "nero")
     st.caption(
         said(
             "In all {components} components this picture’s distance is {distance} and its score "
-            "({distance} + {bias}) × {factor} = {score}.",
+            "({distance} + {bias}) × {factor} = {score}; NERO says {state}.",
             components=plane.components, distance=significant(terms.distance[0]), bias=significant(terms.bias_term[0]),
             factor=significant(terms.low_share[0]), score=significant(terms.score[0]),
+            state=state_mark(decision.state),
         )
     )  # fmt: skip
+    st.caption(
+        said(
+            "B and f are the picture’s own: B says how much the network’s built-in preference carried the answer,"
+            " f which share of its activity is in neurons that hardly mattered."
+        )
+    )
+
+
+def _values(plane: Plane, example: str) -> tuple[float, float, float, float]:
+    """Where the sliders stand for a picture; what lies beyond their ends stands at the end."""
+    places, terms = plane.place(_activations(example))
+    x, y = np.clip(places[0], plane.low, plane.high).tolist()
+    return x, y, min(float(terms.bias_term[0]), plane.highest_bias_term), float(terms.low_share[0])
 
 
 def _start(reference: Reference, plane: Plane) -> str | None:
     """A picture to put the point at; returns its file while the point is still there."""
     offered = resources.examples()
-    titles = {path.name: path.stem.replace("-", " ") for _, path in offered}
+    titles = {path.name: path.stem for _, path in offered}
 
     def move() -> None:
         chosen = st.session_state.get(EXAMPLE)
         if chosen:
-            places, terms = plane.place(_activations(chosen))
-            place = np.clip(places[0], plane.low, plane.high)
-            bias = min(float(terms.bias_term[0]), plane.highest_bias_term)
-            st.session_state.update(
-                {X: float(place[0]), Y: float(place[1]), BIAS: bias, FACTOR: float(terms.low_share[0])}
-            )
+            st.session_state.update(zip((X, Y, BIAS, FACTOR), _values(plane, chosen), strict=True))
 
     if X not in st.session_state:
         st.session_state[EXAMPLE] = next((path.name for example, path in offered if not example.known), None)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas
 import streamlit as st
 
 from nero_core.figures.palette import significant
-from nero_core.lesson.small_network import CLASSES, MOST, NEURONS, SmallNetwork, WorkedOut, holds, work_out
+from nero_core.lesson.small_network import CLASSES, MOST, NEURONS, TYPED, SmallNetwork, WorkedOut, holds, work_out
 from nero_core.wording import said
 from pages.lesson_views.frame import Answer, Lesson, Question
 from pages.shared import controls
 from pages.shared.words import plain
 
 LARGEST_EPSILON = 1.0
+CELLS, BEGIN, LAST = "lesson-small-cells", "lesson-small-begin", "lesson-small-last"
 GENERAL = (
     r"r_j=\sum_k p_k\,\frac{a_j\,W_{kj}}{z_k+\varepsilon\,\mathrm{sign}(z_k)}\qquad "
     r"r_\beta=\sum_k p_k\,\frac{b_k}{z_k+\varepsilon\,\mathrm{sign}(z_k)}"
@@ -27,7 +29,7 @@ def before(lesson: Lesson) -> None:
     st.caption(
         said("a: activation of a neuron. W: its weight into a class. b: bias. z: the logits, W a + b. p: softmax of z.")
     )
-    _table(work_out(SmallNetwork()))
+    st.dataframe(_cells(SmallNetwork()), placeholder="–", alt=said("Activations, weights and biases"))
 
 
 def question(lesson: Lesson) -> Question:
@@ -88,29 +90,38 @@ def _network() -> None:
 
 
 def _edited() -> SmallNetwork:
-    """Activations, weights and biases, each in a cell."""
-    start = SmallNetwork()
+    """Activations, weights and biases, each in a cell; they stay for the visit."""
+    if CELLS not in st.session_state:  # the page was left, and the table with it
+        st.session_state[BEGIN] = st.session_state.get(LAST, SmallNetwork())
+    frame = _cells(st.session_state[BEGIN])
+    edited = st.data_editor(
+        frame,
+        key=CELLS,
+        placeholder="–",
+        alt=said("Activations, weights and biases; every number can be changed"),
+        column_config={name: st.column_config.NumberColumn(format="%.3g") for name in frame.columns},
+    )
+    cells = edited.to_numpy(dtype=float)
+    network = SmallNetwork(
+        tuple(cells[0, :NEURONS].tolist()),
+        tuple(map(tuple, cells[1:, :NEURONS].tolist())),
+        tuple(cells[1:, NEURONS].tolist()),
+    )
+    st.session_state[LAST] = network
+    return network
+
+
+def _cells(network: SmallNetwork) -> pandas.DataFrame:
+    """The numbers of a network as a table."""
     neurons = [said("neuron {number}", number=j + 1) for j in range(NEURONS)]
     rows = {
-        said("activation a"): [*start.activations, None],
+        said("activation a"): [*network.activations, None],
         **{
-            said("weight into class {number}", number=k + 1): [*start.weights[k], start.biases[k]]
+            said("weight into class {number}", number=k + 1): [*network.weights[k], network.biases[k]]
             for k in range(CLASSES)
         },
     }
-    frame = pandas.DataFrame.from_dict(rows, orient="index", columns=[*neurons, said("bias b")], dtype=float)
-    edited = st.data_editor(
-        frame,
-        key="lesson-small-cells",
-        placeholder="–",
-        alt=said("Activations, weights and biases; every number can be changed"),
-        column_config={
-            name: st.column_config.NumberColumn(min_value=-MOST, max_value=MOST, format="%.3g")
-            for name in frame.columns
-        },
-    )
-    cells = edited.to_numpy(dtype=float)
-    return SmallNetwork(tuple(cells[0, :NEURONS]), tuple(map(tuple, cells[1:, :NEURONS])), tuple(cells[1:, NEURONS]))
+    return pandas.DataFrame.from_dict(rows, orient="index", columns=[*neurons, said("bias b")], dtype=float)
 
 
 def _own(found: WorkedOut) -> list[float] | None:
@@ -153,22 +164,26 @@ def _filled_in(found: WorkedOut, j: int) -> str:
 
 
 def _sum(relevance: list[float], bias: float, total: float) -> str:
-    """The sum, written out."""
-    terms = " + ".join(f"({significant(value)})" if value < 0 else significant(value) for value in (*relevance, bias))
-    return plain(f"{terms} = {significant(total, 6)}.")
+    """The sum, written out to three digits behind the point."""
+    terms = " + ".join(f"({value:.3f})" if value < 0 else f"{value:.3f}" for value in (*relevance, bias))
+    return plain(f"{terms} = {total:.3f}.".replace("-", "−"))
 
 
 def _check(found: WorkedOut, own: list[float] | None, epsilon: float) -> None:
     """Whether the sum holds, and if not, what broke it."""
-    relevance = found.relevance.tolist() if own is None else own
-    total = found.total if own is None else found.total_with(own)
-    written = _sum(relevance, found.bias_relevance, total)
-    if holds(total):
+    if own is not None and not np.allclose(own, found.relevance, atol=TYPED):
+        total = found.total_with(own)
+        written = _sum(own, found.bias_relevance, total)
+        if holds(total, TYPED):
+            st.warning(said("It adds up to 1: {sum} Yet these are not the relevance of this network.", sum=written))
+        else:
+            st.error(said("The sum does not hold: {sum} These are not the relevance of this network.", sum=written))
+        return
+    written = _sum(found.relevance.tolist(), found.bias_relevance, found.total)
+    if holds(found.total):
         st.success(said("The sum holds: {sum}", sum=written))
-    elif own is not None:
-        st.error(said("The sum does not hold: {sum} These are not the relevance of this network.", sum=written))
     else:
-        missing = significant(1 - total)
+        missing = significant(1 - found.total)
         st.warning(
             said("The sum is not 1: {sum} ε = {epsilon} took {missing} away.", sum=written, epsilon=f"{epsilon:g}",
                  missing=missing)

@@ -66,12 +66,13 @@ def show(step: Step, view: StepView, lesson: Lesson) -> None:
     st.header(f"{STEPS.index(step) + 1}. {said(step.title)}", anchor=False)
     st.markdown(said(step.idea))
     if st.session_state[link.PRESENTS]:
-        st.info(said(step.notes), icon=":material/co_present:")
+        with st.popover(said("Notes"), icon=":material/co_present:", type="tertiary"):  # the class reads along else
+            st.info(said(step.notes))
     with controls.errors_said():
         view.before(lesson)
         asked = view.question(lesson)
         given, opened = _ask(step, asked)
-        if given is None and not opened:
+        if not opened:
             return
         _reveal(step, asked, view.answer(lesson), given)
         view.explore(lesson)
@@ -92,14 +93,14 @@ def _ask(step: Step, asked: Question) -> tuple[str | None, bool]:
             persist_state="session",
         )
         opened = bool(st.session_state.get(link.opened_key(step.name)))
-        if given is None and not opened:
+        if not opened:
 
             def open_it() -> None:
                 st.session_state[link.opened_key(step.name)] = True
 
-            st.button(said("Reveal without answering"), key=_key(step, "open"), type="tertiary", on_click=open_it)
+            st.button(said("Reveal"), key=_key(step, "open"), icon=":material/visibility:", on_click=open_it)
 
-        room.ask(step.name, text, asked.options, partial(ask_again, step.name), revealed=given is not None or opened)
+        room.ask(step.name, text, asked.options, partial(ask_again, step.name), revealed=opened)
     return given, opened
 
 

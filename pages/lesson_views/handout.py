@@ -27,7 +27,7 @@ def show(lesson: Lesson) -> None:
 def _files(lesson: Lesson) -> None:
     st.markdown(said("The seven steps with their pictures and numbers, computed anew; it takes up to a minute."))
     sizes: dict[PaperSize, str] = {"a4": "A4", "letter": "US Letter"}
-    paper = controls.one_of(said("Paper"), sizes, PAPER)
+    paper = controls.one_of(said("Paper size"), sizes, PAPER)
 
     def html() -> str:
         return _page(lesson.reference, lesson.frames, paper, language())

@@ -10,18 +10,17 @@ from nero_core.lesson.frames import BUNDLED_FRAMES, LessonFrame
 from nero_core.lesson.readings import FrameReading, read_all
 from nero_core.reference.reference import Reference
 from nero_core.wording import said
-from pages.lesson_views import link
 
-PIXELS, PRESENTED_PIXELS = 170, 230
-"""Width of a picture: six in a row at 1280, two on a telephone; on a projector, six in a row at 1920."""
+PIXELS = 170
+"""Width of a picture: six in a row at 1280, two on a telephone; for a projector the style sheet has another."""
 
 
 def row(frames: Sequence[LessonFrame], below: Callable[[int], None]) -> None:
     """Pictures, numbered, and below each of them what `below` draws; as many beside each other as there is room for."""
-    width = PRESENTED_PIXELS if st.session_state[link.PRESENTS] else PIXELS
+    place = below.__qualname__.partition(".")[0]  # before the reveal or after it
     with st.container(horizontal=True, gap="small"):
         for number, frame in enumerate(frames):
-            with st.container(width=width, gap="xsmall"):
+            with st.container(width=PIXELS, gap="xsmall", key=f"lesson-picture-{place}-{number}"):
                 name = said("Picture {number}", number=number + 1)
                 st.image(str(BUNDLED_FRAMES / frame.file), width="stretch", alt=name)
                 below(number)

@@ -48,7 +48,11 @@ def answer(lesson: Lesson) -> Answer:
     missed = sum(reading.finding and not reading.flagged for reading in found)
     return Answer(
         str(sum(reading.together for reading in found)),
-        said("{without} without a finding are flagged, and {missed} with one are not.", without=without, missed=missed),
+        said(
+            "Without a finding and flagged: {without}. With a finding and not flagged: {missed}.",
+            without=without,
+            missed=missed,
+        ),
     )
 
 

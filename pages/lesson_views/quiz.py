@@ -32,6 +32,8 @@ def _questions() -> None:
     st.markdown(
         said("**{right} of {answered} right**; {left} to go.", right=right, answered=len(answered),
              left=len(QUIZ) - len(answered))
+        if len(answered) < len(QUIZ)
+        else said("**{right} of {answered} right.**", right=right, answered=len(answered))
     )  # fmt: skip
     st.button(said("Begin again"), key="lesson-quiz-again", on_click=_again, type="tertiary")
 

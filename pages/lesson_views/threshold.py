@@ -8,7 +8,7 @@ from PIL import Image
 from nero_core.figures.lesson import threshold_chart
 from nero_core.figures.palette import significant
 from nero_core.lesson.threshold import Counts, Scored, bundled_scores, flagged_of, second_camera_scenes
-from nero_core.records import Float64Array
+from nero_core.records import Activations, Float64Array
 from nero_core.reference.reference import Reference
 from nero_core.wording import said
 from pages.lesson_views.frame import Answer, Lesson, Question
@@ -20,7 +20,7 @@ SMALLEST, LARGEST, STEP = 1.0, 50.0, 0.5  # percent
 DETECTOR, PERCENT, SHOW_CAMERA = "lesson-threshold-detector", "lesson-threshold-alpha", "lesson-threshold-camera"
 BANDS = {"few": 0.1, "some": 0.4, "many": 0.7, "most": 1.0}
 """Of the answers: up to which share each goes."""
-SHOWN_SCENES = 6
+SHOWN_SCENES, SCENE_PIXELS = 6, 150
 
 
 def before(lesson: Lesson) -> None:
@@ -69,12 +69,18 @@ def answer(lesson: Lesson) -> Answer:
 
 def explore(lesson: Lesson) -> None:
     """The slider, and the second camera."""
-    _slider(lesson.reference)
-    _second_camera(lesson.reference)
+    _played(lesson.reference)
 
 
 @controls.section
-def _slider(reference: Reference) -> None:
+def _played(reference: Reference) -> None:
+    """One part of the page: the second camera is counted at the slider's α, too."""
+    alpha = _slider(reference)
+    _second_camera(reference, alpha)
+
+
+def _slider(reference: Reference) -> float:
+    """Detector and α, and what they miss and flag for nothing; returns α."""
     left, right = st.columns([2, 3], gap="medium")
     with left:
         titles = {name: fitted.info.title for name, fitted in reference.detectors.items()}
@@ -92,6 +98,7 @@ def _slider(reference: Reference) -> None:
         )  # fmt: skip
     with right:
         widgets.chart(threshold_chart(_curve(reference, name), counts.point, alpha), table=said("Threshold"))
+    return alpha
 
 
 def _alpha() -> float:
@@ -117,8 +124,7 @@ def _told(counts: Counts, alpha: float, title: str) -> None:
     )  # fmt: skip
 
 
-@controls.section
-def _second_camera(reference: Reference) -> None:
+def _second_camera(reference: Reference, alpha: float) -> None:
     st.subheader(said("The same places by another camera"), anchor=False)
     st.markdown(
         said(
@@ -134,26 +140,23 @@ def _second_camera(reference: Reference) -> None:
         st.button(said("Render them, and count"), key="lesson-threshold-render", on_click=show, type="primary")
         return
     pictures = _pictures()
-    st.image(
-        pictures[:SHOWN_SCENES], width=150,
-        alt=[said("An ordinary scene by the second camera") for _ in pictures[:SHOWN_SCENES]],
-    )  # fmt: skip
-    alpha = _chosen_alpha()
+    with st.container(horizontal=True, gap="small"):
+        for picture in pictures[:SHOWN_SCENES]:
+            st.image(picture, width=SCENE_PIXELS, alt=said("An ordinary scene by the second camera"))
+    shown = min(SHOWN_SCENES, len(pictures))
+    st.caption(said("{shown} of the {images} scenes.", shown=shown, images=len(pictures)))
+    seen = _seen(reference)
     for name in ("nero", "panel"):
         if name in reference.detectors:
-            count = int(flagged_of(reference, name, alpha, pictures).sum())
+            count = int(flagged_of(reference, name, alpha, seen).sum())
             st.markdown(
                 said(
-                    "**{detector}** flags {count} of these {images} ordinary scenes; promised were {expected} on "
-                    "average.",
+                    "**{detector}** flags {count} of these {images} ordinary scenes; promised were at most "
+                    "{expected} on average, at α = {alpha} in 100.",
                     detector=plain(reference.detector(name).info.title), count=count, images=len(pictures),
-                    expected=significant(alpha * len(pictures)),
+                    expected=significant(alpha * len(pictures)), alpha=significant(100 * alpha),
                 )
             )  # fmt: skip
-
-
-def _chosen_alpha() -> float:
-    return float(st.session_state.get(PERCENT, 100 * ALPHA)) / 100
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs={Reference: id})
@@ -177,3 +180,9 @@ def _pictures() -> list[Image.Image]:
     found = second_camera_scenes(progress=tell)
     shown.empty()
     return found
+
+
+@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs={Reference: id})
+def _seen(reference: Reference) -> Activations:
+    """What the network makes of them, so that the slider waits for no pass."""
+    return reference.classifier.extract(_pictures())

@@ -55,8 +55,10 @@ def open_step(open_app, monkeypatch, tmp_path, tiny_reference, reference):
 
 
 def answer(session, step, option):
-    """Give an answer to the step's question."""
+    """Give an answer to the step's question, and reveal the right one."""
     session.radio(key=f"lesson-{step}-answer").set_value(option).run()
+    if shown := [each for each in session.button if each.key == f"lesson-{step}-open"]:
+        shown[0].click().run()
     assert not session.exception
     return session
 

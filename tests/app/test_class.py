@@ -94,6 +94,8 @@ def test_the_question_goes_to_the_room_and_its_answers_come_back(lesson, tally):
     assert charts(app) == [], "counts would tell what most think"
     assert not tally.now().revealed
     app.radio(f"{FIRST}-answer").set_value("4").run()
+    assert not tally.now().revealed, "an answer alone reveals nothing"
+    reveal(app)
     assert not app.exception
     assert tally.now().revealed
     [alt] = [alt for alt in charts(app) if "answers" in alt]
@@ -110,6 +112,7 @@ def test_asking_hides_an_answer_that_is_shown(lesson, tally):
     assert "Because." not in words_of(app)
     assert not tally.now().revealed
     app.radio(f"{FIRST}-answer").set_value("2").run()
+    reveal(app)
     assert tally.now().revealed
     assert "Nobody in the class answered." in words_of(app)
     ask(app)

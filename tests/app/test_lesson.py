@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from nero_core.detectors.nero import NeroTerms
 from nero_core.lesson.frames import read_frames
 from nero_core.lesson.quiz import QUIZ
+from nero_core.lesson.small_network import SmallNetwork, work_out
 from nero_core.lesson.steps import STEPS
 from pages.lesson_views import centroids, feature_to_relevance, link, pictures, threshold
 from pages.shared import language
@@ -54,14 +55,11 @@ def opened(monkeypatch, tmp_path):
 
 
 def answered(session, option):
-    """The question of the open step, answered."""
+    """The question of the open step, answered and revealed."""
     [radio] = [each for each in session.radio if (each.key or "").endswith("-answer")]
-    return radio.set_value(option).run()
-
-
-def options(session):
-    [radio] = [each for each in session.radio if (each.key or "").endswith("-answer")]
-    return radio.options
+    radio.set_value(option).run()
+    [button] = [each for each in session.button if (each.key or "").endswith("-open")]
+    return button.click().run()
 
 
 def metric(session, label):
@@ -185,6 +183,16 @@ def test_step_2_breaks_by_epsilon_and_by_numbers_of_ones_own(opened):
     session.toggle(key="lesson-small-own").set_value(True).run()
     session.number_input(key="lesson-small-own-0").set_value(3.0).run()
     assert "not the relevance of this network" in "\n".join(each.value for each in session.error)
+    found = work_out(SmallNetwork())
+    for place, value in enumerate((0.1, 0.2, 0.7 - found.bias_relevance)):
+        session.number_input(key=f"lesson-small-own-{place}").set_value(value).run()
+    assert "It adds up to 1" in "\n".join(each.value for each in session.warning)
+
+
+def test_an_answer_is_not_revealed_until_somebody_reveals_it(opened):
+    session = opened(step="2")
+    session.radio(key="lesson-feature_to_relevance-answer").set_value("zero").run()
+    assert "Not quite" not in words_of(session)
 
 
 def test_step_3_reads_the_point_by_the_core(opened, monkeypatch):
@@ -238,7 +246,9 @@ def test_step_4_breaks_the_promise_by_a_second_camera(opened, monkeypatch):
     monkeypatch.setattr(threshold, "flagged_of", lambda *given: np.array([True, True, True, False]))
     session = answered(opened(step="4"), "most")
     session.button(key="lesson-threshold-render").click().run()
-    assert "flags 3 of these 4 ordinary scenes; promised were 0.2 on average" in words_of(session)
+    assert "flags 3 of these 4 ordinary scenes; promised were at most 0.2 on average" in words_of(session)
+    session.slider(key=threshold.PERCENT).set_value(50.0).run()
+    assert "promised were at most 2 on average, at α = 50 in 100" in words_of(session)
 
 
 def test_step_6_tells_the_verdicts_of_the_core(opened, monkeypatch):
@@ -251,7 +261,7 @@ def test_step_6_tells_the_verdicts_of_the_core(opened, monkeypatch):
 
     monkeypatch.setattr(pictures, "read_all", all_flagged)
     session = answered(opened(step="6"), "3")
-    assert "and 0 with one are not" in words_of(session)
+    assert "With a finding and not flagged: 0." in words_of(session)
 
 
 # The quiz -------------------------------------------------------------------------------------------------------------

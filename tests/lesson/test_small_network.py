@@ -75,9 +75,22 @@ def test_numbers_of_ones_own_break_the_sum():
         (SmallNetwork(activations=(1.0, None, 0.0)), "activations"),
         (SmallNetwork(weights=((1.0, 2.0, float("nan")), (0.0, 1.0, 1.0))), "weights"),
         (SmallNetwork(biases=(MOST * 2, 0.0)), "biases"),
-        (SmallNetwork((0.0, 0.0, 0.0), ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)), (0.0, 1.0)), "exactly 0"),
+        (SmallNetwork((0.0, 0.0, 0.0), ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0)), (0.0, 1.0)), "logit of class 1 is 0"),
     ],
 )
 def test_what_cannot_be_is_refused(network, said):
     with pytest.raises(InputError, match=said):
         work_out(network)
+
+
+def test_what_was_seen_is_said_without_its_type():
+    with pytest.raises(
+        InputError, match="The activations are –, 1, 3; wanted 3 numbers from 0 to 10, one in every cell"
+    ):
+        work_out(SmallNetwork(activations=(float("nan"), 1.0, 3.0)))
+
+
+def test_no_zero_has_a_sign():
+    found = work_out(SmallNetwork((0.0, 1.0, 1.0), ((-1.0, -1.0, 2.0), (-1.0, 0.0, 1.0)), (1.0, 1.0)))
+    assert not np.signbit(found.terms[found.terms == 0]).any()
+    assert not np.signbit(found.relevance[found.relevance == 0]).any()

@@ -111,6 +111,7 @@ def test_its_scenes_are_deterministic_and_take_turns(monkeypatch):
 
 def test_it_breaks_the_promise(reference):
     """Ordinary places, flagged far more often than promised: what the step shows is so."""
-    flags = threshold.flagged_of(reference, "panel", 0.05, second_camera_scenes(12))
+    seen = reference.classifier.extract(second_camera_scenes(12))
+    flags = threshold.flagged_of(reference, "panel", 0.05, seen)
     assert flags.shape == (12,)
     assert flags.mean() > 0.5
