@@ -18,7 +18,16 @@ from tests.server.serving import Session, ask, serve
 ROOT = Path(__file__).parents[1]
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
 OFFLINE = ["--no-deps", "--no-index"]
-BUNDLED = ("logo.svg", "mark.svg", "style.css", "benchmarks/demo", "examples", "references/capsule", "references/demo")
+BUNDLED = (
+    "logo.svg",
+    "mark.svg",
+    "style.css",
+    "benchmarks/demo",
+    "examples",
+    "lesson",
+    "references/capsule",
+    "references/demo",
+)
 """What of assets/ travels; one's own references, which lie beside the bundled one, hold pictures of patients."""
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from nero_core.data import tiff
 from nero_core.data.preprocessing import Preprocessing
@@ -107,6 +107,7 @@ def read_image(source: Source, formats: tuple[str, ...] = FORMATS) -> Image.Imag
 
 def _read(source: Source, formats: tuple[str, ...]) -> Image.Image:
     name = _name(source)
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # other libraries switch it on for the whole process, as WeasyPrint does
     with _pillow_silenced():
         try:
             if isinstance(source, Image.Image):

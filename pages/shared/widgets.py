@@ -27,7 +27,7 @@ def header(title: str, entries: Sequence[ReferenceEntry]) -> ReferenceEntry | No
     default = resources.default_of(entries)
     with (
         st.container(key="header", gap="xxsmall"),
-        st.container(horizontal=True, vertical_alignment="center", gap="medium"),
+        st.container(horizontal=True, vertical_alignment="center", gap="small"),
     ):
         st.title(title, anchor=False, width="content")
         chosen = None

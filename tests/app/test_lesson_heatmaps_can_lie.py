@@ -22,8 +22,8 @@ def step(open_step):  # noqa: F811
 
 def test_two_maps_are_shown_unnamed(step):
     shown = alts_of(step)
-    assert "Heatmap A by CRP" in shown
-    assert "Heatmap B by CRP" in shown
+    assert "Heatmap A by gradient × input" in shown
+    assert "Heatmap B by gradient × input" in shown
     assert "rained" not in shown
     assert step.radio(key=f"lesson-{STEP}-answer").options == ["A", "B"]
 
@@ -73,7 +73,7 @@ def test_methods_are_chosen_and_every_one_is_shown(step):
     chosen.set_value(["instant map"]).run()
     told = words_of(step)
     assert "With relevance\\-weighted feature map the two pictures agree" in told
-    assert "With gradient × input the two" not in told
+    assert "With EpsilonAlpha2Beta1Flat the two" not in told
     chosen.set_value([]).run()
     assert not step.exception
 
@@ -103,7 +103,7 @@ def test_a_method_that_fails_takes_no_other_with_it(step, monkeypatch):
     maps = HeatmapTrial.maps
 
     def failing(self, image, method):
-        if method == "gradient × input":
+        if method == "CRP":
             raise InputError("It *broke*.")
         return maps(self, image, method)
 

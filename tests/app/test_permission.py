@@ -18,6 +18,7 @@ TOUCHES = {
 }  # fmt: skip
 WITHOUT = {
     "pages/benchmark_views/results.py:_open_files": "writes what was uploaded into a temporary folder of its own",
+    "pages/classroom/server.py:connection_lost": "ends the clock of a connection",
     "pages/shared/watching.py:look": "inside watch, which asks",
     "pages/shared/watching.py:_ask_to_stop": "draws the button, and what that does asks",
     "pages/shared/resources.py:_changed": "looks at references that are listed",

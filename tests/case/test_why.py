@@ -74,7 +74,7 @@ def test_what_is_said_is_what_was_computed(green_reference):
     assert why.carried == pytest.approx(float(e.contributions.sum()) / e.score)
     assert why.neurons[0].channel == GREEN
     assert (why.leads, why.member, why.place) == ("Greenness", "Greenness", "tissue")
-    assert "no position picture or burnt-in text or glare or black border" in why.sentence
+    assert "no position picture, burnt-in text, glare or black border" in why.sentence
     assert f"neuron {GREEN} carries most" in why.carries
     assert json.loads(json.dumps(why.numbers()))["cover_test"]["rank"] == why.test.rank
 

@@ -302,6 +302,15 @@ def test_jpegs_made_to_keep_a_decoder_busy_are_refused() -> None:
     np.testing.assert_array_equal(np.asarray(read_image(followed)), np.asarray(read_image(data)))
 
 
+def test_what_another_library_switches_on_lets_no_cut_file_through(monkeypatch):
+    """WeasyPrint tells Pillow to read cut files, for the whole process, when it is imported."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 60).convert("RGB").save(buffer, "JPEG")
+    with pytest.raises(InputError):
+        read_image(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+
+
 def test_a_damaged_pillow_image_is_an_input_error() -> None:
     with pytest.raises(InputError, match="is damaged or incomplete"):
         read_image(Image.open(io.BytesIO(LOSSLESS["png"][:1000])))

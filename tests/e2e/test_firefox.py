@@ -182,6 +182,7 @@ def test_a_case_is_announced_and_guarded(case):
 
 
 def test_an_example_is_chosen(case):
+    case.wait("[...document.querySelectorAll('label p')].some((p) => p.innerText === 'grid')")
     click(case, "label p", case.run("[...document.querySelectorAll('label p')].map((p) => p.innerText)").index("grid"))
     case.wait(f"{find('.grid button', 1)} !== undefined")
     click(case, ".grid button", 1)

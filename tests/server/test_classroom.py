@@ -23,6 +23,7 @@ import pytest
 from nero_core import wording
 from nero_core.errors import InputError
 from nero_core.lesson import tally as tallies
+from nero_core.wording import languages
 from pages.classroom import server, site
 from tests.server.serving import PATIENCE, ROOT, ask, free_port, wait_for
 
@@ -513,17 +514,18 @@ def test_everywhere_is_printed_as_addresses_that_can_be_opened(monkeypatch):
         server.close_room()
 
 
+class Austrian(gettext.NullTranslations):
+    def gettext(self, message):
+        return {"No question yet": "Noch keine Frage"}.get(message, message)
+
+
 def test_the_page_names_the_language_it_is_in(address, monkeypatch):
     assert '<html lang="en">' in ask(address)[2].decode()
 
-    class Austrian(gettext.NullTranslations):
-        def info(self):
-            return {"language": "de_AT"}
-
-        def gettext(self, message):
-            return {"No question yet": "Noch keine Frage"}.get(message, message)
-
-    monkeypatch.setattr(wording, "_catalogue", Austrian())
+    monkeypatch.setattr(wording, "_language", "de_AT")  # of the process: nobody asks for another
+    monkeypatch.setattr(
+        languages, "catalogue", lambda language: Austrian() if language == "de_AT" else gettext.NullTranslations()
+    )
     page = ask(address)[2].decode()
     assert '<html lang="de-AT">' in page
     assert "Noch keine Frage" in page
