@@ -17,8 +17,8 @@ from pages.shared import language
 from tests.app.conftest import mounted, picture_bytes, show_part, upload, words_of
 
 PAGES = ("benchmark", "neurons", "references")
-IN_FILES = {"better than chance"}
-"""What notes say that a reference keeps as they were written."""
+IN_FILES = {"better than chance", "faithfulness"}
+"""What notes say that a reference keeps as they were written, and the name of a command."""
 SHORTEST = 12
 """Characters of an English text that cannot be part of something else by chance."""
 
