@@ -164,6 +164,9 @@ class Session:
                 element = answer.delta.new_element
                 found.append((element.WhichOneof("type"), getattr(element, element.WhichOneof("type"))))
             elif kind == "script_finished":
+                if answer.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                    found = []  # one that was cut short by this; the page says nothing before the next is through
+                    continue
                 self.elements = found
                 return found
 
