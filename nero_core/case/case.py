@@ -231,7 +231,7 @@ class Case:
         InputError
             There is no such filling, or nothing is left uncovered.
         """
-        passed = _passed(self.reference, covered(image, [cover], fill))
+        passed = self.reference.activations_of([covered(image, [cover], fill)])
         return float(self.reference.score(passed, self.detector)[0])
 
     # Why -----------------------------------------------------------------------------------------------------
@@ -372,12 +372,6 @@ class Case:
         }
 
 
-def _passed(reference: Reference, image: Image.Image) -> Activations:
-    """One image through the network, kept for detectors that have to see it again."""
-    again = any("source" in fitted.info.needs for fitted in reference.detectors.values())
-    return reference.classifier.extract([image], keep_source=again)
-
-
 def open_case(reference: Reference, image: Image.Image, detector: str | None = None) -> Case:
     """Pass one image through the network once, and score it.
 
@@ -393,7 +387,7 @@ def open_case(reference: Reference, image: Image.Image, detector: str | None = N
         The reference does not have the detector.
     """
     name = detector or reference.deciding
-    activations = _passed(reference, image)
+    activations = reference.activations_of([image])
     hashes = np.array([difference_hash(image)], dtype=np.uint64)
     score = float(reference.score(activations, name)[0])
     return Case(reference, name, activations, hashes, score, checks=check_image(image))

@@ -206,8 +206,7 @@ def movements(
         The picture is smaller than 8 pixels or not RGB, or the strength is not in [0, 1].
     """
     pictures = [image, *(changed(image, {name: strength}) for name in CHANGES)]
-    again = any("source" in fitted.info.needs for fitted in reference.detectors.values())
-    scores = reference.score(reference.classifier.extract(pictures, keep_source=again), detector)
+    scores = reference.score(reference.activations_of(pictures), detector)
     return Movements(float(scores[0]), dict(zip(CHANGES, scores[1:].tolist(), strict=True)))
 
 

@@ -184,7 +184,7 @@ def scene(kind: str, number: int, part: str = "lesson") -> Image.Image:
 
 def _searched(reference: Reference, kind: str, count: int) -> Searched:
     pictures = Parallel(n_jobs=-1)(delayed(scene)(kind, number) for number in range(count))
-    found: Activations = reference.classifier.extract(pictures)
+    found: Activations = reference.activations_of(pictures)
     return Searched(
         kind,
         found.probabilities.max(axis=1).astype(np.float64),

@@ -64,7 +64,7 @@ def read_all(reference: Reference, frames: Sequence[LessonFrame], folder: Path =
     InputError
         A picture cannot be read.
     """
-    found = reference.classifier.extract([read_image((folder / frame.file).read_bytes()) for frame in frames])
+    found = reference.activations_of([read_image((folder / frame.file).read_bytes()) for frame in frames])
     answers, confidence = found.logits.argmax(axis=1), found.probabilities.max(axis=1)
     panel, nero = reference.decide(found), reference.decide(found, "nero")
     return [

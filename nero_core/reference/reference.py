@@ -184,6 +184,17 @@ class Reference(ReferenceFolder):
 
     # Scores --------------------------------------------------------------------------------------------------
 
+    def activations_of(self, images: Sequence[Source]) -> Activations:
+        """Images through the network once, kept for those of its detectors that have to see them again.
+
+        Raises
+        ------
+        InputError
+            An image cannot be read.
+        """
+        again = any("source" in fitted.info.needs for fitted in self.detectors.values())
+        return self.classifier.extract(images, keep_source=again)
+
     def detector(self, name: str | None = None) -> Detector:
         """A fitted detector by name; the deciding one where none is given.
 

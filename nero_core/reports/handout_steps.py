@@ -222,7 +222,7 @@ def centroids(reference: Reference, frames: LessonFrames) -> Drawn:
     """The plane with one frame's way to the nearest centroid."""
     plane = plane_of(reference)
     frame, number = _with_role(frames, "caught")
-    places, terms = plane.place(reference.classifier.extract([_picture(frame)]))
+    places, terms = plane.place(reference.activations_of([_picture(frame)]))
     found = read_point(plane.centroids, places[0], float(terms.bias_term[0]), float(terms.low_share[0]))
     nearest = plane.classes[found.nearest]
     a, b = (significant(float(value)) for value in found.along)
@@ -290,7 +290,7 @@ def break_it(reference: Reference, frames: LessonFrames) -> Drawn:
     frame, number = _with_role(frames, "ordinary")
     before = _picture(frame)
     after, what = changed(before)
-    seen = reference.classifier.extract([before, after])
+    seen = reference.activations_of([before, after])
     panel, nero = reference.decide(seen, alpha=ALPHA), reference.decide(seen, "nero", ALPHA)
     titles = (said("As it is"), what)
     pictures = [

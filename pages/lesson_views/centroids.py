@@ -174,4 +174,4 @@ def _activations(example: str) -> Activations:
     from nero_core.demo.rendered import BUNDLED
 
     path = next(path for _, path in resources.examples() if path.name == example)
-    return resources.reference(BUNDLED).classifier.extract([read_image(Path(path).read_bytes())])
+    return resources.reference(BUNDLED).activations_of([read_image(Path(path).read_bytes())])

@@ -185,4 +185,4 @@ def _pictures() -> list[Image.Image]:
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs={Reference: id})
 def _seen(reference: Reference) -> Activations:
     """What the network makes of them, so that the slider waits for no pass."""
-    return reference.classifier.extract(_pictures())
+    return reference.activations_of(_pictures())
